@@ -1,0 +1,8 @@
+// Package testkit is what hubwire's tests share: a goroutine leak check, an
+// allocation check, a loader of golden vectors, and connections that misbehave
+// the way networks do. Only tests import it.
+//
+// Everything here works inside a testing/synctest bubble: there is no package
+// state, waiting is on channels and conditions, and timers are made where they
+// are used.
+package testkit

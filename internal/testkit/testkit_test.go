@@ -1,0 +1,253 @@
+package testkit
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// recorder is a testing.TB that keeps what would have failed the test.
+type recorder struct {
+	testing.TB
+	failed   []string
+	cleanups []func()
+}
+
+func (r *recorder) Helper()             {}
+func (r *recorder) Cleanup(f func())    { r.cleanups = append(r.cleanups, f) }
+func (r *recorder) Logf(string, ...any) {}
+func (r *recorder) Errorf(format string, args ...any) {
+	r.failed = append(r.failed, fmt.Sprintf(format, args...))
+}
+func (r *recorder) Fatalf(format string, args ...any) {
+	r.Errorf(format, args...)
+	panic(r)
+}
+
+// run calls f and the cleanups it registered, as a test does.
+func (r *recorder) run(f func(t testing.TB)) (self *recorder) {
+	self = r
+	defer func() {
+		if p := recover(); p != nil && p != any(r) {
+			panic(p)
+		}
+		for _, c := range r.cleanups {
+			c()
+		}
+	}()
+	f(r)
+	return self
+}
+
+func TestLeakCheckNamesTheGoroutineThatStays(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) { // the patience passes at once
+		stop := make(chan struct{})
+		r := new(recorder).run(func(t testing.TB) {
+			LeakCheck(t)
+			go leakingGoroutine(stop)
+		})
+		close(stop)
+		if len(r.failed) != 1 || !strings.Contains(r.failed[0], "leakingGoroutine") {
+			t.Errorf("got failures %q, want one that shows leakingGoroutine", r.failed)
+		}
+	})
+}
+
+func leakingGoroutine(stop chan struct{}) { <-stop }
+
+func TestLeakCheckWaitsForGoroutinesOnTheirWayOut(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := new(recorder).run(func(t testing.TB) {
+			LeakCheck(t)
+			go time.Sleep(leakPatience / 2)
+		})
+		if len(r.failed) != 0 {
+			t.Errorf("failed: %q", r.failed)
+		}
+	})
+}
+
+var sink []byte
+
+func TestNoAllocsTellsAllocatingFromNot(t *testing.T) {
+	r := new(recorder).run(func(t testing.TB) {
+		NoAllocs(t, "quiet", func() {})
+		NoAllocs(t, "loud", func() { sink = make([]byte, 100) })
+	})
+	want := 1
+	if RaceEnabled {
+		want = 0
+	}
+	if len(r.failed) != want || want == 1 && !strings.HasPrefix(r.failed[0], "loud:") {
+		t.Errorf("got failures %q, want %d, for loud", r.failed, want)
+	}
+}
+
+func TestVectorsComeFromTheEnvironmentFirst(t *testing.T) {
+	const shipped, other = `["shipped"]`, `["other"]`
+	dir := t.TempDir()
+	t.Chdir(dir)
+	override := filepath.Join(dir, "override")
+	for path, text := range map[string]string{"testdata/a.json": shipped, "testdata/b.json": shipped, "override/a.json": other} {
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, c := range []struct{ name, env, file, want string }{
+		{"no variable", "", "a.json", shipped},
+		{"the folder has the file", override, "a.json", other},
+		{"the folder lacks the file", override, "b.json", shipped},
+		{"no such folder", override + "-not", "a.json", ""},
+		{"no such file anywhere", override, "c.json", ""},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Setenv(VectorsEnv, c.env)
+			var got []byte
+			r := new(recorder).run(func(t testing.TB) { got = Vectors(t, c.file) })
+			if string(got) != c.want || (len(r.failed) > 0) != (c.want == "") {
+				t.Errorf("got %q and failures %q, want %q", got, r.failed, c.want)
+			}
+		})
+	}
+}
+
+func TestPipeCarriesBothDirectionsAtOnce(t *testing.T) {
+	a, b := Pipe()
+	defer a.Close()
+	defer b.Close()
+	for _, nc := range []net.Conn{a, b} { // both write before either reads
+		if _, err := io.WriteString(nc, "from "+nc.LocalAddr().String()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for nc, want := range map[net.Conn]string{a: "from server", b: "from client"} {
+		buf := make([]byte, len(want))
+		if _, err := io.ReadFull(nc, buf); err != nil || string(buf) != want {
+			t.Errorf("got %q, %v; want %q", buf, err, want)
+		}
+	}
+}
+
+func TestPipeGivesWhatWasWrittenBeforeTheClose(t *testing.T) {
+	a, b := Pipe()
+	if _, err := io.WriteString(a, "last words"); err != nil {
+		t.Fatal(err)
+	}
+	a.Close()
+	if got, err := io.ReadAll(b); err != nil || string(got) != "last words" {
+		t.Errorf("got %q, %v", got, err)
+	}
+	if _, err := b.Write([]byte("x")); !errors.Is(err, io.ErrClosedPipe) {
+		t.Errorf("a write to a closed end: %v, want %v", err, io.ErrClosedPipe)
+	}
+	if _, err := a.Read(make([]byte, 1)); !errors.Is(err, net.ErrClosed) {
+		t.Errorf("a read of one's own closed end: %v, want %v", err, net.ErrClosed)
+	}
+	if err := a.SetDeadline(time.Now()); !errors.Is(err, net.ErrClosed) {
+		t.Errorf("a deadline on a closed end: %v, want %v", err, net.ErrClosed)
+	}
+}
+
+func TestPipeDeadlinesEndCallsThatWait(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a, b := Pipe()
+		defer a.Close()
+		defer b.Close()
+		start := time.Now()
+		a.SetReadDeadline(start.Add(time.Minute))
+		if _, err := a.Read(make([]byte, 1)); !errors.Is(err, os.ErrDeadlineExceeded) || time.Since(start) != time.Minute {
+			t.Errorf("read: %v after %v", err, time.Since(start))
+		}
+		a.SetWriteDeadline(start.Add(2 * time.Minute))
+		n, err := a.Write(make([]byte, pipeBuffer+1)) // nobody reads: the buffer fills
+		if n != pipeBuffer || !errors.Is(err, os.ErrDeadlineExceeded) || time.Since(start) != 2*time.Minute {
+			t.Errorf("write: %d, %v after %v", n, err, time.Since(start))
+		}
+		a.SetDeadline(time.Time{})
+		if _, err := io.ReadFull(b, make([]byte, pipeBuffer)); err != nil {
+			t.Errorf("what was written before the deadline: %v", err)
+		}
+		if _, err := a.Write([]byte("x")); err != nil {
+			t.Errorf("a write after the deadline was lifted: %v", err)
+		}
+	})
+}
+
+func TestPipeCloseEndsCallsThatWait(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a, b := Pipe()
+		defer b.Close()
+		errs := make(chan error, 2)
+		go func() { _, err := a.Read(make([]byte, 1)); errs <- err }()
+		go func() { _, err := a.Write(make([]byte, pipeBuffer+1)); errs <- err }()
+		synctest.Wait()
+		a.Close()
+		for range 2 {
+			if err := <-errs; !errors.Is(err, net.ErrClosed) {
+				t.Errorf("got %v, want %v", err, net.ErrClosed)
+			}
+		}
+	})
+}
+
+func TestRechunkKeepsTheBytes(t *testing.T) {
+	want := bytes.Repeat([]byte("0123456789"), 100)
+	for size := range 20 { // 0 counts as 1
+		a, b := Pipe()
+		sizes := func() int { return size }
+		if n, err := Rechunk(a, sizes).Write(want); n != len(want) || err != nil {
+			t.Fatalf("size %d: wrote %d, %v", size, n, err)
+		}
+		a.Close()
+		r := Rechunk(b, sizes)
+		buf := make([]byte, 50)
+		n, err := r.Read(buf)
+		if n != max(1, size) || err != nil {
+			t.Errorf("size %d: one read gave %d, %v", size, n, err)
+		}
+		rest, err := io.ReadAll(r)
+		if got := append(buf[:n], rest...); err != nil || !bytes.Equal(got, want) {
+			t.Errorf("size %d: got %d bytes, %v", size, len(got), err)
+		}
+	}
+}
+
+func TestBlackHoleLosesWhatPasses(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a, b := Pipe()
+		defer a.Close()
+		h := BlackHole(b)
+		defer h.Close()
+		h.Swallow(true)
+		if n, err := h.Write([]byte("lost")); n != 4 || err != nil {
+			t.Errorf("a swallowed write: %d, %v", n, err)
+		}
+		io.WriteString(a, "lost too")
+		h.SetReadDeadline(time.Now().Add(time.Second))
+		if _, err := h.Read(make([]byte, 9)); !errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Errorf("a swallowed read: %v", err)
+		}
+		h.Swallow(false)
+		h.SetReadDeadline(time.Time{})
+		io.WriteString(a, "seen")
+		buf := make([]byte, 9)
+		if n, err := h.Read(buf); string(buf[:n]) != "seen" || err != nil {
+			t.Errorf("got %q, %v", buf[:n], err)
+		}
+		io.WriteString(h, "seen too")
+		if n, err := a.Read(buf); string(buf[:n]) != "seen too" || err != nil {
+			t.Errorf("got %q, %v", buf[:n], err)
+		}
+	})
+}
