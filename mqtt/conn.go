@@ -1,0 +1,188 @@
+package mqtt
+
+import (
+	"io"
+	"net"
+	"time"
+	"weak"
+)
+
+// The read buffer has three sizes. An idle connection keeps the small one, which
+// takes 256 acknowledgements in one read. When a read fills it, more is
+// under way and the next reads go to a burst buffer, which is given up when it
+// has been read to its end. Only a packet larger than that gets its own.
+const (
+	idleBuffer  = 1 << 10
+	burstBuffer = 16 << 10
+)
+
+// ConnOptions are the options of [NewConn]. Nil means the defaults.
+type ConnOptions struct {
+	// MaxPacket is the largest inbound packet in bytes, fixed header included.
+	// 0 means [DefaultMaxPacket].
+	MaxPacket int
+
+	// Trace sees packets come and go; nil for none.
+	Trace *Trace
+}
+
+// Conn gives and takes whole packets over a [net.Conn]. It knows framing and
+// nothing of sessions: both ends use it.
+//
+// ReadPacket and Buffered are for one goroutine at a time; Write, Close and the
+// deadlines may be used at the same time as they, and each other, if the
+// net.Conn allows that. Conn starts no goroutine.
+type Conn struct {
+	nc    net.Conn
+	max   int
+	trace *Trace
+
+	buf   []byte // buf[r:w] is read and not yet given out
+	r, w  int
+	small []byte // the idle buffer
+	// The burst buffer after it was given up, for as long as the garbage
+	// collector lets it stand: a busy connection does not allocate for each
+	// burst, and an idle one holds nothing.
+	spare weak.Pointer[[burstBuffer]byte]
+	err   error // a fault in the framing: nothing after it can be read
+}
+
+// NewConn returns a Conn that reads and writes nc, and owns it from now on.
+func NewConn(nc net.Conn, opts *ConnOptions) *Conn {
+	c := &Conn{nc: nc, max: DefaultMaxPacket}
+	if opts != nil {
+		c.trace = opts.Trace
+		if opts.MaxPacket > 0 {
+			c.max = opts.MaxPacket
+		}
+	}
+	c.small = make([]byte, idleBuffer)
+	c.buf = c.small
+	return c
+}
+
+// ReadPacket returns the next packet, waiting for it if it must. The packet is
+// a view of the read buffer: it holds until the next call of ReadPacket. Only
+// its framing has been checked; see [Packet].
+//
+// The error is [io.EOF] when the peer closed between packets and
+// [io.ErrUnexpectedEOF] when it did so inside one, a [*PacketError] when what
+// comes cannot be a packet or is larger than allowed (every later call returns
+// the same), or that of the net.Conn. After a deadline has passed, reading may
+// go on: no byte is lost.
+//
+// The buffer takes 16 KiB, or twice what has arrived already, whatever length
+// a packet announces, and shrinks again once a large packet is dealt with.
+func (c *Conn) ReadPacket() (Packet, error) {
+	if c.err != nil {
+		return nil, c.err
+	}
+	if c.r == c.w {
+		c.release()
+	}
+	for {
+		n, err := packetLength(c.buf[c.r:c.w], c.max)
+		if err != nil {
+			c.err = err
+			return nil, err
+		}
+		if n != 0 && n <= c.w-c.r {
+			p := Packet(c.buf[c.r : c.r+n : c.r+n])
+			c.r += n
+			c.trace.received(p)
+			return p, nil
+		}
+		if err := c.fill(n); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// release goes back to the idle buffer, when everything read is dealt with.
+func (c *Conn) release() {
+	if len(c.buf) == burstBuffer {
+		c.spare = weak.Make((*[burstBuffer]byte)(c.buf))
+	}
+	c.buf, c.r, c.w = c.small, 0, 0
+}
+
+// fill reads more behind buf[:w], after making room. n is the length of the
+// packet under way, or 0 while its first bytes do not say.
+func (c *Conn) fill(n int) error {
+	if c.r > 0 && (c.w == len(c.buf) || c.r+n > len(c.buf)) {
+		c.w = copy(c.buf, c.buf[c.r:c.w])
+		c.r = 0
+	}
+	if c.w == len(c.buf) {
+		c.enlarge(n)
+	}
+	for range maxEmptyReads {
+		got, err := c.nc.Read(c.buf[c.w:])
+		c.w += got
+		switch {
+		case got > 0:
+			return nil // an error, if any, comes again
+		case err == io.EOF && c.w > c.r:
+			return io.ErrUnexpectedEOF
+		case err != nil:
+			return err
+		}
+	}
+	return io.ErrNoProgress
+}
+
+// maxEmptyReads is how often a net.Conn may return neither bytes nor an error.
+const maxEmptyReads = 100
+
+// enlarge moves buf, which is full of one packet of n bytes that has more to
+// come, to a larger buffer: the burst buffer, or at most twice what has arrived.
+func (c *Conn) enlarge(n int) {
+	var b []byte
+	if len(c.buf) >= burstBuffer {
+		b = make([]byte, min(2*len(c.buf), n))
+	} else if s := c.spare.Value(); s != nil {
+		b = s[:]
+	} else {
+		b = make([]byte, burstBuffer)
+	}
+	copy(b, c.buf[:c.w])
+	c.buf = b
+}
+
+// Buffered returns the length of the packet that ReadPacket would return
+// without reading from the net.Conn, or 0 when it would read. A server that
+// writes its answers when Buffered is 0 answers a burst at once.
+func (c *Conn) Buffered() int {
+	if c.err != nil {
+		return 0
+	}
+	n, err := packetLength(c.buf[c.r:c.w], c.max)
+	if err != nil || n > c.w-c.r {
+		return 0
+	}
+	return n
+}
+
+// Write writes b, which is one or more whole packets, in one call of the
+// net.Conn, so that they share a TLS record or WebSocket message.
+func (c *Conn) Write(b []byte) error {
+	c.trace.sent(b)
+	_, err := c.nc.Write(b)
+	return err
+}
+
+// Close closes the net.Conn: calls that wait return.
+func (c *Conn) Close() error { return c.nc.Close() }
+
+// SetDeadline sets both deadlines of the net.Conn.
+func (c *Conn) SetDeadline(t time.Time) error { return c.nc.SetDeadline(t) }
+
+// SetReadDeadline sets the deadline of ReadPacket.
+func (c *Conn) SetReadDeadline(t time.Time) error { return c.nc.SetReadDeadline(t) }
+
+// SetWriteDeadline sets the deadline of Write.
+func (c *Conn) SetWriteDeadline(t time.Time) error { return c.nc.SetWriteDeadline(t) }
+
+// NetConn returns the net.Conn, to look at: its addresses, its TLS state. Who
+// reads from it or writes to it breaks the framing.
+func (c *Conn) NetConn() net.Conn { return c.nc }

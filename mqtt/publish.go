@@ -1,0 +1,231 @@
+package mqtt
+
+// Publish is an application message on its way, either direction (MQTT 3.1.1
+// section 3.3):
+//
+//	30+flags | remaining length | topic | packet identifier if QoS > 0 | payload
+//
+// A Publish from [ParsePublish] is a view of the packet it was parsed from.
+type Publish struct {
+	Topic   []byte // 1 to [MaxString] bytes of UTF-8 without U+0000, '+' and '#'
+	Payload []byte // may be empty
+	ID      uint16 // packet identifier; not 0 with QoS 1 and 2, not written with QoS 0
+	QoS     QoS
+	Dup     bool // perhaps sent before; not with QoS 0
+	Retain  bool
+}
+
+// Size returns how many bytes AppendTo appends.
+func (p *Publish) Size() int {
+	n := p.remaining()
+	return headerSize(n) + n
+}
+
+func (p *Publish) remaining() int {
+	n := 2 + len(p.Topic) + len(p.Payload)
+	if p.QoS != AtMostOnce {
+		n += 2
+	}
+	return n
+}
+
+// AppendTo appends p to dst and returns the extended slice. p must have passed
+// [Publish.Check]. It allocates only to grow dst.
+func (p *Publish) AppendTo(dst []byte) []byte {
+	n := p.remaining()
+	at := len(dst)
+	dst = grow(dst, headerSize(n)+n)
+	b := dst[at:]
+	i := putHeader(b, p.firstByte(), n)
+	t := len(p.Topic)
+	b[i], b[i+1] = byte(t>>8), byte(t)
+	i += 2
+	i += copy(b[i:], p.Topic)
+	if p.QoS != AtMostOnce {
+		b[i], b[i+1] = byte(p.ID>>8), byte(p.ID)
+		i += 2
+	}
+	copy(b[i:], p.Payload)
+	return dst
+}
+
+func (p *Publish) firstByte() byte {
+	b := byte(TypePublish)<<4 | byte(p.QoS)<<1
+	if p.Dup {
+		b |= 1 << 3
+	}
+	if p.Retain {
+		b |= 1
+	}
+	return b
+}
+
+// Check reports whether p can be written: as [ParsePublish] checks, with the
+// offsets of the packet that AppendTo would make. The error is a [*PacketError].
+func (p *Publish) Check() error {
+	n := p.remaining()
+	head := headerSize(n)
+	switch {
+	case p.QoS > ExactlyOnce:
+		return refuse(TypePublish, partHeader, faultPublishQoS, 0, int(ExactlyOnce))
+	case p.Dup && p.QoS == AtMostOnce:
+		return refuse(TypePublish, partHeader, faultDup, 0, 0)
+	case n > MaxRemaining:
+		return refuse(TypePublish, partLength, faultTooLarge, 1, MaxRemaining)
+	case len(p.Topic) > MaxString:
+		return refuse(TypePublish, partTopic, faultTooLong, head, MaxString)
+	case p.QoS != AtMostOnce && p.ID == 0:
+		return refuse(TypePublish, partPacketID, faultPacketID, head+2+len(p.Topic), 0)
+	}
+	return checkTopic(TypePublish, partTopic, p.Topic, head+2)
+}
+
+// ParsePublish gives a view of the whole packet p. It refuses, with a
+// [*PacketError]: a length that is not p's, QoS 3 [MQTT-3.3.1-4], DUP with QoS 0
+// [MQTT-3.3.1-2], a topic that is empty [MQTT-4.7.3-1], not UTF-8
+// [MQTT-1.5.3-1], holds U+0000 [MQTT-1.5.3-2] or a wildcard [MQTT-3.3.2-2], and
+// packet identifier 0 with QoS 1 and 2 [MQTT-2.3.1-1]. It does not allocate, and
+// its cost does not depend on the size of the payload.
+func ParsePublish(p Packet) (Publish, error) {
+	head := 0
+	// The usual case first: one or two bytes of remaining length.
+	if len(p) >= 5 && p[0]>>4 == byte(TypePublish) {
+		if n := int(p[1]); n < 0x80 {
+			if n == len(p)-2 {
+				head = 2
+			}
+		} else if m := int(p[2]); m < 0x80 && n&0x7f|m<<7 == len(p)-3 {
+			head = 3
+		}
+	}
+	if head == 0 {
+		var err error
+		if head, err = openAny(p, TypePublish); err != nil {
+			return Publish{}, err
+		}
+	}
+	flags := p[0] & 0x0f
+	if flags&0x06 == 0x06 {
+		return Publish{}, refuse(TypePublish, partHeader, faultPublishQoS, 0, int(ExactlyOnce))
+	}
+	if flags&0x0e == 0x08 {
+		return Publish{}, refuse(TypePublish, partHeader, faultDup, 0, 0)
+	}
+	if len(p)-head < 2 {
+		return Publish{}, refuse(TypePublish, partTopic, faultTruncated, head, len(p))
+	}
+	i := head + 2 + int(p[head])<<8 + int(p[head+1])
+	if i > len(p) {
+		return Publish{}, refuse(TypePublish, partTopic, faultTruncated, head, len(p))
+	}
+	topic := p[head+2 : i : i]
+	if len(topic) == 0 || !plainTopic(topic) {
+		if err := badTopic(TypePublish, partTopic, topic, head+2); err != nil {
+			return Publish{}, err
+		}
+	}
+	var id uint16
+	if flags&0x06 != 0 {
+		if len(p)-i < 2 {
+			return Publish{}, refuse(TypePublish, partPacketID, faultTruncated, i, len(p))
+		}
+		if id = uint16(p[i])<<8 | uint16(p[i+1]); id == 0 {
+			return Publish{}, refuse(TypePublish, partPacketID, faultPacketID, i, 0)
+		}
+		i += 2
+	}
+	return Publish{
+		Topic: topic, Payload: p[i:len(p):len(p)], ID: id,
+		QoS: QoS(flags >> 1 & 3), Dup: flags&0x08 != 0, Retain: flags&1 != 0,
+	}, nil
+}
+
+// OpenPublish begins a PUBLISH whose topic the caller appends itself, so that
+// it is written once and in its place:
+//
+//	at := len(dst)
+//	dst = mqtt.OpenPublish(dst, len(m.Body))
+//	dst = mqtt.AppendTelemetryTopic(dst, id, m)
+//	dst, err := mqtt.ClosePublish(dst, at, &mqtt.Publish{Payload: m.Body, QoS: mqtt.AtLeastOnce, ID: 7})
+//
+// payload is the length of the payload to come. It allocates only to grow dst.
+func OpenPublish(dst []byte, payload int) []byte {
+	at := len(dst)
+	dst = grow(dst, openSize(payload)+typicalTopic+2+payload)
+	return dst[:at+openSize(payload)]
+}
+
+// typicalTopic is the topic length that OpenPublish expects: most IoT Hub
+// topics with a few properties. Any other costs at most a move by a byte or two.
+const typicalTopic = 192
+
+// openSize is the room left for the fixed header and the length of the topic.
+func openSize(payload int) int {
+	return headerSize(2+typicalTopic+2+payload) + 2
+}
+
+// ClosePublish ends what [OpenPublish] began at dst[at:], with everything but
+// the topic, which is what was appended since. p.Topic is not used. The topic
+// must be one that [Publish.Check] would pass, but for its length: one of more
+// than [MaxString] bytes, or none, is refused, and dst comes back as it was at OpenPublish.
+func ClosePublish(dst []byte, at int, p *Publish) ([]byte, error) {
+	room := openSize(len(p.Payload))
+	topic := dst[at+room:]
+	whole := Publish{Topic: topic, Payload: p.Payload, QoS: p.QoS}
+	n := whole.remaining()
+	head := headerSize(n)
+	switch {
+	case len(topic) == 0:
+		return dst[:at], refuse(TypePublish, partTopic, faultEmptyTopic, head+2, 0)
+	case len(topic) > MaxString:
+		return dst[:at], refuse(TypePublish, partTopic, faultTooLong, head, MaxString)
+	case n > MaxRemaining:
+		return dst[:at], refuse(TypePublish, partLength, faultTooLarge, 1, MaxRemaining)
+	}
+	t := len(topic)
+	end := len(dst)
+	dst = grow(dst, head+n-room-t)
+	if head+2 != room {
+		copy(dst[at+head+2:], dst[at+room:end])
+	}
+	b := dst[at:]
+	i := putHeader(b, p.firstByte(), n)
+	b[i], b[i+1] = byte(t>>8), byte(t)
+	i += 2 + t
+	if p.QoS != AtMostOnce {
+		b[i], b[i+1] = byte(p.ID>>8), byte(p.ID)
+		i += 2
+	}
+	copy(b[i:], p.Payload)
+	return dst, nil
+}
+
+// SetDup sets the DUP flag of a PUBLISH with QoS 1 or 2, before it is sent
+// again [MQTT-3.3.1-1]. It changes p, and does nothing to any other packet.
+func (p Packet) SetDup() {
+	if p.Type() == TypePublish && p[0]&0x06 != 0 {
+		p[0] |= 1 << 3
+	}
+}
+
+// grow returns dst with n more bytes, whose contents are whatever was there. n may be negative.
+func grow(dst []byte, n int) []byte {
+	end := len(dst) + n
+	if end <= cap(dst) {
+		return dst[:end]
+	}
+	return append(dst[:cap(dst)], make([]byte, end-cap(dst))...)
+}
+
+// putHeader writes a fixed header to the front of b and returns its length.
+func putHeader(b []byte, first byte, n int) int {
+	b[0] = first
+	i := 1
+	for n >= 0x80 {
+		b[i] = byte(n) | 0x80
+		n >>= 7
+		i++
+	}
+	b[i] = byte(n)
+	return i + 1
+}
