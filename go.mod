@@ -1,3 +1,8 @@
 module github.com/hubwire/hubwire
 
 go 1.26
+
+require (
+	github.com/coder/websocket v1.8.15 // indirect
+	github.com/google/go-cmp v0.7.0 // indirect
+)

@@ -1,0 +1,158 @@
+package core
+
+import (
+	"context"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/hubwire/hubwire"
+)
+
+// Access control imitates the developer guide's "Control access to IoT Hub":
+// SAS tokens of identities and of policies, certificates by thumbprint and by
+// authority. The peer of a refused login learns nothing but that; the log
+// gets the reason. Left out: Entra ID, hub-wide switches against SAS, and
+// tokens on behalf of others (nested edge).
+
+// Login is what a peer showed. A Token goes before Certificates.
+type Login struct {
+	Identity     hubwire.Identity
+	Protocol     string              // for the log
+	Token        string              // SAS token; empty means that Certificates count
+	Certificates []*x509.Certificate // of the TLS peer, leaf first
+}
+
+// Format implements [fmt.Formatter] and leaves the token out.
+func (l Login) Format(f fmt.State, _ rune) {
+	fmt.Fprintf(f, "login of %s over %s", l.Identity, l.Protocol)
+}
+
+// Grant is a login that succeeded. It stays valid until the identity or the
+// credential changes, or until it expires.
+type Grant struct {
+	Identity hubwire.Identity
+	Expires  time.Time // of the token; zero for a certificate
+
+	method     string // iothub-connection-auth-method
+	generation string
+	by         credential
+}
+
+// credential is what a grant was given for, so that it can be seen when that
+// is no longer valid.
+type credential struct {
+	kind  credentialKind
+	value *Secret // key or thumbprint; a pointer, since fmt does not ask the methods of unexported fields
+}
+
+type credentialKind uint8
+
+const (
+	byKey credentialKind = iota + 1
+	byThumbprint
+	byAuthority
+	byPolicy
+)
+
+// Authenticate checks a login of a device or module. Every refusal is one and
+// the same: code Unauthorized, and no word of why.
+func (c *Core) Authenticate(_ context.Context, l *Login) (*Grant, error) {
+	const op = "connect"
+	e, err := c.lock(op, l.Identity)
+	if err != nil {
+		return nil, c.unauthorized(op, l.Identity, l.Protocol, err)
+	}
+	dev := e.dev
+	e.unlock()
+	g := &Grant{Identity: l.Identity, generation: dev.GenerationID}
+	if l.Token != "" {
+		err = c.checkToken(l.Token, &dev, g)
+	} else {
+		err = c.checkCertificates(l.Certificates, &dev, g)
+	}
+	if err == nil && dev.Disabled {
+		err = errors.New("the identity is disabled")
+	}
+	if err != nil {
+		return nil, c.unauthorized(op, l.Identity, l.Protocol, err)
+	}
+	return g, nil
+}
+
+// unauthorized logs why, and returns what the peer may know.
+func (c *Core) unauthorized(op string, id hubwire.Identity, protocol string, why error) error {
+	c.cfg.Log.Warn("login refused", "device", id, "protocol", protocol, "reason", why)
+	return refuse(op, hubwire.Unauthorized, "authentication failed; renew the token or certificate and connect again")
+}
+
+// authMethod is the JSON text that goes with events.
+func authMethod(scope, typ string) string {
+	return `{"scope":"` + scope + `","type":"` + typ + `","issuer":"iothub","acceptingIpFilterRule":null}`
+}
+
+func scopeOf(id hubwire.Identity) string {
+	if id.IsModule() {
+		return "module"
+	}
+	return "device"
+}
+
+// stillValid reports whether a grant holds for the entity as it is now. The
+// caller holds the entity's lock.
+func (c *Core) stillValid(e *entity, g *Grant) error {
+	switch {
+	case g.Identity != e.id:
+		return fmt.Errorf("the grant is for %q", g.Identity)
+	case g.generation != e.dev.GenerationID:
+		return errors.New("the identity was deleted and created again")
+	case e.dev.Disabled:
+		return errors.New("the identity is disabled")
+	case !c.accepts(&e.dev, g.by):
+		return errors.New("the credential has changed")
+	case !g.Expires.IsZero() && time.Now().After(g.Expires.Add(c.cfg.Skew)):
+		return errors.New("the token has expired")
+	}
+	return nil
+}
+
+// accepts reports whether a credential is one of the device's.
+func (c *Core) accepts(d *Device, by credential) bool {
+	switch by.kind {
+	case byKey:
+		return d.Auth.Type == AuthSAS && (*by.value == d.Auth.Primary || *by.value == d.Auth.Secondary)
+	case byThumbprint:
+		return d.Auth.Type == AuthSelfSigned && d.Auth.hasThumbprint(string(*by.value))
+	case byAuthority:
+		return d.Auth.Type == AuthCA
+	case byPolicy:
+		return true // policies do not change
+	}
+	return false
+}
+
+func (a *Auth) hasThumbprint(s string) bool {
+	return s != "" && (strings.EqualFold(s, a.PrimaryThumbprint) || strings.EqualFold(s, a.SecondaryThumbprint))
+}
+
+// ServiceGrant is a service's login that succeeded.
+type ServiceGrant struct {
+	Policy  string
+	Rights  Right
+	Expires time.Time
+}
+
+// AuthorizeService checks the SAS token of a policy for an operation that
+// needs the rights want on a path of the hub, such as "/devices/d1". The one
+// refusal is Unauthorized.
+func (c *Core) AuthorizeService(_ context.Context, token string, want Right, path string) (*ServiceGrant, error) {
+	const op = "authorize"
+	g, err := c.checkServiceToken(token, want, path)
+	if err != nil {
+		c.cfg.Log.Warn("service refused", "path", path, "reason", err)
+		return nil, refuse(op, hubwire.UnauthorizedAccess, "Unauthorized")
+	}
+	return g, nil
+}

@@ -1,0 +1,157 @@
+package core
+
+import (
+	"context"
+	"time"
+
+	"github.com/hubwire/hubwire"
+)
+
+// Cloud-to-device queues imitate the developer guide's "Send cloud-to-device
+// messages": at most 50 messages, each enqueued, invisible (locked) or gone;
+// feedback to the sender; expiry. As of today's documentation only an abandon
+// raises the delivery count; the end of a lock, or of the connection that
+// held it, does not. Messages to a module's inputs take the same way, where
+// IoT Edge has a larger queue of its own. Locks are not in the store: they end
+// with the process.
+
+// maxC2DTTL bounds a message's life, whatever expiry it names.
+const maxC2DTTL = 48 * time.Hour
+
+// SendC2D queues a message for a device or module, and keeps nothing of m.
+// A message without an expiry lives for Config.DefaultTTL, none longer than
+// two days. Codes: QueueDepthExceeded for the 51st, MessageTooLarge,
+// ArgumentInvalid, DeviceNotFound, ModuleNotFound.
+func (c *Core) SendC2D(ctx context.Context, to hubwire.Identity, m *hubwire.Message) error {
+	return c.enqueue(ctx, "send c2d", to, "", m)
+}
+
+// SendInput queues a message for an input of a module, as IoT Edge does for a
+// route. It is as [Core.SendC2D], and shares the module's queue.
+func (c *Core) SendInput(ctx context.Context, to hubwire.Identity, input string, m *hubwire.Message) error {
+	const op = "send input"
+	if !to.IsModule() || input == "" {
+		return refuse(op, hubwire.ArgumentInvalid, "an input has a name and belongs to a module; this is %q of %q", input, to)
+	}
+	return c.enqueue(ctx, op, to, input, m)
+}
+
+func (c *Core) enqueue(ctx context.Context, op string, to hubwire.Identity, input string, m *hubwire.Message) error {
+	if err := m.CheckC2D(); err != nil {
+		return refused(op, err)
+	}
+	e, err := c.lock(op, to)
+	if err != nil {
+		return err
+	}
+	defer e.unlock()
+	e.sweep()
+	if n := len(e.queue.items); n >= hubwire.MaxC2DQueue {
+		return refuse(op, hubwire.QueueDepthExceeded, "%d messages wait for %q, which is the limit", n, to)
+	}
+	now := time.Now().UTC()
+	q := &queued{seq: e.queue.next + 1, msg: cloneMessage(m), input: input, enqueued: now, expires: m.Expiry}
+	if q.expires.IsZero() {
+		q.expires = now.Add(c.cfg.DefaultTTL)
+	}
+	if last := now.Add(maxC2DTTL); q.expires.After(last) {
+		q.expires = last
+	}
+	if q.msg.To == "" && input == "" {
+		q.msg.To = c2dAddress(to)
+	}
+	if q.version, err = c.store.Put(ctx, e.queueKey(q.seq), q.encode(), 0); err != nil {
+		return broken(op, err)
+	}
+	e.queue.next++
+	e.queue.items = append(e.queue.items, q)
+	e.armQueue()
+	e.ready(q)
+	return nil
+}
+
+func c2dAddress(id hubwire.Identity) string {
+	if id.IsModule() {
+		return "/devices/" + id.DeviceID + "/modules/" + id.ModuleID + "/messages/devicebound"
+	}
+	return "/devices/" + id.DeviceID + "/messages/devicebound"
+}
+
+// NextC2D locks the first visible message for which the session has the
+// feature, and returns it, or nil when there is none now. The lock ends after
+// Config.LockTimeout, and with the session; then the message is visible
+// again. Call it until it returns nil after Connect, after Subscribe, and
+// when the link gets C2DReady. The message is the caller's.
+func (s *Session) NextC2D() *hubwire.Received {
+	e, err := s.lock("receive c2d")
+	if err != nil {
+		return nil
+	}
+	defer e.unlock()
+	return e.next(s.features(), s, e.core.cfg.LockTimeout)
+}
+
+// Settle ends a delivery of this identity: Complete and Reject remove the
+// message, Abandon makes it visible again with a higher delivery count, or
+// removes it when it was delivered Config.MaxDeliveryCount times. The code is
+// MessageLockLost when the lock is over, or the message was settled before.
+func (s *Session) Settle(ctx context.Context, lockToken string, d hubwire.Disposition) error {
+	const op = "settle"
+	e, err := s.lock(op)
+	if err != nil {
+		return err
+	}
+	defer e.unlock()
+	return e.settle(ctx, op, lockToken, d)
+}
+
+// ReceiveC2D is [Session.NextC2D] without a session, as HTTPS does it; it
+// gives no input messages. lock is how long the message stays locked; 0 means
+// Config.LockTimeout. nil without an error means that there is none now.
+func (c *Core) ReceiveC2D(_ context.Context, id hubwire.Identity, lock time.Duration) (*hubwire.Received, error) {
+	e, err := c.lock("receive c2d", id)
+	if err != nil {
+		return nil, err
+	}
+	defer e.unlock()
+	if lock <= 0 {
+		lock = c.cfg.LockTimeout
+	}
+	e.touch()
+	return e.next(FeatureC2D, nil, lock), nil
+}
+
+// SettleC2D is [Session.Settle] without a session.
+func (c *Core) SettleC2D(ctx context.Context, id hubwire.Identity, lockToken string, d hubwire.Disposition) error {
+	const op = "settle"
+	e, err := c.lock(op, id)
+	if err != nil {
+		return err
+	}
+	defer e.unlock()
+	e.touch()
+	return e.settle(ctx, op, lockToken, d)
+}
+
+// Purge removes all messages that wait for an identity, also locked ones, and
+// returns how many. Each that asked for any feedback gives a Purged record.
+func (c *Core) Purge(ctx context.Context, id hubwire.Identity) (int, error) {
+	const op = "purge"
+	e, err := c.lock(op, id)
+	if err != nil {
+		return 0, err
+	}
+	defer e.unlock()
+	e.sweep()
+	defer e.armQueue()
+	n := 0
+	for len(e.queue.items) > 0 {
+		q := e.queue.items[0]
+		if err := e.dequeue(ctx, q); err != nil {
+			return n, broken(op, err)
+		}
+		e.core.feedback.add(e, q, StatusPurged)
+		n++
+	}
+	return n, nil
+}

@@ -1,0 +1,155 @@
+package core
+
+import (
+	"cmp"
+	"context"
+	"crypto/x509"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/hubwire/hubwire"
+	"github.com/hubwire/hubwire/hub/internal/store"
+)
+
+// Config says what kind of hub a [Core] is. The zero Config means the
+// defaults of an IoT Hub.
+type Config struct {
+	// HostName is the hub's own, which tokens must be for. Tokens are compared
+	// with it without case.
+	HostName string
+
+	// Skew is how long after a token's expiry it is still taken, and how long
+	// after that a connection is dropped. 0 means 5 minutes; negative, none.
+	Skew time.Duration
+
+	// LockTimeout is how long a delivered cloud-to-device message is invisible
+	// until it is delivered again. 0 means 1 minute.
+	LockTimeout time.Duration
+
+	// MaxDeliveryCount is how often a message can be abandoned before it is
+	// dropped, 1 to 100. 0 means 10.
+	MaxDeliveryCount int
+
+	// DefaultTTL is the life of a message that names no expiry. 0 means 1 hour.
+	DefaultTTL time.Duration
+
+	// MaxDevices bounds devices and modules together. 0 means 1,000,000.
+	MaxDevices int
+
+	// MaxSubscriptions bounds those of one session. 0 means 5, the documented bound.
+	MaxSubscriptions int
+
+	// VerifiedCAs are the roots that certificates of [AuthCA] must chain to.
+	VerifiedCAs []*x509.Certificate
+
+	// Intercept sees every operation before it happens. It may be called from
+	// many goroutines at once. See [Core.Intercept].
+	Intercept func(context.Context, *Op) Verdict
+
+	// Log gets, among others, why a login was refused, which the peer is not
+	// told. nil means none.
+	Log *slog.Logger
+}
+
+func (c Config) withDefaults() Config {
+	switch c.Skew = cmp.Or(c.Skew, 5*time.Minute); {
+	case c.Skew < 0:
+		c.Skew = 0
+	}
+	c.LockTimeout = cmp.Or(c.LockTimeout, time.Minute)
+	c.MaxDeliveryCount = cmp.Or(c.MaxDeliveryCount, 10)
+	c.DefaultTTL = cmp.Or(c.DefaultTTL, time.Hour)
+	c.MaxDevices = cmp.Or(c.MaxDevices, 1_000_000)
+	c.MaxSubscriptions = cmp.Or(c.MaxSubscriptions, 5)
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
+	return c
+}
+
+// Core is a hub's state and rules. Its methods may be called from any goroutine.
+//
+// Locks are taken in this order: registry, an entity (never two), then mu or
+// the feedback queue's.
+type Core struct {
+	cfg       Config
+	store     store.Store
+	closing   chan struct{} // closed by Close
+	requestID atomic.Uint64 // of method calls
+	policies  []*Policy     // never changed
+	roots     *x509.CertPool
+	arrived   notifier // events were appended
+	feedback  feedbackQueue
+	timers    timers
+
+	registry sync.Mutex // serialises what adds or removes identities
+
+	mu       sync.RWMutex // guards what follows
+	closed   bool
+	entities map[hubwire.Identity]*entity
+	modules  map[string][]*entity // by device id
+}
+
+// errClosing is why things end when the Core is closed.
+var errClosing = refuse("connection", hubwire.ServiceUnavailable, "the hub is closed")
+
+// New opens a hub on a store and loads what the store holds; its policies are
+// made when there are none. cfg is not kept, nil means the defaults. The
+// store stays the caller's, to close after the Core.
+func New(ctx context.Context, cfg *Config, s store.Store) (*Core, error) {
+	c := &Core{
+		store:    s,
+		closing:  make(chan struct{}),
+		roots:    x509.NewCertPool(),
+		entities: map[hubwire.Identity]*entity{},
+		modules:  map[string][]*entity{},
+	}
+	if cfg != nil {
+		c.cfg = *cfg
+	}
+	c.cfg = c.cfg.withDefaults()
+	c.feedback.core = c
+	for _, ca := range c.cfg.VerifiedCAs {
+		c.roots.AddCert(ca)
+	}
+	if err := c.load(ctx); err != nil {
+		return nil, fmt.Errorf("core: loading the store: %w", err)
+	}
+	return c, nil
+}
+
+func (c *Core) isClosed() bool {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	return c.closed
+}
+
+// Close ends all sessions with ServiceUnavailable, and all calls and readers
+// that wait, and returns when no timer of the Core can run any more. It does
+// not wait for fronts to call Disconnect. Links must not call it.
+func (c *Core) Close() error {
+	c.mu.Lock()
+	if c.closed {
+		c.mu.Unlock()
+		return nil
+	}
+	c.closed = true
+	close(c.closing)
+	es := make([]*entity, 0, len(c.entities))
+	for _, e := range c.entities {
+		es = append(es, e)
+	}
+	c.mu.Unlock()
+	c.timers.close()
+	for _, e := range es {
+		e.mu.Lock()
+		e.endSession(errClosing, true)
+		e.queue.timer.stop()
+		e.unlock()
+	}
+	c.timers.wg.Wait()
+	return nil
+}

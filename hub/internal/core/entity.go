@@ -1,0 +1,105 @@
+package core
+
+import (
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/hubwire/hubwire"
+)
+
+// entity is everything about one registered device or module. It lives from
+// its creation to its deletion, whether connected or not.
+type entity struct {
+	core *Core
+	id   hubwire.Identity
+
+	lastActivity atomic.Int64 // Unix nanoseconds; 0 for never
+
+	mu      sync.Mutex // guards what follows; see unlock
+	deleted bool
+	dev     Device // without its live fields
+	created time.Time
+	version uint64 // of the record of dev
+
+	session     *Session
+	connChanged time.Time // when session last began or ended
+	changed     notifier  // session or its subscriptions changed
+
+	kept        []Subscription // of the kept session
+	hasKept     bool
+	keptVersion uint64
+
+	twin        *twin // nil as long as it is fresh
+	twinVersion uint64
+
+	queue queue
+	calls map[uint64]*call
+
+	outbox     []func() // for links, in order
+	delivering bool
+}
+
+// post queues a call of a link. The caller holds the lock.
+func (e *entity) post(f func()) { e.outbox = append(e.outbox, f) }
+
+// unlock releases the lock and then, with no lock held, makes the calls that
+// were posted. While one goroutine does so all others only post: that keeps
+// the order, and lets a link call back into its session.
+func (e *entity) unlock() {
+	if e.delivering {
+		e.mu.Unlock()
+		return
+	}
+	e.delivering = true
+	for len(e.outbox) > 0 {
+		f := e.outbox[0]
+		e.outbox = e.outbox[1:]
+		e.mu.Unlock()
+		f()
+		e.mu.Lock()
+	}
+	e.outbox = nil
+	e.delivering = false
+	e.mu.Unlock()
+}
+
+// touch notes activity of the peer.
+func (e *entity) touch() { e.lastActivity.Store(time.Now().UnixNano()) }
+
+// snapshot returns the device with its live fields. The caller holds the lock.
+func (e *entity) snapshot() *Device {
+	d := e.dev.clone()
+	d.Connected = e.session != nil
+	d.ConnectionUpdated = e.connChanged
+	if at := e.lastActivity.Load(); at != 0 {
+		d.LastActivity = time.Unix(0, at).UTC()
+	}
+	e.sweep()
+	d.C2DCount = len(e.queue.items)
+	return d
+}
+
+// entity returns that of a registered identity, or nil.
+func (c *Core) entity(id hubwire.Identity) *entity {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	return c.entities[id]
+}
+
+// lock returns the entity of id, locked; the caller calls unlock.
+func (c *Core) lock(op string, id hubwire.Identity) (*entity, error) {
+	e := c.entity(id)
+	if e == nil {
+		if id.IsModule() && c.entity(hubwire.Identity{DeviceID: id.DeviceID}) == nil {
+			id.ModuleID = ""
+		}
+		return nil, notFound(op, id)
+	}
+	e.mu.Lock()
+	if e.deleted {
+		e.mu.Unlock()
+		return nil, notFound(op, id)
+	}
+	return e, nil
+}

@@ -1,0 +1,140 @@
+package core
+
+import (
+	"context"
+	"time"
+
+	"github.com/hubwire/hubwire"
+	"github.com/hubwire/hubwire/hub/internal/store"
+)
+
+// AllPartitions makes a reader that merges all partitions by enqueued time.
+const AllPartitions = -1
+
+// readAhead is how many entries of a partition a reader takes at once.
+const readAhead = 64
+
+// Start says where a reader begins. The zero Start is the oldest event there is.
+type Start struct {
+	Latest   bool      // only what comes from now on
+	Time     time.Time // the first event enqueued at or after this
+	Sequence int64     // this sequence number, in each partition
+}
+
+// EventReader reads events in order. When it is so slow that events were
+// dropped before it came to them it goes on with the oldest that is left: the
+// sequence numbers show the gap. It is not for concurrent use, holds nothing
+// that must be closed, and may be left lying.
+type EventReader struct {
+	core  *Core
+	parts []partReader
+}
+
+type partReader struct {
+	partition int
+	next      int64
+	ahead     []store.Entry
+}
+
+// Partitions returns the number of partitions; they are numbered from 0.
+func (c *Core) Partitions() int { return c.store.Partitions() }
+
+// Events returns a reader of a partition, or of [AllPartitions]. The code is
+// PartitionNotFound when there is no such partition.
+func (c *Core) Events(ctx context.Context, partition int, start Start) (*EventReader, error) {
+	const op = "read events"
+	n := c.store.Partitions()
+	if partition != AllPartitions {
+		if err := c.checkPartition(op, partition); err != nil {
+			return nil, err
+		}
+	}
+	r := &EventReader{core: c}
+	for p := range n {
+		if partition != AllPartitions && p != partition {
+			continue
+		}
+		next := start.Sequence
+		switch {
+		case start.Latest:
+			b, err := c.store.Bounds(ctx, p)
+			if err != nil {
+				return nil, broken(op, err)
+			}
+			next = b.Next
+		case !start.Time.IsZero():
+			var err error
+			if next, err = c.store.Seek(ctx, p, start.Time); err != nil {
+				return nil, broken(op, err)
+			}
+		}
+		r.parts = append(r.parts, partReader{partition: p, next: next})
+	}
+	return r, nil
+}
+
+func (c *Core) checkPartition(op string, p int) error {
+	if n := c.store.Partitions(); p < 0 || p >= n {
+		return refuse(op, hubwire.PartitionNotFound, "partition %d is not 0 to %d", p, n-1)
+	}
+	return nil
+}
+
+// PartitionBounds returns what a partition's log holds. The code is
+// PartitionNotFound when there is no such partition.
+func (c *Core) PartitionBounds(ctx context.Context, partition int) (store.Bounds, error) {
+	const op = "partition properties"
+	if err := c.checkPartition(op, partition); err != nil {
+		return store.Bounds{}, err
+	}
+	b, err := c.store.Bounds(ctx, partition)
+	if err != nil {
+		return b, broken(op, err)
+	}
+	return b, nil
+}
+
+// Next returns the next event, and waits for it until ctx ends.
+func (r *EventReader) Next(ctx context.Context) (*Event, error) {
+	for {
+		arrived := r.core.arrived.wait()
+		if ev, err := r.TryNext(ctx); ev != nil || err != nil {
+			return ev, err
+		}
+		select {
+		case <-arrived:
+		case <-ctx.Done():
+			return nil, &hubwire.Error{Op: "read events", Outcome: hubwire.NotSent, Err: ctx.Err()}
+		case <-r.core.closing:
+			return nil, ended("read events", errClosing)
+		}
+	}
+}
+
+// TryNext returns the next event, or nil when there is none now.
+func (r *EventReader) TryNext(ctx context.Context) (*Event, error) {
+	var first *partReader
+	for i := range r.parts {
+		p := &r.parts[i]
+		if len(p.ahead) == 0 {
+			var err error
+			if p.ahead, err = r.core.store.Read(ctx, p.partition, p.next, readAhead); err != nil {
+				return nil, broken("read events", err)
+			}
+		}
+		if len(p.ahead) > 0 && (first == nil || p.ahead[0].Time.Before(first.ahead[0].Time)) {
+			first = p
+		}
+	}
+	if first == nil {
+		return nil, nil
+	}
+	entry := &first.ahead[0]
+	first.ahead = first.ahead[1:]
+	first.next = entry.Sequence + 1
+	ev, err := decodeEvent(first.partition, entry)
+	if err != nil {
+		return nil, broken("read events", err)
+	}
+	return ev, nil
+}

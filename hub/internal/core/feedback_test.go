@@ -1,0 +1,152 @@
+package core
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/hubwire/hubwire"
+)
+
+func TestFeedbackGoesToSendersThatAsked(t *testing.T) {
+	type row struct {
+		ack  hubwire.Ack
+		d    hubwire.Disposition
+		want FeedbackStatus // empty for none
+	}
+	rows := []row{
+		{hubwire.AckNone, hubwire.Complete, ""},
+		{"", hubwire.Complete, ""},
+		{hubwire.AckPositive, hubwire.Complete, StatusSuccess},
+		{hubwire.AckNegative, hubwire.Complete, ""},
+		{hubwire.AckFull, hubwire.Complete, StatusSuccess},
+		{hubwire.AckNone, hubwire.Reject, ""},
+		{hubwire.AckPositive, hubwire.Reject, ""},
+		{hubwire.AckNegative, hubwire.Reject, StatusRejected},
+		{hubwire.AckFull, hubwire.Reject, StatusRejected},
+		{hubwire.AckPositive, hubwire.Abandon, ""},
+		{hubwire.AckNegative, hubwire.Abandon, StatusDeliveryCountExceeded},
+		{hubwire.AckFull, hubwire.Abandon, StatusDeliveryCountExceeded},
+	}
+	for _, r := range rows {
+		t.Run(fmt.Sprintf("ack %q, %v", r.ack, r.d), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				c := newCore(t, &Config{MaxDeliveryCount: 1})
+				s, _ := connect(t, c, dev)
+				send(t, c, dev, hubwire.Message{ID: "m", Ack: r.ack})
+				must(t, s.Settle(ctx, s.NextC2D().LockToken, r.d))
+				b := c.Feedback(10)
+				if r.want == "" {
+					if b != nil {
+						t.Errorf("got %+v, want none", b.Records)
+					}
+					return
+				}
+				d, _ := c.Device(dev)
+				want := []FeedbackRecord{{OriginalMessageID: "m", Status: r.want, Time: time.Now().UTC(), Identity: dev, GenerationID: d.GenerationID}}
+				if b == nil || !cmp.Equal(b.Records, want) {
+					t.Errorf("got %+v, want %+v", b, want)
+				}
+			})
+		})
+	}
+}
+
+// completed queues feedback for n messages m0, m1, ….
+func completed(t *testing.T, c *Core, n int) {
+	t.Helper()
+	s, _ := connect(t, c, dev)
+	for i := range n {
+		send(t, c, dev, hubwire.Message{ID: fmt.Sprintf("m%d", i), Ack: hubwire.AckFull})
+		must(t, s.Settle(ctx, s.NextC2D().LockToken, hubwire.Complete))
+	}
+}
+
+func TestFeedbackBatchesAreLocked(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCore(t, nil)
+		completed(t, c, 3)
+		one, two := c.Feedback(2), c.Feedback(2)
+		if len(one.Records) != 2 || len(two.Records) != 1 || c.Feedback(2) != nil {
+			t.Fatalf("batches %+v, %+v", one, two)
+		}
+		must(t, c.SettleFeedback(ctx, one.LockToken, hubwire.Complete))
+		wantCode(t, "settling twice", c.SettleFeedback(ctx, one.LockToken, hubwire.Complete), hubwire.MessageLockLost)
+		must(t, c.SettleFeedback(ctx, two.LockToken, hubwire.Abandon))
+		again := c.Feedback(2)
+		if again == nil || again.Records[0].OriginalMessageID != "m2" || again.DeliveryCount != 1 {
+			t.Fatalf("after abandon %+v", again)
+		}
+		// A reader that waits gets it when the lock ends.
+		start := time.Now()
+		b, err := c.WaitFeedback(ctx, 2)
+		if err != nil || len(b.Records) != 1 || time.Since(start) != time.Minute {
+			t.Errorf("WaitFeedback = %+v, %v after %v", b, err, time.Since(start))
+		}
+		wantCode(t, "settling after the lock", c.SettleFeedback(ctx, again.LockToken, hubwire.Complete), hubwire.MessageLockLost)
+	})
+}
+
+func TestFeedbackIsDroppedAtLast(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCore(t, nil)
+		completed(t, c, 1)
+		for i := range feedbackDeliveries {
+			b := c.Feedback(1)
+			if b == nil || b.DeliveryCount != i {
+				t.Fatalf("delivery %d = %+v", i, b)
+			}
+			must(t, c.SettleFeedback(ctx, b.LockToken, hubwire.Abandon))
+		}
+		if b := c.Feedback(1); b != nil {
+			t.Errorf("after %d deliveries %+v", feedbackDeliveries, b)
+		}
+		completed(t, c, 1)
+		time.Sleep(time.Hour)
+		if b := c.Feedback(1); b != nil {
+			t.Errorf("after an hour %+v", b)
+		}
+	})
+}
+
+func TestFeedbackOfADeletedDeviceIsGone(t *testing.T) {
+	c := newCore(t, nil)
+	completed(t, c, 2)
+	must(t, c.Delete(ctx, dev, "*"))
+	if b := c.Feedback(10); b != nil {
+		t.Errorf("got %+v", b)
+	}
+}
+
+func TestWaitFeedbackEnds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCore(t, nil)
+		short, cancel := context.WithTimeout(ctx, time.Second)
+		defer cancel()
+		if _, err := c.WaitFeedback(short, 1); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("with the context's end = %v", err)
+		}
+		got := make(chan error)
+		go func() {
+			b, err := c.WaitFeedback(ctx, 1)
+			if err == nil && b.Records[0].OriginalMessageID != "m0" {
+				err = errors.New("another record")
+			}
+			got <- err
+			_, err = c.WaitFeedback(ctx, 1)
+			got <- err
+		}()
+		synctest.Wait()
+		completed(t, c, 1)
+		if err := <-got; err != nil {
+			t.Errorf("a new record = %v", err)
+		}
+		synctest.Wait()
+		c.Close()
+		wantCode(t, "after Close", <-got, hubwire.ServiceUnavailable)
+	})
+}

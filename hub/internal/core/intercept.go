@@ -1,0 +1,111 @@
+package core
+
+import (
+	"context"
+	"net"
+	"time"
+
+	"github.com/hubwire/hubwire"
+)
+
+// OpKind is a kind of operation that an intercept function can meet.
+type OpKind string
+
+// The kinds of operations. More may be added.
+const (
+	OpConnect        OpKind = "connect"         // a device or module logs in
+	OpDisconnect     OpKind = "disconnect"      // a peer says good-bye; cannot be refused
+	OpPublish        OpKind = "publish"         // telemetry comes in; Message is set
+	OpSubscribe      OpKind = "subscribe"       // Name is the filter or address
+	OpUnsubscribe    OpKind = "unsubscribe"     // Name is the filter or address
+	OpPing           OpKind = "ping"            // keep-alive of the protocol
+	OpTwinGet        OpKind = "twin get"        // by the device
+	OpTwinReport     OpKind = "twin report"     // reported properties are patched; Body is the patch
+	OpTwinDesired    OpKind = "twin desired"    // desired properties go to the device; Body is the patch
+	OpMethod         OpKind = "method"          // a direct method goes to the device; Name is its name
+	OpMethodResponse OpKind = "method response" // the device answers
+	OpC2D            OpKind = "c2d"             // a message goes to the device; Message is set
+	OpAck            OpKind = "ack"             // the device settles a message; Name is its lock token
+	OpRequest        OpKind = "request"         // an HTTPS request; Name is "METHOD /path"
+	OpTunnel         OpKind = "tunnel"          // a WebSocket opens; Name is its subprotocol
+)
+
+// Op is an operation as an intercept function sees it, before the hub acts.
+// What it points to must not be changed or kept.
+type Op struct {
+	Kind     OpKind
+	Identity hubwire.Identity // of the device or module; zero for a service
+	Protocol string           // "mqtt", "mqtt-ws", "amqp", "amqp-ws", "https"
+	Name     string           // see the kinds
+	Message  *hubwire.Message // or nil
+	Body     []byte           // or nil
+}
+
+// Verdict is what becomes of an operation. The zero Verdict lets it pass.
+type Verdict struct {
+	// Delay is how long to wait before anything else. What follows on the same
+	// connection waits too.
+	Delay time.Duration
+
+	// Refuse, when not 0, is the code that the operation fails with, in the
+	// way that its protocol has. The hub does not act.
+	Refuse hubwire.Code
+
+	// RetryAfter goes with Refuse, where the protocol can say it.
+	RetryAfter time.Duration
+
+	// DropBefore cuts the connection, and the hub does not act.
+	DropBefore bool
+
+	// DropAfter lets the hub act, and cuts the connection instead of the answer.
+	DropAfter bool
+
+	// SwallowAck lets the hub act, and sends no answer.
+	SwallowAck bool
+}
+
+// ErrDrop is what [Core.Intercept] returns when the front must cut the
+// connection now. It matches [net.ErrClosed].
+var ErrDrop error = dropped{}
+
+type dropped struct{}
+
+func (dropped) Error() string { return "core: connection dropped by the intercept function" }
+func (dropped) Unwrap() error { return net.ErrClosed }
+
+// Intercept shows op to Config.Intercept and carries out the part of its
+// verdict that comes before the operation: it waits, and returns a
+// [*hubwire.Error] for a refusal, [ErrDrop], or the context's error. When err
+// is nil the front lets the operation happen and then heeds DropAfter and
+// SwallowAck. Every front calls it once for each operation. It costs nothing
+// when there is no intercept function.
+func (c *Core) Intercept(ctx context.Context, op *Op) (Verdict, error) {
+	if c.cfg.Intercept == nil {
+		return Verdict{}, nil
+	}
+	v := c.cfg.Intercept(ctx, op)
+	if v.Delay > 0 {
+		t := time.NewTimer(v.Delay)
+		defer t.Stop()
+		select {
+		case <-t.C:
+		case <-ctx.Done():
+			return v, ctx.Err()
+		case <-c.closing:
+			return v, ErrDrop
+		}
+	}
+	if v.DropBefore {
+		return v, ErrDrop
+	}
+	if v.Refuse != 0 {
+		e := refuse(string(op.Kind), v.Refuse, "refused by the intercept function")
+		e.RetryAfter = v.RetryAfter
+		return v, e
+	}
+	return v, nil
+}
+
+// Intercepts reports whether there is an intercept function, so that a front
+// can save itself the making of an [Op].
+func (c *Core) Intercepts() bool { return c.cfg.Intercept != nil }

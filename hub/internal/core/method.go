@@ -1,0 +1,197 @@
+package core
+
+import (
+	"context"
+	"encoding/json"
+	"math"
+	"net"
+	"time"
+
+	"github.com/hubwire/hubwire"
+)
+
+// Direct methods imitate the developer guide's "Understand and invoke direct
+// methods". When the device's connection ends during a call, the call fails
+// with ConnectionClosedRemotely; what the service does then is not documented.
+// The service's lower bounds of the timeouts are the business of its front.
+
+// Bounds of a call.
+const (
+	DefaultResponseTimeout = 30 * time.Second
+	MaxMethodTimeout       = 300 * time.Second // of either timeout
+	maxCallsInFlight       = 4096              // for one identity; the service's own is not documented
+)
+
+// Invocation is a direct method call by a service.
+type Invocation struct {
+	hubwire.MethodRequest
+
+	// ConnectTimeout is how long to wait for a device that is not connected,
+	// or has not subscribed to methods. 0 means not at all.
+	ConnectTimeout time.Duration
+
+	// ResponseTimeout is how long to wait for the answer. 0 means 30 seconds.
+	ResponseTimeout time.Duration
+}
+
+func (v *Invocation) check(op string) error {
+	if v.Name == "" {
+		return refuse(op, hubwire.ArgumentInvalid, "the method has no name")
+	}
+	for _, d := range []time.Duration{v.ConnectTimeout, v.ResponseTimeout} {
+		if d < 0 || d > MaxMethodTimeout {
+			return refuse(op, hubwire.ArgumentInvalid, "a timeout of %v is not 0 to %v", d, MaxMethodTimeout)
+		}
+	}
+	return checkPayload(op, v.Payload)
+}
+
+func checkPayload(op string, p []byte) error {
+	if len(p) > hubwire.MaxMethodPayload {
+		return refuse(op, hubwire.MessageTooLarge, "method payload has %d bytes, the limit is %d", len(p), hubwire.MaxMethodPayload)
+	}
+	if len(p) > 0 && !json.Valid(p) {
+		return refuse(op, hubwire.FormatError, "method payload is not JSON")
+	}
+	return nil
+}
+
+// call is a method call that waits for its answer.
+type call struct {
+	session *Session
+	done    chan outcome // holds one
+}
+
+type outcome struct {
+	response *hubwire.MethodResponse
+	err      error
+}
+
+// Invoke calls a direct method and returns the device's answer, whatever its
+// status. Codes: DeviceNotOnline when it was not connected and subscribed
+// within the connect timeout, GatewayTimeout when it did not answer in time,
+// ConnectionClosedRemotely when its connection ended meanwhile, DeviceNotFound,
+// ModuleNotFound, ArgumentInvalid, FormatError, MessageTooLarge. The payload
+// must not change until Invoke returns.
+func (c *Core) Invoke(ctx context.Context, id hubwire.Identity, v *Invocation) (*hubwire.MethodResponse, error) {
+	const op = "invoke method"
+	if err := v.check(op); err != nil {
+		return nil, err
+	}
+	e, s, err := c.methodSession(ctx, op, id, v.ConnectTimeout)
+	if err != nil {
+		return nil, err
+	}
+	if len(e.calls) >= maxCallsInFlight {
+		e.unlock()
+		return nil, refuse(op, tooManyMethods, "%d calls of %q are in flight, which is the limit", maxCallsInFlight, id)
+	}
+	rid := c.requestID.Add(1)
+	k := &call{session: s, done: make(chan outcome, 1)}
+	if e.calls == nil {
+		e.calls = map[uint64]*call{}
+	}
+	e.calls[rid] = k
+	mc := MethodCall{RequestID: rid, MethodRequest: v.MethodRequest}
+	e.post(func() { s.link.Method(mc) })
+	e.unlock()
+	defer func() {
+		e.mu.Lock()
+		delete(e.calls, rid)
+		e.unlock()
+	}()
+
+	wait := v.ResponseTimeout
+	if wait == 0 {
+		wait = DefaultResponseTimeout
+	}
+	t := time.NewTimer(wait)
+	defer t.Stop()
+	select {
+	case o := <-k.done:
+		return o.response, o.err
+	case <-t.C:
+		return nil, refuse(op, hubwire.GatewayTimeout, "%q did not answer %q within %v", id, v.Name, wait)
+	case <-ctx.Done():
+		return nil, &hubwire.Error{Op: op, Outcome: hubwire.Unknown, Err: ctx.Err()}
+	}
+}
+
+// methodSession waits until id has a session with methods, and returns its
+// entity locked.
+func (c *Core) methodSession(ctx context.Context, op string, id hubwire.Identity, patience time.Duration) (*entity, *Session, error) {
+	var deadline <-chan time.Time
+	for {
+		e, err := c.lock(op, id)
+		if err != nil {
+			return nil, nil, err
+		}
+		changed := e.changed.wait()
+		if s := e.session; s != nil && s.features().has(FeatureMethods) {
+			return e, s, nil
+		}
+		e.unlock()
+		offline := refuse(op, hubwire.DeviceNotOnline, "%q is not connected with methods", id)
+		if patience == 0 {
+			return nil, nil, offline
+		}
+		if deadline == nil {
+			t := time.NewTimer(patience)
+			defer t.Stop()
+			deadline = t.C
+		}
+		select {
+		case <-changed:
+		case <-deadline:
+			return nil, nil, offline
+		case <-ctx.Done():
+			return nil, nil, &hubwire.Error{Op: op, Outcome: hubwire.NotSent, Err: ctx.Err()}
+		case <-c.closing:
+			return nil, nil, ended(op, errClosing)
+		}
+	}
+}
+
+// MethodResponse answers a [MethodCall]. An answer that comes too late, twice
+// or for an unknown id is ignored. One that cannot be passed on fails the call
+// with code 502000, and returns why. It keeps nothing of r.
+func (s *Session) MethodResponse(requestID uint64, r *hubwire.MethodResponse) error {
+	const op = "method response"
+	bad := checkPayload(op, r.Payload)
+	if bad == nil && (r.Status < math.MinInt32 || r.Status > math.MaxInt32) {
+		bad = refuse(op, hubwire.ArgumentInvalid, "status %d does not fit 32 bits", r.Status)
+	}
+	e, err := s.lock(op)
+	if err != nil {
+		return err
+	}
+	defer e.unlock()
+	k := e.calls[requestID]
+	if k == nil || k.session != s {
+		return nil
+	}
+	delete(e.calls, requestID)
+	if bad != nil {
+		k.done <- outcome{err: &hubwire.Error{Op: "invoke method", Code: badGateway, Outcome: hubwire.Unknown, Message: "the device's answer cannot be passed on", Err: bad}}
+		return bad
+	}
+	own := hubwire.MethodResponse{Status: r.Status}
+	if len(r.Payload) > 0 {
+		own.Payload = append(own.Payload, r.Payload...)
+	}
+	k.done <- outcome{response: &own}
+	return nil
+}
+
+// failCalls ends the calls that wait for s. The caller holds the lock.
+func (e *entity) failCalls(s *Session) {
+	for rid, k := range e.calls {
+		if k.session == s {
+			delete(e.calls, rid)
+			k.done <- outcome{err: &hubwire.Error{
+				Op: "invoke method", Code: hubwire.ConnectionClosedRemotely, Outcome: hubwire.Unknown, Retryable: true,
+				Message: "the connection of " + e.id.String() + " ended before it answered", Err: net.ErrClosed,
+			}}
+		}
+	}
+}

@@ -1,0 +1,235 @@
+package core
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/hubwire/hubwire"
+)
+
+func invocation(name string) *Invocation {
+	return &Invocation{MethodRequest: hubwire.MethodRequest{Name: name}}
+}
+
+func TestAMethodIsAnswered(t *testing.T) {
+	c := newCore(t, nil)
+	s, l := connect(t, c, dev)
+	l.onMethod = func(m MethodCall) {
+		if m.Name != "reboot" || string(m.Payload) != `{"a":1}` || m.RequestID == 0 {
+			t.Errorf("call = %+v", m)
+		}
+		if err := s.MethodResponse(m.RequestID, &hubwire.MethodResponse{Status: -7, Payload: json.RawMessage(`[1]`)}); err != nil {
+			t.Errorf("MethodResponse: %v", err)
+		}
+	}
+	r, err := c.Invoke(ctx, dev, &Invocation{MethodRequest: hubwire.MethodRequest{Name: "reboot", Payload: json.RawMessage(`{"a":1}`)}})
+	if err != nil || r.Status != -7 || string(r.Payload) != `[1]` {
+		t.Errorf("Invoke = %+v, %v", r, err)
+	}
+}
+
+func TestMethodRefusals(t *testing.T) {
+	c := newCore(t, nil)
+	connect(t, c, dev)
+	nobody := hubwire.Identity{DeviceID: "nobody"}
+	cases := []struct {
+		name string
+		to   hubwire.Identity
+		v    Invocation
+		code hubwire.Code
+	}{
+		{"an unknown device", nobody, *invocation("m"), hubwire.DeviceNotFound},
+		{"an unknown module", hubwire.Identity{DeviceID: "dev", ModuleID: "nobody"}, *invocation("m"), hubwire.ModuleNotFound},
+		{"an offline module", mod, *invocation("m"), hubwire.DeviceNotOnline},
+		{"no name", dev, *invocation(""), hubwire.ArgumentInvalid},
+		{"a payload over 128 KiB", dev, Invocation{MethodRequest: hubwire.MethodRequest{Name: "m", Payload: make([]byte, hubwire.MaxMethodPayload+1)}}, hubwire.MessageTooLarge},
+		{"a payload that is not JSON", dev, Invocation{MethodRequest: hubwire.MethodRequest{Name: "m", Payload: []byte("{")}}, hubwire.FormatError},
+		{"a negative timeout", dev, Invocation{MethodRequest: hubwire.MethodRequest{Name: "m"}, ResponseTimeout: -1}, hubwire.ArgumentInvalid},
+		{"a connect timeout over 300 s", dev, Invocation{MethodRequest: hubwire.MethodRequest{Name: "m"}, ConnectTimeout: 301 * time.Second}, hubwire.ArgumentInvalid},
+	}
+	for _, tc := range cases {
+		t.Run(tc.name, func(t *testing.T) {
+			_, err := c.Invoke(ctx, tc.to, &tc.v)
+			wantCode(t, "Invoke", err, tc.code)
+		})
+	}
+}
+
+func TestMethodTimeouts(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCore(t, nil)
+		g := grant(t, c, dev)
+		v := invocation("m")
+		v.ConnectTimeout, v.ResponseTimeout = 10*time.Second, 5*time.Second
+
+		start := time.Now()
+		_, err := c.Invoke(ctx, dev, v)
+		wantCode(t, "offline", err, hubwire.DeviceNotOnline)
+		if d := time.Since(start); d != 10*time.Second {
+			t.Errorf("offline after %v", d)
+		}
+
+		// Connected without methods is not enough; the subscription ends the wait.
+		start = time.Now()
+		done := make(chan error)
+		go func() { _, err := c.Invoke(ctx, dev, v); done <- err }()
+		time.Sleep(4 * time.Second)
+		s, l := connectWith(t, c, g, nil)
+		synctest.Wait()
+		time.Sleep(4 * time.Second)
+		must(t, s.Subscribe(ctx, Subscription{"m", 0, FeatureMethods}))
+		wantCode(t, "no answer", <-done, hubwire.GatewayTimeout)
+		if d := time.Since(start); d != 13*time.Second {
+			t.Errorf("no answer after %v", d)
+		}
+		// The late answer does nothing.
+		must(t, s.MethodResponse(l.methods[0].RequestID, &hubwire.MethodResponse{Status: 200}))
+		must(t, s.MethodResponse(12345, &hubwire.MethodResponse{Status: 200}))
+
+		start = time.Now()
+		_, err = c.Invoke(ctx, dev, invocation("m"))
+		wantCode(t, "default", err, hubwire.GatewayTimeout)
+		if d := time.Since(start); d != 30*time.Second {
+			t.Errorf("default timeout after %v", d)
+		}
+	})
+}
+
+func TestInvokeEndsWithItsContext(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCore(t, nil)
+		short, cancel := context.WithTimeout(ctx, time.Second)
+		defer cancel()
+		v := invocation("m")
+		v.ConnectTimeout = time.Minute
+		_, err := c.Invoke(short, dev, v)
+		var e *hubwire.Error
+		if !errors.Is(err, context.DeadlineExceeded) || !errors.As(err, &e) || e.Outcome != hubwire.NotSent {
+			t.Errorf("waiting for the device = %v", err)
+		}
+		connect(t, c, dev)
+		short, cancel = context.WithTimeout(ctx, time.Second)
+		defer cancel()
+		_, err = c.Invoke(short, dev, v)
+		if !errors.Is(err, context.DeadlineExceeded) || !errors.As(err, &e) || e.Outcome != hubwire.Unknown {
+			t.Errorf("waiting for the answer = %v", err)
+		}
+		if n := len(c.entity(dev).calls); n != 0 {
+			t.Errorf("%d calls are left", n)
+		}
+	})
+}
+
+func TestInvokeEndsWithTheConnection(t *testing.T) {
+	for _, how := range []string{"disconnect", "take-over", "delete"} {
+		t.Run(how, func(t *testing.T) {
+			c := newCore(t, nil)
+			s, l := connect(t, c, dev)
+			l.onMethod = func(MethodCall) {
+				switch how {
+				case "disconnect":
+					s.Disconnect()
+				case "take-over":
+					connect(t, c, dev)
+				case "delete":
+					c.Delete(ctx, dev, "*")
+				}
+			}
+			_, err := c.Invoke(ctx, dev, invocation("m"))
+			var e *hubwire.Error
+			if !errors.Is(err, hubwire.ConnectionClosedRemotely) || !errors.Is(err, net.ErrClosed) || !errors.As(err, &e) || e.Outcome != hubwire.Unknown {
+				t.Errorf("Invoke = %v", err)
+			}
+		})
+	}
+}
+
+func TestABadAnswerFailsTheCall(t *testing.T) {
+	cases := []struct {
+		name string
+		r    hubwire.MethodResponse
+		code hubwire.Code
+	}{
+		{"not JSON", hubwire.MethodResponse{Payload: json.RawMessage("{")}, hubwire.FormatError},
+		{"over 128 KiB", hubwire.MethodResponse{Payload: json.RawMessage(`"` + strings.Repeat("x", hubwire.MaxMethodPayload) + `"`)}, hubwire.MessageTooLarge},
+		{"a status over 32 bits", hubwire.MethodResponse{Status: 1 << 31}, hubwire.ArgumentInvalid},
+	}
+	for _, tc := range cases {
+		t.Run(tc.name, func(t *testing.T) {
+			c := newCore(t, nil)
+			s, l := connect(t, c, dev)
+			l.onMethod = func(m MethodCall) {
+				wantCode(t, "MethodResponse", s.MethodResponse(m.RequestID, &tc.r), tc.code)
+			}
+			_, err := c.Invoke(ctx, dev, invocation("m"))
+			if !errors.Is(err, badGateway) {
+				t.Errorf("Invoke = %v", err)
+			}
+		})
+	}
+}
+
+func TestAnotherSessionCannotAnswer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCore(t, nil)
+		_, l := connect(t, c, dev)
+		other, _ := connect(t, c, mod)
+		l.onMethod = func(m MethodCall) {
+			must(t, other.MethodResponse(m.RequestID, &hubwire.MethodResponse{Status: 666}))
+		}
+		_, err := c.Invoke(ctx, dev, invocation("m"))
+		wantCode(t, "Invoke", err, hubwire.GatewayTimeout)
+	})
+}
+
+func TestAThousandMethodsAtOnce(t *testing.T) {
+	c := newCore(t, nil)
+	s, l := connect(t, c, dev)
+	var answers sync.WaitGroup
+	l.onMethod = func(m MethodCall) {
+		answers.Go(func() {
+			var n int
+			json.Unmarshal(m.Payload, &n)
+			s.MethodResponse(m.RequestID, &hubwire.MethodResponse{Status: n, Payload: m.Payload})
+		})
+	}
+	var wg sync.WaitGroup
+	for i := range 1000 {
+		wg.Go(func() {
+			v := invocation("m")
+			v.Payload = fmt.Append(nil, i)
+			r, err := c.Invoke(ctx, dev, v)
+			if err != nil || r.Status != i || string(r.Payload) != fmt.Sprint(i) {
+				t.Errorf("call %d = %+v, %v", i, r, err)
+			}
+		})
+	}
+	wg.Wait()
+	answers.Wait()
+	if n := len(c.entity(dev).calls); n != 0 {
+		t.Errorf("%d calls are left", n)
+	}
+}
+
+func TestTooManyMethodsInFlightAreRefused(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCore(t, nil)
+		connect(t, c, dev)
+		var wg sync.WaitGroup
+		for range maxCallsInFlight {
+			wg.Go(func() { c.Invoke(ctx, dev, invocation("m")) })
+		}
+		synctest.Wait()
+		_, err := c.Invoke(ctx, dev, invocation("m"))
+		wantCode(t, "one more", err, tooManyMethods)
+		wg.Wait()
+	})
+}

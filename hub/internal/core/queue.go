@@ -1,0 +1,244 @@
+package core
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/binary"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/hubwire/hubwire"
+	"github.com/hubwire/hubwire/hub/internal/store"
+)
+
+// This is the queue behind cloud-to-device messages; see c2d.go for what it
+// imitates. A queue is short, so everything is a walk over it. It has one
+// timer, for the next lock or life that ends.
+
+type queue struct {
+	items []*queued // in order of seq, which is the order of delivery
+	next  uint64    // last sequence number given
+	timer *timer
+	wake  time.Time // when timer fires; zero when there is none
+}
+
+// queued is a message in a queue.
+type queued struct {
+	seq      uint64
+	version  uint64
+	msg      hubwire.Message // never changed
+	input    string
+	enqueued time.Time
+	expires  time.Time
+	count    int // deliveries before, as far as they count
+
+	lock      string // token; empty when visible
+	until     time.Time
+	holder    *Session // that locked it; nil for a lock without a session
+	delivered bool     // before, whether it counted or not
+}
+
+func (q *queued) feature() Feature {
+	if q.input != "" {
+		return FeatureInputs
+	}
+	return FeatureC2D
+}
+
+func (e *entity) queueKey(seq uint64) store.Key {
+	return store.Key{Kind: store.Queue, ID: e.id, Seq: seq}
+}
+
+// ready tells the link that q can be had. The caller holds the lock.
+func (e *entity) ready(q *queued) {
+	if s := e.session; s != nil && s.features().has(q.feature()) {
+		e.post(s.link.C2DReady)
+	}
+}
+
+// sweep makes locks end and messages expire whose time has come. The caller
+// holds the lock.
+func (e *entity) sweep() {
+	if len(e.queue.items) == 0 {
+		return
+	}
+	now := time.Now()
+	for _, q := range slices.Clone(e.queue.items) {
+		if q.lock != "" && !now.Before(q.until) {
+			q.release()
+			e.ready(q)
+		}
+		if q.lock == "" && !now.Before(q.expires) {
+			e.drop(q, StatusExpired)
+		}
+	}
+}
+
+func (q *queued) release() { q.lock, q.holder = "", nil }
+
+// drop takes q out of the queue and tells its sender. The caller holds the lock.
+func (e *entity) drop(q *queued, status FeedbackStatus) {
+	if err := e.dequeue(context.Background(), q); err != nil {
+		// It is gone for this process; after a restart it will expire again.
+		e.core.cfg.Log.Error("c2d: a record was not deleted", "device", e.id, "error", err)
+		e.forget(q)
+	}
+	e.core.feedback.add(e, q, status)
+}
+
+// dequeue removes q, also from the store. The caller holds the lock.
+func (e *entity) dequeue(ctx context.Context, q *queued) error {
+	if err := e.core.store.Delete(ctx, e.queueKey(q.seq)); err != nil {
+		return err
+	}
+	e.forget(q)
+	return nil
+}
+
+func (e *entity) forget(q *queued) {
+	e.queue.items = slices.DeleteFunc(e.queue.items, func(other *queued) bool { return other == q })
+}
+
+// armQueue sets the timer to the next end of a lock or life. The caller holds the lock.
+func (e *entity) armQueue() {
+	var next time.Time
+	for _, q := range e.queue.items {
+		at := q.expires
+		if q.lock != "" {
+			at = q.until
+		}
+		if next.IsZero() || at.Before(next) {
+			next = at
+		}
+	}
+	if next.Equal(e.queue.wake) {
+		return
+	}
+	e.queue.timer.stop()
+	e.queue.timer, e.queue.wake = nil, next
+	if next.IsZero() {
+		return
+	}
+	e.queue.timer = e.core.timers.after(time.Until(next), func() {
+		e.mu.Lock()
+		defer e.unlock()
+		if e.queue.wake.Equal(next) {
+			e.queue.wake = time.Time{}
+		}
+		e.sweep()
+		e.armQueue()
+	})
+}
+
+// next locks the first visible message that the features allow, or returns
+// nil. The caller holds the lock.
+func (e *entity) next(f Feature, holder *Session, lock time.Duration) *hubwire.Received {
+	e.sweep()
+	defer e.armQueue()
+	for _, q := range e.queue.items {
+		if q.lock != "" || !f.has(q.feature()) {
+			continue
+		}
+		q.lock, q.holder, q.until = newLockToken(), holder, time.Now().Add(lock)
+		r := &hubwire.Received{
+			Message:        cloneMessage(&q.msg),
+			SequenceNumber: int64(q.seq),
+			EnqueuedTime:   q.enqueued,
+			DeliveryCount:  q.count,
+			LockToken:      q.lock,
+			Input:          q.input,
+			Redelivered:    q.delivered,
+		}
+		q.delivered = true
+		return r
+	}
+	return nil
+}
+
+// settle ends a delivery. The caller holds the lock.
+func (e *entity) settle(ctx context.Context, op, token string, d hubwire.Disposition) error {
+	e.sweep()
+	defer e.armQueue()
+	i := slices.IndexFunc(e.queue.items, func(q *queued) bool { return q.lock == token && token != "" })
+	if i < 0 {
+		return refuse(op, hubwire.MessageLockLost, "no message is locked by the lock token %.36q", token)
+	}
+	q := e.queue.items[i]
+	switch d {
+	case hubwire.Complete, hubwire.Reject:
+		if err := e.dequeue(ctx, q); err != nil {
+			return broken(op, err)
+		}
+		status := StatusSuccess
+		if d == hubwire.Reject {
+			status = StatusRejected
+		}
+		e.core.feedback.add(e, q, status)
+		return nil
+	case hubwire.Abandon:
+		return e.abandon(ctx, op, q)
+	}
+	return refuse(op, hubwire.ArgumentInvalid, "disposition %d is unknown", d)
+}
+
+func (e *entity) abandon(ctx context.Context, op string, q *queued) error {
+	if q.count+1 >= e.core.cfg.MaxDeliveryCount {
+		if err := e.dequeue(ctx, q); err != nil {
+			return broken(op, err)
+		}
+		e.core.feedback.add(e, q, StatusDeliveryCountExceeded)
+		return nil
+	}
+	q.count++
+	v, err := e.core.store.Put(ctx, e.queueKey(q.seq), q.encode(), q.version)
+	if err != nil {
+		q.count--
+		return broken(op, err)
+	}
+	q.version = v
+	q.release()
+	e.sweep() // it may have expired while it was locked
+	if slices.Contains(e.queue.items, q) {
+		e.ready(q)
+	}
+	return nil
+}
+
+// releaseAll gives back what s holds. The caller holds the lock.
+func (e *entity) releaseAll(s *Session) {
+	for _, q := range e.queue.items {
+		if q.lock != "" && q.holder == s {
+			q.release()
+		}
+	}
+	e.sweep()
+	e.armQueue()
+}
+
+func newLockToken() string {
+	var b [16]byte
+	rand.Read(b[:])
+	b[6], b[8] = b[6]&0x0f|0x40, b[8]&0x3f|0x80 // RFC 9562 version 4
+	return fmt.Sprintf("%x-%x-%x-%x-%x", b[:4], b[4:6], b[6:8], b[8:10], b[10:])
+}
+
+func (q *queued) encode() []byte {
+	b := appendTime(appendTime([]byte{recordFormat}, q.enqueued), q.expires)
+	b = binary.AppendUvarint(b, uint64(q.count))
+	return appendMessage(appendString(b, q.input), &q.msg)
+}
+
+func decodeQueued(rec store.Record) (*queued, error) {
+	if len(rec.Value) == 0 || rec.Value[0] != recordFormat {
+		return nil, errRecord
+	}
+	r := recordReader{b: rec.Value[1:]}
+	q := &queued{seq: rec.Key.Seq, version: rec.Version}
+	q.enqueued, q.expires = r.time(), r.time()
+	q.count = int(r.uvarint())
+	q.input = r.string()
+	r.message(&q.msg)
+	q.delivered = q.count > 0
+	return q, r.err
+}

@@ -1,0 +1,142 @@
+package core
+
+import (
+	"encoding/binary"
+	"errors"
+	"slices"
+	"time"
+
+	"github.com/hubwire/hubwire"
+)
+
+// Messages are kept in the store in a form of our own: unsigned varints, and
+// strings as length and bytes. The first byte of a record is its format. A
+// record is one allocation and keeps nothing of the message it was made from.
+
+const recordFormat = 1
+
+var errRecord = errors.New("core: damaged record")
+
+func appendString[T ~string | ~[]byte](dst []byte, s T) []byte {
+	return append(binary.AppendUvarint(dst, uint64(len(s))), s...)
+}
+
+// appendTime appends the seconds since 1970, and the nanoseconds of the second
+// plus one; two zeros are the zero time.
+func appendTime(dst []byte, t time.Time) []byte {
+	if t.IsZero() {
+		return append(dst, 0, 0)
+	}
+	dst = binary.AppendVarint(dst, t.Unix())
+	return binary.AppendUvarint(dst, uint64(t.Nanosecond())+1)
+}
+
+// stringFields are the system properties of a message in the order of the record.
+func stringFields(m *hubwire.Message) [13]*string {
+	return [...]*string{
+		&m.ID, &m.CorrelationID, &m.UserID, &m.To, &m.ContentType, &m.ContentEncoding,
+		&m.Output, &m.Component, &m.InterfaceID, &m.Schema, &m.DiagnosticID, &m.DiagnosticContext,
+		(*string)(&m.Ack),
+	}
+}
+
+func appendMessage(dst []byte, m *hubwire.Message) []byte {
+	var set uint64
+	fields := stringFields(m)
+	for i, f := range fields {
+		if *f != "" {
+			set |= 1 << i
+		}
+	}
+	dst = binary.AppendUvarint(dst, set)
+	for _, f := range fields {
+		if *f != "" {
+			dst = appendString(dst, *f)
+		}
+	}
+	dst = appendTime(appendTime(dst, m.CreationTime), m.Expiry)
+	dst = binary.AppendUvarint(dst, uint64(len(m.Properties)))
+	for i := range m.Properties {
+		dst = appendString(appendString(dst, m.Properties[i].Name), m.Properties[i].Value)
+	}
+	return appendString(dst, m.Body)
+}
+
+// recordReader reads a record. The first fault sticks, and gives zero values.
+type recordReader struct {
+	b   []byte
+	err error
+}
+
+func (r *recordReader) fail() { r.b, r.err = nil, errRecord }
+
+func (r *recordReader) uvarint() uint64 {
+	v, n := binary.Uvarint(r.b)
+	if n <= 0 {
+		r.fail()
+		return 0
+	}
+	r.b = r.b[n:]
+	return v
+}
+
+func (r *recordReader) bytes() []byte {
+	n := r.uvarint()
+	if n > uint64(len(r.b)) {
+		r.fail()
+		return nil
+	}
+	v := r.b[:n:n]
+	r.b = r.b[n:]
+	return v
+}
+
+func (r *recordReader) string() string { return string(r.bytes()) }
+
+func (r *recordReader) time() time.Time {
+	sec, n := binary.Varint(r.b)
+	if n <= 0 {
+		r.fail()
+		return time.Time{}
+	}
+	r.b = r.b[n:]
+	nsec := r.uvarint()
+	if nsec == 0 {
+		return time.Time{}
+	}
+	if nsec > 1e9 {
+		r.fail()
+		return time.Time{}
+	}
+	return time.Unix(sec, int64(nsec-1)).UTC()
+}
+
+func (r *recordReader) message(m *hubwire.Message) {
+	set := r.uvarint()
+	for i, f := range stringFields(m) {
+		if set&(1<<i) != 0 {
+			*f = r.string()
+		}
+	}
+	m.CreationTime, m.Expiry = r.time(), r.time()
+	n := r.uvarint()
+	if n > uint64(len(r.b)) { // each has at least two bytes
+		r.fail()
+		return
+	}
+	if n > 0 {
+		m.Properties = make([]hubwire.Property, 0, n)
+	}
+	for range n {
+		m.Properties = append(m.Properties, hubwire.Property{Name: r.string(), Value: r.string()})
+	}
+	m.Body = slices.Clone(r.bytes())
+}
+
+// cloneMessage returns a copy that shares nothing that can be changed.
+func cloneMessage(m *hubwire.Message) hubwire.Message {
+	c := *m
+	c.Body = slices.Clone(m.Body)
+	c.Properties = slices.Clone(m.Properties)
+	return c
+}

@@ -1,0 +1,297 @@
+package core
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"time"
+
+	"github.com/hubwire/hubwire"
+	"github.com/hubwire/hubwire/hub/internal/store"
+)
+
+// The registry imitates the REST API's identity operations, with immediate
+// effect where the service's lists and counts are eventually consistent. Left
+// out: bulk operations as such, and the rules of edge device scopes beyond
+// that an edge device gets a scope and its two system modules.
+
+// Create registers a device or module and returns what was registered, keys
+// included. The device's own fields are the caller's wishes; those the hub sets
+// are ignored. A failure is one of these codes: DeviceAlreadyExists, ModuleAlreadyExists,
+// DeviceNotFound (of a module), TooManyModules, TooManyDevices, ArgumentInvalid.
+func (c *Core) Create(ctx context.Context, want *Device) (*Device, error) {
+	const op = "create identity"
+	d := want.clone()
+	if err := d.normalise(op); err != nil {
+		return nil, err
+	}
+	c.registry.Lock()
+	defer c.registry.Unlock()
+	if err := c.mayCreate(op, d.ID); err != nil {
+		return nil, err
+	}
+	if d.Edge && !d.ID.IsModule() && d.Scope == "" {
+		d.Scope = fmt.Sprintf("ms-azure-iot-edge://%s-%d", d.ID.DeviceID, rand.Int64())
+	}
+	e, err := c.register(ctx, op, d)
+	if err != nil {
+		return nil, err
+	}
+	if d.Edge && !d.ID.IsModule() {
+		for _, m := range []string{"$edgeAgent", "$edgeHub"} {
+			id := hubwire.Identity{DeviceID: d.ID.DeviceID, ModuleID: m}
+			if _, err := c.register(ctx, op, &Device{ID: id, Auth: Auth{Type: AuthNone}, ManagedBy: "IotEdge"}); err != nil {
+				return nil, err
+			}
+		}
+	}
+	e.mu.Lock()
+	defer e.unlock()
+	return e.snapshot(), nil
+}
+
+func (c *Core) mayCreate(op string, id hubwire.Identity) error {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	switch {
+	case c.closed:
+		return refuse(op, hubwire.ServiceUnavailable, "the hub is closed")
+	case c.entities[id] != nil && id.IsModule():
+		return refuse(op, hubwire.ModuleAlreadyExists, "module %q exists", id)
+	case c.entities[id] != nil:
+		return refuse(op, hubwire.DeviceAlreadyExists, "device %q exists", id)
+	case len(c.entities) >= c.cfg.MaxDevices:
+		return refuse(op, hubwire.TooManyDevices, "the hub has %d devices and modules, which is the limit", c.cfg.MaxDevices)
+	}
+	if !id.IsModule() {
+		return nil
+	}
+	parent := hubwire.Identity{DeviceID: id.DeviceID}
+	if c.entities[parent] == nil {
+		return notFound(op, parent)
+	}
+	if n := len(c.modules[id.DeviceID]); n >= maxModules {
+		return refuse(op, hubwire.TooManyModules, "device %q has %d modules, which is the limit", id.DeviceID, n)
+	}
+	return nil
+}
+
+// register stores and publishes a new identity. The caller holds c.registry.
+func (c *Core) register(ctx context.Context, op string, d *Device) (*entity, error) {
+	now := time.Now().UTC()
+	d.GenerationID, d.ETag = newGenerationID(now), newETag()
+	d.StatusUpdated = time.Time{}
+	e := &entity{core: c, id: d.ID, dev: *d, created: now}
+	var err error
+	e.version, err = c.store.Put(ctx, store.Key{Kind: store.Identities, ID: d.ID}, encodeDevice(d, now), 0)
+	if err != nil {
+		return nil, broken(op, err)
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.adopt(e)
+	return e, nil
+}
+
+// adopt makes an entity known. The caller holds c.mu.
+func (c *Core) adopt(e *entity) {
+	c.entities[e.id] = e
+	if e.id.IsModule() {
+		c.modules[e.id.DeviceID] = append(c.modules[e.id.DeviceID], e)
+	}
+}
+
+// Update replaces what an identity says of itself and returns it. ifMatch is
+// the etag that it must have (PreconditionFailed), or "*" for any. Empty keys
+// are generated anew; a connection whose credential is gone, or whose identity
+// is now disabled, is cut.
+func (c *Core) Update(ctx context.Context, want *Device, ifMatch string) (*Device, error) {
+	const op = "update identity"
+	d := want.clone()
+	if err := d.normalise(op); err != nil {
+		return nil, err
+	}
+	e, err := c.lock(op, d.ID)
+	if err != nil {
+		return nil, err
+	}
+	defer e.unlock()
+	if !matches(ifMatch, e.dev.ETag) {
+		return nil, preconditionFailed(op, d.ID)
+	}
+	if d.Edge != e.dev.Edge {
+		return nil, refuse(op, hubwire.ArgumentInvalid, "capabilities.iotEdge of %q cannot change", d.ID)
+	}
+	if d.Edge {
+		d.Scope = e.dev.Scope
+	}
+	d.GenerationID, d.ETag, d.StatusUpdated = e.dev.GenerationID, newETag(), e.dev.StatusUpdated
+	if d.Disabled != e.dev.Disabled {
+		d.StatusUpdated = time.Now().UTC()
+	}
+	e.version, err = c.store.Put(ctx, store.Key{Kind: store.Identities, ID: d.ID}, encodeDevice(d, e.created), e.version)
+	if err != nil {
+		return nil, broken(op, err)
+	}
+	e.dev = *d
+	switch s := e.session; {
+	case s == nil:
+	case d.Disabled:
+		e.endSession(refuse("connection", hubwire.DeviceDisabled, "%q is disabled", d.ID), true)
+	case !c.accepts(&e.dev, s.grant.by):
+		e.endSession(refuse("connection", hubwire.Unauthorized, "the credential of %q has changed", d.ID), true)
+	}
+	return e.snapshot(), nil
+}
+
+func matches(ifMatch, etag string) bool { return ifMatch == "*" || ifMatch == etag }
+
+func preconditionFailed(op string, id hubwire.Identity) error {
+	return refuse(op, hubwire.PreconditionFailed, "the etag of %q is another", id)
+}
+
+// Delete removes an identity with its twin, queue, pending feedback and
+// connection, and a device with all its modules. ifMatch is as for Update.
+func (c *Core) Delete(ctx context.Context, id hubwire.Identity, ifMatch string) error {
+	const op = "delete identity"
+	c.registry.Lock()
+	defer c.registry.Unlock()
+	e, err := c.lock(op, id)
+	if err != nil {
+		return err
+	}
+	ok := matches(ifMatch, e.dev.ETag)
+	e.unlock()
+	if !ok {
+		return preconditionFailed(op, id)
+	}
+	c.mu.RLock()
+	doomed := append(slices.Clone(c.modules[id.DeviceID]), e) // the device last
+	c.mu.RUnlock()
+	if id.IsModule() {
+		doomed = []*entity{e}
+	}
+	for _, e := range doomed {
+		if err := c.remove(ctx, e); err != nil {
+			return broken(op, err)
+		}
+	}
+	return nil
+}
+
+// remove takes one identity out. Its record goes last, so that a store that
+// fails half-way leaves an identity that can be deleted again.
+func (c *Core) remove(ctx context.Context, e *entity) error {
+	e.mu.Lock()
+	defer e.unlock()
+	e.endSession(notFound("connection", e.id), true)
+	for len(e.queue.items) > 0 {
+		if err := e.dequeue(ctx, e.queue.items[0]); err != nil {
+			return err
+		}
+	}
+	if err := c.store.Delete(ctx, store.Key{Kind: store.Twins, ID: e.id}); err != nil {
+		return err
+	}
+	e.twin, e.twinVersion = nil, 0
+	if err := e.forgetKept(ctx); err != nil {
+		return err
+	}
+	if err := c.store.Delete(ctx, store.Key{Kind: store.Identities, ID: e.id}); err != nil {
+		return err
+	}
+	e.deleted = true
+	e.queue.timer.stop()
+	e.changed.broadcast()
+	c.feedback.forget(e.id)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	delete(c.entities, e.id)
+	if !e.id.IsModule() {
+		delete(c.modules, e.id.DeviceID)
+		return nil
+	}
+	c.modules[e.id.DeviceID] = slices.DeleteFunc(c.modules[e.id.DeviceID], func(m *entity) bool { return m == e })
+	return nil
+}
+
+// Device returns a registered device or module, with its keys.
+func (c *Core) Device(id hubwire.Identity) (*Device, error) {
+	e, err := c.lock("get identity", id)
+	if err != nil {
+		return nil, err
+	}
+	defer e.unlock()
+	return e.snapshot(), nil
+}
+
+// Devices returns up to max devices, without modules, ordered by id.
+func (c *Core) Devices(max int) []*Device {
+	c.mu.RLock()
+	var es []*entity
+	for id, e := range c.entities {
+		if !id.IsModule() {
+			es = append(es, e)
+		}
+	}
+	c.mu.RUnlock()
+	return snapshots(es, max)
+}
+
+// Modules returns the modules of a device, ordered by id.
+func (c *Core) Modules(deviceID string) ([]*Device, error) {
+	id := hubwire.Identity{DeviceID: deviceID}
+	if c.entity(id) == nil {
+		return nil, notFound("list modules", id)
+	}
+	c.mu.RLock()
+	es := slices.Clone(c.modules[deviceID])
+	c.mu.RUnlock()
+	return snapshots(es, len(es)), nil
+}
+
+func snapshots(es []*entity, max int) []*Device {
+	slices.SortFunc(es, func(a, b *entity) int {
+		return cmp.Or(cmp.Compare(a.id.DeviceID, b.id.DeviceID), cmp.Compare(a.id.ModuleID, b.id.ModuleID))
+	})
+	ds := make([]*Device, 0, min(len(es), max))
+	for _, e := range es[:min(len(es), max)] {
+		e.mu.Lock()
+		if !e.deleted {
+			ds = append(ds, e.snapshot())
+		}
+		e.unlock()
+	}
+	return ds
+}
+
+// Statistics counts devices; modules do not count.
+type Statistics struct{ Total, Enabled, Disabled, Connected int }
+
+// Statistics returns the counts as of now.
+func (c *Core) Statistics() Statistics {
+	var s Statistics
+	c.mu.RLock()
+	es := make([]*entity, 0, len(c.entities))
+	for id, e := range c.entities {
+		if !id.IsModule() {
+			es = append(es, e)
+		}
+	}
+	c.mu.RUnlock()
+	for _, e := range es {
+		e.mu.Lock()
+		s.Total++
+		if e.dev.Disabled {
+			s.Disabled++
+		}
+		if e.session != nil {
+			s.Connected++
+		}
+		e.unlock()
+	}
+	s.Enabled = s.Total - s.Disabled
+	return s
+}
