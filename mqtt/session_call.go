@@ -1,0 +1,130 @@
+package mqtt
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"net"
+	"runtime"
+	"runtime/debug"
+	"strconv"
+)
+
+// completed is a publish whose outcome is known.
+type completed struct {
+	completion
+	err error
+}
+
+// call runs the done functions and wakes the waiters of ops, in order. mu is not held.
+func (s *Session) call(ops []completed) {
+	if len(ops) == 0 {
+		return
+	}
+	s.calling.Add(1)
+	defer s.calling.Add(-1)
+	for i := range ops {
+		if w := ops[i].wait; w != nil {
+			w.ch <- ops[i].err // has room: it is sent to once
+		} else if ops[i].done != nil {
+			s.callDone(ops[i].done, ops[i].err)
+		}
+	}
+}
+
+func (s *Session) callDone(done func(error), err error) {
+	defer s.contain()
+	done(err)
+}
+
+// contain keeps a panic of a callback from the session.
+func (s *Session) contain() {
+	if v := recover(); v != nil {
+		s.reportPanic(v)
+	}
+}
+
+func (s *Session) reportPanic(v any) {
+	if s.o.OnPanic == nil {
+		return
+	}
+	defer func() { _ = recover() }() // a hook that panics has nobody left to tell
+	s.o.OnPanic(v, debug.Stack())
+}
+
+func (s *Session) deliver(d Delivery) {
+	s.calling.Add(1)
+	defer s.calling.Add(-1)
+	defer s.contain()
+	s.o.OnDelivery(d)
+}
+
+func (s *Session) callLogin(ctx context.Context) (l Login, err error) {
+	s.calling.Add(1)
+	defer s.calling.Add(-1)
+	defer func() {
+		if v := recover(); v != nil {
+			s.reportPanic(v)
+			err = fmt.Errorf("mqtt: LoginFunc panicked: %v", v)
+		}
+	}()
+	return s.login(ctx)
+}
+
+func (s *Session) callDial(ctx context.Context) (nc net.Conn, err error) {
+	s.calling.Add(1)
+	defer s.calling.Add(-1)
+	defer func() {
+		if v := recover(); v != nil {
+			s.reportPanic(v)
+			err = fmt.Errorf("mqtt: DialFunc panicked: %v", v)
+		}
+	}()
+	nc, err = s.dial(ctx)
+	if err == nil && nc == nil {
+		err = fmt.Errorf("mqtt: DialFunc returned neither a connection nor an error")
+	}
+	return nc, err
+}
+
+// setState records a state and tells of it. It is called by run only, so that
+// the calls are one at a time and in order.
+func (s *Session) setState(state SessionState, reason error) {
+	s.mu.Lock()
+	s.state = state
+	if state == Connecting {
+		s.failure = reason
+	}
+	s.mu.Unlock()
+	if s.o.OnState == nil {
+		return
+	}
+	s.calling.Add(1)
+	defer s.calling.Add(-1)
+	defer s.contain()
+	s.o.OnState(state, reason)
+}
+
+// ownGoroutine returns the id of the calling goroutine when it is one of the
+// session's own, inside a callback, and else 0.
+func (s *Session) ownGoroutine() uint64 {
+	if s.calling.Load() == 0 {
+		return 0 // the usual case, without the cost of looking
+	}
+	if id := goroutineID(); id == s.runner || id == s.flusher.Load() {
+		return id
+	}
+	return 0
+}
+
+// goroutineID returns the number that the runtime prints in stack traces. Go
+// has no other way to tell that a function was called from inside a callback,
+// where waiting for that callback would last forever; nothing but that rests on it.
+func goroutineID() uint64 {
+	var buf [64]byte
+	b := buf[:runtime.Stack(buf[:], false)] // "goroutine 18 [running]:..."
+	b = bytes.TrimPrefix(b, []byte("goroutine "))
+	b, _, _ = bytes.Cut(b, []byte(" "))
+	id, _ := strconv.ParseUint(string(b), 10, 64) // 0, nobody's id, if the form should change
+	return id
+}

@@ -1,0 +1,167 @@
+package mqtt
+
+import (
+	"math"
+	"math/rand/v2"
+	"time"
+)
+
+// never is later than any time.
+const never = time.Duration(math.MaxInt64)
+
+// renewDrain is how long a connection that is left for one with a fresh login
+// may take to acknowledge what it was sent; what is open then is sent again.
+const renewDrain = time.Second
+
+// renewal returns when to renew a login that expires so: after 80 % ± 2 % of its
+// life, so that a fleet that started together does not renew together. A login that
+// has expired already is the server's to refuse.
+func (s *Session) renewal(expires time.Time) time.Time {
+	now := time.Now().Round(0) // the wall clock: it goes on while a computer sleeps
+	life := expires.Sub(now)
+	if expires.IsZero() || life <= 0 {
+		return time.Time{}
+	}
+	life = time.Duration(float64(life) * (0.78 + 0.04*rand.Float64()))
+	return now.Add(max(life, s.o.MinBackoff)) // not at full speed, whatever a LoginFunc says
+}
+
+// ackLimit is when an acknowledgement is overdue that is waited for since then.
+func (s *Session) ackLimit(since time.Duration) time.Duration {
+	if s.o.AckTimeout == 0 || since > never-s.o.AckTimeout {
+		return never
+	}
+	return since + s.o.AckTimeout
+}
+
+// overdue says for how long, and with which verdict, the server has owed something, and
+// else when it is to be looked at again.
+func (s *Session) overdue(l *link, now time.Duration) (verdict error, next time.Duration) {
+	since := never
+	if at, ok := s.out.oldest(); ok {
+		since = at
+	}
+	if l.inWrite {
+		since = min(since, l.writeSince)
+	}
+	for _, r := range s.requests {
+		if r.sent {
+			since = min(since, r.sentAt)
+		}
+	}
+	next = s.ackLimit(since)
+	if now >= next {
+		return silence(ErrAckTimeout, now-since), 0
+	}
+	keep := s.o.KeepAlive
+	if keep == 0 {
+		return nil, next
+	}
+	read := time.Duration(l.lastRead.Load())
+	if now >= read+keep*3/2 {
+		return silence(ErrKeepAlive, now-read), 0
+	}
+	return nil, min(next, read+keep*3/2)
+}
+
+// pingDue returns when to send a PINGREQ: when nothing has come for KeepAlive,
+// and none was sent since; or when nothing has gone out for as long.
+func (s *Session) pingDue(l *link) time.Duration {
+	keep := s.o.KeepAlive
+	if keep == 0 {
+		return never
+	}
+	due := max(l.lastWrite, l.pingAt) + keep
+	if read := time.Duration(l.lastRead.Load()); l.pingAt <= read {
+		due = min(due, read+keep)
+	}
+	return due
+}
+
+// tick runs when a time comes that matters to the connection. A session has
+// one timer for all of them.
+func (s *Session) tick() {
+	s.mu.Lock()
+	s.timerOn = false
+	var why error
+	l := s.link
+	if l != nil && l.up {
+		now := s.now()
+		why, _ = s.overdue(l, now)
+		if now >= s.pingDue(l) {
+			l.pingAt = now
+			s.ctl = (*Pingreq)(nil).AppendTo(s.ctl)
+		}
+		if s.renewDue(l) {
+			l.leaving = forRenewal
+			l.leaveBy = now + renewDrain
+			s.leaveLocked(l)
+		}
+		if l.leaving == forRenewal && now >= l.leaveBy {
+			if l.bye {
+				why = ErrRenewal // the DISCONNECT is stuck
+			}
+			l.bye = true
+			l.leaveBy += renewDrain
+		}
+		s.kickLocked(l)
+		s.out.trim()
+		s.schedule(l)
+	}
+	s.mu.Unlock()
+	if why != nil {
+		s.kill(l, why)
+	}
+	s.mu.Lock()
+	s.helpers--
+	s.changed.Broadcast()
+	s.mu.Unlock()
+}
+
+// renewDue reports whether it is time for a fresh login.
+func (s *Session) renewDue(l *link) bool {
+	return !l.renewAt.IsZero() && l.leaving == staying && !time.Now().Round(0).Before(l.renewAt)
+}
+
+// schedule sets the timer for the next time that matters to l.
+func (s *Session) schedule(l *link) {
+	now := s.now()
+	_, next := s.overdue(l, now)
+	next = min(next, s.pingDue(l))
+	switch {
+	case l.leaving == forRenewal:
+		next = min(next, l.leaveBy)
+	case l.leaving == staying && !l.renewAt.IsZero():
+		next = min(next, now+l.renewAt.Sub(time.Now().Round(0)))
+	}
+	s.wakeAt(next)
+}
+
+// wakeAt has tick run at t at the latest.
+func (s *Session) wakeAt(t time.Duration) {
+	if t == never || s.timerOn && s.timerAt <= t || s.cause != nil {
+		return
+	}
+	d := max(t-s.now(), 0)
+	switch {
+	case s.timerOn && !s.timer.Stop():
+		return // it has fired: tick will look at everything
+	case s.timerOn:
+	default:
+		s.helpers++ // tick's goroutine, to be
+	}
+	s.timerOn, s.timerAt = true, t
+	if s.timer == nil {
+		s.timer = time.AfterFunc(d, s.tick)
+	} else {
+		s.timer.Reset(d)
+	}
+}
+
+// stopTimer takes back what wakeAt did, if it still can.
+func (s *Session) stopTimer() {
+	if s.timerOn && s.timer.Stop() {
+		s.timerOn = false
+		s.helpers--
+	}
+}

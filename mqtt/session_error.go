@@ -1,0 +1,135 @@
+package mqtt
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"time"
+
+	hubwire "github.com/hubwire/hubwire"
+)
+
+// What a [Session] can end, or lose a connection, for. Each also matches
+// [net.ErrClosed].
+var (
+	// ErrSessionClosed is why a session ended that was closed.
+	ErrSessionClosed error = &lossError{text: "mqtt: session closed"}
+
+	// ErrRenewal is why a connection was left for one with a fresh login.
+	ErrRenewal error = &lossError{text: "mqtt: login is renewed"}
+
+	// ErrKeepAlive is why a connection was lost that brought nothing for 1.5 × KeepAlive.
+	ErrKeepAlive error = &lossError{text: "mqtt: no sign of life from the server"}
+
+	// ErrAckTimeout is why a connection was lost whose server did not
+	// acknowledge, or did not read, within AckTimeout.
+	ErrAckTimeout error = &lossError{text: "mqtt: no acknowledgement from the server in time"}
+
+	// ErrProtocol is why a connection was lost whose server broke the protocol.
+	ErrProtocol error = &lossError{text: "mqtt: the server broke the protocol"}
+)
+
+// ErrWouldDeadlock is returned by a call that would wait, from a callback, for
+// what only the return of that callback lets happen.
+var ErrWouldDeadlock = errors.New("mqtt: waiting on the session inside its own callback would never end")
+
+// SubscribeError says which filters of a SUBSCRIBE the server did not grant
+// (return code 0x80).
+type SubscribeError struct {
+	Filters []string
+}
+
+// Error names the filters.
+func (e *SubscribeError) Error() string {
+	return fmt.Sprintf("mqtt: SUBACK %#x: the server does not grant %q", SubackFailure, e.Filters)
+}
+
+// lossError is the end of a connection. It matches net.ErrClosed, and its cause.
+type lossError struct {
+	text string
+	err  error
+}
+
+func (e *lossError) Error() string {
+	if e.err == nil {
+		return e.text
+	}
+	return e.text + ": " + e.err.Error()
+}
+
+func (e *lossError) Unwrap() error { return e.err }
+
+func (e *lossError) Is(target error) bool { return target == net.ErrClosed }
+
+// lost says why a connection ended, as OnState reports it.
+func lost(err error) error {
+	code := hubwire.ConnectionClosedRemotely
+	if errors.Is(err, ErrProtocol) {
+		code = 0
+	}
+	return &hubwire.Error{
+		Op: "connection", Code: code, Outcome: hubwire.Unknown, Retryable: true,
+		Err: &lossError{text: "mqtt: connection lost", err: err},
+	}
+}
+
+// protocolError is err as a breach of the protocol by the server.
+func protocolError(format string, args ...any) error {
+	return fmt.Errorf("%w: %w", ErrProtocol, fmt.Errorf(format, args...))
+}
+
+// attemptFailed is why an attempt to connect failed: err as it is when it
+// already says whether another can succeed.
+func attemptFailed(err error) error {
+	if _, ok := errors.AsType[*hubwire.Error](err); ok {
+		return err
+	}
+	return &hubwire.Error{Op: "connect", Outcome: hubwire.NotSent, Retryable: true, Err: err}
+}
+
+// refusedBy maps a CONNACK that is not [Accepted].
+func refusedBy(c ReturnCode) *hubwire.Error {
+	e := &hubwire.Error{Op: "connect", Outcome: hubwire.Refused, Err: c}
+	switch c {
+	case BadProtocol:
+		e.Code = hubwire.InvalidProtocolVersion
+	case Unavailable:
+		e.Code, e.Retryable = hubwire.ServiceUnavailable, true
+	default: // bad client id, bad credentials, not authorized
+		e.Code = hubwire.Unauthorized
+	}
+	return e
+}
+
+// fatal reports whether waiting cannot mend err.
+func fatal(err error) bool {
+	e, ok := errors.AsType[*hubwire.Error](err)
+	return ok && !e.Retryable
+}
+
+// failed is the error of one call that cause ended: the session's end, or the
+// connection's.
+func failed(op string, sent bool, cause error) error {
+	e := &hubwire.Error{Op: op, Outcome: hubwire.NotSent, Err: cause}
+	if sent {
+		e.Outcome = hubwire.Unknown
+	}
+	if !errors.Is(cause, net.ErrClosed) {
+		e.Err = &lossError{text: "mqtt: session ended", err: cause}
+	}
+	return e
+}
+
+// gaveUp is the error of one call that its context ended.
+func gaveUp(op string, sent bool, cause error) error {
+	e := &hubwire.Error{Op: op, Outcome: hubwire.NotSent, Retryable: true, Err: cause}
+	if sent {
+		e.Outcome = hubwire.Unknown
+	}
+	return e
+}
+
+// silence is ErrKeepAlive or ErrAckTimeout with the time that it took.
+func silence(err error, after time.Duration) error {
+	return fmt.Errorf("%w (%v)", err, after.Round(time.Millisecond))
+}

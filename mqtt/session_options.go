@@ -1,0 +1,204 @@
+package mqtt
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"time"
+
+	hubwire "github.com/hubwire/hubwire"
+)
+
+// DialFunc opens one connection to the server, with TLS and whatever tunnel it
+// needs. A [Session] calls it for each attempt to connect. ctx ends with the
+// attempt or the session: a DialFunc that returns late delays Close, up to its
+// deadline.
+type DialFunc func(ctx context.Context) (net.Conn, error)
+
+// LoginFunc says who connects. A [Session] calls it anew before each attempt, so
+// that a token is fresh and a rotated secret is picked up. It may block; ctx
+// ends after [SessionOptions].ConnectTimeout or with the session.
+//
+// A *hubwire.Error that is not Retryable ends the session, as it does from a
+// [DialFunc]; any other error is trouble that can pass, and is tried again.
+type LoginFunc func(ctx context.Context) (Login, error)
+
+// Login is what a CONNECT says about its sender.
+type Login struct {
+	ClientID string
+	UserName string // empty: not sent
+	Password Secret // nil: not sent
+
+	// Expires is when the password (a token) stops being good. The session
+	// reconnects with a new Login when 80 % ± 2 % of the time until then have
+	// passed. Zero: never.
+	Expires time.Time
+}
+
+// SessionOptions adjust a [Session]. The zero value, and nil, mean the defaults.
+type SessionOptions struct {
+	// CleanSession asks the server to forget subscriptions and unacknowledged
+	// deliveries with each connection. The session still restores its
+	// subscriptions and sends again what was not acknowledged.
+	CleanSession bool
+
+	// Will is the message that the server publishes when the connection ends
+	// without a DISCONNECT. The zero Will is none. It must not change.
+	Will Will
+
+	// KeepAlive is the longest silence, in either direction, before a PINGREQ
+	// (MQTT 3.1.1 section 3.1.2.10), in whole seconds, at most 65535 s (IoT Hub
+	// has no use for more than 1177 s). A connection that brings nothing for half as
+	// long again is lost. 0 means 4 minutes; negative turns it off.
+	KeepAlive time.Duration
+
+	// AckTimeout is how long the server may take to acknowledge a PUBLISH, a
+	// SUBSCRIBE or an UNSUBSCRIBE, and a write may take, before the connection
+	// is lost. 0 means 60 s; negative means no bound.
+	AckTimeout time.Duration
+
+	// ConnectTimeout bounds one call of the LoginFunc, and one attempt to
+	// connect from dialling to CONNACK. 0 means 30 s.
+	ConnectTimeout time.Duration
+
+	// Window bounds the publishes accepted and not yet acknowledged, sent or
+	// not; at most 30000. 0 means 1000.
+	Window int
+
+	// WindowBytes bounds the same by the size of their packets together; one
+	// larger packet passes, alone. 0 means 4 MiB.
+	WindowBytes int
+
+	// MaxPacket is the largest packet, in bytes with its header, that is sent
+	// or taken. 0 means [DefaultMaxPacket], IoT Hub's limit.
+	MaxPacket int
+
+	// SubscribeBatch is how many filters one SUBSCRIBE may restore. 0 means 8.
+	SubscribeBatch int
+
+	// RestoreAlways restores the subscriptions on each connection. Otherwise
+	// that is done only where the server says that it has no session.
+	RestoreAlways bool
+
+	// MinBackoff and MaxBackoff bound the wait before an attempt to connect: it
+	// is random between 0 and min(MaxBackoff, MinBackoff·2ⁿ) before the n-th
+	// attempt in a row (full jitter), and none before the first (n = 0).
+	// 0 means 100 ms and 1 minute.
+	MinBackoff, MaxBackoff time.Duration
+
+	// StableAfter is how long a connection must have stood for n to start from
+	// 0 again when it is lost; a planned renewal always starts from 0. So a server
+	// that accepts and drops, or a second client with the same id, is not
+	// answered faster than the back-off. 0 means half of MaxBackoff.
+	StableAfter time.Duration
+
+	// CloseTimeout bounds [Session.Close]. 0 means 2 s.
+	CloseTimeout time.Duration
+
+	// OnDelivery gets each incoming message, on the read loop, in order. d is a
+	// view that holds until OnDelivery returns. It must not block: it stops
+	// acknowledgements. nil means that messages are acknowledged and dropped.
+	OnDelivery func(d Delivery)
+
+	// OnState tells of each change of the connection, one at a time, in order,
+	// with its reason: nil for Connected and after Close, [ErrRenewal] for
+	// Renewing, else why the connection was lost or why an attempt failed. It must
+	// return soon.
+	OnState func(state SessionState, reason error)
+
+	// OnPanic tells of a panic in one of the caller's functions, which is
+	// contained. stack is as [runtime/debug.Stack] gives it. nil drops it.
+	OnPanic func(value any, stack []byte)
+
+	// Trace sees each packet. Its functions must not call the session.
+	Trace *Trace
+}
+
+// SessionState is the state of a session's connection.
+type SessionState uint8
+
+// The states. A session starts out Connecting.
+const (
+	Connecting SessionState = iota // dialling, or waiting to dial
+	Connected                      // the server accepted the connection
+	Renewing                       // reconnecting with a fresh login, on purpose
+	Closed                         // for good
+)
+
+// String returns the state in lower case.
+func (s SessionState) String() string {
+	switch s {
+	case Connecting:
+		return "connecting"
+	case Connected:
+		return "connected"
+	case Renewing:
+		return "renewing"
+	case Closed:
+		return "closed"
+	}
+	return fmt.Sprintf("session state %d", uint8(s))
+}
+
+// maxWindow leaves room in the space of packet identifiers for publishes that
+// were acknowledged around one that was not (see outbox).
+const maxWindow = 30000
+
+// maxKeepAlive is what the CONNECT has room for.
+const maxKeepAlive = 65535 * time.Second
+
+// resolve returns o with the defaults filled in.
+func (o *SessionOptions) resolve() (SessionOptions, error) {
+	var r SessionOptions
+	if o != nil {
+		r = *o
+	}
+	setDefault(&r.KeepAlive, 4*time.Minute)
+	setDefault(&r.AckTimeout, 60*time.Second)
+	setDefault(&r.ConnectTimeout, 30*time.Second)
+	setDefault(&r.Window, 1000)
+	setDefault(&r.WindowBytes, 4<<20)
+	setDefault(&r.MaxPacket, DefaultMaxPacket)
+	setDefault(&r.SubscribeBatch, 8)
+	setDefault(&r.MinBackoff, 100*time.Millisecond)
+	setDefault(&r.MaxBackoff, time.Minute)
+	setDefault(&r.StableAfter, r.MaxBackoff/2)
+	setDefault(&r.CloseTimeout, 2*time.Second)
+	r.KeepAlive = max(0, (r.KeepAlive + time.Second - 1).Truncate(time.Second))
+	r.AckTimeout = max(0, r.AckTimeout)
+	for _, c := range []struct {
+		name      string
+		got       int64
+		low, high int64
+	}{
+		{"KeepAlive", int64(r.KeepAlive), 0, int64(maxKeepAlive)},
+		{"ConnectTimeout", int64(r.ConnectTimeout), 1, 1<<63 - 1},
+		{"Window", int64(r.Window), 1, maxWindow},
+		{"WindowBytes", int64(r.WindowBytes), 1, 1<<31 - 1},
+		{"MaxPacket", int64(r.MaxPacket), 64, MaxRemaining + 5},
+		{"SubscribeBatch", int64(r.SubscribeBatch), 1, 1000},
+		{"MinBackoff", int64(r.MinBackoff), 1, int64(r.MaxBackoff)},
+		{"StableAfter", int64(r.StableAfter), 0, 1<<63 - 1},
+		{"CloseTimeout", int64(r.CloseTimeout), 1, 1<<63 - 1},
+	} {
+		if c.got < c.low || c.got > c.high {
+			return r, badArgument("start", fmt.Sprintf("SessionOptions.%s is %d, not within %d and %d", c.name, c.got, c.low, c.high), nil)
+		}
+	}
+	will := Connect{CleanSession: true, Will: r.Will}
+	if err := will.Check(); err != nil {
+		return r, badArgument("start", "SessionOptions.Will", err)
+	}
+	return r, nil
+}
+
+func setDefault[T int | time.Duration](v *T, d T) {
+	if *v == 0 {
+		*v = d
+	}
+}
+
+// badArgument is the error for what is refused before anything is sent.
+func badArgument(op, message string, err error) error {
+	return &hubwire.Error{Op: op, Code: hubwire.ArgumentInvalid, Outcome: hubwire.NotSent, Message: message, Err: err}
+}

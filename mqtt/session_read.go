@@ -1,0 +1,128 @@
+package mqtt
+
+import (
+	"fmt"
+)
+
+// ackBatch is how many acknowledgements are settled at once, with one lock.
+const ackBatch = 64
+
+// readLoop handles what comes in until the connection ends, and says why it did.
+func (s *Session) readLoop(l *link) error {
+	s.ackIDs = s.ackIDs[:0]
+	for first := true; ; {
+		p, err := l.conn.ReadPacket()
+		if err != nil {
+			s.settle(l)
+			return fmt.Errorf("mqtt: read: %w", err)
+		}
+		if first {
+			l.lastRead.Store(int64(s.now()))
+		}
+		if err := s.handle(l, p); err != nil {
+			s.settle(l)
+			return err
+		}
+		first = l.conn.Buffered() == 0
+		if first || len(s.ackIDs) == ackBatch {
+			s.settle(l)
+		}
+		if first && l.reading { // only this goroutine writes reading
+			s.mu.Lock()
+			l.reading = false
+			s.kickUnlock(l, false)
+		}
+	}
+}
+
+// handle deals with one packet.
+func (s *Session) handle(l *link, p Packet) error {
+	switch p.Type() {
+	case TypePuback:
+		ack, err := ParsePuback(p)
+		if err != nil {
+			return protocolError("%w", err)
+		}
+		s.ackIDs = append(s.ackIDs, ack.ID)
+		return nil
+	case TypePublish:
+		return s.receive(l, p)
+	case TypeSuback:
+		ack, err := ParseSuback(p)
+		if err != nil {
+			return protocolError("%w", err)
+		}
+		return s.suback(ack)
+	case TypeUnsuback:
+		ack, err := ParseUnsuback(p)
+		if err != nil {
+			return protocolError("%w", err)
+		}
+		s.unsuback(ack.ID)
+		return nil
+	case TypePingresp:
+		if _, err := ParsePingresp(p); err != nil {
+			return protocolError("%w", err)
+		}
+		return nil // lastRead has it
+	}
+	return protocolError("a server does not send %v here", p.Type())
+}
+
+// receive hands a message to OnDelivery.
+func (s *Session) receive(l *link, p Packet) error {
+	m, err := ParsePublish(p)
+	if err != nil {
+		return protocolError("%w", err)
+	}
+	d := Delivery{Publish: m}
+	switch m.QoS {
+	case ExactlyOnce:
+		return protocolError("PUBLISH with QoS 2, which was not asked for")
+	case AtLeastOnce:
+		s.mu.Lock()
+		l.reading = true
+		seq, ok := l.inbox.add(m.ID)
+		open, unread := l.inbox.tail-l.inbox.head, len(s.ctl)
+		s.mu.Unlock()
+		if !ok || unread > maxControl {
+			return protocolError("it sends and does not read: %d deliveries without PUBACK, %d bytes that wait to be written", open, unread)
+		}
+		d.Receipt = Receipt{s, l, seq}
+	}
+	if s.o.OnDelivery == nil {
+		_ = d.Receipt.Ack() // fails only when the connection has gone
+		return nil
+	}
+	s.deliver(d)
+	return nil
+}
+
+// settle completes the publishes that the gathered PUBACKs acknowledge. One for
+// an identifier that is not under way says nothing that could be lost by
+// passing over it, and is.
+func (s *Session) settle(l *link) {
+	if len(s.ackIDs) == 0 {
+		return
+	}
+	ops := s.completions[:0]
+	s.mu.Lock()
+	for _, id := range s.ackIDs {
+		if seq, ok := s.out.acked(id); ok {
+			ops = append(ops, completed{completion: s.out.remove(seq)})
+		}
+	}
+	if s.out.used == 0 {
+		l.loose = 0
+	}
+	s.makeRoom()
+	if l.leaving != staying {
+		s.leaveLocked(l)
+		s.kickLocked(l)
+	}
+	s.mu.Unlock()
+	s.ackIDs = s.ackIDs[:0]
+	s.call(ops)
+	clear(ops)
+	s.completions = ops[:0]
+}

@@ -1,0 +1,290 @@
+package mqtt
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	hubwire "github.com/hubwire/hubwire"
+)
+
+// run is the session's goroutine: it connects, serves the connection, and
+// connects again.
+func (s *Session) run(ctx context.Context) {
+	s.runner = goroutineID()
+	defer s.finish()
+	attempts := 0 // since a connection that stood for long enough
+	accepted, spared := false, false
+	for s.pause(ctx, s.backoff(attempts)) {
+		attempts++
+		l, expires, err := s.connect(ctx)
+		if err == nil {
+			accepted, spared = true, false
+			since := s.now()
+			var planned bool
+			planned, err = s.serve(l)
+			if planned || s.now()-since >= s.o.StableAfter {
+				attempts = 0
+			}
+			if planned && s.alive() {
+				s.setState(Renewing, ErrRenewal)
+				continue
+			}
+		} else if !spared && (accepted || !expires.IsZero() && !time.Now().Before(expires)) {
+			spared = spare(err)
+		}
+		if !s.alive() {
+			return
+		}
+		if fatal(err) {
+			s.end(err)
+			return
+		}
+		s.setState(Connecting, err)
+	}
+}
+
+// spare marks the refusal of a login that may only have been too old as one that
+// can be mended, and reports whether err is one.
+func spare(err error) bool {
+	e, ok := errors.AsType[*hubwire.Error](err)
+	if !ok || !errors.Is(e, BadCredentials) && !errors.Is(e, NotAuthorized) {
+		return false
+	}
+	e.Retryable = true
+	return true
+}
+
+// alive reports whether the session is to go on. A Close ends it here, when
+// its connection has gone.
+func (s *Session) alive() bool {
+	s.mu.Lock()
+	closing := s.closing
+	alive := s.cause == nil && !closing
+	s.mu.Unlock()
+	if closing {
+		s.end(ErrSessionClosed)
+	}
+	return alive
+}
+
+// pause waits before an attempt to connect, and reports whether to make it.
+func (s *Session) pause(ctx context.Context, d time.Duration) bool {
+	if d > 0 {
+		timer := time.NewTimer(d)
+		defer timer.Stop()
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+		}
+	}
+	return ctx.Err() == nil && s.alive()
+}
+
+// backoff is how long to wait after so many attempts: full jitter, so that a
+// fleet that was cut off together does not come back in step.
+func (s *Session) backoff(attempts int) time.Duration {
+	if attempts == 0 {
+		return 0
+	}
+	limit := s.o.MaxBackoff
+	if attempts < 32 && s.o.MinBackoff <= limit>>attempts {
+		limit = s.o.MinBackoff << attempts
+	}
+	return rand.N(limit + 1)
+}
+
+// finish is the end of run: everybody gets an answer, and the goroutines go.
+func (s *Session) finish() {
+	s.end(ErrSessionClosed) // there is a cause already, unless a callback ended the goroutine
+	s.mu.Lock()
+	l := s.link
+	s.mu.Unlock()
+	if l != nil {
+		s.leave(l)
+	}
+	s.mu.Lock()
+	s.stopTimer()
+	for s.helpers > s.detached {
+		s.changed.Wait()
+	}
+	var ops []completed
+	for i := s.out.head; i < s.out.tail; i++ {
+		if slot := s.out.at(i); !slot.free {
+			sent := slot.sent
+			ops = append(ops, completed{s.out.remove(i), failed("publish", sent, s.cause)})
+		}
+	}
+	s.out, s.ctl, s.subs = outbox{}, nil, nil
+	reason := s.cause
+	s.mu.Unlock()
+	s.call(ops)
+	if errors.Is(reason, ErrSessionClosed) {
+		reason = nil
+	}
+	s.setState(Closed, reason)
+	close(s.done)
+}
+
+// failWaitersLocked lets all blocked calls go. They run no code of the
+// caller's, so this need not wait for run, which may be in a callback.
+func (s *Session) failWaitersLocked() {
+	for i := s.out.head; i < s.out.tail; i++ {
+		slot := s.out.at(i)
+		if w := slot.op.wait; w != nil {
+			slot.op.wait = nil
+			w.ch <- failed("publish", slot.sent, s.cause)
+		}
+	}
+	for w := s.queue.first; w != nil; w = s.queue.first {
+		s.queue.remove(w)
+		w.ch <- failed("publish", false, s.cause)
+	}
+	for _, r := range s.requests {
+		r.answer(failed(r.op(), r.tries > 0, s.cause))
+	}
+	s.requests = nil
+}
+
+// connect makes one attempt: login, dial, CONNECT, CONNACK. expires is that of
+// the login, for who wants to judge a refusal.
+func (s *Session) connect(ctx context.Context) (l *link, expires time.Time, err error) {
+	loginCtx, cancel := context.WithTimeout(ctx, s.o.ConnectTimeout)
+	login, err := s.callLogin(loginCtx)
+	cancel()
+	if err != nil {
+		return nil, expires, attemptFailed(fmt.Errorf("mqtt: login: %w", err))
+	}
+	packet, err := s.hello(&login)
+	if err != nil {
+		return nil, expires, badArgument("connect", "the Login", err)
+	}
+	defer clear(packet) // it holds the password
+	dialCtx, cancel := context.WithTimeout(ctx, s.o.ConnectTimeout)
+	defer cancel()
+	nc, err := s.callDial(dialCtx)
+	if err != nil {
+		return nil, expires, attemptFailed(fmt.Errorf("mqtt: dial: %w", err))
+	}
+	l = &link{nc: nc, conn: NewConn(nc, &ConnOptions{MaxPacket: s.o.MaxPacket, Trace: s.o.Trace})}
+	s.mu.Lock()
+	s.link = l // so that Close can reach it
+	cause := s.cause
+	s.mu.Unlock()
+	if cause != nil {
+		s.kill(l, cause)
+	}
+	ack, err := s.handshake(dialCtx, l, packet)
+	if err != nil {
+		s.kill(l, err)
+		s.leave(l)
+		return nil, login.Expires, attemptFailed(err)
+	}
+	s.establish(l, ack.SessionPresent, login.Expires)
+	return l, login.Expires, nil
+}
+
+// hello builds the CONNECT.
+func (s *Session) hello(login *Login) ([]byte, error) {
+	c := Connect{
+		ClientID: []byte(login.ClientID), CleanSession: s.o.CleanSession,
+		KeepAlive: uint16(s.o.KeepAlive / time.Second), Will: s.o.Will, Password: login.Password,
+	}
+	if login.UserName != "" {
+		c.UserName = []byte(login.UserName)
+	}
+	if err := c.Check(); err != nil {
+		return nil, err
+	}
+	return c.AppendTo(nil), nil
+}
+
+// handshake sends the CONNECT and waits for the CONNACK, until ctx's deadline.
+func (s *Session) handshake(ctx context.Context, l *link, packet []byte) (Connack, error) {
+	deadline, _ := ctx.Deadline()
+	if err := l.conn.SetDeadline(deadline); err != nil {
+		return Connack{}, fmt.Errorf("mqtt: set deadline: %w", err)
+	}
+	if err := l.conn.Write(packet); err != nil {
+		return Connack{}, fmt.Errorf("mqtt: write CONNECT: %w", err)
+	}
+	p, err := l.conn.ReadPacket()
+	if err != nil {
+		return Connack{}, fmt.Errorf("mqtt: wait for CONNACK: %w", err)
+	}
+	if p.Type() != TypeConnack {
+		return Connack{}, protocolError("%v instead of CONNACK", p.Type())
+	}
+	ack, err := ParseConnack(p)
+	if err != nil {
+		return Connack{}, protocolError("%w", err)
+	}
+	if ack.Code != Accepted {
+		return Connack{}, refusedBy(ack.Code)
+	}
+	if err := l.conn.SetDeadline(time.Time{}); err != nil {
+		return Connack{}, fmt.Errorf("mqtt: clear deadline: %w", err)
+	}
+	return ack, nil
+}
+
+// establish opens an accepted connection for traffic: subscriptions first,
+// then what was sent before, then what is new.
+func (s *Session) establish(l *link, present bool, expires time.Time) {
+	s.mu.Lock()
+	if l.dead != nil {
+		s.mu.Unlock()
+		return // serve will say so
+	}
+	now := s.now()
+	l.up = true
+	l.lastRead.Store(int64(now))
+	l.lastWrite = now
+	l.renewAt = s.renewal(expires)
+	s.out.rewind()
+	s.restore(now, present)
+	s.schedule(l)
+	s.kickLocked(l)
+	s.mu.Unlock()
+	s.setState(Connected, nil)
+	select {
+	case <-s.started:
+	default:
+		close(s.started)
+	}
+}
+
+// serve reads from an accepted connection until it ends, and says whether that
+// was planned and else why.
+func (s *Session) serve(l *link) (planned bool, why error) {
+	err := s.readLoop(l)
+	s.kill(l, err)
+	s.leave(l)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return l.leaving == forRenewal, lost(l.dead)
+}
+
+// leave takes a dead connection out of the session, when nobody writes to it
+// any more, and settles what can not outlive it.
+func (s *Session) leave(l *link) {
+	s.mu.Lock()
+	for l.writing && s.detached == 0 {
+		s.changed.Wait()
+	}
+	s.link = nil
+	s.ctl = nil
+	var ops []completed
+	for i := s.out.head; i < s.out.next; i++ {
+		if slot := s.out.at(i); !slot.free && slot.qos == AtMostOnce {
+			ops = append(ops, completed{s.out.remove(i), failed("publish", true, lost(l.dead))})
+		}
+	}
+	s.dropRequests(lost(l.dead))
+	s.makeRoom()
+	s.changed.Broadcast()
+	s.mu.Unlock()
+	s.call(ops)
+}

@@ -1,0 +1,287 @@
+package mqtt
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	hubwire "github.com/hubwire/hubwire"
+)
+
+// subscription is a filter that the server has granted.
+type subscription struct {
+	filter string
+	qos    QoS
+}
+
+// request is a SUBSCRIBE or UNSUBSCRIBE that waits for its answer.
+type request struct {
+	id          uint16 // of the last try
+	unsubscribe bool
+	restoring   bool // of subscriptions that were granted before
+	filters     []subscription
+	w           *waiter // who waits; nil when nobody does
+	sent        bool    // on this connection
+	sentAt      time.Duration
+	tries       int
+}
+
+// maxTries is how many connections a request may lose: IoT Hub's answer to a
+// filter that it does not know is to close the connection.
+const maxTries = 3
+
+// maxRequests bounds the requests under way, and what they take of the packet identifiers.
+const maxRequests = 1000
+
+func (r *request) op() string {
+	if r.unsubscribe {
+		return "unsubscribe"
+	}
+	return "subscribe"
+}
+
+// answer tells who waits, if somebody does.
+func (r *request) answer(err error) {
+	if r.w != nil {
+		r.w.ch <- err
+		r.w = nil
+	}
+}
+
+// Subscribe asks for the messages that match the filters, at QoS 0 or 1, and
+// returns when the server has granted all of them. From then on the session
+// restores them when a connection is lost. While there is no connection it waits for one.
+//
+// The error is a *hubwire.Error. When the server refuses filters (SUBACK 0x80) it
+// wraps a [*SubscribeError] that names them; the others are granted. A server that closes
+// the connection instead, as IoT Hub does for a filter that it does not know, is asked
+// three times; the outcome is then [hubwire.Unknown]. When ctx ends first, the
+// filters count as granted if the server still says so.
+func (s *Session) Subscribe(ctx context.Context, qos QoS, filters ...string) error {
+	r := &request{}
+	var list Filters
+	for _, f := range filters {
+		var err error
+		if list, err = AppendFilter(list, f, qos); err != nil {
+			return badArgument("subscribe", fmt.Sprintf("filter %q", f), err)
+		}
+		r.filters = append(r.filters, subscription{f, qos})
+	}
+	if qos == ExactlyOnce {
+		return badArgument("subscribe", "QoS 2 is not supported", ErrQoS)
+	}
+	return s.request(ctx, r, len(list))
+}
+
+// Unsubscribe gives filters up and returns when the server has confirmed it. Errors are as
+// those of [Session.Subscribe].
+func (s *Session) Unsubscribe(ctx context.Context, filters ...string) error {
+	r := &request{unsubscribe: true}
+	var list FilterNames
+	for _, f := range filters {
+		var err error
+		if list, err = AppendFilterName(list, f); err != nil {
+			return badArgument("unsubscribe", fmt.Sprintf("filter %q", f), err)
+		}
+		r.filters = append(r.filters, subscription{filter: f})
+	}
+	return s.request(ctx, r, len(list))
+}
+
+func (s *Session) request(ctx context.Context, r *request, size int) error {
+	switch size += 5 + 2; {
+	case len(r.filters) == 0:
+		return nil
+	case size > s.o.MaxPacket:
+		return badArgument(r.op(), fmt.Sprintf("the packet has %d bytes, the limit is %d", size, s.o.MaxPacket), ErrTooLarge)
+	case s.ownGoroutine() != 0:
+		return gaveUp(r.op(), false, ErrWouldDeadlock)
+	case ctx.Err() != nil:
+		return gaveUp(r.op(), false, ctx.Err())
+	}
+	w := &waiter{ch: make(chan error, 1)}
+	s.mu.Lock()
+	if err := s.addRequest(r, w); err != nil {
+		s.mu.Unlock()
+		return err
+	}
+	s.mu.Unlock()
+	select {
+	case err := <-w.ch:
+		return err
+	case <-ctx.Done():
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if r.w == nil {
+		return <-w.ch
+	}
+	r.w = nil
+	if r.tries == 0 {
+		s.requests = slices.DeleteFunc(s.requests, func(q *request) bool { return q == r })
+	}
+	return gaveUp(r.op(), r.tries > 0, ctx.Err())
+}
+
+func (s *Session) addRequest(r *request, w *waiter) error {
+	if s.cause != nil || s.closing {
+		return failed(r.op(), false, s.endedLocked())
+	}
+	if len(s.requests) >= maxRequests {
+		return &hubwire.Error{
+			Op: r.op(), Code: hubwire.TooManyRequests, Outcome: hubwire.NotSent, Retryable: true,
+			Message: fmt.Sprintf("%d requests are under way, which is the limit", maxRequests),
+		}
+	}
+	r.w = w
+	s.requests = append(s.requests, r)
+	if l := s.link; l != nil && l.up && l.leaving == staying {
+		s.sendRequest(r, s.now())
+		s.kickLocked(l)
+	}
+	return nil
+}
+
+// sendRequest puts r among what is to be written.
+func (s *Session) sendRequest(r *request, now time.Duration) {
+	r.id = s.requestID()
+	r.sent, r.sentAt = true, now
+	r.tries++
+	if r.unsubscribe {
+		var list FilterNames
+		for _, f := range r.filters {
+			list, _ = AppendFilterName(list, f.filter) // passed where it entered
+		}
+		s.ctl = (&Unsubscribe{ID: r.id, Filters: list}).AppendTo(s.ctl)
+	} else {
+		var list Filters
+		for _, f := range r.filters {
+			list, _ = AppendFilter(list, f.filter, f.qos) // passed where it entered
+		}
+		s.ctl = (&Subscribe{ID: r.id, Filters: list}).AppendTo(s.ctl)
+	}
+	s.wakeAt(s.ackLimit(now))
+}
+
+// requestID returns a packet identifier that neither a publish nor another
+// request has. There are more of them than maxRequests and what is restored.
+func (s *Session) requestID() uint16 {
+	for {
+		s.lastReq = max(s.lastReq+1, publishIDs+1) // wraps from 65535 to 0, and so past it
+		if !slices.ContainsFunc(s.requests, func(r *request) bool { return r.sent && r.id == s.lastReq }) {
+			return s.lastReq
+		}
+	}
+}
+
+// restore asks again, on a new connection, for what the server no longer knows:
+// the granted filters where it has no session, and the requests it did not answer.
+func (s *Session) restore(now time.Duration, present bool) {
+	pending := s.requests
+	if !present || s.o.RestoreAlways {
+		s.requests = nil
+		for rest := s.subs; len(rest) > 0; {
+			n := s.batch(rest)
+			r := &request{restoring: true, filters: slices.Clone(rest[:n])}
+			s.sendRequest(r, now)
+			s.requests, rest = append(s.requests, r), rest[n:]
+		}
+		s.requests = append(s.requests, pending...)
+	}
+	for _, r := range pending {
+		s.sendRequest(r, now)
+	}
+}
+
+// batch returns how many of subs go into one SUBSCRIBE.
+func (s *Session) batch(subs []subscription) int {
+	size := 5 + 2
+	for i, f := range subs {
+		size += 2 + len(f.filter) + 1
+		if i == s.o.SubscribeBatch || i > 0 && size > s.o.MaxPacket {
+			return i
+		}
+	}
+	return len(subs)
+}
+
+// dropRequests is what a lost connection means for requests: those that were sent once too often fail.
+func (s *Session) dropRequests(why error) {
+	s.requests = slices.DeleteFunc(s.requests, func(r *request) bool {
+		r.sent = false
+		if r.restoring {
+			return true // made anew by restore
+		}
+		if r.tries < maxTries {
+			return r.w == nil && r.tries > 0 // nobody waits: no need to insist
+		}
+		e := failed(r.op(), true, why).(*hubwire.Error)
+		e.Message = fmt.Sprintf("the connection was lost %d times before the answer; IoT Hub does that for a filter it does not know", r.tries)
+		r.answer(e)
+		return true
+	})
+}
+
+// answered takes the request that id belongs to, or returns nil.
+func (s *Session) answered(id uint16, unsubscribe bool) *request {
+	for i, r := range s.requests {
+		if r.sent && r.id == id && r.unsubscribe == unsubscribe {
+			s.requests = slices.Delete(s.requests, i, i+1)
+			return r
+		}
+	}
+	return nil
+}
+
+func (s *Session) suback(ack Suback) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	r := s.answered(ack.ID, false)
+	if r == nil {
+		return nil // of a request that was given up
+	}
+	if len(ack.Codes) != len(r.filters) {
+		err := protocolError("SUBACK has %d return codes for %d filters", len(ack.Codes), len(r.filters))
+		r.answer(failed("subscribe", true, err))
+		return err
+	}
+	var refused []string
+	for i, f := range r.filters {
+		if ack.Codes[i] == SubackFailure {
+			refused = append(refused, f.filter)
+			continue
+		}
+		s.forget(f.filter)
+		s.subs = append(s.subs, f)
+	}
+	if refused == nil {
+		r.answer(nil)
+		return nil
+	}
+	err := &hubwire.Error{Op: "subscribe", Outcome: hubwire.Refused, Err: &SubscribeError{refused}}
+	if r.restoring {
+		// Going on would mean being deaf without a word. The next connection
+		// tries again, after the back-off, and OnState tells why.
+		return fmt.Errorf("mqtt: subscriptions are not restored: %w", err)
+	}
+	r.answer(err)
+	return nil
+}
+
+func (s *Session) unsuback(id uint16) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	r := s.answered(id, true)
+	if r == nil {
+		return // of a request that was given up
+	}
+	for _, f := range r.filters {
+		s.forget(f.filter)
+	}
+	r.answer(nil)
+}
+
+func (s *Session) forget(filter string) {
+	s.subs = slices.DeleteFunc(s.subs, func(f subscription) bool { return f.filter == filter })
+}
