@@ -1,0 +1,178 @@
+package pipe
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"net"
+	"os"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+func ends() (c, s net.Conn) { return New(Addr("client"), Addr("hub:1")) }
+
+func TestBothEndsMayWriteFirst(t *testing.T) {
+	c, s := ends()
+	for _, nc := range []net.Conn{c, s} {
+		if n, err := nc.Write(make([]byte, bufferSize)); n != bufferSize || err != nil {
+			t.Fatalf("Write = %d, %v", n, err)
+		}
+	}
+}
+
+func TestBytesArriveInOrderAtAnySize(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, s := ends()
+		want := make([]byte, 5*bufferSize)
+		for i := range want {
+			want[i] = byte(i * i >> 3)
+		}
+		go func() {
+			for b := want; len(b) > 0; {
+				n := min(len(b), 1+len(b)*7%9001)
+				if _, err := c.Write(b[:n]); err != nil {
+					t.Error(err)
+				}
+				b = b[n:]
+			}
+			c.Close()
+		}()
+		var got []byte
+		buf := make([]byte, 4099)
+		for {
+			n, err := s.Read(buf[:1+len(got)%len(buf)])
+			got = append(got, buf[:n]...)
+			if err == io.EOF {
+				break
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		if !bytes.Equal(got, want) {
+			t.Errorf("%d bytes arrived, which are not the %d that were sent", len(got), len(want))
+		}
+	})
+}
+
+func TestEndsAndErrors(t *testing.T) {
+	tests := []struct {
+		name string
+		do   func(c, s net.Conn) error
+		want error
+	}{
+		{"read from an end closed by oneself", func(c, s net.Conn) error { c.Close(); return read(c) }, net.ErrClosed},
+		{"write to an end closed by oneself", func(c, s net.Conn) error { c.Close(); return write(c) }, net.ErrClosed},
+		{"read after the peer closed", func(c, s net.Conn) error { s.Close(); return read(c) }, io.EOF},
+		{"write after the peer closed", func(c, s net.Conn) error { s.Close(); return write(c) }, io.ErrClosedPipe},
+		{"read after the peer ended its sending", func(c, s net.Conn) error { s.(*end).CloseWrite(); return read(c) }, io.EOF},
+		{"write after the peer ended its sending", func(c, s net.Conn) error { s.(*end).CloseWrite(); return write(c) }, nil},
+		{"a deadline on a closed end", func(c, s net.Conn) error { c.Close(); return c.SetDeadline(time.Now()) }, net.ErrClosed},
+		{"a read deadline in the past", func(c, s net.Conn) error { c.SetReadDeadline(time.Unix(1, 0)); return read(c) }, os.ErrDeadlineExceeded},
+		{"a write deadline in the past", func(c, s net.Conn) error { c.SetWriteDeadline(time.Unix(1, 0)); return write(c) }, os.ErrDeadlineExceeded},
+		{"a deadline that was taken back", func(c, s net.Conn) error {
+			c.SetDeadline(time.Unix(1, 0))
+			c.SetDeadline(time.Time{})
+			return write(c)
+		}, nil},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			c, s := ends()
+			if err := tt.do(c, s); !errors.Is(err, tt.want) {
+				t.Errorf("error %v, want %v", err, tt.want)
+			}
+		})
+	}
+}
+
+func read(nc net.Conn) error  { _, err := nc.Read(make([]byte, 1)); return err }
+func write(nc net.Conn) error { _, err := nc.Write([]byte("x")); return err }
+
+func TestCloseWakesWhoWaits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, s := ends()
+		errs := make(chan error, 2)
+		go func() { errs <- read(c) }()
+		go func() { _, err := c.Write(make([]byte, bufferSize+1)); errs <- err }()
+		synctest.Wait()
+		c.Close()
+		for range 2 {
+			if err := <-errs; !errors.Is(err, net.ErrClosed) {
+				t.Errorf("error %v, want net.ErrClosed", err)
+			}
+		}
+		s.Close()
+	})
+}
+
+func TestDeadlinesWakeWhoWaits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, s := ends()
+		defer s.Close()
+		defer c.Close()
+		start := time.Now()
+		c.SetReadDeadline(start.Add(time.Hour))
+		c.SetReadDeadline(start.Add(time.Minute)) // the second counts
+		if err := read(c); !errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Errorf("read: %v", err)
+		}
+		c.SetWriteDeadline(start.Add(2 * time.Minute))
+		n, err := c.Write(make([]byte, bufferSize+1))
+		if n != bufferSize || !errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Errorf("write: %d, %v", n, err)
+		}
+		if got := time.Since(start); got != 2*time.Minute {
+			t.Errorf("it took %v, want 2 minutes", got)
+		}
+	})
+}
+
+func TestListener(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := Listen(Addr("hub:1"))
+		go func() {
+			nc, err := l.Accept()
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			nc.Write([]byte("hello"))
+			nc.Close()
+		}()
+		nc, err := l.Dial(t.Context(), Addr("client"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := io.ReadAll(nc)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff("hello", string(got)); diff != "" {
+			t.Errorf("(-want +got)\n%s", diff)
+		}
+		addrs := []string{nc.LocalAddr().String(), nc.RemoteAddr().String(), nc.RemoteAddr().Network()}
+		if diff := cmp.Diff([]string{"client", "hub:1", "memory"}, addrs); diff != "" {
+			t.Errorf("addresses (-want +got)\n%s", diff)
+		}
+
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if _, err := l.Dial(ctx, Addr("client")); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("Dial without an Accept: %v", err)
+		}
+		l.Close()
+		l.Close()
+		if _, err := l.Dial(t.Context(), Addr("client")); !errors.Is(err, net.ErrClosed) {
+			t.Errorf("Dial to a closed listener: %v", err)
+		}
+		if _, err := l.Accept(); !errors.Is(err, net.ErrClosed) {
+			t.Errorf("Accept of a closed listener: %v", err)
+		}
+	})
+}
