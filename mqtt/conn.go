@@ -7,12 +7,13 @@ import (
 	"weak"
 )
 
-// The read buffer has three sizes. An idle connection keeps the small one, which
-// takes 256 acknowledgements in one read. When a read fills it, more is
-// under way and the next reads go to a burst buffer, which is given up when it
-// has been read to its end. Only a packet larger than that gets its own.
+// The read buffer has three sizes. An idle connection keeps the small one. When
+// a read fills it, more is under way and goes to a burst buffer, which is given
+// up when all in it has been read. Only a packet larger than that gets its own.
 const (
-	idleBuffer  = 1 << 10
+	// An odd half: acknowledgements have four bytes, so a burst of them cannot
+	// fill the buffer and end there, and be taken for the whole of it.
+	idleBuffer  = 1<<10 - 2
 	burstBuffer = 16 << 10
 )
 
@@ -109,12 +110,8 @@ func (c *Conn) release() {
 // fill reads more behind buf[:w], after making room. n is the length of the
 // packet under way, or 0 while its first bytes do not say.
 func (c *Conn) fill(n int) error {
-	if c.r > 0 && (c.w == len(c.buf) || c.r+n > len(c.buf)) {
-		c.w = copy(c.buf, c.buf[c.r:c.w])
-		c.r = 0
-	}
-	if c.w == len(c.buf) {
-		c.enlarge(n)
+	if c.w == len(c.buf) || c.r+n > len(c.buf) {
+		c.makeRoom(n)
 	}
 	for range maxEmptyReads {
 		got, err := c.nc.Read(c.buf[c.w:])
@@ -134,19 +131,25 @@ func (c *Conn) fill(n int) error {
 // maxEmptyReads is how often a net.Conn may return neither bytes nor an error.
 const maxEmptyReads = 100
 
-// enlarge moves buf, which is full of one packet of n bytes that has more to
-// come, to a larger buffer: the burst buffer, or at most twice what has arrived.
-func (c *Conn) enlarge(n int) {
-	var b []byte
-	if len(c.buf) >= burstBuffer {
-		b = make([]byte, min(2*len(c.buf), n))
-	} else if s := c.spare.Value(); s != nil {
-		b = s[:]
-	} else {
-		b = make([]byte, burstBuffer)
+// makeRoom moves what is unread to the front, of the burst buffer if it was
+// not there. If that is full of one packet of n bytes with more to come, it goes to
+// a buffer of its own, of at most twice what has arrived.
+func (c *Conn) makeRoom(n int) {
+	b, unread := c.buf, c.buf[c.r:c.w]
+	switch {
+	case len(b) < burstBuffer:
+		b = c.burst()
+	case len(unread) == len(b):
+		b = make([]byte, min(2*len(b), n))
 	}
-	copy(b, c.buf[:c.w])
-	c.buf = b
+	c.buf, c.r, c.w = b, 0, copy(b, unread)
+}
+
+func (c *Conn) burst() []byte {
+	if b := c.spare.Value(); b != nil {
+		return b[:]
+	}
+	return make([]byte, burstBuffer)
 }
 
 // Buffered returns the length of the packet that ReadPacket would return

@@ -144,8 +144,21 @@ func remainingLength(b []byte) (n, head int) {
 	return 0, -1
 }
 
+// maxHeader is the length of the longest fixed header.
+const maxHeader = 5
+
 // appendHeader appends a fixed header: the first byte and the remaining length n.
 func appendHeader(dst []byte, first byte, n int) []byte {
+	if n < 1<<7 {
+		return append(dst, first, byte(n))
+	}
+	if n < 1<<14 {
+		return append(dst, first, byte(n)|0x80, byte(n>>7))
+	}
+	return appendLongHeader(dst, first, n)
+}
+
+func appendLongHeader(dst []byte, first byte, n int) []byte {
 	dst = append(dst, first)
 	for n >= 0x80 {
 		dst = append(dst, byte(n)|0x80)

@@ -1,5 +1,7 @@
 package mqtt
 
+import "slices"
+
 // Publish is an application message on its way, either direction (MQTT 3.1.1
 // section 3.3):
 //
@@ -33,20 +35,15 @@ func (p *Publish) remaining() int {
 // [Publish.Check]. It allocates only to grow dst.
 func (p *Publish) AppendTo(dst []byte) []byte {
 	n := p.remaining()
-	at := len(dst)
-	dst = grow(dst, headerSize(n)+n)
-	b := dst[at:]
-	i := putHeader(b, p.firstByte(), n)
 	t := len(p.Topic)
-	b[i], b[i+1] = byte(t>>8), byte(t)
-	i += 2
-	i += copy(b[i:], p.Topic)
+	dst = slices.Grow(dst, maxHeader+n) // once, for all the appends
+	dst = appendHeader(dst, p.firstByte(), n)
+	dst = append(dst, byte(t>>8), byte(t))
+	dst = append(dst, p.Topic...)
 	if p.QoS != AtMostOnce {
-		b[i], b[i+1] = byte(p.ID>>8), byte(p.ID)
-		i += 2
+		dst = append(dst, byte(p.ID>>8), byte(p.ID))
 	}
-	copy(b[i:], p.Payload)
-	return dst
+	return append(dst, p.Payload...)
 }
 
 func (p *Publish) firstByte() byte {
@@ -86,7 +83,13 @@ func (p *Publish) Check() error {
 // [MQTT-1.5.3-1], holds U+0000 [MQTT-1.5.3-2] or a wildcard [MQTT-3.3.2-2], and
 // packet identifier 0 with QoS 1 and 2 [MQTT-2.3.1-1]. It does not allocate, and
 // its cost does not depend on the size of the payload.
-func ParsePublish(p Packet) (Publish, error) {
+func ParsePublish(p Packet) (v Publish, err error) {
+	err = v.parse(p)
+	return v, err
+}
+
+// parse sets v to a view of p; v is zero before, and not to be used after an error.
+func (v *Publish) parse(p []byte) error {
 	head := 0
 	// The usual case first: one or two bytes of remaining length.
 	if len(p) >= 5 && p[0]>>4 == byte(TypePublish) {
@@ -101,43 +104,41 @@ func ParsePublish(p Packet) (Publish, error) {
 	if head == 0 {
 		var err error
 		if head, err = openAny(p, TypePublish); err != nil {
-			return Publish{}, err
+			return err
 		}
 	}
 	flags := p[0] & 0x0f
 	if flags&0x06 == 0x06 {
-		return Publish{}, refuse(TypePublish, partHeader, faultPublishQoS, 0, int(ExactlyOnce))
+		return refuse(TypePublish, partHeader, faultPublishQoS, 0, int(ExactlyOnce))
 	}
 	if flags&0x0e == 0x08 {
-		return Publish{}, refuse(TypePublish, partHeader, faultDup, 0, 0)
+		return refuse(TypePublish, partHeader, faultDup, 0, 0)
 	}
 	if len(p)-head < 2 {
-		return Publish{}, refuse(TypePublish, partTopic, faultTruncated, head, len(p))
+		return refuse(TypePublish, partTopic, faultTruncated, head, len(p))
 	}
 	i := head + 2 + int(p[head])<<8 + int(p[head+1])
 	if i > len(p) {
-		return Publish{}, refuse(TypePublish, partTopic, faultTruncated, head, len(p))
+		return refuse(TypePublish, partTopic, faultTruncated, head, len(p))
 	}
 	topic := p[head+2 : i : i]
-	if len(topic) == 0 || !plainTopic(topic) {
-		if err := badTopic(TypePublish, partTopic, topic, head+2); err != nil {
-			return Publish{}, err
+	if plain := plainTopic(topic); plain == 0 || plain != len(topic) {
+		if err := badTopic(TypePublish, partTopic, topic, head+2, plain); err != nil {
+			return err
 		}
 	}
-	var id uint16
 	if flags&0x06 != 0 {
 		if len(p)-i < 2 {
-			return Publish{}, refuse(TypePublish, partPacketID, faultTruncated, i, len(p))
+			return refuse(TypePublish, partPacketID, faultTruncated, i, len(p))
 		}
-		if id = uint16(p[i])<<8 | uint16(p[i+1]); id == 0 {
-			return Publish{}, refuse(TypePublish, partPacketID, faultPacketID, i, 0)
+		if v.ID = uint16(p[i])<<8 | uint16(p[i+1]); v.ID == 0 {
+			return refuse(TypePublish, partPacketID, faultPacketID, i, 0)
 		}
 		i += 2
 	}
-	return Publish{
-		Topic: topic, Payload: p[i:len(p):len(p)], ID: id,
-		QoS: QoS(flags >> 1 & 3), Dup: flags&0x08 != 0, Retain: flags&1 != 0,
-	}, nil
+	v.Topic, v.Payload = topic, p[i:len(p):len(p)]
+	v.QoS, v.Dup, v.Retain = QoS(flags>>1&3), flags&0x08 != 0, flags&1 != 0
+	return nil
 }
 
 // OpenPublish begins a PUBLISH whose topic the caller appends itself, so that
@@ -150,9 +151,8 @@ func ParsePublish(p Packet) (Publish, error) {
 //
 // payload is the length of the payload to come. It allocates only to grow dst.
 func OpenPublish(dst []byte, payload int) []byte {
-	at := len(dst)
-	dst = grow(dst, openSize(payload)+typicalTopic+2+payload)
-	return dst[:at+openSize(payload)]
+	dst = slices.Grow(dst, maxHeader+2+typicalTopic+2+payload)
+	return dst[:len(dst)+openSize(payload)]
 }
 
 // typicalTopic is the topic length that OpenPublish expects: most IoT Hub
@@ -170,34 +170,33 @@ func openSize(payload int) int {
 // than [MaxString] bytes, or none, is refused, and dst comes back as it was at OpenPublish.
 func ClosePublish(dst []byte, at int, p *Publish) ([]byte, error) {
 	room := openSize(len(p.Payload))
-	topic := dst[at+room:]
-	whole := Publish{Topic: topic, Payload: p.Payload, QoS: p.QoS}
-	n := whole.remaining()
+	t := len(dst) - at - room
+	n := 2 + t + len(p.Payload)
+	if p.QoS != AtMostOnce {
+		n += 2
+	}
 	head := headerSize(n)
 	switch {
-	case len(topic) == 0:
+	case t == 0:
 		return dst[:at], refuse(TypePublish, partTopic, faultEmptyTopic, head+2, 0)
-	case len(topic) > MaxString:
+	case t > MaxString:
 		return dst[:at], refuse(TypePublish, partTopic, faultTooLong, head, MaxString)
 	case n > MaxRemaining:
 		return dst[:at], refuse(TypePublish, partLength, faultTooLarge, 1, MaxRemaining)
 	}
-	t := len(topic)
-	end := len(dst)
-	dst = grow(dst, head+n-room-t)
-	if head+2 != room {
-		copy(dst[at+head+2:], dst[at+room:end])
+	if shift := head + 2 - room; shift != 0 {
+		if shift > 0 {
+			dst = slices.Grow(dst, shift)
+		}
+		copy(dst[at+head+2:at+head+2+t], dst[at+room:])
+		dst = dst[:at+head+2+t]
 	}
-	b := dst[at:]
-	i := putHeader(b, p.firstByte(), n)
-	b[i], b[i+1] = byte(t>>8), byte(t)
-	i += 2 + t
+	b := appendHeader(dst[at:at], p.firstByte(), n)
+	_ = append(b, byte(t>>8), byte(t))
 	if p.QoS != AtMostOnce {
-		b[i], b[i+1] = byte(p.ID>>8), byte(p.ID)
-		i += 2
+		dst = append(dst, byte(p.ID>>8), byte(p.ID))
 	}
-	copy(b[i:], p.Payload)
-	return dst, nil
+	return append(dst, p.Payload...), nil
 }
 
 // SetDup sets the DUP flag of a PUBLISH with QoS 1 or 2, before it is sent
@@ -206,26 +205,4 @@ func (p Packet) SetDup() {
 	if p.Type() == TypePublish && p[0]&0x06 != 0 {
 		p[0] |= 1 << 3
 	}
-}
-
-// grow returns dst with n more bytes, whose contents are whatever was there. n may be negative.
-func grow(dst []byte, n int) []byte {
-	end := len(dst) + n
-	if end <= cap(dst) {
-		return dst[:end]
-	}
-	return append(dst[:cap(dst)], make([]byte, end-cap(dst))...)
-}
-
-// putHeader writes a fixed header to the front of b and returns its length.
-func putHeader(b []byte, first byte, n int) int {
-	b[0] = first
-	i := 1
-	for n >= 0x80 {
-		b[i] = byte(n) | 0x80
-		n >>= 7
-		i++
-	}
-	b[i] = byte(n)
-	return i + 1
 }

@@ -2,51 +2,65 @@ package mqtt
 
 import (
 	"encoding/binary"
+	"math/bits"
 	"unicode/utf8"
 )
 
 const (
-	lows  = 0x0101010101010101
-	highs = 0x8080808080808080
-	sevns = 0x7f7f7f7f7f7f7f7f
+	lows   = 0x0101010101010101
+	highs  = 0x8080808080808080
+	sevens = 0x7f7f7f7f7f7f7f7f
 
 	// '#' is 0x23 and '+' is 0x2b: they differ in one bit, so one comparison
 	// with that bit cleared finds both.
 	wildBit = '#' ^ '+'
 )
 
-// plainTopic reports that b is ASCII without NUL, '#' and '+'. It looks at
-// eight bytes at a time: for a byte below 0x80, adding 0x7f sets the top bit
-// unless the byte is zero, and never carries into the next byte.
-func plainTopic(b []byte) bool {
-	if len(b) < 8 {
-		for _, c := range b {
-			if c-1 >= 0x7f || c == '#' || c == '+' {
-				return false
-			}
+// plainTopic returns the offset of the first byte of b that is NUL, '#', '+' or
+// not ASCII, or len(b) if none is: all that a topic must not hold, or that must
+// be looked at closely. It takes 32 bytes at a time, then eight.
+func plainTopic(b []byte) int {
+	rest := b
+	for len(rest) >= 32 {
+		v, w := binary.LittleEndian.Uint64(rest), binary.LittleEndian.Uint64(rest[8:])
+		x, y := binary.LittleEndian.Uint64(rest[16:]), binary.LittleEndian.Uint64(rest[24:])
+		clean := (v + sevens) & (w + sevens) & (x + sevens) & (y + sevens)
+		clean &= (unwild(v) + sevens) & (unwild(w) + sevens) & (unwild(x) + sevens) & (unwild(y) + sevens)
+		if (v|w|x|y|^clean)&highs != 0 {
+			break
 		}
-		return true
+		rest = rest[32:]
 	}
-	var ascii, clean uint64 = 0, highs
-	last := binary.LittleEndian.Uint64(b[len(b)-8:]) // overlaps what the loop saw
-	for len(b) >= 16 {
-		v, w := binary.LittleEndian.Uint64(b), binary.LittleEndian.Uint64(b[8:])
-		ascii |= v | w
-		clean &= (v + sevns) & (wild(v) + sevns) & (w + sevns) & (wild(w) + sevns)
-		b = b[16:]
+	for len(rest) >= 8 {
+		if odd := oddBytes(binary.LittleEndian.Uint64(rest)); odd != 0 {
+			return len(b) - len(rest) + bits.TrailingZeros64(odd)/8
+		}
+		rest = rest[8:]
 	}
-	if len(b) >= 8 {
-		v := binary.LittleEndian.Uint64(b)
-		ascii |= v
-		clean &= (v + sevns) & (wild(v) + sevns)
+	if len(b) >= 8 && len(rest) > 0 {
+		last := len(b) - 8 // overlaps what has been seen and is plain
+		if odd := oddBytes(binary.LittleEndian.Uint64(b[last:])); odd != 0 {
+			return last + bits.TrailingZeros64(odd)/8
+		}
+		return len(b)
 	}
-	ascii |= last
-	clean &= (last + sevns) & (wild(last) + sevns)
-	return ascii&highs == 0 && clean&highs == highs
+	for i, c := range rest {
+		if c-1 >= 0x7f || c&^wildBit == '#' {
+			return len(b) - len(rest) + i
+		}
+	}
+	return len(b)
 }
 
-// wild turns '#' and '+' into zero bytes and nothing else.
-func wild(w uint64) uint64 { return (w &^ (wildBit * lows)) ^ ('#' * lows) }
+// oddBytes sets the top bit of each byte of w that is NUL, '#', '+' or not
+// ASCII; above the first such byte it may be wrong. For a byte below 0x80,
+// adding 0x7f sets the top bit unless the byte is zero, and does not carry.
+func oddBytes(w uint64) uint64 {
+	return (w | ^((w + sevens) & (unwild(w) + sevens))) & highs
+}
+
+// unwild turns '#' and '+' into zero bytes, and nothing else.
+func unwild(w uint64) uint64 { return (w &^ (wildBit * lows)) ^ ('#' * lows) }
 
 // checkText refuses what no string field may hold: text that is not UTF-8
 // (which includes surrogates), and U+0000. at is where b begins in its packet.
@@ -82,43 +96,41 @@ func badText(b []byte) int {
 }
 
 // checkTopic refuses what cannot be a topic name: a bad string, an empty one,
-// and wildcards.
+// and wildcards. The first fault counts.
 func checkTopic(t Type, pt part, b []byte, at int) error {
-	if len(b) != 0 && plainTopic(b) {
+	i := plainTopic(b)
+	if i == len(b) && i != 0 {
 		return nil
 	}
-	return badTopic(t, pt, b, at)
+	return badTopic(t, pt, b, at, i)
 }
 
-// badTopic is the rest of checkTopic, for a topic that is not plain. The first fault wins.
-func badTopic(t Type, pt part, b []byte, at int) error {
+// badTopic is the rest of checkTopic, for a topic whose first i bytes are plain.
+func badTopic(t Type, pt part, b []byte, at, i int) error {
 	if len(b) == 0 {
 		return refuse(t, pt, faultEmptyTopic, at, 0)
 	}
-	wildcard := indexWildcard(b)
-	checked := b
-	if wildcard >= 0 {
-		checked = b[:wildcard]
-	}
-	if err := checkText(t, pt, checked, at); err != nil {
-		return err
-	}
-	if wildcard < 0 {
-		return nil
-	}
-	if t == TypePublish {
-		return refuse(t, pt, faultPublishWildcard, at+wildcard, 0)
-	}
-	return refuse(t, pt, faultWildcard, at+wildcard, 0)
-}
-
-func indexWildcard(b []byte) int {
-	for i, c := range b {
-		if c&^wildBit == '#' {
-			return i
+	for i < len(b) {
+		switch c := b[i]; {
+		case c == 0:
+			return refuse(t, pt, faultNUL, at+i, 0)
+		case c&^wildBit == '#':
+			f := faultWildcard
+			if t == TypePublish {
+				f = faultPublishWildcard
+			}
+			return refuse(t, pt, f, at+i, 0)
+		case c < utf8.RuneSelf:
+			i++
+		default:
+			r, n := utf8.DecodeRune(b[i:])
+			if r == utf8.RuneError && n == 1 {
+				return refuse(t, pt, faultUTF8, at+i, 0)
+			}
+			i += n
 		}
 	}
-	return -1
+	return nil
 }
 
 // checkFilter refuses what cannot be a topic filter (section 4.7): a bad

@@ -24,7 +24,7 @@ func (t *Trace) sent(b []byte) {
 		return
 	}
 	for {
-		p, rest, err := Split(b, 5+MaxRemaining)
+		p, rest, err := Split(b, maxHeader+MaxRemaining)
 		if err != nil || p == nil {
 			return // not a packet, against Write's rule: it might hold anything
 		}
