@@ -2,7 +2,4 @@ module github.com/hubwire/hubwire
 
 go 1.26
 
-require (
-	github.com/coder/websocket v1.8.15 // indirect
-	github.com/google/go-cmp v0.7.0 // indirect
-)
+require github.com/google/go-cmp v0.7.0
