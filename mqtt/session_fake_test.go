@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -105,10 +106,14 @@ func (f *fakeServer) tryStart(ctx context.Context, o SessionOptions) (*Session, 
 	return s, err
 }
 
+// publishes returns what came, connection by connection: two may be read from
+// at once, when the client has left one and the server has not seen it yet.
 func (f *fakeServer) publishes() []publish {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return append([]publish(nil), f.got...)
+	got := slices.Clone(f.got)
+	slices.SortStableFunc(got, func(a, b publish) int { return a.conn - b.conn })
+	return got
 }
 
 func (f *fakeServer) payloads() (all []string) {

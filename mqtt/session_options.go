@@ -82,7 +82,8 @@ type SessionOptions struct {
 
 	// MinBackoff and MaxBackoff bound the wait before an attempt to connect: it
 	// is random between 0 and min(MaxBackoff, MinBackoff·2ⁿ) before the n-th
-	// attempt in a row (full jitter), and none before the first (n = 0).
+	// attempt in a row (full jitter), and none before the first (n = 0), which
+	// is that of StartSession and the one after a loss.
 	// 0 means 100 ms and 1 minute.
 	MinBackoff, MaxBackoff time.Duration
 

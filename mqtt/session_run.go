@@ -16,6 +16,7 @@ func (s *Session) run(ctx context.Context) {
 	s.runner = goroutineID()
 	defer s.finish()
 	attempts := 0 // since a connection that stood for long enough
+	quick := true // the first loss since then, too, is answered at once
 	accepted, spared := false, false
 	for s.pause(ctx, s.backoff(attempts)) {
 		attempts++
@@ -25,8 +26,9 @@ func (s *Session) run(ctx context.Context) {
 			since := s.now()
 			var planned bool
 			planned, err = s.serve(l)
-			if planned || s.now()-since >= s.o.StableAfter {
-				attempts = 0
+			stable := planned || s.now()-since >= s.o.StableAfter
+			if stable || quick {
+				attempts, quick = 0, stable
 			}
 			if planned && s.alive() {
 				s.setState(Renewing, ErrRenewal)
