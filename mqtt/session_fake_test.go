@@ -123,10 +123,13 @@ func (f *fakeServer) payloads() (all []string) {
 	return all
 }
 
-func (f *fakeServer) connections() int {
+func (f *fakeServer) connections() int { return len(f.dials()) }
+
+// dials returns when each connection was dialled.
+func (f *fakeServer) dials() []time.Time {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return len(f.dialled)
+	return slices.Clone(f.dialled)
 }
 
 func (f *fakeServer) stateLog() ([]string, []error) {
@@ -284,13 +287,18 @@ func (o *outcome) of(name string) func(error) {
 	}
 }
 
+// told returns what done of name was called with.
+func (o *outcome) told(name string) []error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return slices.Clone(o.errs[name])
+}
+
 // check fails t unless each of names was told once, with an error that matches want (nil: none).
 func (o *outcome) check(t testing.TB, want error, names ...string) {
 	t.Helper()
-	o.mu.Lock()
-	defer o.mu.Unlock()
 	for _, name := range names {
-		if got := o.errs[name]; len(got) != 1 || !errors.Is(got[0], want) {
+		if got := o.told(name); len(got) != 1 || !errors.Is(got[0], want) {
 			t.Errorf("done of %s was called with %v, want once with %v", name, got, want)
 		}
 	}

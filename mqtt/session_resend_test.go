@@ -280,7 +280,7 @@ func TestPublishesWithQoS0ThatALostConnectionCutOffAreReported(t *testing.T) {
 		out.check(t, net.ErrClosed, "in the write")
 		out.check(t, nil, "waiting")
 		var e *hubwire.Error
-		if err := out.errs["in the write"][0]; !errors.As(err, &e) || e.Outcome != hubwire.Unknown {
+		if err := out.told("in the write")[0]; !errors.As(err, &e) || e.Outcome != hubwire.Unknown {
 			t.Errorf("error %v", err)
 		}
 	})
@@ -325,7 +325,7 @@ func TestAcknowledgementsOutOfOrderAndOfNothing(t *testing.T) {
 		}
 		synctest.Wait()
 		out.check(t, nil, "a", "c")
-		if n := len(out.errs["b"]); n != 0 {
+		if n := len(out.told("b")); n != 0 {
 			t.Errorf("b was completed %d times before its acknowledgement", n)
 		}
 		close(ready)

@@ -1,0 +1,434 @@
+package mqtt
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"net"
+	"os"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	hubwire "github.com/hubwire/hubwire"
+	"github.com/hubwire/hubwire/internal/testkit"
+)
+
+func TestDeadLinks(t *testing.T) {
+	const keep, ackLimit = 60 * time.Second, 30 * time.Second
+	for _, tt := range []struct {
+		name          string
+		reads, writes bool // what the hole swallows
+		publish       bool // all the time
+		ackTimeout    time.Duration
+		want          error
+		within        time.Duration
+	}{
+		{"a black hole under an idle session", true, true, false, 0, ErrKeepAlive, keep * 3 / 2},
+		{"what the server sends is lost, and the session writes on and on", true, false, true, -1, ErrKeepAlive, keep * 3 / 2},
+		{"what the session writes is lost, and it writes on and on", false, true, true, -1, ErrKeepAlive, keep * 3 / 2},
+		{"the acknowledgements are lost", true, false, true, ackLimit, ErrAckTimeout, ackLimit + time.Second},
+		{"the publishes are lost", false, true, true, ackLimit, ErrAckTimeout, ackLimit + time.Second},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				f := newFake(t, well)
+				var holes []*testkit.Hole
+				f.wrap = func(nc net.Conn) net.Conn {
+					holes = append(holes, testkit.BlackHole(nc))
+					return holes[len(holes)-1]
+				}
+				s := f.start(SessionOptions{KeepAlive: keep, AckTimeout: tt.ackTimeout})
+				time.Sleep(time.Second)
+				holes[0].SwallowReads(tt.reads)
+				holes[0].SwallowWrites(tt.writes)
+				begin := time.Now()
+				for time.Since(begin) < 3*time.Minute && f.connections() == 1 {
+					if tt.publish {
+						if err := s.PublishAsync(t.Context(), message("x"), nil); err != nil {
+							t.Fatal(err)
+						}
+					}
+					time.Sleep(time.Second)
+				}
+				if took := time.Since(begin); took > tt.within {
+					t.Errorf("it took %v, want %v", took, tt.within)
+				}
+				synctest.Wait()
+				_, reasons := f.stateLog()
+				if len(reasons) < 2 || !errors.Is(reasons[1], tt.want) || !errors.Is(reasons[1], net.ErrClosed) {
+					t.Fatalf("reasons are %v", reasons)
+				}
+				if err := s.Publish(t.Context(), message("after")); err != nil {
+					t.Error(err)
+				}
+			})
+		})
+	}
+}
+
+func TestAServerThatReadsNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		stop := make(chan struct{})
+		f := newFake(t, func(c *fakeConn) { c.accept(); <-stop }, well)
+		s := f.start(SessionOptions{AckTimeout: 10 * time.Second})
+		out := newOutcome()
+		var names []string
+		for i := range 30 { // 300 kB, more than the pipe holds
+			names = append(names, fmt.Sprint(i))
+			m := message(names[i])
+			m.QoS = QoS(i % 2)
+			m.Payload = append(m.Payload, make([]byte, 10000)...)
+			if err := s.PublishAsync(t.Context(), m, out.of(names[i])); err != nil {
+				t.Fatal(err)
+			}
+		}
+		time.Sleep(11 * time.Second)
+		close(stop)
+		_, reasons := f.stateLog()
+		if len(reasons) < 2 || !errors.Is(reasons[1], ErrAckTimeout) {
+			t.Fatalf("reasons are %v", reasons)
+		}
+		for i, name := range names {
+			if i%2 == 1 {
+				out.check(t, nil, name)
+			}
+			if n := len(out.told(name)); n != 1 {
+				t.Errorf("done of %s was called %d times", name, n)
+			}
+		}
+	})
+}
+
+func TestServersThatAcceptAndNeverAnswer(t *testing.T) {
+	for _, tt := range []struct {
+		name    string
+		do      func(context.Context, *Session) error
+		keep    time.Duration
+		silence time.Duration
+	}{
+		{"no PUBACK", func(ctx context.Context, s *Session) error { return s.Publish(ctx, message("x")) }, -1, 60 * time.Second},
+		{"no SUBACK", func(ctx context.Context, s *Session) error { return s.Subscribe(ctx, AtLeastOnce, "a") }, -1, 60 * time.Second},
+		{"no UNSUBACK", func(ctx context.Context, s *Session) error { return s.Unsubscribe(ctx, "a") }, -1, 60 * time.Second},
+		{"no PINGRESP", func(ctx context.Context, s *Session) error { time.Sleep(time.Hour); return nil }, 20 * time.Second, 30 * time.Second},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				f := newFake(t, hushed, well)
+				s := f.start(SessionOptions{KeepAlive: tt.keep})
+				if err := tt.do(t.Context(), s); err != nil {
+					t.Error(err)
+				}
+				if took := f.dials()[1].Sub(f.dials()[0]); took != tt.silence {
+					t.Errorf("the second connection came after %v, want %v", took, tt.silence)
+				}
+			})
+		})
+	}
+	t.Run("no CONNACK", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			f := newFake(t, silent, well)
+			s := f.start(SessionOptions{ConnectTimeout: 10 * time.Second})
+			_, reasons := f.stateLog()
+			if !errors.Is(reasons[0], os.ErrDeadlineExceeded) || s.State() != Connected {
+				t.Errorf("reasons are %v", reasons)
+			}
+		})
+	})
+	t.Run("something else than CONNACK", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			f := newFake(t, func(c *fakeConn) { c.step(false); c.send([]byte{0xd0, 0x00}) }, well)
+			f.start(SessionOptions{})
+			if _, reasons := f.stateLog(); !errors.Is(reasons[0], ErrProtocol) {
+				t.Errorf("reasons are %v", reasons)
+			}
+		})
+	})
+}
+
+func TestPingsAreSentOnlyInSilence(t *testing.T) {
+	for _, tt := range []struct {
+		name  string
+		every time.Duration // between publishes; 0: none
+		keep  time.Duration
+		pings int // in an hour
+	}{
+		{"an idle session pings once in each interval", 0, 4 * time.Minute, 15},
+		{"one that publishes does not", time.Minute, 4 * time.Minute, 0},
+		{"one without keep-alive does not", 0, -1, 0},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				f := newFake(t, well)
+				s := f.start(SessionOptions{KeepAlive: tt.keep})
+				for begin := time.Now(); time.Since(begin) < time.Hour+time.Second; {
+					if tt.every == 0 {
+						time.Sleep(time.Hour + time.Second)
+						continue
+					}
+					if err := s.Publish(t.Context(), message("x")); err != nil {
+						t.Error(err)
+					}
+					time.Sleep(tt.every)
+				}
+				if got := len(f.filters()); got != tt.pings || f.connections() != 1 {
+					t.Errorf("%d pings and %d connections, want %d and 1", got, f.connections(), tt.pings)
+				}
+			})
+		})
+	}
+	t.Run("a server that talks all the time hears from the client too", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			f := newFake(t, func(c *fakeConn) {
+				c.accept()
+				c.f.running.Go(func() {
+					p := (&Publish{Topic: []byte("t")}).AppendTo(nil)
+					for c.Write(p) == nil {
+						time.Sleep(time.Second)
+					}
+				})
+				c.serve()
+			})
+			s := f.start(SessionOptions{KeepAlive: time.Minute})
+			time.Sleep(10*time.Minute + time.Second)
+			if got := len(f.filters()); got != 10 {
+				t.Errorf("%d pings in ten minutes, want 10", got)
+			}
+			s.Close()
+		})
+	})
+}
+
+func TestAHundredRenewalsLoseNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const life = 2 * time.Second
+		var expires atomic.Int64
+		f := newFake(t, func(c *fakeConn) {
+			c.present = c.n > 1
+			if !c.accept() {
+				return
+			}
+			c.f.running.Go(func() { // C2D comes in too
+				p := (&Publish{Topic: []byte("c2d"), ID: uint16(c.n), QoS: AtLeastOnce}).AppendTo(nil)
+				c.send(p)
+			})
+			c.serve()
+		})
+		var mu = make(chan struct{}, 1)
+		received, passwords := 0, map[string]bool{}
+		login := func(context.Context) (Login, error) {
+			mu <- struct{}{}
+			defer func() { <-mu }()
+			password := fmt.Sprintf("token %d", len(passwords))
+			passwords[password] = true
+			at := time.Now().Add(life)
+			expires.Store(at.UnixNano())
+			return Login{ClientID: "d", UserName: "u", Password: Secret(password), Expires: at}, nil
+		}
+		s, err := StartSession(t.Context(), f.dial, login, &SessionOptions{
+			OnState: func(state SessionState, reason error) {
+				f.states = append(f.states, state.String())
+				if state == Renewing && (!errors.Is(reason, ErrRenewal) || !errors.Is(reason, net.ErrClosed)) {
+					t.Errorf("reason %v", reason)
+				}
+			},
+			OnDelivery: func(d Delivery) {
+				received++
+				if err := d.Receipt.Ack(); err != nil {
+					t.Error(err)
+				}
+			},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		out := newOutcome()
+		var names []string
+		for f.connections() <= 100 {
+			if time.Now().UnixNano() >= expires.Load() {
+				t.Fatal("the token has expired and is still in use")
+			}
+			name := fmt.Sprintf("%05d", len(names))
+			names = append(names, name)
+			if err := s.PublishAsync(t.Context(), message(name), out.of(name)); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(7 * time.Millisecond)
+		}
+		synctest.Wait()
+		out.check(t, nil, names...)
+		checkOrder(t, f.publishes(), names)
+		if received != 101 || len(passwords) != 101 {
+			t.Errorf("%d messages in, %d passwords, want 101", received, len(passwords))
+		}
+		want := append(slices.Repeat([]string{"connected", "renewing"}, 100), "connected")
+		if diff := cmp.Diff(want, f.states); diff != "" {
+			t.Errorf("states (-want +got):\n%s", diff)
+		}
+		dials := f.dials()
+		for i := 1; i < len(dials); i++ {
+			if d := dials[i].Sub(dials[i-1]); d < life*78/100 || d > life*82/100 {
+				t.Errorf("renewal %d came after %v", i, d)
+			}
+		}
+		s.Close()
+		f.running.Wait()
+	})
+}
+
+func TestRenewalDrainsForAMomentAndThenGoesOn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFake(t, hushed, well)
+		s, err := StartSession(t.Context(), f.dial, func(context.Context) (Login, error) {
+			return Login{ClientID: "d", Expires: time.Now().Add(time.Hour)}, nil
+		}, &SessionOptions{AckTimeout: -1, KeepAlive: -1})
+		if err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(46 * time.Minute) // 80 % of an hour are 48 min
+		out := newOutcome()
+		if err := s.PublishAsync(t.Context(), message("open"), out.of("open")); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(4 * time.Minute)
+		out.check(t, nil, "open")
+		if d := f.dials()[1].Sub(f.dials()[0]); d < 78*time.Hour/100+renewDrain || d > 82*time.Hour/100+renewDrain {
+			t.Errorf("renewal after %v", d)
+		}
+		s.Close()
+		f.running.Wait()
+	})
+}
+
+func TestAfterALongSleepTheNextAttemptHasAFreshLogin(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFake(t, well)
+		var last time.Time
+		asleep := false
+		login := func(context.Context) (Login, error) {
+			last = time.Now().Add(time.Hour)
+			return Login{ClientID: "d", Expires: last}, nil
+		}
+		dial := func(ctx context.Context) (net.Conn, error) {
+			if asleep {
+				asleep = false
+				time.Sleep(3 * time.Hour) // while an attempt is under way
+				return nil, errors.New("network is down")
+			}
+			if !time.Now().Before(last) {
+				t.Errorf("dialling with a login that expired at %v, at %v", last, time.Now())
+			}
+			return f.dial(ctx)
+		}
+		s, err := StartSession(t.Context(), dial, login, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		asleep = true
+		s.link.nc.Close()
+		time.Sleep(4 * time.Hour)
+		if err := s.Publish(t.Context(), message("x")); err != nil {
+			t.Error(err)
+		}
+		s.Close()
+		f.running.Wait()
+	})
+}
+
+func TestBackOffIsExponentialWithFullJitter(t *testing.T) {
+	const clients, attempts = 1000, 12
+	s := &Session{o: SessionOptions{MinBackoff: 100 * time.Millisecond, MaxBackoff: time.Minute}}
+	var buckets [100]int
+	for n := range attempts {
+		limit := min(time.Minute, 100*time.Millisecond<<n)
+		var sum time.Duration
+		for range clients {
+			d := s.backoff(n)
+			if n == 0 && d != 0 || d < 0 || d > limit {
+				t.Fatalf("attempt %d waits %v, the limit is %v", n, d, limit)
+			}
+			sum += d
+			if n == 9 { // 51.2 s at most
+				buckets[d*100/(limit+1)]++
+			}
+		}
+		if mean := float64(sum) / clients; n > 0 && math.Abs(mean/float64(limit)-0.5) > 0.05 {
+			t.Errorf("attempt %d waits %v on average, the limit is %v", n, time.Duration(mean), limit)
+		}
+	}
+	for i, n := range buckets {
+		if n > 3*clients/len(buckets) {
+			t.Errorf("%d of %d clients in bucket %d", n, clients, i)
+		}
+	}
+	if d := s.backoff(math.MaxInt); d < 0 || d > time.Minute {
+		t.Errorf("after very many attempts it waits %v", d)
+	}
+}
+
+func TestAServerThatAcceptsAndDropsIsNotHammered(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFake(t, takes(0))
+		f.start(SessionOptions{MaxBackoff: 10 * time.Second})
+		time.Sleep(10 * time.Minute)
+		// 600 s at 5 s on average are 120 attempts, and a few more at the beginning.
+		if n := f.connections(); n < 80 || n > 180 {
+			t.Errorf("%d connections in ten minutes", n)
+		}
+	})
+}
+
+func TestBackOffStartsAnewAfterAStableConnection(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFake(t, func(c *fakeConn) {
+			if c.n%20 != 0 {
+				takes(0)(c)
+				return
+			}
+			c.accept()
+			c.serve()
+		})
+		s := f.start(SessionOptions{StableAfter: time.Minute})
+		for range 5 {
+			for !strings.HasPrefix(s.State().String(), "connected") || f.connections()%20 != 0 {
+				time.Sleep(10 * time.Second)
+			}
+			time.Sleep(2 * time.Minute)
+			n, begin := f.connections(), time.Now()
+			s.mu.Lock()
+			nc := s.link.nc
+			s.mu.Unlock()
+			nc.Close()
+			synctest.Wait()
+			if f.connections() < n+2 || time.Since(begin) != 0 {
+				t.Errorf("%d attempts at once after a stable connection, want 2", f.connections()-n)
+			}
+		}
+	})
+}
+
+func TestRefusedRenewalOfAnExpiredTokenEnds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFake(t, well, refusing(NotAuthorized))
+		s, err := StartSession(t.Context(), f.dial, func(context.Context) (Login, error) {
+			return Login{ClientID: "d", UserName: "u", Expires: time.Now().Add(time.Hour)}, nil
+		}, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		<-s.Done()
+		if !errors.Is(s.Err(), hubwire.Unauthorized) || f.connections() != 3 {
+			t.Errorf("%v after %d connections", s.Err(), f.connections())
+		}
+		if s.State() != Closed {
+			t.Errorf("state %v", s.State())
+		}
+		f.running.Wait()
+	})
+}
