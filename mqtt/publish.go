@@ -71,10 +71,14 @@ func (p *Publish) Check() error {
 		return refuse(TypePublish, partLength, faultTooLarge, 1, MaxRemaining)
 	case len(p.Topic) > MaxString:
 		return refuse(TypePublish, partTopic, faultTooLong, head, MaxString)
-	case p.QoS != AtMostOnce && p.ID == 0:
+	}
+	if err := checkTopic(TypePublish, partTopic, p.Topic, head+2); err != nil {
+		return err
+	}
+	if p.QoS != AtMostOnce && p.ID == 0 {
 		return refuse(TypePublish, partPacketID, faultPacketID, head+2+len(p.Topic), 0)
 	}
-	return checkTopic(TypePublish, partTopic, p.Topic, head+2)
+	return nil
 }
 
 // ParsePublish gives a view of the whole packet p. It refuses, with a
