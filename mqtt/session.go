@@ -278,6 +278,7 @@ func (s *Session) closeInside(limit time.Duration) error {
 	s.mu.Unlock()
 	s.end(ErrSessionClosed)
 	s.mu.Lock()
+	s.stopTimer()
 	gone := s.await(limit, func() bool { return s.helpers == s.detached })
 	s.mu.Unlock()
 	if !gone {
