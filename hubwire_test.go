@@ -1,0 +1,115 @@
+package hubwire_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/hubwire/hubwire"
+)
+
+func TestIdentities(t *testing.T) {
+	long := strings.Repeat("x", hubwire.MaxIDLength)
+	for _, c := range []struct {
+		id hubwire.Identity
+		ok bool
+	}{
+		{hubwire.Identity{DeviceID: "dev-0001"}, true},
+		{hubwire.Identity{DeviceID: "-:.+%_#*?!(),=@;$'"}, true},
+		{hubwire.Identity{DeviceID: long, ModuleID: "$edgeHub"}, true},
+		{hubwire.Identity{}, false},
+		{hubwire.Identity{ModuleID: "m"}, false},
+		{hubwire.Identity{DeviceID: long + "x"}, false},
+		{hubwire.Identity{DeviceID: "a/b"}, false},
+		{hubwire.Identity{DeviceID: "d", ModuleID: "m m"}, false},
+		{hubwire.Identity{DeviceID: "é"}, false},
+	} {
+		err := c.id.Check()
+		if (err == nil) != c.ok {
+			t.Errorf("Check(%q) = %v", c.id, err)
+		}
+		var e *hubwire.Error
+		if err != nil && (!errors.As(err, &e) || !errors.Is(err, hubwire.ArgumentInvalid) || e.Outcome != hubwire.NotSent) {
+			t.Errorf("Check(%q) = %#v, want ArgumentInvalid, not sent", c.id, err)
+		}
+	}
+}
+
+func TestMessagesThatTheHubWouldRefuseAreRefusedHere(t *testing.T) {
+	for name, c := range map[string]struct {
+		m    hubwire.Message
+		code hubwire.Code
+	}{
+		"empty":              {hubwire.Message{}, 0},
+		"just small enough":  {hubwire.Message{Body: make([]byte, hubwire.MaxC2DSize-2), Properties: []hubwire.Property{{Name: "k", Value: "v"}}}, 0},
+		"a byte too large":   {hubwire.Message{Body: make([]byte, hubwire.MaxC2DSize-2), Properties: []hubwire.Property{{Name: "k", Value: "vv"}}}, hubwire.MessageTooLarge},
+		"a long message id":  {hubwire.Message{ID: strings.Repeat("i", 129)}, hubwire.ArgumentInvalid},
+		"a nameless one":     {hubwire.Message{Properties: []hubwire.Property{{Value: "v"}}}, hubwire.ArgumentInvalid},
+		"bad UTF-8":          {hubwire.Message{ContentType: "\xff"}, hubwire.ArgumentInvalid},
+		"bad UTF-8 property": {hubwire.Message{Properties: []hubwire.Property{{Name: "k", Value: "\xc3"}}}, hubwire.ArgumentInvalid},
+		"unknown ack":        {hubwire.Message{Ack: "maybe"}, hubwire.ArgumentInvalid},
+	} {
+		err := c.m.CheckC2D()
+		if c.code == 0 && err != nil || c.code != 0 && !errors.Is(err, c.code) {
+			t.Errorf("%s: %v, want code %d", name, err, c.code)
+		}
+	}
+}
+
+func TestTheFirstSettlementThatSucceedsDecides(t *testing.T) {
+	var said []hubwire.Disposition
+	var r hubwire.Received
+	r.OnSettle(func(_ context.Context, d hubwire.Disposition) error {
+		if d == hubwire.Reject {
+			return errors.ErrUnsupported
+		}
+		said = append(said, d)
+		return nil
+	})
+	ctx := context.Background()
+	if err := r.Reject(ctx); !errors.Is(err, errors.ErrUnsupported) || r.Settled() {
+		t.Fatalf("Reject: %v, settled %v", err, r.Settled())
+	}
+	var wg sync.WaitGroup
+	for range 10 {
+		wg.Go(func() {
+			if err := r.Complete(ctx); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+	if err := r.Abandon(ctx); err != nil {
+		t.Errorf("Abandon after Complete: %v", err)
+	}
+	if len(said) != 1 || said[0] != hubwire.Complete {
+		t.Errorf("the hub was told %v, want complete, once", said)
+	}
+}
+
+func TestAnErrorMatchesItsCodeAndItsCause(t *testing.T) {
+	err := fmt.Errorf("outer: %w", &hubwire.Error{Op: "send", Code: hubwire.Throttled, Err: net.ErrClosed, TrackingID: "t1"})
+	for _, target := range []error{hubwire.Throttled, net.ErrClosed} {
+		if !errors.Is(err, target) {
+			t.Errorf("%v does not match %v", err, target)
+		}
+	}
+	if errors.Is(err, hubwire.DeviceNotFound) || errors.Is(&hubwire.Error{}, hubwire.Code(0)) {
+		t.Error("an error matches a code that it does not have")
+	}
+	for _, part := range []string{"send", "429001", "ThrottlingException", "outcome unknown", "t1"} {
+		if !strings.Contains(err.Error(), part) {
+			t.Errorf("%q does not say %q", err, part)
+		}
+	}
+	if s := hubwire.DeviceNotOnline.Status(); s != 404 {
+		t.Errorf("status %d", s)
+	}
+	if hubwire.DeviceDisabled.Retryable() || !hubwire.ServiceUnavailable.Retryable() {
+		t.Error("a disabled device is no passing trouble, an unavailable service is")
+	}
+}

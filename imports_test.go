@@ -1,0 +1,147 @@
+package hubwire_test
+
+import (
+	"encoding/json"
+	"errors"
+	"io"
+	"os/exec"
+	"path"
+	"slices"
+	"strings"
+	"testing"
+)
+
+const module = "github.com/hubwire/hubwire"
+
+// rule says what a package may import: packages of floors below its own, or
+// its parent folder's package, and outside the module only what is named.
+type rule struct {
+	floor   int
+	outside []string
+}
+
+// The house, as DESIGN.md has it. What is inside the hub stands on floors of its
+// own, so that a front may import core, and core the store.
+var house = map[string]rule{
+	"":                             {floor: 0},
+	"sas":                          {floor: 1},
+	"topics":                       {floor: 1},
+	"internal/amqp10":              {floor: 1},
+	"ws":                           {floor: 2, outside: []string{"github.com/coder/websocket"}},
+	"mqtt":                         {floor: 2},
+	"amqp":                         {floor: 2},
+	"httpsx":                       {floor: 2},
+	"internal/amqpserver":          {floor: 2},
+	"mqtt/mqtt5":                   {floor: 3, outside: []string{"github.com/eclipse/paho.golang"}},
+	"amqp/links":                   {floor: 3, outside: []string{"github.com/Azure/go-amqp"}},
+	"hub/internal/pipe":            {floor: 3},
+	"hub/internal/pki":             {floor: 3},
+	"hub/internal/store":           {floor: 3},
+	"hub/internal/store/storetest": {floor: 3, outside: []string{"github.com/google/go-cmp"}},
+	"hub/internal/core":            {floor: 4},
+	"hub/internal/mqttfront":       {floor: 5},
+	"hub/internal/amqpfront":       {floor: 5},
+	"hub/internal/httpfront":       {floor: 5},
+	"hub":                          {floor: 6, outside: []string{"golang.org/x/sync"}},
+	"hub/hubtest":                  {floor: 7},
+	"device":                       {floor: 6, outside: []string{"golang.org/x/sync"}},
+	"service":                      {floor: 6, outside: []string{"golang.org/x/sync"}},
+	"internal/testkit":             {floor: 0, outside: []string{"github.com/google/go-cmp"}},
+	"fuzz":                         {floor: 8, outside: []string{"github.com/google/go-cmp"}},
+}
+
+// noNet are the packages that work where there is no network: neither they nor
+// anything they import may import package net.
+var noNet = []string{"", "sas", "topics"}
+
+type listed struct {
+	ImportPath    string
+	Imports, Deps []string
+}
+
+func TestImportsPointDown(t *testing.T) {
+	for _, p := range packages(t) {
+		name := strings.TrimPrefix(strings.TrimPrefix(p.ImportPath, module), "/")
+		r, ok := house[name]
+		if !ok {
+			t.Errorf("package %q has no place in the house: add it to the table here and in DESIGN.md", name)
+			continue
+		}
+		for _, dep := range p.Imports {
+			if why := forbidden(name, r, dep); why != "" {
+				t.Errorf("package %q imports %s: %s", name, dep, why)
+			}
+		}
+		if slices.Contains(noNet, name) && slices.Contains(p.Deps, "net") {
+			t.Errorf("package %q comes to import net", name)
+		}
+	}
+}
+
+// forbidden says why a package may not import dep, or "".
+func forbidden(name string, r rule, dep string) string {
+	own, inside := strings.CutPrefix(dep, module)
+	switch {
+	case inside:
+		own = strings.TrimPrefix(own, "/")
+		if house[own].floor >= r.floor && own != parent(name) {
+			return "that is not on a floor below"
+		}
+	case strings.Contains(strings.Split(dep, "/")[0], "."):
+		if !slices.ContainsFunc(r.outside, func(m string) bool { return dep == m || strings.HasPrefix(dep, m+"/") }) {
+			return "the table does not allow it"
+		}
+	}
+	return ""
+}
+
+func parent(name string) string {
+	if dir := path.Dir(name); dir != "." {
+		return dir
+	}
+	return ""
+}
+
+func TestTheTableRefuses(t *testing.T) {
+	for _, c := range []struct {
+		from, to string
+		ok       bool
+	}{
+		{"mqtt", module + "/topics", true},
+		{"topics", module + "/mqtt", false},
+		{"topics", module + "/sas", false},
+		{"hub/internal/core", module + "/hub/internal/mqttfront", false},
+		{"hub/hubtest", module + "/hub", true},
+		{"ws", "github.com/coder/websocket", true},
+		{"mqtt", "github.com/coder/websocket", false},
+		{"mqtt", "net", true},
+	} {
+		if why := forbidden(c.from, house[c.from], c.to); (why == "") != c.ok {
+			t.Errorf("%s -> %s: %q", c.from, c.to, why)
+		}
+	}
+}
+
+func packages(t *testing.T) []listed {
+	t.Helper()
+	out, err := exec.Command("go", "list", "-json=ImportPath,Imports,Deps", "./...").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all []listed
+	for dec := json.NewDecoder(strings.NewReader(string(out))); ; {
+		var p listed
+		err := dec.Decode(&p)
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, p)
+	}
+	if len(all) == 0 {
+		t.Fatal("go list names no package")
+	}
+	return all
+}
