@@ -36,7 +36,7 @@ func (s *Session) ackLimit(since time.Duration) time.Duration {
 
 // overdue says for how long, and with which verdict, the server has owed something, and
 // else when it is to be looked at again.
-func (s *Session) overdue(l *link, now time.Duration) (verdict error, next time.Duration) {
+func (s *Session) overdue(l *link, now time.Duration) (next time.Duration, verdict error) {
 	since := never
 	if at, ok := s.out.oldest(); ok {
 		since = at
@@ -51,17 +51,17 @@ func (s *Session) overdue(l *link, now time.Duration) (verdict error, next time.
 	}
 	next = s.ackLimit(since)
 	if now >= next {
-		return silence(ErrAckTimeout, now-since), 0
+		return 0, silence(ErrAckTimeout, now-since)
 	}
 	keep := s.o.KeepAlive
 	if keep == 0 {
-		return nil, next
+		return next, nil
 	}
 	read := time.Duration(l.lastRead.Load())
 	if now >= read+keep*3/2 {
-		return silence(ErrKeepAlive, now-read), 0
+		return 0, silence(ErrKeepAlive, now-read)
 	}
-	return nil, min(next, read+keep*3/2)
+	return min(next, read+keep*3/2), nil
 }
 
 // pingDue returns when to send a PINGREQ: when nothing has come for KeepAlive,
@@ -87,7 +87,7 @@ func (s *Session) tick() {
 	l := s.link
 	if l != nil && l.up {
 		now := s.now()
-		why, _ = s.overdue(l, now)
+		_, why = s.overdue(l, now)
 		if now >= s.pingDue(l) {
 			l.pingAt = now
 			s.ctl = (*Pingreq)(nil).AppendTo(s.ctl)
@@ -126,7 +126,7 @@ func (s *Session) renewDue(l *link) bool {
 // schedule sets the timer for the next time that matters to l.
 func (s *Session) schedule(l *link) {
 	now := s.now()
-	_, next := s.overdue(l, now)
+	next, _ := s.overdue(l, now)
 	next = min(next, s.pingDue(l))
 	switch {
 	case l.leaving == forRenewal:

@@ -16,8 +16,6 @@ import (
 	hubwire "github.com/hubwire/hubwire"
 )
 
-var cmpPublish = cmp.AllowUnexported(publish{})
-
 func TestUnacknowledgedPublishesAreSentAgainInOrderAheadOfNewOnes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		again := make(chan struct{})
