@@ -1,0 +1,153 @@
+package sas_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/hubwire/hubwire"
+	"github.com/hubwire/hubwire/internal/testkit"
+	"github.com/hubwire/hubwire/sas"
+)
+
+// the key of bytes 0x00 to 0x1f, and what it signs for dev-0001
+const (
+	key      = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="
+	audience = "myhub.azure-devices.net/devices/dev-0001"
+	token    = "SharedAccessSignature sr=myhub.azure-devices.net%2Fdevices%2Fdev-0001&sig=VxtxdkXdQfw5u5IyLBKYY92FXX7TEK26znIZ5guwzRM%3D&se=1767225600"
+)
+
+var expires = time.Unix(1767225600, 0)
+
+func ExampleAppendToken() {
+	key, err := sas.NewKey("AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	id := hubwire.Identity{DeviceID: "dev-0001"}
+	b, err := sas.AppendToken(context.Background(), nil, key, sas.Audience("myhub.azure-devices.net", id), "", time.Unix(1767225600, 0))
+	fmt.Println(string(b), err)
+	// Output: SharedAccessSignature sr=myhub.azure-devices.net%2Fdevices%2Fdev-0001&sig=VxtxdkXdQfw5u5IyLBKYY92FXX7TEK26znIZ5guwzRM%3D&se=1767225600 <nil>
+}
+
+func ExampleParseConnectionString() {
+	c, err := sas.ParseConnectionString("HostName=myhub.azure-devices.net;DeviceId=dev-0001;SharedAccessKey=c2VjcmV0")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Println(c.Kind, c.Identity(), c.SharedAccessKey)
+	// Output: device dev-0001 (secret)
+}
+
+func TestSigningWithAReusedKeyAllocatesNothing(t *testing.T) {
+	k := newKey(t, key, "base64", false)
+	buf := make([]byte, 0, 512)
+	testkit.NoAllocs(t, "AppendToken", func() {
+		b, err := sas.AppendToken(context.Background(), buf, k, audience, "", expires)
+		if err != nil || string(b) != token {
+			t.Fatalf("%s, %v", b, err)
+		}
+	})
+}
+
+func TestASourceMakesTokensThatLast(t *testing.T) {
+	k := newKey(t, key, "base64", false)
+	before := time.Now().Truncate(time.Second)
+	s, until, err := (&sas.Source{Signer: k, Policy: "my policy", TTL: 10 * time.Minute}).Token(context.Background(), audience)
+	if err != nil {
+		t.Fatal(err)
+	}
+	tok, err := sas.ParseToken(sas.Secret(s))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !tok.Expires.Equal(until) || until.Before(before.Add(10*time.Minute)) || tok.Policy != "my policy" {
+		t.Errorf("expires %v and %v, policy %q", until, tok.Expires, tok.Policy)
+	}
+	if by, err := tok.SignedBy(nil, k); by != 1 || err != nil {
+		t.Errorf("SignedBy = %d, %v, want the secondary", by, err)
+	}
+}
+
+type badSigner struct {
+	mac []byte
+	err error
+}
+
+func (s badSigner) Sign(_ context.Context, dst, _ []byte) ([]byte, error) {
+	return append(dst, s.mac...), s.err
+}
+
+func TestASignerThatFailsLeavesNoHalfAToken(t *testing.T) {
+	broken := errors.New("the module is gone")
+	for name, s := range map[string]badSigner{"error": {err: broken}, "short MAC": {mac: []byte("short")}} {
+		b, err := sas.AppendToken(context.Background(), []byte("before"), s, audience, "", expires)
+		if err == nil || string(b) != "before" {
+			t.Errorf("%s: %q, %v", name, b, err)
+		}
+		if s.err != nil && !errors.Is(err, broken) {
+			t.Errorf("%s: %v does not hold its cause", name, err)
+		}
+	}
+}
+
+func TestEveryPrefixOfATokenIsRefusedOrNotSigned(t *testing.T) {
+	k := newKey(t, key, "base64", false)
+	for i := range len(token) {
+		tok, err := sas.ParseToken(sas.Secret(token[:i]))
+		if err != nil {
+			continue
+		}
+		if _, err := tok.SignedBy(k, nil); !errors.Is(err, sas.ErrSignature) {
+			t.Errorf("%q passes: %v", token[:i], err)
+		}
+	}
+}
+
+func TestNothingPrintsASecret(t *testing.T) {
+	text := "HostName=h.azure-devices.net;DeviceId=d;SharedAccessKey=" + key
+	c, err := sas.ParseConnectionString(sas.Secret(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	tok, err := sas.ParseToken(token)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, v := range map[string]any{
+		"connection string": *c, "its pointer": c, "token": tok, "its pointer too": &tok,
+		"key": newKey(t, key, "base64", false), "secret": sas.Secret(key),
+	} {
+		var out bytes.Buffer
+		for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%X", "%d"} {
+			fmt.Fprintf(&out, verb+"\n", v)
+		}
+		slog.New(slog.NewTextHandler(&out, nil)).Info("x", "v", v)
+		slog.New(slog.NewJSONHandler(&out, nil)).Info("x", "v", v)
+		if b, err := json.Marshal(v); err == nil {
+			out.Write(b)
+		}
+		for _, secret := range []string{key, "VxtxdkXdQfw5u5IyLBKYY92", fmt.Sprintf("%x", key), fmt.Sprintf("%X", key)} {
+			if strings.Contains(out.String(), secret) {
+				t.Errorf("%s shows %q:\n%s", name, secret, out.String())
+			}
+		}
+	}
+}
+
+func TestErrorsDoNotQuoteSecrets(t *testing.T) {
+	if _, err := sas.NewKey("sesame!"); !errors.Is(err, sas.ErrKeyBase64) || strings.Contains(err.Error(), "sesame") {
+		t.Errorf("NewKey: %v", err)
+	}
+	if _, err := sas.NewKey(""); !errors.Is(err, sas.ErrKeyEmpty) {
+		t.Errorf("NewKey of nothing: %v", err)
+	}
+}

@@ -1,0 +1,49 @@
+package sas
+
+import (
+	"context"
+	"time"
+
+	"github.com/hubwire/hubwire"
+)
+
+// DefaultTTL is how long a token lasts when nobody says otherwise.
+const DefaultTTL = time.Hour
+
+// TokenSource gives a token for an audience ([Audience]), asked anew for each
+// use. It may wait, for no longer than ctx lasts.
+type TokenSource interface {
+	Token(ctx context.Context, audience string) (token string, expires time.Time, err error)
+}
+
+// Source is the [TokenSource] of a key.
+type Source struct {
+	Signer Signer        // required
+	Policy string        // skn; empty for an identity's own key
+	TTL    time.Duration // how long a token lasts; 0 means [DefaultTTL]
+}
+
+// Token implements [TokenSource]. The errors are the signer's.
+func (s *Source) Token(ctx context.Context, audience string) (string, time.Time, error) {
+	ttl := s.TTL
+	if ttl == 0 {
+		ttl = DefaultTTL
+	}
+	expires := time.Now().Add(ttl).Truncate(time.Second)
+	b, err := AppendToken(ctx, nil, s.Signer, audience, s.Policy, expires)
+	if err != nil {
+		return "", time.Time{}, err
+	}
+	return string(b), expires, nil
+}
+
+// Audience returns the resource of a device's or module's tokens, not encoded:
+//
+//	{host}/devices/{device}[/modules/{module}]
+func Audience(host string, id hubwire.Identity) string {
+	s := host + "/devices/" + id.DeviceID
+	if id.IsModule() {
+		s += "/modules/" + id.ModuleID
+	}
+	return s
+}
