@@ -185,7 +185,8 @@ func (c *ConnectionString) check() error {
 }
 
 // AppendTo appends c as a connection string, with its secrets, to dst: absent
-// keys are left out, and no semicolon is at the end.
+// keys are left out, and no semicolon is at the end. White space at the end of
+// the last value is lost when it is read again.
 func (c *ConnectionString) AppendTo(dst []byte) []byte {
 	start := len(dst)
 	put := func(name, value string) {
