@@ -44,19 +44,19 @@ type Session struct {
 	flush   func()             // s.runFlusher, made once: starting it allocates nothing
 	waiters sync.Pool          // *waiter; the session's own, so that it works in a test bubble
 
-	runner  uint64        // the id of run's goroutine
-	flusher atomic.Uint64 // the id of the flusher's goroutine, while it calls back
+	runner  atomic.Uint64 // the id of the goroutine of run and stay
 	calling atomic.Int32  // callbacks under way
 
 	mu       sync.Mutex
 	changed  sync.Cond // something that settle, endings and Close wait for
 	state    SessionState
-	failure  error // why the last connection was lost, or the last attempt failed
-	cause    error // why the session ends; the first one stays
-	closing  bool  // Close was called: nothing new is accepted
-	helpers  int   // flusher and timer goroutines that exist or will
-	detached int   // those of them that wait in Close themselves
-	link     *link // the connection, or nil
+	failure  error    // why the last connection was lost, or the last attempt failed
+	cause    error    // why the session ends; the first one stays
+	closing  bool     // Close was called: nothing new is accepted
+	helpers  int      // flusher and timer goroutines that exist or will
+	detached int      // those of them that wait in Close themselves
+	callers  []uint64 // the ids of flushers that call back
+	link     *link    // the connection, or nil
 	out      outbox
 	ctl      []byte    // packets to write that are not publishes
 	queue    waitQueue // publishes that wait for the window
@@ -69,6 +69,7 @@ type Session struct {
 	timerOn bool
 
 	loose       []completed // scratch of who writes
+	patience    patience    // of run and stay
 	completions []completed // scratch of the read loop
 	ackIDs      []uint16    // scratch of the read loop
 }
@@ -211,10 +212,13 @@ func (s *Session) kill(l *link, why error) {
 }
 
 // abort closes nc without a word to the peer, which may have stopped reading:
-// the close_notify of TLS would wait for it.
+// the close_notify of TLS, or the closing handshake of a WebSocket, would wait for it.
 func abort(nc net.Conn) {
-	if t, ok := nc.(interface{ NetConn() net.Conn }); ok {
-		t.NetConn().Close()
+	switch c := nc.(type) {
+	case interface{ CloseNow() error }:
+		c.CloseNow()
+	case interface{ NetConn() net.Conn }:
+		c.NetConn().Close()
 	}
 	nc.Close()
 }
@@ -232,9 +236,9 @@ func (s *Session) Close() error {
 	limit := s.now() + s.o.CloseTimeout
 	switch s.ownGoroutine() {
 	case 0: // the usual case
-	case s.runner:
+	case s.runner.Load():
 		return s.closeInside(limit)
-	default: // the flusher's: run must not wait for it
+	default: // a flusher's: run must not wait for it
 		s.mu.Lock()
 		s.detached++
 		s.mu.Unlock()

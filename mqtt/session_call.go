@@ -7,7 +7,9 @@ import (
 	"net"
 	"runtime"
 	"runtime/debug"
+	"slices"
 	"strconv"
+	"sync"
 )
 
 // completed is a publish whose outcome is known.
@@ -18,17 +20,20 @@ type completed struct {
 
 // call runs the done functions and wakes the waiters of ops, in order. mu is not held.
 func (s *Session) call(ops []completed) {
-	if len(ops) == 0 {
-		return
-	}
-	s.calling.Add(1)
-	defer s.calling.Add(-1)
+	inside := false
 	for i := range ops {
 		if w := ops[i].wait; w != nil {
 			w.ch <- ops[i].err // has room: it is sent to once
 		} else if ops[i].done != nil {
+			if !inside {
+				inside = true
+				s.calling.Add(1)
+			}
 			s.callDone(ops[i].done, ops[i].err)
 		}
+	}
+	if inside {
+		s.calling.Add(-1) // not deferred, which would allocate: callDone returns
 	}
 }
 
@@ -111,7 +116,10 @@ func (s *Session) ownGoroutine() uint64 {
 	if s.calling.Load() == 0 {
 		return 0 // the usual case, without the cost of looking
 	}
-	if id := goroutineID(); id == s.runner || id == s.flusher.Load() {
+	id := goroutineID()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if id == s.runner.Load() || slices.Contains(s.callers, id) {
 		return id
 	}
 	return 0
@@ -121,10 +129,14 @@ func (s *Session) ownGoroutine() uint64 {
 // has no other way to tell that a function was called from inside a callback,
 // where waiting for that callback would last forever; nothing but that rests on it.
 func goroutineID() uint64 {
-	var buf [64]byte
+	buf := idBuffers.Get().(*[64]byte)
+	defer idBuffers.Put(buf)
 	b := buf[:runtime.Stack(buf[:], false)] // "goroutine 18 [running]:..."
 	b = bytes.TrimPrefix(b, []byte("goroutine "))
 	b, _, _ = bytes.Cut(b, []byte(" "))
 	id, _ := strconv.ParseUint(string(b), 10, 64) // 0, nobody's id, if the form should change
 	return id
 }
+
+// idBuffers keeps goroutineID from allocating.
+var idBuffers = sync.Pool{New: func() any { return new([64]byte) }}

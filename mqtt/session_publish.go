@@ -27,10 +27,14 @@ func (s *Session) Publish(ctx context.Context, p *Publish) error {
 		s.waiters.Put(w)
 		return err
 	}
-	select {
-	case err = <-w.ch:
-	case <-ctx.Done():
-		err = s.withdraw(ctx, seq, w)
+	if ended := ctx.Done(); ended == nil {
+		err = <-w.ch // which is cheaper than a select
+	} else {
+		select {
+		case err = <-w.ch:
+		case <-ended:
+			err = s.withdraw(ctx, seq, w)
+		}
 	}
 	s.waiters.Put(w)
 	return err
@@ -42,7 +46,7 @@ func (s *Session) Publish(ctx context.Context, p *Publish) error {
 // done, which may be nil, is called exactly once when PublishAsync returns nil,
 // and never when it does not: with nil when the server has acknowledged p (with QoS 0, when it is
 // written), else with an error as [Session.Publish] returns it. It
-// runs on a goroutine of the session, so it must not block. Publishes are sent
+// runs on a goroutine of the session, never inside PublishAsync, so it must not block. Publishes are sent
 // in the order of their PublishAsync calls. It does not allocate in the steady state.
 func (s *Session) PublishAsync(ctx context.Context, p *Publish, done func(error)) error {
 	_, err := s.accept(ctx, p, completion{done: done})
@@ -72,7 +76,7 @@ func (s *Session) accept(ctx context.Context, p *Publish, op completion) (seq ui
 		}
 	}
 	seq = s.out.add(&q, op)
-	s.commitUnlock(n)
+	s.commitUnlock(n, q.QoS != AtMostOnce || op.done == nil)
 	return seq, nil
 }
 

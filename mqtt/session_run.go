@@ -10,42 +10,81 @@ import (
 	hubwire "github.com/hubwire/hubwire"
 )
 
-// run is the session's goroutine: it connects, serves the connection, and
-// connects again.
+// patience is how the session's goroutine remembers, over attempts and
+// connections, how to go about the next one.
+type patience struct {
+	attempts int  // since a connection that stood for long enough
+	flapped  bool // a connection was lost since then: the first is answered at once, too
+	accepted bool // the server took a login at some time
+	spared   bool // and then a refusal was not believed
+}
+
+// run connects, and hands over to stay. The two are one goroutine's work; but
+// dialling, with its TLS handshake, leaves a large stack behind, and waiting
+// needs a small one, so that a new goroutine is cheaper to keep.
 func (s *Session) run(ctx context.Context) {
-	s.runner = goroutineID()
-	defer s.finish()
-	attempts := 0 // since a connection that stood for long enough
-	quick := true // the first loss since then, too, is answered at once
-	accepted, spared := false, false
-	for s.pause(ctx, s.backoff(attempts)) {
-		attempts++
+	s.runner.Store(goroutineID())
+	ends := true
+	defer func() {
+		if ends {
+			s.finish()
+		}
+	}()
+	p := &s.patience
+	for s.pause(ctx, s.backoff(p.attempts)) {
+		p.attempts++
 		l, expires, err := s.connect(ctx)
 		if err == nil {
-			accepted, spared = true, false
-			since := s.now()
-			var planned bool
-			planned, err = s.serve(l)
-			stable := planned || s.now()-since >= s.o.StableAfter
-			if stable || quick {
-				attempts, quick = 0, stable
-			}
-			if planned && s.alive() {
-				s.setState(Renewing, ErrRenewal)
-				continue
-			}
-		} else if !spared && (accepted || !expires.IsZero() && !time.Now().Before(expires)) {
-			spared = spare(err)
-		}
-		if !s.alive() {
+			p.accepted, p.spared = true, false
+			ends = false
+			go s.stay(ctx, l)
 			return
 		}
-		if fatal(err) {
-			s.end(err)
+		if !p.spared && (p.accepted || !expires.IsZero() && !time.Now().Before(expires)) {
+			p.spared = spare(err)
+		}
+		if !s.mended(err) {
 			return
 		}
-		s.setState(Connecting, err)
 	}
+}
+
+// stay serves one connection, and then sees to the next one.
+func (s *Session) stay(ctx context.Context, l *link) {
+	s.runner.Store(goroutineID())
+	ends := true
+	defer func() {
+		if ends {
+			s.finish()
+		}
+	}()
+	since := s.now()
+	planned, err := s.serve(l)
+	p := &s.patience
+	stable := planned || s.now()-since >= s.o.StableAfter
+	if stable || !p.flapped {
+		p.attempts, p.flapped = 0, !stable
+	}
+	if planned && s.alive() {
+		s.setState(Renewing, ErrRenewal)
+	} else if !s.mended(err) {
+		return
+	}
+	ends = false
+	s.run(ctx)
+}
+
+// mended reports whether the session goes on after err, and tells of it.
+func (s *Session) mended(err error) bool {
+	switch {
+	case !s.alive():
+		return false
+	case fatal(err):
+		s.end(err)
+		return false
+	}
+	s.setState(Connecting, err)
+	return true
 }
 
 // spare marks the refusal of a login that may only have been too old as one that
@@ -273,7 +312,7 @@ func (s *Session) serve(l *link) (planned bool, why error) {
 // any more, and settles what can not outlive it.
 func (s *Session) leave(l *link) {
 	s.mu.Lock()
-	for l.writing && s.detached == 0 {
+	for l.writing {
 		s.changed.Wait()
 	}
 	s.link = nil

@@ -3,6 +3,8 @@ package mqtt
 import (
 	"fmt"
 	"net"
+	"runtime"
+	"slices"
 	"time"
 )
 
@@ -18,14 +20,16 @@ const maxControl = 256 << 10
 // commitUnlock sees to it that the newest publish, of n bytes, is written: here and now when
 // nothing else is under way, so that a lone message has no hand-over; else by
 // the flusher, together with all that waits. mu is held, and given up before any write.
-func (s *Session) commitUnlock(n int) {
+// A done function that the write itself would call is not called here, though,
+// inside PublishAsync, where its owner may hold a lock.
+func (s *Session) commitUnlock(n int, lone bool) {
 	l := s.link
 	if l == nil || !l.up || l.writing || l.leaving == forRenewal {
 		s.mu.Unlock()
 		return
 	}
 	l.writing = true
-	if s.out.used > 1 || l.loose+n > maxLone || len(s.ctl) > 0 {
+	if !lone || s.out.used > 1 || l.loose+n > maxLone || len(s.ctl) > 0 {
 		s.startFlusher()
 		s.mu.Unlock()
 		return
@@ -85,26 +89,41 @@ func (s *Session) startFlusher() {
 	go s.flush()
 }
 
-// runFlusher writes until nothing waits. It is the only one to write as long as it runs.
+// runFlusher writes until nothing waits. It gives up the right to write while
+// it calls back: another flusher then takes over what the callback brings about.
 func (s *Session) runFlusher() {
+	runtime.Gosched() // to whoever else is about to publish: their packets go into the same write
 	s.mu.Lock()
 	l := s.link
 	var ops []completed
 	for more := true; more; {
 		ops, more = s.writeNext(l, ops[:0])
 		if len(ops) > 0 {
-			s.mu.Unlock()
-			s.flusher.Store(goroutineID())
-			s.call(ops)
-			s.flusher.Store(0)
-			s.mu.Lock()
+			s.callWritten(l, ops)
+			if more = !l.writing && l.dead == nil && s.pending(l); !more {
+				break
+			}
+			l.writing = true
+		} else if !more {
+			l.writing = false
 		}
 	}
 	s.keepScratch(ops)
-	l.writing = false
 	s.helpers--
 	s.changed.Broadcast()
 	s.mu.Unlock()
+}
+
+// callWritten calls back, without mu and without the right to write.
+func (s *Session) callWritten(l *link, ops []completed) {
+	id := goroutineID()
+	l.writing = false
+	s.callers = append(s.callers, id)
+	s.changed.Broadcast()
+	s.mu.Unlock()
+	s.call(ops)
+	s.mu.Lock()
+	s.callers = slices.DeleteFunc(s.callers, func(c uint64) bool { return c == id })
 }
 
 // writeNext writes what is to go next, if anything, and appends to ops the QoS

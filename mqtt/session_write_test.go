@@ -1,0 +1,183 @@
+package mqtt
+
+import (
+	"fmt"
+	"net"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// spy is a connection that takes note of its writes.
+type spy struct {
+	net.Conn
+	mu     sync.Mutex
+	writes [][]byte
+	by     []uint64 // goroutines
+	how    []string // the ways it was closed in
+}
+
+func (c *spy) Write(b []byte) (int, error) {
+	c.mu.Lock()
+	c.writes = append(c.writes, append([]byte(nil), b...))
+	c.by = append(c.by, goroutineID())
+	c.mu.Unlock()
+	return c.Conn.Write(b)
+}
+
+func spied(f *fakeServer) *spy {
+	c := &spy{}
+	f.wrap = func(nc net.Conn) net.Conn { c.Conn = nc; return c }
+	return c
+}
+
+func TestALoneMessageIsWrittenByItsCaller(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFake(t, well)
+		c := spied(f)
+		s := f.start(SessionOptions{})
+		for _, p := range []*Publish{message("a"), {Topic: []byte("t")}, message("b")} {
+			if err := s.Publish(t.Context(), p); err != nil {
+				t.Fatal(err)
+			}
+			if by := c.by[len(c.by)-1]; by != goroutineID() {
+				t.Errorf("%q was written by goroutine %d, not by its caller", p.Payload, by)
+			}
+		}
+	})
+}
+
+func TestTheDoneOfQoS0IsNotCalledInsidePublishAsync(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFake(t, well)
+		s := f.start(SessionOptions{})
+		var mu sync.Mutex
+		called := make(chan struct{})
+		mu.Lock()
+		if err := s.PublishAsync(t.Context(), &Publish{Topic: []byte("t")}, func(error) { mu.Lock(); close(called) }); err != nil {
+			t.Fatal(err)
+		}
+		mu.Unlock()
+		<-called
+	})
+}
+
+func TestABurstGoesOutInFewWritesOfWholePackets(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFake(t, well)
+		c := &spy{}
+		var stall chan struct{}
+		f.wrap = func(nc net.Conn) net.Conn {
+			c.Conn = &stalling{Conn: nc, stall: &stall}
+			return c
+		}
+		s := f.start(SessionOptions{})
+		stall = make(chan struct{})
+		var first sync.WaitGroup
+		first.Go(func() { // holds the right to write, while the others gather
+			if err := s.PublishAsync(t.Context(), message("first"), nil); err != nil {
+				t.Error(err)
+			}
+		})
+		synctest.Wait()
+		names := []string{"first"}
+		for i := range 999 {
+			names = append(names, fmt.Sprintf("%0200d", i))
+			if err := s.PublishAsync(t.Context(), message(names[i+1]), nil); err != nil {
+				t.Fatal(err)
+			}
+		}
+		release := stall
+		stall = nil
+		close(release)
+		first.Wait()
+		synctest.Wait()
+		if n := len(c.writes); n > 10 { // CONNECT, the first, and 230 kB in chunks of up to 64 KiB
+			t.Errorf("1000 messages took %d writes", n)
+		}
+		for i, b := range c.writes {
+			if len(b) > maxWrite {
+				t.Errorf("write %d has %d bytes", i, len(b))
+			}
+			for len(b) > 0 {
+				p, rest, err := Split(b, 0)
+				if err != nil || p == nil {
+					t.Fatalf("write %d ends inside a packet (%v)", i, err)
+				}
+				b = rest
+			}
+		}
+		if diff := cmp.Diff(names, f.payloads()); diff != "" {
+			t.Errorf("payloads (-want +got):\n%s", diff)
+		}
+	})
+}
+
+func TestAnIdleSessionHoldsLittle(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFake(t, well)
+		s := f.start(SessionOptions{})
+		for range 1000 {
+			if err := s.PublishAsync(t.Context(), message("x"), nil); err != nil {
+				t.Fatal(err)
+			}
+		}
+		synctest.Wait()
+		s.mu.Lock()
+		if s.out.cur != nil || s.link.writing || s.helpers != 1 { // the timer's
+			t.Errorf("when all is acknowledged: chunk %v, writing %v, %d helpers", s.out.cur, s.link.writing, s.helpers)
+		}
+		s.mu.Unlock()
+		time.Sleep(s.o.KeepAlive + time.Second)
+		synctest.Wait()
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if s.out.ring != nil || cap(s.ctl) > 64 {
+			t.Errorf("after a while: a ring of %d slots, %d bytes of control buffer", len(s.out.ring), cap(s.ctl))
+		}
+	})
+}
+
+type (
+	likeTLS       struct{ *spy }
+	likeWebSocket struct{ *spy }
+)
+
+func (c *spy) Close() error             { return c.note("close") }
+func (c *spy) CloseWrite() error        { c.how = append(c.how, "close write"); return nil }
+func (c likeTLS) NetConn() net.Conn     { return &below{c.spy} }
+func (c likeWebSocket) CloseNow() error { c.how = append(c.how, "close now"); return nil }
+
+func (c *spy) note(how string) error {
+	c.how = append(c.how, how)
+	if c.Conn == nil {
+		return nil
+	}
+	return c.Conn.Close()
+}
+
+type below struct{ *spy }
+
+func (c *below) Close() error { c.how = append(c.how, "close below"); return nil }
+
+func TestAbortDoesNotWaitForThePeer(t *testing.T) {
+	plain, tls, ws := &spy{}, likeTLS{&spy{}}, likeWebSocket{&spy{}}
+	abort(plain)
+	abort(tls)
+	abort(ws)
+	closeWrite(plain)
+	for _, tt := range []struct {
+		got, want []string
+	}{
+		{plain.how, []string{"close", "close write"}},
+		{tls.how, []string{"close below", "close"}},
+		{ws.how, []string{"close now", "close"}},
+	} {
+		if diff := cmp.Diff(tt.want, tt.got); diff != "" {
+			t.Errorf("(-want +got):\n%s", diff)
+		}
+	}
+}
