@@ -1,0 +1,123 @@
+package topics
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+)
+
+// DPSRegistration is the body of a registration, device to DPS:
+//
+//	{"registrationId":"{id}"[,"payload":{...}]}
+type DPSRegistration struct {
+	RegistrationID string          // empty when the device leaves it to its connection, as .NET does
+	Payload        json.RawMessage // for a custom allocation function, or empty
+}
+
+// AppendDPSRegistration appends the body r. The payload must be JSON; it is appended as it is.
+func AppendDPSRegistration(dst []byte, r *DPSRegistration) []byte {
+	dst = append(dst, `{"registrationId":`...)
+	dst = appendJSONString(dst, r.RegistrationID)
+	if len(r.Payload) > 0 {
+		dst = append(append(dst, `,"payload":`...), r.Payload...)
+	}
+	return append(dst, '}')
+}
+
+// ParseDPSRegistration reads the body of a registration. An empty one, or one
+// of spaces, is the zero DPSRegistration: .NET sends that. The error is a [*SyntaxError].
+func ParseDPSRegistration(body []byte) (DPSRegistration, error) {
+	var r struct {
+		RegistrationID string          `json:"registrationId"`
+		Payload        json.RawMessage `json:"payload"`
+	}
+	if len(bytes.TrimSpace(body)) == 0 {
+		return DPSRegistration{}, nil
+	}
+	if err := json.Unmarshal(body, &r); err != nil {
+		return DPSRegistration{}, badJSON("registration", err)
+	}
+	return DPSRegistration{r.RegistrationID, r.Payload}, nil
+}
+
+// DPSResult is the body of DPS's answers. One that refuses the request has only
+// the last four members; the others have Status and OperationID, and once the
+// work is done State.
+type DPSResult struct {
+	OperationID string    `json:"operationId,omitempty"`
+	Status      string    `json:"status,omitempty"` // unassigned, assigning, assigned, failed, disabled
+	State       *DPSState `json:"registrationState,omitempty"`
+
+	ErrorCode  int    `json:"errorCode,omitempty"` // such as 401002: the HTTP status times 1000, plus a number
+	TrackingID string `json:"trackingId,omitempty"`
+	Message    string `json:"message,omitempty"`
+	Timestamp  string `json:"timestampUtc,omitempty"`
+}
+
+// DPSState is what has become of a registration. Times are as DPS writes them
+// ("2020-04-10T03:11:13.0276997Z").
+type DPSState struct {
+	X509           json.RawMessage `json:"x509,omitempty"`
+	RegistrationID string          `json:"registrationId,omitempty"`
+	Created        string          `json:"createdDateTimeUtc,omitempty"`
+	AssignedHub    string          `json:"assignedHub,omitempty"`
+	DeviceID       string          `json:"deviceId,omitempty"`
+	Status         string          `json:"status,omitempty"`
+	Substatus      string          `json:"substatus,omitempty"` // initialAssignment, deviceDataMigrated, deviceDataReset, reprovisionedToInitialAssignment
+	ErrorCode      int             `json:"errorCode,omitempty"`
+	ErrorMessage   string          `json:"errorMessage,omitempty"`
+	LastUpdated    string          `json:"lastUpdatedDateTimeUtc,omitempty"`
+	ETag           string          `json:"etag,omitempty"`
+	Payload        json.RawMessage `json:"payload,omitempty"`
+}
+
+// Failure returns the error code and its message, whether DPS refused the
+// request or the assignment failed. The code is 0 when neither happened.
+func (r *DPSResult) Failure() (code int, message string) {
+	if r.ErrorCode == 0 && r.State != nil {
+		return r.State.ErrorCode, r.State.ErrorMessage
+	}
+	return r.ErrorCode, r.Message
+}
+
+// AppendDPSResult appends the body r.
+func AppendDPSResult(dst []byte, r *DPSResult) ([]byte, error) {
+	b, err := json.Marshal(r)
+	if err != nil {
+		return dst, badJSON("DPS result", err)
+	}
+	return append(dst, b...), nil
+}
+
+// ParseDPSResult reads the body of an answer. A state with only one of assigned
+// hub and device id is refused, as the Embedded C SDK does. The error is a [*SyntaxError].
+func ParseDPSResult(body []byte) (DPSResult, error) {
+	var r DPSResult
+	if err := json.Unmarshal(body, &r); err != nil {
+		return DPSResult{}, badJSON("DPS result", err)
+	}
+	if s := r.State; s != nil {
+		if s.AssignedHub == "" && s.DeviceID != "" {
+			return DPSResult{}, &SyntaxError{"assignedHub", 0, ErrMissing}
+		}
+		if s.AssignedHub != "" && s.DeviceID == "" {
+			return DPSResult{}, &SyntaxError{"deviceId", 0, ErrMissing}
+		}
+	}
+	return r, nil
+}
+
+// badJSON makes a SyntaxError of one from encoding/json, whose text it keeps.
+func badJSON(part string, err error) error {
+	offset := 0
+	var se *json.SyntaxError
+	var te *json.UnmarshalTypeError
+	switch {
+	case errors.As(err, &se):
+		offset = int(se.Offset)
+	case errors.As(err, &te):
+		offset = int(te.Offset)
+	}
+	return &SyntaxError{part, offset, fmt.Errorf("%w: %w", ErrJSON, err)}
+}
