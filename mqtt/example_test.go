@@ -5,7 +5,9 @@ import (
 	"fmt"
 	"net"
 
+	"github.com/hubwire/hubwire"
 	"github.com/hubwire/hubwire/mqtt"
+	"github.com/hubwire/hubwire/topics"
 )
 
 func ExamplePublish() {
@@ -150,4 +152,39 @@ func ExampleConn() {
 	// PUBACK and then 2 bytes are ready
 	// PINGREQ and then 0 bytes are ready
 	// EOF
+}
+
+func ExampleAppendTelemetryTopic() {
+	m := hubwire.Message{
+		ID:          "42",
+		ContentType: "application/json",
+		Properties:  []hubwire.Property{{Name: "room", Value: "Küche"}},
+	}
+	fmt.Printf("%s\n", mqtt.AppendTelemetryTopic(nil, hubwire.Identity{DeviceID: "d1"}, &m))
+	// Output: devices/d1/messages/events/%24.mid=42&%24.ct=application%2Fjson&room=K%C3%BCche
+}
+
+func ExampleAppendC2DTopic() {
+	id := hubwire.Identity{DeviceID: "d1"}
+	fmt.Printf("%s\n", mqtt.AppendC2DTopic(nil, id, &hubwire.Message{CorrelationID: "7"}))
+	// Output: devices/d1/messages/devicebound/%24.cid=7&%24.to=%2Fdevices%2Fd1%2Fmessages%2Fdevicebound
+}
+
+func ExampleAppendInputTopic() {
+	id := hubwire.Identity{DeviceID: "d1", ModuleID: "m1"}
+	r := hubwire.Received{Input: "in1", Message: hubwire.Message{To: "m1"}}
+	fmt.Printf("%s\n", mqtt.AppendInputTopic(nil, id, &r))
+	// Output: devices/d1/modules/m1/inputs/in1/%24.to=m1
+}
+
+func ExampleParseMessage() {
+	topic, err := topics.Parse([]byte("devices/d1/messages/devicebound/%24.mid=42&room=K%C3%BCche"))
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	var r hubwire.Received
+	err = mqtt.ParseMessage(&topic, []byte("hello"), &r)
+	fmt.Println(r.ID, string(r.Body), r.Properties, err)
+	// Output: 42 hello [{room Küche}] <nil>
 }

@@ -93,7 +93,8 @@ func (p Packet) Type() Type {
 // [DefaultMaxPacket]. The error is a [*PacketError]: a reserved packet type, a
 // remaining length of more than four bytes (section 2.2.3), or a packet larger
 // than max, each as soon as the bytes that say so are there. A remaining length
-// with needless bytes, such as 80 00 for 0, is legal in MQTT 3.1.1. It does not allocate.
+// with needless bytes, such as 80 00 for 0, is legal in MQTT 3.1.1. It does not
+// allocate.
 func Split(b []byte, max int) (p Packet, rest []byte, err error) {
 	n, err := packetLength(b, max)
 	if err != nil || n == 0 || n > len(b) {

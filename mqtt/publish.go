@@ -171,7 +171,8 @@ func openSize(payload int) int {
 // ClosePublish ends what [OpenPublish] began at dst[at:], with everything but
 // the topic, which is what was appended since. p.Topic is not used. The topic
 // must be one that [Publish.Check] would pass, but for its length: one of more
-// than [MaxString] bytes, or none, is refused, and dst comes back as it was at OpenPublish.
+// than [MaxString] bytes, or none, is refused, and dst comes back as it was at
+// OpenPublish.
 func ClosePublish(dst []byte, at int, p *Publish) ([]byte, error) {
 	room := openSize(len(p.Payload))
 	t := len(dst) - at - room

@@ -42,8 +42,9 @@ func appendFilterName[T string | []byte](dst []byte, filter T, t Type) ([]byte, 
 	return dst, checkFilter(t, dst[at:], 0)
 }
 
-// All gives each filter, a view of f, with its QoS, in order. It stops where f is not
-// well-formed, which a list from [AppendFilter] or [ParseSubscribe] always is. It does not allocate.
+// All gives each filter, a view of f, with its QoS, in order. It stops where f
+// is not well-formed, which a list from [AppendFilter] or [ParseSubscribe]
+// always is. It does not allocate.
 func (f Filters) All() iter.Seq2[[]byte, QoS] {
 	return func(yield func([]byte, QoS) bool) {
 		for rest := []byte(f); ; {
