@@ -1,0 +1,260 @@
+package ws
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/coder/websocket"
+)
+
+const (
+	// readAhead is how much of a message the pump takes before a Read asks for it.
+	readAhead = 4 << 10
+
+	// closeGrace is how long a stalled peer can hold up the close frame and the
+	// TLS goodbye before the connection below is cut.
+	closeGrace = 250 * time.Millisecond
+)
+
+// conn is the tunnel as a net.Conn.
+//
+// The library below ends a connection whenever a call on it is cut short, also
+// by a deadline. So a goroutine, pump, makes the calls that read, without any
+// deadline, and Read waits for what it brings. pump is also the only one that
+// closes the library's connection.
+type conn struct {
+	ws     *websocket.Conn
+	raw    net.Conn // carries the frames: TCP, TLS or a pipe
+	tap    *tap     // how the library reads raw
+	pumped chan struct{}
+
+	mu       sync.Mutex
+	changed  *sync.Cond
+	buf      []byte // what pump has read and Read has not; pump waits while there is some
+	err      error  // why there will be no more
+	closed   bool   // Close was called
+	readAt   time.Time
+	readWake *time.Timer
+	writeAt  time.Time
+	writers  int // calls of Write at work: raw has a write deadline only for them
+}
+
+func newConn(c *websocket.Conn, raw net.Conn, t *tap) *conn {
+	c.SetReadLimit(-1)
+	nc := &conn{ws: c, raw: raw, tap: t, pumped: make(chan struct{})}
+	nc.changed = sync.NewCond(&nc.mu)
+	go nc.pump()
+	return nc
+}
+
+func (c *conn) LocalAddr() net.Addr  { return c.raw.LocalAddr() }
+func (c *conn) RemoteAddr() net.Addr { return c.raw.RemoteAddr() }
+
+// Read gives bytes as they come, whatever messages they were in.
+func (c *conn) Read(p []byte) (int, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for {
+		switch {
+		case c.closed:
+			return 0, net.ErrClosed
+		case passed(c.readAt):
+			return 0, os.ErrDeadlineExceeded
+		case len(p) == 0:
+			return 0, nil
+		case len(c.buf) > 0:
+			n := copy(p, c.buf)
+			if c.buf = c.buf[n:]; len(c.buf) == 0 {
+				c.changed.Broadcast()
+			}
+			return n, nil
+		case c.err != nil:
+			return 0, c.err
+		}
+		c.changed.Wait()
+	}
+}
+
+// Write sends p as one binary message; an empty p sends nothing.
+func (c *conn) Write(p []byte) (int, error) {
+	if err := c.startWrite(); err != nil {
+		return 0, err
+	}
+	defer c.endWrite()
+	if len(p) == 0 {
+		return 0, nil
+	}
+	err := c.ws.Write(context.Background(), websocket.MessageBinary, p)
+	switch {
+	case err == nil:
+		return len(p), nil
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return 0, os.ErrDeadlineExceeded
+	case c.isClosed():
+		return 0, net.ErrClosed
+	}
+	return 0, err
+}
+
+func (c *conn) startWrite() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	switch {
+	case c.closed || c.err != nil:
+		return net.ErrClosed
+	case passed(c.writeAt):
+		return os.ErrDeadlineExceeded
+	}
+	c.writers++
+	if !c.writeAt.IsZero() {
+		_ = c.raw.SetWriteDeadline(c.writeAt) // when it fails, so does the write
+	}
+	return nil
+}
+
+func (c *conn) endWrite() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.writers--
+	if c.writers == 0 && !c.writeAt.IsZero() {
+		// Else the deadline of this Write would cut the answer to a later ping.
+		_ = c.raw.SetWriteDeadline(time.Time{})
+	}
+}
+
+func (c *conn) isClosed() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.closed
+}
+
+// Close sends a close frame, closes what is below, and waits for pump. What the
+// peer does not take within closeGrace is lost.
+func (c *conn) Close() error {
+	c.mu.Lock()
+	first := !c.closed
+	c.closed = true
+	if first && c.readWake != nil {
+		c.readWake.Stop()
+	}
+	c.changed.Broadcast()
+	c.mu.Unlock()
+	if first {
+		defer c.cutAfterGrace()()
+		_ = c.raw.SetReadDeadline(time.Unix(1, 0)) // ends pump's call
+	}
+	<-c.pumped
+	return nil
+}
+
+// SetDeadline sets both deadlines.
+func (c *conn) SetDeadline(t time.Time) error {
+	return errors.Join(c.SetReadDeadline(t), c.SetWriteDeadline(t))
+}
+
+// SetReadDeadline bounds Read, also one that waits already. Zero means no bound.
+func (c *conn) SetReadDeadline(t time.Time) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closed {
+		return net.ErrClosed
+	}
+	c.readAt = t
+	switch {
+	case t.IsZero():
+		if c.readWake != nil {
+			c.readWake.Stop()
+		}
+	case c.readWake == nil:
+		c.readWake = time.AfterFunc(time.Until(t), c.wake)
+	default:
+		c.readWake.Reset(time.Until(t))
+	}
+	if passed(t) {
+		c.changed.Broadcast()
+	}
+	return nil
+}
+
+func (c *conn) wake() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.changed.Broadcast()
+}
+
+// SetWriteDeadline bounds Write, also one that waits already. Zero means no bound.
+func (c *conn) SetWriteDeadline(t time.Time) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closed {
+		return net.ErrClosed
+	}
+	c.writeAt = t
+	if c.writers > 0 {
+		return c.raw.SetWriteDeadline(t)
+	}
+	return nil
+}
+
+func passed(t time.Time) bool { return !t.IsZero() && !time.Now().Before(t) }
+
+// cutAfterGrace closes the connection at the very bottom, below any TLS, after
+// closeGrace: nothing that writes, or waits to, outlives that. The func it
+// returns calls this off, or waits until it is done.
+func (c *conn) cutAfterGrace() (stop func()) {
+	bottom := c.raw
+	for {
+		over, ok := bottom.(interface{ NetConn() net.Conn })
+		if !ok {
+			break
+		}
+		bottom = over.NetConn()
+	}
+	done := make(chan struct{})
+	timer := time.AfterFunc(closeGrace, func() {
+		bottom.Close()
+		close(done)
+	})
+	return func() {
+		if !timer.Stop() {
+			<-done
+		}
+	}
+}
+
+// tap is the connection as the library has it. It remembers how reading ended,
+// which the library does not tell in every case.
+type tap struct {
+	net.Conn
+	first io.Reader // bytes that came with the handshake, or nil
+
+	mu  sync.Mutex
+	end error
+}
+
+func (t *tap) Read(p []byte) (int, error) {
+	if t.first != nil {
+		if n, err := t.first.Read(p); err == nil {
+			return n, nil
+		}
+		t.first = nil
+	}
+	n, err := t.Conn.Read(p)
+	if err != nil {
+		t.mu.Lock()
+		t.end = err
+		t.mu.Unlock()
+	}
+	return n, err
+}
+
+func (t *tap) ended() error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.end
+}

@@ -1,0 +1,191 @@
+package ws
+
+import (
+	"bufio"
+	"bytes"
+	"cmp"
+	"context"
+	"crypto/tls"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/coder/websocket"
+)
+
+// maxHead is the longest head of an HTTP answer that is read, in bytes: of the
+// hub's to the upgrade, and of a proxy's to CONNECT.
+const maxHead = 32 << 10
+
+// DialFunc opens a connection, as [net.Dialer.DialContext] does.
+type DialFunc func(ctx context.Context, network, addr string) (net.Conn, error)
+
+// DialOptions are what [Dial] may be told. The zero value and nil mean the defaults.
+type DialOptions struct {
+	// Dial opens the connection below TLS, and is all that touches the network:
+	// a [ProxyDialer], or a hub in the same process. Nil means a [net.Dialer].
+	Dial DialFunc
+
+	// TLSConfig is cloned. The server name defaults to the host that is dialled,
+	// and the application protocol offered is http/1.1 alone, as a tunnel
+	// cannot run over HTTP/2. Nil means the system's roots.
+	TLSConfig *tls.Config
+
+	// Path is where the tunnel is. Empty means the hub's, [Path].
+	Path string
+
+	// Query follows the path when it is not empty; see [NoClientCert].
+	Query string
+
+	// Subprotocol is the one to offer. Empty means [MQTT].
+	Subprotocol string
+}
+
+// Dial opens a tunnel to addr, a host or host:port; the port defaults to 443.
+//
+// ctx bounds the dial alone: the connection lives on when it ends. What fails
+// in the handshake is a [*HandshakeError], with the HTTP status when the server
+// answered one; other errors are those of opts.Dial and of TLS. A server that
+// picks no subprotocol, or another one, is refused, and redirects are not followed.
+func Dial(ctx context.Context, addr string, opts *DialOptions) (net.Conn, error) {
+	var o DialOptions
+	if opts != nil {
+		o = *opts
+	}
+	host, port, err := net.SplitHostPort(addr)
+	if err != nil {
+		host, port = strings.Trim(addr, "[]"), "443"
+	}
+	raw, err := dialTLS(ctx, host, port, &o)
+	if err != nil {
+		return nil, err
+	}
+	stop := guard(ctx, raw)
+	nc, err := upgrade(ctx, raw, tunnelURL(host, port, &o), cmp.Or(o.Subprotocol, MQTT))
+	if ended := stop(); ended != nil {
+		if nc != nil {
+			nc.Close()
+		}
+		err = &HandshakeError{Host: host, Err: ended}
+	}
+	if err != nil {
+		raw.Close()
+		return nil, err
+	}
+	return nc, nil
+}
+
+// tunnelURL leaves out the default port, so that the Host header is the host alone.
+func tunnelURL(host, port string, o *DialOptions) *url.URL {
+	u := &url.URL{Scheme: "wss", Host: net.JoinHostPort(host, port), Path: cmp.Or(o.Path, Path), RawQuery: o.Query}
+	u.Host = strings.TrimSuffix(u.Host, ":443")
+	return u
+}
+
+func dialTLS(ctx context.Context, host, port string, o *DialOptions) (net.Conn, error) {
+	dial := o.Dial
+	if dial == nil {
+		dial = new(net.Dialer).DialContext
+	}
+	cfg := o.TLSConfig.Clone()
+	if cfg == nil {
+		cfg = new(tls.Config)
+	}
+	if cfg.ServerName == "" {
+		cfg.ServerName = host
+	}
+	cfg.NextProtos = []string{"http/1.1"}
+	raw, err := dial(ctx, "tcp", net.JoinHostPort(host, port))
+	if err != nil {
+		return nil, err
+	}
+	nc := tls.Client(raw, cfg)
+	if err := nc.HandshakeContext(ctx); err != nil {
+		raw.Close()
+		return nil, fmt.Errorf("ws: TLS with %s: %w", host, err)
+	}
+	return nc, nil
+}
+
+// guard makes ctx interrupt whatever reads from or writes to nc, until stop is
+// called. stop returns ctx's cause when that happened: nc is of no use then.
+func guard(ctx context.Context, nc net.Conn) (stop func() error) {
+	off := context.AfterFunc(ctx, func() { _ = nc.SetDeadline(time.Unix(1, 0)) })
+	return func() error {
+		if !off() {
+			return context.Cause(ctx)
+		}
+		return nil
+	}
+}
+
+// upgrade turns raw into a tunnel. The request is the library's, but not its
+// transport: that would keep goroutines, and read heads of any length.
+func upgrade(ctx context.Context, raw net.Conn, u *url.URL, subprotocol string) (net.Conn, error) {
+	via := &once{nc: raw, subprotocol: subprotocol}
+	c, _, err := websocket.Dial(ctx, u.String(), &websocket.DialOptions{
+		HTTPClient: &http.Client{
+			Transport:     via,
+			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+		},
+		Subprotocols:    []string{subprotocol},
+		CompressionMode: websocket.CompressionDisabled,
+	})
+	if err != nil {
+		return nil, &HandshakeError{Host: u.Host, Status: via.status, Err: err}
+	}
+	return newConn(c, raw, via.tap), nil
+}
+
+// once is the transport for the one request that the connection nc will see.
+type once struct {
+	nc          net.Conn
+	subprotocol string
+	status      int  // of the answer
+	tap         *tap // set when that was 101
+}
+
+// RoundTrip implements [http.RoundTripper]. Whoever called [upgrade] has ctx guarded.
+func (o *once) RoundTrip(req *http.Request) (*http.Response, error) {
+	w := bufio.NewWriter(o.nc)
+	if err := req.Write(w); err != nil {
+		return nil, err
+	}
+	if err := w.Flush(); err != nil {
+		return nil, err
+	}
+	head := &io.LimitedReader{R: o.nc, N: maxHead}
+	r := bufio.NewReader(head)
+	resp, err := http.ReadResponse(r, req)
+	if err != nil {
+		if head.N == 0 {
+			err = fmt.Errorf("%w: more than %d bytes", ErrTooLong, maxHead)
+		}
+		return nil, err
+	}
+	o.status = resp.StatusCode
+	if resp.StatusCode == http.StatusSwitchingProtocols {
+		// The library lets none pass, and waits for a body before it refuses another.
+		if got := resp.Header.Get("Sec-WebSocket-Protocol"); !strings.EqualFold(got, o.subprotocol) {
+			return nil, fmt.Errorf("%w: offered %q, answered %.40q", ErrSubprotocol, o.subprotocol, got)
+		}
+		o.tap = &tap{Conn: o.nc, first: unread(r)}
+		resp.Body = o.tap
+	} else { // whose Close would otherwise wait for all of the body
+		resp.Body = struct {
+			io.Reader
+			io.Closer
+		}{resp.Body, o.nc}
+	}
+	return resp, nil
+}
+
+// unread returns what r has taken from its source and not given yet.
+func unread(r *bufio.Reader) io.Reader {
+	b, _ := r.Peek(r.Buffered())
+	return bytes.NewReader(b)
+}

@@ -1,0 +1,32 @@
+// Package ws tunnels MQTT or AMQP through a WebSocket, as IoT Hub offers it on
+// port 443, and presents the tunnel as a [net.Conn]: [Dial] is the client's end,
+// [Accept] the server's. [ProxyDialer] reaches a hub through an HTTP proxy.
+//
+// It follows RFC 6455, section 6 of MQTT 3.1.1 and the WebSocket tunnel of the
+// IoT Hub developer guide ("Choose a device communication protocol"):
+//
+//	GET /$iothub/websocket HTTP/1.1
+//	Upgrade: websocket
+//	Sec-WebSocket-Protocol: mqtt      (or AMQPWSB10)
+//
+// Frames are binary and their borders mean nothing: a packet may span several,
+// and one may hold several packets. Each Write is one message. There is no
+// limit to the size of a message, since none is ever held whole: what limits
+// the protocol inside are that protocol's own limits. Pings are answered and
+// never sent, and nothing is compressed.
+//
+// A connection behaves as one over TCP where that matters to what runs inside:
+//
+//   - A read deadline that passes ends the Read that waits, and nothing else.
+//   - A write deadline that passes before a Write began leaves the connection
+//     as it is; one that cuts a message short breaks the sending direction
+//     for good, as over TLS.
+//   - The peer's close frame with status 1000, 1001 or none reads as [io.EOF],
+//     any other as a [*CloseError]. The end of the stream below reads as
+//     [io.EOF], or [io.ErrUnexpectedEOF] within a message.
+//   - Close says goodbye with status 1000, waits for no answer, and returns
+//     within a quarter of a second even when the peer is stalled.
+//
+// Each connection owns one goroutine, which reads ahead by at most 4 KiB. It
+// ends with the connection, and Close waits for it.
+package ws

@@ -1,0 +1,217 @@
+package ws
+
+import (
+	"bufio"
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"io"
+	"log"
+	"math/big"
+	"net"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/hubwire/hubwire/internal/testkit"
+)
+
+// server is an HTTPS server on in-memory connections, for use in a bubble too.
+type server struct {
+	cfg   *tls.Config // the server's
+	roots *x509.CertPool
+	conns chan net.Conn
+
+	mu    sync.Mutex
+	dials []string                // what was dialled
+	wrap  func(net.Conn) net.Conn // around the client's end, if not nil
+}
+
+const hubName = "test-hub.azure-devices.net"
+
+// serve starts a server for the rest of t's life.
+func serve(t testing.TB, h http.Handler) *server {
+	t.Helper()
+	s := &server{conns: make(chan net.Conn), roots: x509.NewCertPool()}
+	cert := selfSigned(t)
+	s.roots.AddCert(cert.Leaf)
+	s.cfg = &tls.Config{Certificates: []tls.Certificate{cert}, NextProtos: []string{"h2", "http/1.1"}}
+	srv := &http.Server{Handler: h, TLSConfig: s.cfg, ErrorLog: log.New(io.Discard, "", 0)}
+	l := &listener{conns: s.conns, closed: make(chan struct{})}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		_ = srv.ServeTLS(l, "", "")
+	}()
+	t.Cleanup(func() {
+		srv.Close()
+		<-done
+	})
+	return s
+}
+
+func (s *server) dial(ctx context.Context, network, addr string) (net.Conn, error) {
+	s.mu.Lock()
+	s.dials = append(s.dials, network+" "+addr)
+	wrap := s.wrap
+	s.mu.Unlock()
+	client, srv := testkit.Pipe()
+	select {
+	case s.conns <- srv:
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	if wrap != nil {
+		client = wrap(client)
+	}
+	return client, nil
+}
+
+func (s *server) options() *DialOptions {
+	return &DialOptions{Dial: s.dial, TLSConfig: &tls.Config{RootCAs: s.roots}}
+}
+
+type listener struct {
+	conns  chan net.Conn
+	once   sync.Once
+	closed chan struct{}
+}
+
+func (l *listener) Accept() (net.Conn, error) {
+	select {
+	case nc := <-l.conns:
+		return nc, nil
+	case <-l.closed:
+		return nil, net.ErrClosed
+	}
+}
+
+func (l *listener) Close() error   { l.once.Do(func() { close(l.closed) }); return nil }
+func (l *listener) Addr() net.Addr { return &net.TCPAddr{} }
+
+func selfSigned(t testing.TB) tls.Certificate {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1),
+		DNSNames:     []string{hubName},
+		NotBefore:    time.Now().Add(-time.Hour),
+		NotAfter:     time.Now().Add(time.Hour),
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	leaf, err := x509.ParseCertificate(der)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key, Leaf: leaf}
+}
+
+// accepting is a handler that hands the tunnels it accepts to the test.
+type accepting struct {
+	got  chan accepted
+	with []string
+}
+
+type accepted struct {
+	net.Conn
+	subprotocol string
+	err         error
+	url         string
+	answered    string // the subprotocol, in the answer
+}
+
+func newAccepting(subprotocols ...string) *accepting {
+	return &accepting{got: make(chan accepted, 1), with: subprotocols}
+}
+
+func (a *accepting) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	nc, sub, err := Accept(w, r, a.with...)
+	a.got <- accepted{nc, sub, err, r.URL.String(), w.Header().Get("Sec-WebSocket-Protocol")}
+}
+
+// pair returns the two ends of a tunnel, closed when t ends. wrap, if not nil,
+// goes around the client's end of the connection below TLS.
+func pair(t testing.TB, wrap func(net.Conn) net.Conn) (client, srv net.Conn) {
+	t.Helper()
+	a := newAccepting(MQTT)
+	s := serve(t, a)
+	s.wrap = wrap
+	client, err := Dial(t.Context(), hubName, s.options())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { client.Close() })
+	got := <-a.got
+	if got.err != nil {
+		t.Fatal(got.err)
+	}
+	t.Cleanup(func() { got.Close() })
+	return client, got.Conn
+}
+
+// rawTunnel returns a tunnel accepted by the server, and the client's end of it
+// as bare bytes after the handshake, for frames of the test's own making.
+func rawTunnel(t testing.TB) (client net.Conn, srv net.Conn) {
+	t.Helper()
+	a := newAccepting(MQTT)
+	s := serve(t, a)
+	nc, err := s.dial(t.Context(), "tcp", "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	client = tls.Client(nc, &tls.Config{RootCAs: s.roots, ServerName: hubName})
+	t.Cleanup(func() { nc.Close() })
+	io.WriteString(client, "GET /$iothub/websocket HTTP/1.1\r\nHost: "+hubName+"\r\n"+
+		"Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"+
+		"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Protocol: mqtt\r\n\r\n")
+	r := bufio.NewReaderSize(client, 16) // no frame comes before one is sent
+	for {
+		line, err := r.ReadString('\n')
+		if err != nil {
+			t.Fatal(err)
+		}
+		if strings.TrimSpace(line) == "" {
+			break
+		}
+	}
+	got := <-a.got
+	if got.err != nil {
+		t.Fatal(got.err)
+	}
+	t.Cleanup(func() { got.Close() })
+	return client, got.Conn
+}
+
+// frame is a masked frame of RFC 6455 with a mask of zeros. first is FIN and opcode.
+func frame(first byte, payload string) string {
+	head := []byte{first, 0x80 | byte(len(payload))}
+	if len(payload) > 125 {
+		head = []byte{first, 0x80 | 126, byte(len(payload) >> 8), byte(len(payload))}
+	}
+	return string(head) + "\x00\x00\x00\x00" + payload
+}
+
+const (
+	fin    = 0x80
+	cont   = 0x0
+	text   = 0x1
+	binary = 0x2
+	closed = 0x8
+	ping   = 0x9
+	pong   = 0xA
+)
+
+func chunks(n int) func(net.Conn) net.Conn {
+	return func(nc net.Conn) net.Conn { return testkit.Rechunk(nc, func() int { return n }) }
+}
