@@ -1,0 +1,405 @@
+package hub_test
+
+import (
+	"errors"
+	"fmt"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"github.com/hubwire/hubwire"
+	"github.com/hubwire/hubwire/hub"
+	"github.com/hubwire/hubwire/mqtt"
+)
+
+const c2dFilter = "devices/dev-1/messages/devicebound/#"
+
+func sendC2D(t testing.TB, h *hub.Hub, to hubwire.Identity, bodies ...string) {
+	t.Helper()
+	for _, b := range bodies {
+		if err := h.SendC2D(t.Context(), to, &hubwire.Message{Body: []byte(b), ID: b, Ack: hubwire.AckFull}); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// expect reads a message, and checks it.
+func (p *peer) expect(body string, qos mqtt.QoS, dup bool) mqtt.Publish {
+	p.t.Helper()
+	m := p.publish()
+	if string(m.Payload) != body || m.QoS != qos || m.Dup != dup || m.Retain {
+		p.t.Fatalf("body %q, QoS %d, DUP %v, want %q, %d, %v", m.Payload, m.QoS, m.Dup, body, qos, dup)
+	}
+	return m
+}
+
+func queueLength(t testing.TB, h *hub.Hub, id hubwire.Identity) int {
+	t.Helper()
+	n, err := h.QueueLength(id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
+func TestC2D(t *testing.T) {
+	bubble(t, nil, func(t *testing.T, h *hub.Hub) {
+		p := connect(t, h, dev, nil)
+		p.subscribe(c2dFilter)
+		err := h.SendC2D(t.Context(), dev, &hubwire.Message{
+			Body: []byte("hi"), ID: "m 1", CorrelationID: "c", ContentType: "text/plain",
+			Ack: hubwire.AckPositive, Properties: []hubwire.Property{{Name: "a b", Value: "~!*'()"}},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		m := p.expect("hi", 1, false)
+		const want = "devices/dev-1/messages/devicebound/%24.cid=c&%24.mid=m%201&%24.to=%2Fdevices%2Fdev-1%2Fmessages%2Fdevicebound" +
+			"&%24.ct=text%2Fplain&iothub-ack=positive&a%20b=%7E%21%2A%27%28%29"
+		if diff := cmp.Diff(want, string(m.Topic)); diff != "" {
+			t.Errorf("topic (-want +got)\n%s", diff)
+		}
+		if m.ID == 0 || m.ID > 0x3fff {
+			t.Errorf("packet identifier %d", m.ID)
+		}
+		if n := queueLength(t, h, dev); n != 1 {
+			t.Errorf("queue length %d before PUBACK", n)
+		}
+		p.write(&mqtt.Puback{ID: m.ID})
+		p.write(&mqtt.Puback{ID: m.ID}) // once more does no harm
+		p.ping()
+		if n := queueLength(t, h, dev); n != 0 {
+			t.Errorf("queue length %d after PUBACK", n)
+		}
+		fb, err := h.Feedback(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		wantFB := []hub.Feedback{{MessageID: "m 1", Status: "Success", Identity: dev}}
+		if diff := cmp.Diff(wantFB, fb, cmpopts.IgnoreFields(hub.Feedback{}, "Time", "GenerationID")); diff != "" {
+			t.Errorf("feedback (-want +got)\n%s", diff)
+		}
+	})
+}
+
+func TestC2DBagIsNeverEmpty(t *testing.T) {
+	bubble(t, nil, func(t *testing.T, h *hub.Hub) {
+		p := connect(t, h, dev, nil)
+		p.subscribe(c2dFilter)
+		if err := h.SendC2D(t.Context(), dev, &hubwire.Message{}); err != nil {
+			t.Fatal(err)
+		}
+		const want = "devices/dev-1/messages/devicebound/%24.to=%2Fdevices%2Fdev-1%2Fmessages%2Fdevicebound"
+		if m := p.expect("", 1, false); string(m.Topic) != want {
+			t.Errorf("topic %q", m.Topic)
+		}
+	})
+}
+
+func TestC2DQoS(t *testing.T) {
+	for asked, granted := range map[mqtt.QoS]mqtt.QoS{0: 0, 1: 1, 2: 1} {
+		t.Run(fmt.Sprintf("asked for %d", asked), func(t *testing.T) {
+			bubble(t, nil, func(t *testing.T, h *hub.Hub) {
+				p := connect(t, h, dev, nil)
+				p.write(subscribePacket(t, 1, subscription{c2dFilter, asked}))
+				if codes := p.suback(1); !cmp.Equal(codes, []byte{byte(granted)}) {
+					t.Errorf("granted %v", codes)
+				}
+				sendC2D(t, h, dev, "hi")
+				p.expect("hi", granted, false)
+				p.ping()
+				if n := queueLength(t, h, dev); n != int(granted) {
+					t.Errorf("queue length %d", n)
+				}
+			})
+		})
+	}
+}
+
+func TestC2DWaitsForTheSubscription(t *testing.T) {
+	for name, filter := range map[string]string{"with the id": c2dFilter, "with a plus": "devices/+/messages/devicebound/#"} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, nil, func(t *testing.T, h *hub.Hub) {
+				sendC2D(t, h, dev, "a", "b")
+				p := connect(t, h, dev, nil)
+				p.ping()
+				p.write(subscribePacket(t, 9, subscription{filter, 1}))
+				p.suback(9)
+				p.expect("a", 1, false)
+				p.expect("b", 1, false)
+			})
+		})
+	}
+}
+
+func TestC2DPurgedWithoutSubscription(t *testing.T) {
+	bubble(t, &hub.Config{PurgeUnsubscribed: true}, func(t *testing.T, h *hub.Hub) {
+		sendC2D(t, h, dev, "a", "b")
+		p := connect(t, h, dev, nil)
+		p.subscribe(c2dFilter)
+		p.ping()
+		if n := queueLength(t, h, dev); n != 0 {
+			t.Errorf("queue length %d", n)
+		}
+		p.bye()
+		sendC2D(t, h, dev, "c")
+		connect(t, h, dev, nil).expect("c", 1, false) // the kept subscription holds it
+	})
+}
+
+func TestC2DComesRightAfterConnack(t *testing.T) {
+	bubble(t, nil, func(t *testing.T, h *hub.Hub) {
+		p := connect(t, h, dev, nil)
+		p.subscribe(c2dFilter)
+		p.bye()
+		sendC2D(t, h, dev, "a", "b")
+		p, present := connectPresent(t, h, dev, nil)
+		if !present {
+			t.Error("session present is 0")
+		}
+		p.expect("a", 1, false)
+		p.expect("b", 1, false)
+		p.cut()
+		synctest.Wait()
+
+		p = connect(t, h, dev, nil)
+		m := p.expect("a", 1, true) // delivered before, and not acknowledged
+		p.expect("b", 1, true)
+		p.write(&mqtt.Puback{ID: m.ID})
+		p.bye()
+		connect(t, h, dev, nil).expect("b", 1, true)
+	})
+}
+
+func TestC2DWindow(t *testing.T) {
+	bubble(t, &hub.Config{LockTimeout: time.Hour}, func(t *testing.T, h *hub.Hub) {
+		p := connect(t, h, dev, nil)
+		p.subscribe(c2dFilter)
+		for i := range 20 {
+			sendC2D(t, h, dev, fmt.Sprint(i))
+		}
+		var ids []uint16
+		for i := range 16 {
+			ids = append(ids, p.expect(fmt.Sprint(i), 1, false).ID)
+		}
+		p.silent()
+		p.write(&mqtt.Puback{ID: ids[3]}, &mqtt.Puback{ID: ids[0]}) // in any order
+		p.expect("16", 1, false)
+		p.expect("17", 1, false)
+		p.silent()
+	})
+}
+
+func TestC2DComesAgainWhenItsLockRunsOut(t *testing.T) {
+	bubble(t, nil, func(t *testing.T, h *hub.Hub) {
+		p := connect(t, h, dev, nil)
+		p.subscribe(c2dFilter)
+		sendC2D(t, h, dev, "hi")
+		start := time.Now()
+		first := p.expect("hi", 1, false)
+		second := p.expect("hi", 1, true)
+		if took := time.Since(start); took != time.Minute || second.ID != first.ID {
+			t.Errorf("again after %v, with identifier %d, want a minute and %d", took, second.ID, first.ID)
+		}
+		p.write(&mqtt.Puback{ID: first.ID})
+		p.ping()
+		if n := queueLength(t, h, dev); n != 0 {
+			t.Errorf("queue length %d", n)
+		}
+	})
+}
+
+// TestC2DSettledTooLate fills the window with messages whose locks run out:
+// a PUBACK then completes nothing, and makes room for the message to come again.
+func TestC2DSettledTooLate(t *testing.T) {
+	bubble(t, nil, func(t *testing.T, h *hub.Hub) {
+		p := connect(t, h, dev, nil)
+		p.subscribe(c2dFilter)
+		var ids []uint16
+		for i := range 16 {
+			sendC2D(t, h, dev, fmt.Sprint(i))
+			ids = append(ids, p.expect(fmt.Sprint(i), 1, false).ID)
+		}
+		time.Sleep(2 * time.Minute)
+		p.write(&mqtt.Puback{ID: ids[0]})
+		again := p.expect("0", 1, true)
+		if n := queueLength(t, h, dev); n != 16 {
+			t.Errorf("queue length %d", n)
+		}
+		p.write(&mqtt.Puback{ID: again.ID})
+		p.expect("1", 1, true)
+		if n := queueLength(t, h, dev); n != 15 {
+			t.Errorf("queue length %d", n)
+		}
+	})
+}
+
+func TestC2DQueueIsBounded(t *testing.T) {
+	bubble(t, nil, func(t *testing.T, h *hub.Hub) {
+		for i := range hubwire.MaxC2DQueue {
+			sendC2D(t, h, dev, fmt.Sprint(i))
+		}
+		if err := h.SendC2D(t.Context(), dev, &hubwire.Message{}); !errors.Is(err, hubwire.QueueDepthExceeded) {
+			t.Errorf("the 51st: %v", err)
+		}
+		if n, err := h.Purge(t.Context(), dev); n != hubwire.MaxC2DQueue || err != nil {
+			t.Errorf("Purge = %d, %v", n, err)
+		}
+	})
+}
+
+// TestC2DThatCannotBeSent has properties that are legal, and too long for an
+// MQTT topic once they are encoded.
+func TestC2DThatCannotBeSent(t *testing.T) {
+	bubble(t, nil, func(t *testing.T, h *hub.Hub) {
+		p := connect(t, h, dev, nil)
+		p.subscribe(c2dFilter)
+		value := make([]byte, 30_000)
+		for i := range value {
+			value[i] = ' '
+		}
+		m := &hubwire.Message{ID: "long", Ack: hubwire.AckFull, Properties: []hubwire.Property{{Name: "a", Value: string(value)}}}
+		if err := h.SendC2D(t.Context(), dev, m); err != nil {
+			t.Fatal(err)
+		}
+		sendC2D(t, h, dev, "next")
+		p.expect("next", 1, false)
+		fb, err := h.Feedback(t.Context())
+		if err != nil || len(fb) != 1 || fb[0].MessageID != "long" || fb[0].Status != "Rejected" {
+			t.Errorf("feedback %+v, %v", fb, err)
+		}
+	})
+}
+
+func TestUnsubscribe(t *testing.T) {
+	bubble(t, nil, func(t *testing.T, h *hub.Hub) {
+		p := connect(t, h, dev, nil)
+		p.subscribe(c2dFilter, "$iothub/methods/POST/#")
+		var names mqtt.FilterNames
+		for _, f := range []string{c2dFilter, "never/subscribed"} {
+			var err error
+			if names, err = mqtt.AppendFilterName(names, f); err != nil {
+				t.Fatal(err)
+			}
+		}
+		p.write(&mqtt.Unsubscribe{ID: 5, Filters: names})
+		if m, err := mqtt.ParseUnsuback(p.read(mqtt.TypeUnsuback)); err != nil || m.ID != 5 {
+			t.Errorf("%+v, %v", m, err)
+		}
+		sendC2D(t, h, dev, "hi")
+		p.silent()
+		p.bye()
+		p = connect(t, h, dev, nil) // it is gone from the kept session too
+		p.silent()
+		p.subscribe(c2dFilter)
+		p.expect("hi", 1, false)
+	})
+}
+
+func TestModuleMessages(t *testing.T) {
+	tests := []struct {
+		name, filter, topic string
+		send                func(t *testing.T, h *hub.Hub) error
+	}{
+		{"an input by the inputs filter", "devices/dev-1/modules/mod/inputs/#", "devices/dev-1/modules/mod/inputs/in/%24.to=%2Fdevices%2Fdev-1%2Fmodules%2Fmod%2Finputs%2Fin",
+			func(t *testing.T, h *hub.Hub) error {
+				return h.SendInput(t.Context(), mod, "in", &hubwire.Message{Body: []byte("hi")})
+			}},
+		{"an input by the filter of the C and .NET SDKs", "devices/dev-1/modules/mod/#", "devices/dev-1/modules/mod/inputs/in/%24.mid=7&%24.to=%2Fdevices%2Fdev-1%2Fmodules%2Fmod%2Finputs%2Fin",
+			func(t *testing.T, h *hub.Hub) error {
+				return h.SendInput(t.Context(), mod, "in", &hubwire.Message{Body: []byte("hi"), ID: "7"})
+			}},
+		{"C2D by Java's filter", "devices/dev-1/modules/mod/messages/devicebound/#",
+			"devices/dev-1/modules/mod/messages/devicebound/%24.to=%2Fdevices%2Fdev-1%2Fmodules%2Fmod%2Fmessages%2Fdevicebound",
+			func(t *testing.T, h *hub.Hub) error {
+				return h.SendC2D(t.Context(), mod, &hubwire.Message{Body: []byte("hi")})
+			}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			bubble(t, nil, func(t *testing.T, h *hub.Hub) {
+				p := connect(t, h, mod, nil)
+				p.subscribe(tt.filter)
+				if err := tt.send(t, h); err != nil {
+					t.Fatal(err)
+				}
+				m := p.expect("hi", 1, false)
+				if diff := cmp.Diff(tt.topic, string(m.Topic)); diff != "" {
+					t.Errorf("topic (-want +got)\n%s", diff)
+				}
+				p.write(&mqtt.Puback{ID: m.ID})
+				p.ping()
+				if n := queueLength(t, h, mod); n != 0 {
+					t.Errorf("queue length %d", n)
+				}
+			})
+		})
+	}
+}
+
+func TestSubscribeKnownFilters(t *testing.T) {
+	bubble(t, nil, func(t *testing.T, h *hub.Hub) {
+		// The C SDK asks for all at once.
+		p := connect(t, h, dev, nil)
+		p.write(subscribePacket(t, 3, subscription{c2dFilter, 1}, subscription{"$iothub/twin/res/#", 0},
+			subscription{"$iothub/twin/PATCH/properties/desired/#", 0}, subscription{"$iothub/methods/POST/#", 2}))
+		if codes := p.suback(3); !cmp.Equal(codes, []byte{1, 0, 0, 1}) {
+			t.Errorf("codes %v", codes)
+		}
+	})
+}
+
+var unknownFilters = map[string]string{
+	"everything":                  "#",
+	"everything of the hub":       "$iothub/#",
+	"all devices' telemetry":      "devices/+/messages/events/#",
+	"its own telemetry":           "devices/dev-1/messages/events/#",
+	"another device's messages":   "devices/dev-2/messages/devicebound/#",
+	"another device's inputs":     "devices/dev-2/modules/mod/inputs/#",
+	"a module's inputs":           "devices/dev-1/modules/mod/inputs/#",
+	"a topic of nobody":           "hello/world",
+	"a filter of the DPS":         "$dps/registrations/res/#",
+	"twin responses without hash": "$iothub/twin/res/",
+}
+
+func TestSubscribeUnknownFilterCloses(t *testing.T) {
+	for name, filter := range unknownFilters {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, nil, func(t *testing.T, h *hub.Hub) {
+				p := connect(t, h, dev, nil)
+				p.write(subscribePacket(t, 1, subscription{c2dFilter, 1}, subscription{filter, 1}))
+				p.closed()
+				sendC2D(t, h, dev, "hi")
+				connect(t, h, dev, nil).ping() // nothing was subscribed
+			})
+		})
+	}
+}
+
+func TestSubscribeUnknownFilterRefused(t *testing.T) {
+	for name, filter := range unknownFilters {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, &hub.Config{RefuseFilters: true}, func(t *testing.T, h *hub.Hub) {
+				p := connect(t, h, dev, nil)
+				p.write(subscribePacket(t, 1, subscription{filter, 1}, subscription{c2dFilter, 1}))
+				if codes := p.suback(1); !cmp.Equal(codes, []byte{0x80, 1}) {
+					t.Errorf("codes %v", codes)
+				}
+				p.ping()
+			})
+		})
+	}
+}
+
+func TestTooManySubscriptionsClose(t *testing.T) {
+	bubble(t, &hub.Config{MaxSubscriptions: 2}, func(t *testing.T, h *hub.Hub) {
+		p := connect(t, h, dev, nil)
+		p.subscribe(c2dFilter, "$iothub/twin/res/#")
+		p.subscribe(c2dFilter) // again: none more
+		p.write(subscribePacket(t, 2, subscription{"$iothub/methods/POST/#", 0}))
+		p.closed()
+	})
+}

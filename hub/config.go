@@ -1,0 +1,117 @@
+package hub
+
+import (
+	"cmp"
+	"context"
+	"crypto/x509"
+	"log/slog"
+	"time"
+
+	"github.com/hubwire/hubwire"
+)
+
+// Config says what kind of hub [Start] makes. The zero value, and nil, mean the defaults.
+type Config struct {
+	// HostName is the hub's name in connection strings, user names and tokens.
+	// Empty means "localhost". Its server certificate is also for localhost,
+	// 127.0.0.1, *.azure-devices.net and *.azure-devices-provisioning.net.
+	HostName string
+
+	// InMemory makes a hub without sockets: only [Hub.Dial] leads to it. The
+	// addresses below are then not used.
+	InMemory bool
+
+	// MQTTAddr and HTTPSAddr are where to listen, as "host:port" or ":port".
+	// HTTPS also serves WebSockets. No host means 127.0.0.1; empty, and port
+	// 0, mean any free port.
+	MQTTAddr, HTTPSAddr string
+
+	// AMQPAddr is where AMQP will be served. Nothing listens there yet.
+	AMQPAddr string
+
+	// DataDir is a directory, made when missing, for what outlives the hub: its
+	// certificate authority (ca.pem, and ca-key.pem, which only the owner can
+	// read). Empty means that nothing does.
+	DataDir string
+
+	// VerifiedCAs are the authorities whose device certificates are taken
+	// (authentication type certificateAuthority).
+	VerifiedCAs []*x509.Certificate
+
+	// Skew is how long a token is taken after its expiry, and how long after
+	// that its connection is dropped. 0 means 5 minutes; negative, none.
+	Skew time.Duration
+
+	// LockTimeout is how long a delivered cloud-to-device message waits for
+	// its settlement. 0 means 1 minute.
+	LockTimeout time.Duration
+
+	// DefaultTTL is the life of a cloud-to-device message without an expiry.
+	// 0 means 1 hour.
+	DefaultTTL time.Duration
+
+	// MaxDeliveryCount is how often a cloud-to-device message can be abandoned
+	// before it is dropped, 1 to 100. 0 means 10.
+	MaxDeliveryCount int
+
+	// MaxSubscriptions bounds the topic filters of an MQTT session; one more
+	// closes the connection. 0 means 5, as the guide says.
+	MaxSubscriptions int
+
+	// ConnectTimeout is how long a new connection may take for its TLS
+	// handshake (but never more than 30 s) and for its first packet. 0 means 60 s.
+	ConnectTimeout time.Duration
+
+	// WriteTimeout is how long a peer may take to read what it is sent, before
+	// its connection is dropped. 0 means 30 s.
+	WriteTimeout time.Duration
+
+	// RefuseFilters makes an unknown MQTT topic filter fail with return code
+	// 0x80 in SUBACK, where IoT Hub closes the connection.
+	RefuseFilters bool
+
+	// AllowNoAPIVersion takes MQTT user names without api-version.
+	AllowNoAPIVersion bool
+
+	// PurgeUnsubscribed empties the cloud-to-device queue of a device that
+	// connects over MQTT without a subscription to it, which is what users of
+	// IoT Hub report. The default is kinder: messages wait for the subscription.
+	PurgeUnsubscribed bool
+
+	// Routes carry messages between modules, as IoT Edge's routes do.
+	Routes []Route
+
+	// Intercept sees every operation before the hub acts, and may delay or
+	// refuse it, cut the connection, or swallow the answer. It may be called from many
+	// goroutines at once, must heed ctx, and must not call the Hub's Close. nil means none.
+	Intercept func(ctx context.Context, op *Op) Verdict
+
+	// Log gets what peers are not told, such as why a login was refused. It
+	// never gets a key or a token. nil means none.
+	Log *slog.Logger
+}
+
+// Route sends what a module (or device) sends to an output on to an input of
+// another module, besides the log of events. A message that the input's
+// queue has no room for is dropped, which is logged. IoT Edge's routes are a
+// query language; this is their simplest form.
+type Route struct {
+	From   hubwire.Identity
+	Output string // empty means telemetry without an output
+	To     hubwire.Identity
+	Input  string
+}
+
+func (c *Config) withDefaults() Config {
+	var cfg Config
+	if c != nil {
+		cfg = *c
+	}
+	cfg.HostName = cmp.Or(cfg.HostName, "localhost")
+	cfg.ConnectTimeout = cmp.Or(cfg.ConnectTimeout, 60*time.Second)
+	cfg.WriteTimeout = cmp.Or(cfg.WriteTimeout, 30*time.Second)
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	return cfg
+}

@@ -1,0 +1,41 @@
+// Package hub is an IoT Hub that runs inside a program: devices, modules and
+// services connect to it as they do to Azure's, over MQTT, MQTT over
+// WebSockets and HTTPS, always with TLS.
+//
+//	h, err := hub.Start(ctx, nil)
+//	if err != nil { … }
+//	defer h.Close()
+//	d, err := h.Create(ctx, &hub.Device{Identity: hubwire.Identity{DeviceID: "dev-1"}})
+//	cs, err := h.ConnectionString(d.Identity)
+//	c, err := device.Dial(ctx, cs, device.MQTT(nil), &device.Options{
+//		Dial:      h.Dial,
+//		TLSConfig: h.ClientTLS(),
+//	})
+//
+// Tests have it shorter with package hubtest.
+//
+// # Doors
+//
+// A hub listens on loopback ([Config]), and is there in memory at the same
+// time: [Hub.Dial] has the form of [net.Dialer.DialContext] and leads to the
+// door that the port in the address names (8883 MQTT, 443 HTTPS and
+// WebSockets). With [Config.InMemory] there are no sockets at all; such a hub
+// lives inside a testing/synctest bubble, where hours pass at once.
+//
+// Certificates come from an authority of the hub's own: [Hub.CAPEM], [Hub.CertPool].
+//
+// # The service's side
+//
+// The methods of [Hub] are what a service does: register identities, read
+// events, send cloud-to-device messages, call methods, write twins. What the
+// hub refuses is a [*hubwire.Error] with the service's code, outcome
+// [hubwire.Refused].
+//
+// # What is imitated
+//
+// The rules are those of the IoT Hub developer guide (api-version 2021-04-12)
+// and of MQTT 3.1.1. Where the service is stricter or looser than the
+// documents say, the hub does what the official SDKs rely on. Throttling and
+// quotas are not imitated, but [Config.Intercept] can play them, as any
+// other trouble.
+package hub

@@ -1,0 +1,99 @@
+package hub
+
+import (
+	"context"
+	"iter"
+	"time"
+
+	"github.com/hubwire/hubwire"
+	"github.com/hubwire/hubwire/hub/internal/core"
+)
+
+// Event is telemetry as a service reads it: with the sequence number, time
+// and source that the hub stamped on it, and what else it knows.
+type Event struct {
+	*hubwire.Received
+	Partition    int
+	GenerationID string // of the device when it sent it
+	AuthMethod   string // how it had logged in, a JSON object
+	ModelID      string // Plug and Play model that it announced
+}
+
+// EventOptions choose events. nil means all that are still there, and all to come.
+type EventOptions struct {
+	// Identity is whose events to read; a device's do not include those of its
+	// modules. Zero means everybody's.
+	Identity hubwire.Identity
+
+	// Latest skips what is there already.
+	Latest bool
+
+	// Since, when not zero, skips what was enqueued before.
+	Since time.Time
+}
+
+// EventReader reads events by the time at which the hub took them, each
+// device's in order. The log is bounded: a reader that is far too slow misses
+// the oldest, as sequence numbers show. It is not for concurrent use, and needs no closing.
+type EventReader struct {
+	r      *core.EventReader
+	filter hubwire.Identity
+}
+
+// Events returns a reader. What is sent after the call is never missed, also
+// with Latest.
+func (h *Hub) Events(ctx context.Context, o *EventOptions) (*EventReader, error) {
+	if o == nil {
+		o = new(EventOptions)
+	}
+	r, err := h.core.Events(ctx, core.AllPartitions, core.Start{Latest: o.Latest, Time: o.Since})
+	if err != nil {
+		return nil, err
+	}
+	return &EventReader{r: r, filter: o.Identity}, nil
+}
+
+// Next returns the next event, and waits for it until ctx ends or the hub is closed.
+func (r *EventReader) Next(ctx context.Context) (*Event, error) {
+	for {
+		ev, err := r.r.Next(ctx)
+		if err != nil {
+			return nil, err
+		}
+		if r.filter == (hubwire.Identity{}) || ev.Source == r.filter {
+			return fromEvent(ev), nil
+		}
+	}
+}
+
+// TryNext returns the next event, or nil when there is none now.
+func (r *EventReader) TryNext(ctx context.Context) (*Event, error) {
+	for {
+		ev, err := r.r.TryNext(ctx)
+		if ev == nil || err != nil {
+			return nil, err
+		}
+		if r.filter == (hubwire.Identity{}) || ev.Source == r.filter {
+			return fromEvent(ev), nil
+		}
+	}
+}
+
+// All yields events as Next gives them, until an error, which it yields last.
+func (r *EventReader) All(ctx context.Context) iter.Seq2[*Event, error] {
+	return func(yield func(*Event, error) bool) {
+		for {
+			ev, err := r.Next(ctx)
+			if !yield(ev, err) || err != nil {
+				return
+			}
+		}
+	}
+}
+
+func fromEvent(ev *core.Event) *Event {
+	return &Event{
+		Received: ev.Received, Partition: ev.Partition,
+		GenerationID: ev.GenerationID, AuthMethod: ev.AuthMethod, ModelID: ev.ModelID,
+	}
+}

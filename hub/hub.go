@@ -1,0 +1,187 @@
+package hub
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/hubwire/hubwire"
+	"github.com/hubwire/hubwire/hub/internal/core"
+	"github.com/hubwire/hubwire/hub/internal/httpfront"
+	"github.com/hubwire/hubwire/hub/internal/mqttfront"
+	"github.com/hubwire/hubwire/hub/internal/pki"
+	"github.com/hubwire/hubwire/hub/internal/store"
+	"github.com/hubwire/hubwire/topics"
+)
+
+// closePatience bounds Close: how long connections get to end after they were cut.
+const closePatience = 10 * time.Second
+
+// Hub is a running hub. Its methods may be called from any goroutine.
+//
+// It owns one goroutine for each listener and one for each connection, and
+// momentary ones for timers and for connections that have something to send;
+// all are gone when Close returns.
+type Hub struct {
+	cfg   Config
+	ca    *pki.CA
+	store store.Store
+	core  *core.Core
+	mqtt  *mqttfront.Server
+	https *httpfront.Server
+	doors []*door
+
+	serving  sync.WaitGroup // the accept loops
+	once     sync.Once
+	closeErr error
+}
+
+// Start makes a hub and returns when all its doors are open. It keeps neither
+// ctx nor cfg. The errors are those of listening (a port that is taken or not
+// permitted, as a [net.OpError]) and of [Config.DataDir].
+func Start(ctx context.Context, cfg *Config) (*Hub, error) {
+	h := &Hub{cfg: cfg.withDefaults(), store: store.NewMemory(nil)}
+	tlsConfig, err := h.openAuthority()
+	if err != nil {
+		return nil, fmt.Errorf("hub: %w", err)
+	}
+	h.core, err = core.New(ctx, &core.Config{
+		HostName:         h.cfg.HostName,
+		Skew:             h.cfg.Skew,
+		LockTimeout:      h.cfg.LockTimeout,
+		MaxDeliveryCount: h.cfg.MaxDeliveryCount,
+		DefaultTTL:       h.cfg.DefaultTTL,
+		MaxSubscriptions: h.cfg.MaxSubscriptions,
+		VerifiedCAs:      h.cfg.VerifiedCAs,
+		Intercept:        interceptor(h.cfg.Intercept),
+		Log:              h.cfg.Log,
+	}, h.store)
+	if err != nil {
+		return nil, fmt.Errorf("hub: %w", err)
+	}
+	h.mqtt = mqttfront.New(h.core, &mqttfront.Options{
+		ConnectTimeout:    h.cfg.ConnectTimeout,
+		WriteTimeout:      h.cfg.WriteTimeout,
+		RefuseFilters:     h.cfg.RefuseFilters,
+		AllowNoAPIVersion: h.cfg.AllowNoAPIVersion,
+		PurgeUnsubscribed: h.cfg.PurgeUnsubscribed,
+		Published:         h.published(),
+		Log:               h.cfg.Log,
+	})
+	h.https = httpfront.New(h.core, &httpfront.Options{
+		ConnectTimeout: h.cfg.ConnectTimeout,
+		WriteTimeout:   h.cfg.WriteTimeout,
+		MQTT: func(tunnel, raw net.Conn, certs []*x509.Certificate) {
+			h.mqtt.Serve(tunnel, mqttfront.Peer{Protocol: "mqtt-ws", Certificates: certs, Raw: raw})
+		},
+		Log: h.cfg.Log,
+	})
+	if err := h.openDoors(ctx, tlsConfig); err != nil {
+		return nil, errors.Join(fmt.Errorf("hub: %w", err), h.Close())
+	}
+	return h, nil
+}
+
+func (h *Hub) openAuthority() (*tls.Config, error) {
+	var err error
+	if h.cfg.DataDir != "" {
+		h.ca, err = pki.Open(h.cfg.DataDir)
+	} else {
+		h.ca, err = pki.New()
+	}
+	if err != nil {
+		return nil, err
+	}
+	cert, err := h.ca.Server(h.cfg.HostName)
+	if err != nil {
+		return nil, err
+	}
+	return &tls.Config{
+		Certificates: []tls.Certificate{*cert},
+		MinVersion:   tls.VersionTLS12,
+		// Devices with tokens and devices with certificates share the doors. Who
+		// shows one is checked when it says who it is.
+		ClientAuth: tls.RequestClientCert,
+	}, nil
+}
+
+// published returns what carries telemetry along the routes, or nil when there are none.
+func (h *Hub) published() func(context.Context, hubwire.Identity, *hubwire.Message) {
+	routes := slices.Clone(h.cfg.Routes)
+	if len(routes) == 0 {
+		return nil
+	}
+	return func(ctx context.Context, from hubwire.Identity, m *hubwire.Message) {
+		for _, r := range routes {
+			if r.From != from || r.Output != m.Output {
+				continue
+			}
+			in := *m
+			in.Output, in.Ack = "", ""
+			in.Properties = append(source(from), m.Properties...)
+			if err := h.core.SendInput(ctx, r.To, r.Input, &in); err != nil {
+				h.cfg.Log.Warn("route: message dropped", "from", from, "output", r.Output, "to", r.To, "input", r.Input, "error", err)
+			}
+		}
+	}
+}
+
+// source returns the system properties that tell an input whom its message is from.
+func source(id hubwire.Identity) []hubwire.Property {
+	ps := []hubwire.Property{{Name: topics.ConnectionDeviceID.Name(), Value: id.DeviceID}}
+	if id.IsModule() {
+		ps = append(ps, hubwire.Property{Name: topics.ConnectionModuleID.Name(), Value: id.ModuleID})
+	}
+	return ps
+}
+
+// Close ends all connections and waiting calls, and returns when all
+// goroutines are gone: at once, unless an intercept function does not heed its
+// context, for which it waits 10 s and then gives an error. Further calls return the same.
+func (h *Hub) Close() error {
+	h.once.Do(func() { h.closeErr = h.close() })
+	return h.closeErr
+}
+
+func (h *Hub) close() error {
+	for _, d := range h.doors {
+		d.close()
+	}
+	err := h.core.Close()
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		h.https.Close()
+		h.mqtt.Close()
+		h.serving.Wait()
+		h.https.Wait()
+	}()
+	t := time.NewTimer(closePatience)
+	defer t.Stop()
+	select {
+	case <-done:
+	case <-t.C:
+		err = errors.Join(err, fmt.Errorf("hub: connections did not end within %v of being cut", closePatience))
+	}
+	return errors.Join(err, h.store.Close())
+}
+
+// HostName returns the hub's name, as in connection strings.
+func (h *Hub) HostName() string { return h.cfg.HostName }
+
+// CAPEM returns the certificate of the hub's authority. It does not change in the hub's life.
+func (h *Hub) CAPEM() []byte { return slices.Clone(h.ca.PEM) }
+
+// CertPool returns a pool that holds the hub's authority alone.
+func (h *Hub) CertPool() *x509.CertPool { return h.ca.Pool() }
+
+// ClientTLS returns a configuration for clients of this hub: its authority, TLS 1.2 or newer.
+func (h *Hub) ClientTLS() *tls.Config {
+	return &tls.Config{RootCAs: h.ca.Pool(), MinVersion: tls.VersionTLS12}
+}

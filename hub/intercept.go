@@ -1,0 +1,77 @@
+package hub
+
+import (
+	"context"
+	"time"
+
+	"github.com/hubwire/hubwire"
+	"github.com/hubwire/hubwire/hub/internal/core"
+)
+
+// OpKind is a kind of operation that [Config.Intercept] can meet.
+type OpKind = core.OpKind
+
+// The kinds of operations. More may be added.
+const (
+	OpConnect        = core.OpConnect        // a device or module logs in
+	OpDisconnect     = core.OpDisconnect     // a peer says good-bye; cannot be refused
+	OpPublish        = core.OpPublish        // telemetry comes in; Message is set
+	OpSubscribe      = core.OpSubscribe      // Name is the filter or address
+	OpUnsubscribe    = core.OpUnsubscribe    // Name is the filter or address
+	OpPing           = core.OpPing           // keep-alive of the protocol
+	OpTwinGet        = core.OpTwinGet        // by the device
+	OpTwinReport     = core.OpTwinReport     // reported properties are patched; Body is the patch
+	OpTwinDesired    = core.OpTwinDesired    // desired properties go to the device; Body is the patch
+	OpMethod         = core.OpMethod         // a direct method goes to the device; Name is its name
+	OpMethodResponse = core.OpMethodResponse // the device answers
+	OpC2D            = core.OpC2D            // a message goes to the device; Message is set
+	OpAck            = core.OpAck            // the device settles a message; Name is its lock token
+	OpRequest        = core.OpRequest        // an HTTPS request; Name is "METHOD /path"
+	OpTunnel         = core.OpTunnel         // a WebSocket opens; Name is its subprotocol
+)
+
+// Op is an operation, before the hub acts. What it points to must not be
+// changed or kept.
+type Op struct {
+	Kind     OpKind
+	Identity hubwire.Identity // of the device or module; zero for a service
+	Protocol string           // "mqtt", "mqtt-ws", "amqp", "amqp-ws", "https"
+	Name     string           // see the kinds
+	Message  *hubwire.Message // or nil
+	Body     []byte           // or nil
+}
+
+// Verdict is what becomes of an operation. The zero Verdict lets it pass.
+type Verdict struct {
+	// Delay is how long to wait before anything else. What follows on the same
+	// connection waits too.
+	Delay time.Duration
+
+	// Refuse, when not 0, is the code that the operation fails with. The hub
+	// does not act. MQTT can say it to a twin operation; a login fails with
+	// CONNACK 3 or 5; a subscription with 0x80; what comes from the hub is not
+	// sent; everything else closes the connection.
+	Refuse hubwire.Code
+
+	// RetryAfter goes with Refuse, where the protocol can say it.
+	RetryAfter time.Duration
+
+	// DropBefore cuts the connection, and the hub does not act.
+	DropBefore bool
+
+	// DropAfter lets the hub act, and cuts the connection instead of the answer.
+	DropAfter bool
+
+	// SwallowAck lets the hub act, and sends no answer.
+	SwallowAck bool
+}
+
+// interceptor gives the core's form of an intercept function.
+func interceptor(f func(context.Context, *Op) Verdict) func(context.Context, *core.Op) core.Verdict {
+	if f == nil {
+		return nil
+	}
+	return func(ctx context.Context, op *core.Op) core.Verdict {
+		return core.Verdict(f(ctx, (*Op)(op)))
+	}
+}

@@ -1,0 +1,283 @@
+package hub_test
+
+import (
+	"context"
+	"encoding/json"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/hubwire/hubwire"
+	"github.com/hubwire/hubwire/hub"
+	"github.com/hubwire/hubwire/mqtt"
+)
+
+// once gives a verdict on the first operation of a kind, and records all kinds.
+type once struct {
+	kind    hub.OpKind
+	verdict hub.Verdict
+
+	mu   sync.Mutex
+	used bool
+	seen []hub.OpKind
+}
+
+func (o *once) intercept(_ context.Context, op *hub.Op) hub.Verdict {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.seen = append(o.seen, op.Kind)
+	if op.Kind != o.kind || o.used {
+		return hub.Verdict{}
+	}
+	o.used = true
+	return o.verdict
+}
+
+func TestInterceptSeesEverything(t *testing.T) {
+	o := &once{}
+	bubble(t, &hub.Config{Intercept: o.intercept}, func(t *testing.T, h *hub.Hub) {
+		p := connect(t, h, dev, nil)
+		p.subscribe(c2dFilter, methodFilter, twinResponses, desiredFilter)
+		p.ping()
+		p.write(&mqtt.Publish{Topic: []byte(telemetryTopic), QoS: 1, ID: 1})
+		p.puback(1)
+		p.ask(getTopic+"1", "", 0)
+		p.ask(patchTopic+"2", "{}", 0)
+		if _, err := h.PatchTwin(t.Context(), dev, hub.TwinUpdate{Desired: json.RawMessage(`{}`)}, ""); err != nil {
+			t.Fatal(err)
+		}
+		p.publish()
+		done := invoke(t, h, "m", "", nil)
+		_, rid, _ := p.request()
+		p.respond(200, rid, "", 1)
+		<-done
+		sendC2D(t, h, dev, "hi")
+		p.write(&mqtt.Puback{ID: p.expect("hi", 1, false).ID})
+		var names mqtt.FilterNames
+		names, _ = mqtt.AppendFilterName(names, c2dFilter)
+		p.write(&mqtt.Unsubscribe{ID: 1, Filters: names})
+		p.read(mqtt.TypeUnsuback)
+		p.bye()
+		want := []hub.OpKind{
+			hub.OpConnect, hub.OpSubscribe, hub.OpSubscribe, hub.OpSubscribe, hub.OpSubscribe, hub.OpPing, hub.OpPublish,
+			hub.OpTwinGet, hub.OpTwinReport, hub.OpTwinDesired, hub.OpMethod, hub.OpMethodResponse, hub.OpC2D, hub.OpAck,
+			hub.OpUnsubscribe, hub.OpDisconnect,
+		}
+		if diff := cmp.Diff(want, o.seen); diff != "" {
+			t.Errorf("(-want +got)\n%s", diff)
+		}
+	})
+}
+
+func TestInterceptConnect(t *testing.T) {
+	tests := []struct {
+		name    string
+		verdict hub.Verdict
+		code    mqtt.ReturnCode
+		closed  bool // without a CONNACK
+	}{
+		{"refused as unauthorized", hub.Verdict{Refuse: hubwire.Unauthorized}, mqtt.NotAuthorized, false},
+		{"refused as disabled", hub.Verdict{Refuse: hubwire.DeviceDisabled}, mqtt.NotAuthorized, false},
+		{"refused as throttled", hub.Verdict{Refuse: hubwire.Throttled}, mqtt.Unavailable, false},
+		{"refused for the quota", hub.Verdict{Refuse: hubwire.QuotaExceeded}, mqtt.Unavailable, false},
+		{"refused for trouble", hub.Verdict{Refuse: hubwire.ServerError}, mqtt.Unavailable, false},
+		{"dropped before", hub.Verdict{DropBefore: true}, 0, true},
+		{"dropped after", hub.Verdict{DropAfter: true}, 0, true},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			bubble(t, &hub.Config{Intercept: (&once{kind: hub.OpConnect, verdict: tt.verdict}).intercept}, func(t *testing.T, h *hub.Hub) {
+				p := open(t, h, nil)
+				m := connectPacket(t, h, dev)
+				m.Will.Topic = []byte(telemetryTopic)
+				p.write(m)
+				if !tt.closed {
+					if ack := p.connack(); ack.Code != tt.code {
+						t.Errorf("CONNACK %d, want %d", ack.Code, tt.code)
+					}
+				}
+				p.closed()
+				_, present := connectPresent(t, h, dev, nil)
+				if present != tt.verdict.DropAfter {
+					t.Errorf("session present %v", present)
+				}
+				if will := len(events(t, h)) == 1; will != tt.verdict.DropAfter {
+					t.Errorf("will published %v", will)
+				}
+			})
+		})
+	}
+	t.Run("swallowed", func(t *testing.T) {
+		bubble(t, &hub.Config{Intercept: (&once{kind: hub.OpConnect, verdict: hub.Verdict{SwallowAck: true}}).intercept}, func(t *testing.T, h *hub.Hub) {
+			p := open(t, h, nil)
+			p.write(connectPacket(t, h, dev))
+			p.silent()
+			if !h.Connected(dev) {
+				t.Error("the device is not connected")
+			}
+		})
+	})
+}
+
+func TestInterceptPublish(t *testing.T) {
+	send := func(p *peer) {
+		p.write(&mqtt.Publish{Topic: []byte(telemetryTopic), QoS: 1, ID: 1}, &mqtt.Pingreq{})
+	}
+	tests := []struct {
+		name    string
+		verdict hub.Verdict
+		see     func(t *testing.T, p *peer)
+		events  int
+	}{
+		{"delayed", hub.Verdict{Delay: 20 * time.Second}, func(t *testing.T, p *peer) {
+			start := time.Now()
+			p.puback(1)
+			p.read(mqtt.TypePingresp)
+			if took := time.Since(start); took != 20*time.Second {
+				t.Errorf("it took %v", took)
+			}
+		}, 1},
+		{"refused", hub.Verdict{Refuse: hubwire.Throttled}, func(t *testing.T, p *peer) { p.closed() }, 0},
+		{"dropped before", hub.Verdict{DropBefore: true}, func(t *testing.T, p *peer) { p.closed() }, 0},
+		{"dropped after", hub.Verdict{DropAfter: true}, func(t *testing.T, p *peer) { p.closed() }, 1},
+		{"swallowed", hub.Verdict{SwallowAck: true}, func(t *testing.T, p *peer) { p.read(mqtt.TypePingresp); p.ping() }, 1},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			bubble(t, &hub.Config{Intercept: (&once{kind: hub.OpPublish, verdict: tt.verdict}).intercept}, func(t *testing.T, h *hub.Hub) {
+				p := connect(t, h, dev, nil)
+				send(p)
+				tt.see(t, p)
+				if evs := events(t, h); len(evs) != tt.events {
+					t.Errorf("%d events, want %d", len(evs), tt.events)
+				}
+			})
+		})
+	}
+}
+
+func TestInterceptTwin(t *testing.T) {
+	bubble(t, &hub.Config{Intercept: (&once{kind: hub.OpTwinReport, verdict: hub.Verdict{Refuse: hubwire.Throttled}}).intercept}, func(t *testing.T, h *hub.Hub) {
+		p := connect(t, h, dev, nil)
+		p.subscribe(twinResponses)
+		topic, body := p.ask(patchTopic+"1", `{"a":1}`, 1)
+		if topic != "$iothub/twin/res/429/?$rid=1" || !strings.Contains(body, `"errorCode":429001`) {
+			t.Errorf("%q %s", topic, body)
+		}
+		topic, _ = p.ask(patchTopic+"2", `{"a":1}`, 1)
+		if topic != "$iothub/twin/res/204/?$rid=2&$version=2" {
+			t.Errorf("%q", topic)
+		}
+	})
+	bubble(t, &hub.Config{Intercept: (&once{kind: hub.OpTwinGet, verdict: hub.Verdict{SwallowAck: true}}).intercept}, func(t *testing.T, h *hub.Hub) {
+		p := connect(t, h, dev, nil)
+		p.subscribe(twinResponses)
+		p.write(&mqtt.Publish{Topic: []byte(getTopic + "1"), QoS: 1, ID: 1})
+		p.ping()
+	})
+}
+
+func TestInterceptSubscribe(t *testing.T) {
+	bubble(t, &hub.Config{Intercept: (&once{kind: hub.OpSubscribe, verdict: hub.Verdict{Refuse: hubwire.ServerError}}).intercept}, func(t *testing.T, h *hub.Hub) {
+		p := connect(t, h, dev, nil)
+		p.write(subscribePacket(t, 1, subscription{c2dFilter, 1}))
+		if codes := p.suback(1); codes[0] != 0x80 {
+			t.Errorf("codes %v", codes)
+		}
+		sendC2D(t, h, dev, "hi")
+		p.silent()
+		p.subscribe(c2dFilter)
+		p.expect("hi", 1, false)
+	})
+}
+
+// TestInterceptPushes delays what the hub sends by itself: neither the
+// device's own traffic nor the sender waits for it.
+func TestInterceptPushes(t *testing.T) {
+	bubble(t, &hub.Config{Intercept: (&once{kind: hub.OpC2D, verdict: hub.Verdict{Delay: 20 * time.Second}}).intercept}, func(t *testing.T, h *hub.Hub) {
+		p := connect(t, h, dev, nil)
+		p.subscribe(c2dFilter, methodFilter)
+		start := time.Now()
+		sendC2D(t, h, dev, "a", "b")
+		p.ping()
+		if took := time.Since(start); took != 0 {
+			t.Errorf("it took %v", took)
+		}
+		p.expect("a", 1, false)
+		if took := time.Since(start); took != 20*time.Second {
+			t.Errorf("the message came after %v", took)
+		}
+		p.expect("b", 1, false)
+	})
+	bubble(t, &hub.Config{Intercept: (&once{kind: hub.OpC2D, verdict: hub.Verdict{Refuse: hubwire.ServerError}}).intercept}, func(t *testing.T, h *hub.Hub) {
+		p := connect(t, h, dev, nil)
+		p.subscribe(c2dFilter)
+		sendC2D(t, h, dev, "a", "b")
+		p.expect("b", 1, false)
+		p.expect("a", 1, true) // when its lock has run out
+	})
+	bubble(t, &hub.Config{Intercept: (&once{kind: hub.OpC2D, verdict: hub.Verdict{DropAfter: true}}).intercept}, func(t *testing.T, h *hub.Hub) {
+		p := connect(t, h, dev, nil)
+		p.subscribe(c2dFilter)
+		sendC2D(t, h, dev, "a")
+		p.expect("a", 1, false)
+		p.closed()
+		connect(t, h, dev, nil).expect("a", 1, true)
+	})
+	bubble(t, &hub.Config{Intercept: (&once{kind: hub.OpAck, verdict: hub.Verdict{DropBefore: true}}).intercept}, func(t *testing.T, h *hub.Hub) {
+		p := connect(t, h, dev, nil)
+		p.subscribe(c2dFilter)
+		sendC2D(t, h, dev, "a")
+		p.write(&mqtt.Puback{ID: p.expect("a", 1, false).ID})
+		p.closed()
+		p = connect(t, h, dev, nil)
+		p.write(&mqtt.Puback{ID: p.expect("a", 1, true).ID})
+		p.ping()
+		if n := queueLength(t, h, dev); n != 0 {
+			t.Errorf("queue length %d", n)
+		}
+	})
+}
+
+func TestCloseDoesNotWaitForADelay(t *testing.T) {
+	bubble(t, &hub.Config{Intercept: (&once{kind: hub.OpC2D, verdict: hub.Verdict{Delay: time.Hour}}).intercept}, func(t *testing.T, h *hub.Hub) {
+		p := connect(t, h, dev, nil)
+		p.subscribe(c2dFilter)
+		sendC2D(t, h, dev, "a")
+		synctest.Wait()
+		start := time.Now()
+		if err := h.Close(); err != nil {
+			t.Error(err)
+		}
+		if took := time.Since(start); took != 0 {
+			t.Errorf("Close took %v", took)
+		}
+		p.closed()
+	})
+}
+
+func TestCloseGivesUpOnAStubbornIntercept(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		release := make(chan struct{})
+		h, err := hub.Start(t.Context(), &hub.Config{InMemory: true, Intercept: func(context.Context, *hub.Op) hub.Verdict {
+			<-release
+			return hub.Verdict{}
+		}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		create(t, h, dev)
+		p := open(t, h, nil)
+		p.write(connectPacket(t, h, dev))
+		synctest.Wait()
+		start := time.Now()
+		if err := h.Close(); err == nil || time.Since(start) != 10*time.Second {
+			t.Errorf("Close: %v after %v", err, time.Since(start))
+		}
+		close(release)
+	})
+}

@@ -1,0 +1,113 @@
+package httpfront
+
+import (
+	"net/http"
+	"strconv"
+
+	"github.com/hubwire/hubwire"
+	"github.com/hubwire/hubwire/hub/internal/core"
+)
+
+// operation is what a method does to a resource.
+type operation struct {
+	right core.Right
+	act   func(*request) (response, error)
+}
+
+// operations returns those of the resource that the path names, by method, or
+// nil when there is none.
+func (s *Server) operations(r *request) map[string]operation {
+	switch {
+	case r.is("devices"):
+		return map[string]operation{
+			http.MethodGet: {core.RegistryRead, s.listDevices},
+		}
+	case r.is("devices", "*"), r.is("devices", "*", "modules", "*"):
+		return map[string]operation{
+			http.MethodGet:    {core.RegistryRead, s.getIdentity},
+			http.MethodPut:    {core.RegistryWrite, s.putIdentity},
+			http.MethodDelete: {core.RegistryWrite, s.deleteIdentity},
+		}
+	case r.is("devices", "*", "modules"):
+		return map[string]operation{
+			http.MethodGet: {core.RegistryRead, s.listModules},
+		}
+	}
+	return nil
+}
+
+// identity returns whom the path names.
+func (r *request) identity() hubwire.Identity {
+	id := hubwire.Identity{DeviceID: r.path[1]}
+	if len(r.path) > 3 {
+		id.ModuleID = r.path[3]
+	}
+	return id
+}
+
+func found(d *core.Device, err error) (response, error) {
+	if err != nil {
+		return response{}, err
+	}
+	return response{status: http.StatusOK, etag: d.ETag, body: encode(d)}, nil
+}
+
+func (s *Server) getIdentity(r *request) (response, error) {
+	return found(s.core.Device(r.identity()))
+}
+
+// putIdentity creates an identity, or with If-Match updates one. The service
+// answers both with 200.
+func (s *Server) putIdentity(r *request) (response, error) {
+	var j identity
+	if err := r.decode(&j); err != nil {
+		return response{}, err
+	}
+	d, err := j.decode(r.identity())
+	if err != nil {
+		return response{}, err
+	}
+	if match := r.ifMatch(); match != "" {
+		return found(s.core.Update(r.Context(), d, match))
+	}
+	return found(s.core.Create(r.Context(), d))
+}
+
+func (s *Server) deleteIdentity(r *request) (response, error) {
+	match := r.ifMatch()
+	if match == "" {
+		match = "*"
+	}
+	if err := s.core.Delete(r.Context(), r.identity(), match); err != nil {
+		return response{}, err
+	}
+	return response{status: http.StatusNoContent}, nil
+}
+
+// maxList is how many devices a list has at most, and how many without top.
+const maxList = 1000
+
+func (s *Server) listDevices(r *request) (response, error) {
+	top, err := strconv.Atoi(r.URL.Query().Get("top"))
+	if err != nil || top < 1 || top > maxList {
+		top = maxList
+	}
+	return response{status: http.StatusOK, body: encodeAll(s.core.Devices(top))}, nil
+}
+
+func (s *Server) listModules(r *request) (response, error) {
+	ds, err := s.core.Modules(r.path[1])
+	if err != nil {
+		return response{}, err
+	}
+	return response{status: http.StatusOK, body: encodeAll(ds)}, nil
+}
+
+// encodeAll never returns nil, which would be the JSON null.
+func encodeAll(ds []*core.Device) []*identity {
+	out := make([]*identity, len(ds))
+	for i, d := range ds {
+		out[i] = encode(d)
+	}
+	return out
+}

@@ -1,0 +1,172 @@
+package httpfront
+
+import (
+	"encoding/json"
+	"errors"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/hubwire/hubwire"
+	"github.com/hubwire/hubwire/hub/internal/core"
+)
+
+// maxBody is the largest body of a request. Identities are far smaller.
+const maxBody = 256 << 10
+
+// request is a request with its path taken apart.
+type request struct {
+	*http.Request
+	path []string // segments, decoded
+}
+
+// response is what an operation answers with.
+type response struct {
+	status int
+	etag   string // without quotes; empty for none
+	body   any    // goes out as JSON; nil for none
+}
+
+// serve answers a request.
+func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
+	path, err := splitPath(r.URL.EscapedPath())
+	if err != nil {
+		s.write(w, fail(refuse(hubwire.ArgumentInvalid, "the path is badly encoded")))
+		return
+	}
+	if isTunnel(path) {
+		s.tunnel(w, r)
+		return
+	}
+	v, err := s.core.Intercept(r.Context(), &core.Op{Kind: core.OpRequest, Protocol: "https", Name: r.Method + " " + r.URL.Path})
+	var answer response
+	switch {
+	case err == nil:
+		r.Body = http.MaxBytesReader(w, r.Body, maxBody)
+		answer = s.answer(&request{Request: r, path: path})
+	case isRefusal(err):
+		answer = fail(err)
+	default:
+		drop(r)
+		return
+	}
+	switch {
+	case v.DropAfter:
+		drop(r)
+	case v.SwallowAck:
+		<-r.Context().Done() // no answer, ever
+	default:
+		s.write(w, answer)
+	}
+}
+
+// drop cuts the connection of a request.
+func drop(r *http.Request) {
+	rawConn(r).Close()
+	panic(http.ErrAbortHandler) // net/http's way to say: no answer
+}
+
+// splitPath takes a path apart first and decodes the segments then, once, so
+// that an id may hold an encoded slash or percent sign. A plus is a plus. A
+// slash at the end does not count.
+func splitPath(escaped string) ([]string, error) {
+	segments := strings.Split(strings.Trim(escaped, "/"), "/")
+	for i, seg := range segments {
+		var err error
+		if segments[i], err = url.PathUnescape(seg); err != nil {
+			return nil, err
+		}
+	}
+	return segments, nil
+}
+
+// is reports whether the path has this form. Words are compared without case;
+// "*" stands for anything but nothing.
+func (r *request) is(form ...string) bool {
+	if len(form) != len(r.path) {
+		return false
+	}
+	for i, word := range form {
+		if word == "*" {
+			if r.path[i] == "" {
+				return false
+			}
+			continue
+		}
+		if !strings.EqualFold(word, r.path[i]) {
+			return false
+		}
+	}
+	return true
+}
+
+// answer finds the operation, checks the api-version and the rights, and acts.
+func (s *Server) answer(r *request) response {
+	ops := s.operations(r)
+	if ops == nil {
+		return fail(refuse(genericNotFound, "there is no such resource"))
+	}
+	op, ok := ops[r.Method]
+	if !ok {
+		return fail(refuse(methodNotAllowed, "the resource has no method %.20q", r.Method))
+	}
+	if v := r.URL.Query().Get("api-version"); !isVersion(v) {
+		return fail(refuse(hubwire.InvalidProtocolVersion, "api-version %.40q is not a version", v))
+	}
+	token := r.Header.Get("Authorization")
+	if _, err := s.core.AuthorizeService(r.Context(), token, op.right, "/"+strings.Join(r.path, "/")); err != nil {
+		return fail(err)
+	}
+	answer, err := op.act(r)
+	if err != nil {
+		return fail(err)
+	}
+	return answer
+}
+
+// isVersion reports whether s has the form of an api-version: 2021-04-12, with
+// -preview behind it or not.
+func isVersion(s string) bool {
+	s = strings.TrimSuffix(s, "-preview")
+	if len(s) != len("2021-04-12") {
+		return false
+	}
+	for i := range len(s) {
+		if i == 4 || i == 7 {
+			if s[i] != '-' {
+				return false
+			}
+		} else if s[i] < '0' || s[i] > '9' {
+			return false
+		}
+	}
+	return true
+}
+
+// ifMatch returns the etag of If-Match without its decoration, "*" for any,
+// and "" when there is none.
+func (r *request) ifMatch() string {
+	v := strings.TrimSpace(r.Header.Get("If-Match"))
+	v = strings.TrimPrefix(v, "W/")
+	if len(v) >= 2 && v[0] == '"' && v[len(v)-1] == '"' {
+		v = v[1 : len(v)-1]
+	}
+	return v
+}
+
+// decode reads the body as one JSON value.
+func (r *request) decode(v any) error {
+	b, err := io.ReadAll(r.Body)
+	if err != nil {
+		var tooLarge *http.MaxBytesError
+		if errors.As(err, &tooLarge) {
+			return refuse(hubwire.MessageTooLarge, "the body has more than %d bytes", tooLarge.Limit)
+		}
+		return refuse(hubwire.FormatError, "the body did not arrive")
+	}
+	if err := json.Unmarshal(b, v); err != nil {
+		return refuse(hubwire.FormatError, "the body is not the JSON of this operation: %v", err)
+	}
+	return nil
+}

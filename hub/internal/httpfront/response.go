@@ -1,0 +1,118 @@
+package httpfront
+
+import (
+	"crypto/rand"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/hubwire/hubwire"
+)
+
+// Codes that only HTTP has, from the REST API's table of error codes.
+const (
+	genericNotFound  hubwire.Code = 404000
+	methodNotAllowed hubwire.Code = 405000
+	notATunnel       hubwire.Code = 400000
+)
+
+var genericNames = map[hubwire.Code]string{
+	genericNotFound:  "GenericNotFound",
+	methodNotAllowed: "GenericMethodNotAllowed",
+	notATunnel:       "GenericBadRequest",
+}
+
+func codeName(c hubwire.Code) string {
+	if name := c.Name(); name != "" {
+		return name
+	}
+	if name := genericNames[c]; name != "" {
+		return name
+	}
+	return "InvalidErrorCode"
+}
+
+func refuse(code hubwire.Code, format string, args ...any) error {
+	return &hubwire.Error{Op: "request", Code: code, Outcome: hubwire.Refused, Message: fmt.Sprintf(format, args...)}
+}
+
+func isRefusal(err error) bool {
+	var e *hubwire.Error
+	return errors.As(err, &e)
+}
+
+// errorBody is the classic form of the service's errors:
+//
+//	{"Message":"ErrorCode:DeviceNotFound;dev-1","ExceptionMessage":"Tracking ID:…-G:0-TimeStamp:10/24/2023 16:53:16"}
+//
+// The code is also in the header iothub-errorcode; the .NET SDK wants both to agree.
+type errorBody struct {
+	Message          string
+	ExceptionMessage string
+}
+
+// fail is the response for an error.
+func fail(err error) response {
+	e := &hubwire.Error{Code: hubwire.ServerError, Message: "internal error"}
+	errors.As(err, &e)
+	if e.Code == 0 {
+		e = &hubwire.Error{Code: hubwire.ServerError, Message: "internal error"}
+	}
+	return response{status: e.Code.Status(), body: e}
+}
+
+func newErrorBody(e *hubwire.Error) errorBody {
+	var id [16]byte
+	rand.Read(id[:])
+	// The Node SDK takes what is between the first and the second semicolon.
+	text := strings.ReplaceAll(e.Message, ";", ",")
+	return errorBody{
+		Message: "ErrorCode:" + codeName(e.Code) + ";" + text,
+		ExceptionMessage: "Tracking ID:" + strings.ToUpper(hex.EncodeToString(id[:])) +
+			"-G:0-TimeStamp:" + time.Now().UTC().Format("01/02/2006 15:04:05"),
+	}
+}
+
+// write sends an answer. Header names are written by map: Set would change
+// the case of some, which the C SDK compares.
+func (s *Server) write(w http.ResponseWriter, a response) {
+	h := w.Header()
+	if a.etag != "" {
+		h["ETag"] = []string{`"` + a.etag + `"`}
+	}
+	body := a.body
+	if e, ok := body.(*hubwire.Error); ok {
+		h["iothub-errorcode"] = []string{codeName(e.Code)}
+		if e.RetryAfter > 0 {
+			h["Retry-After"] = []string{fmt.Sprint(int64((e.RetryAfter + time.Second - 1) / time.Second))}
+		}
+		body = newErrorBody(e)
+	}
+	// A peer that does not read its answer does not hold the hub. An error here
+	// shows again in the write.
+	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(s.opt.WriteTimeout))
+	if body == nil {
+		h["Content-Length"] = []string{"0"}
+		if a.status == http.StatusNoContent {
+			delete(h, "Content-Length")
+		}
+		w.WriteHeader(a.status)
+		return
+	}
+	b, err := json.Marshal(body)
+	if err != nil {
+		s.opt.Log.Error("https: answer", "error", err)
+		w.WriteHeader(http.StatusInternalServerError)
+		return
+	}
+	h["Content-Type"] = []string{"application/json; charset=utf-8"}
+	h["Content-Length"] = []string{fmt.Sprint(len(b))}
+	w.WriteHeader(a.status)
+	if _, err := w.Write(b); err != nil {
+		s.opt.Log.Info("https: the peer did not take its answer", "error", err)
+	}
+}

@@ -1,0 +1,215 @@
+package mqttfront
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/hubwire/hubwire"
+	"github.com/hubwire/hubwire/hub/internal/core"
+	"github.com/hubwire/hubwire/mqtt"
+)
+
+// conn is one MQTT connection. Its reader is the goroutine that serves it: it
+// reads a packet, acts, and adds the answer to out, which it writes when it
+// would have to wait for the next packet. A burst is answered at once.
+type conn struct {
+	server *Server
+	peer   Peer
+	ctx    context.Context // ends with the connection
+	cancel context.CancelFunc
+	mqtt   *mqtt.Conn
+	out    *out
+	pushes pushes
+
+	// Set by the reader when the login has succeeded.
+	id      hubwire.Identity
+	grant   *core.Grant
+	silence time.Duration // without a packet, after which the connection is over
+	will    *hubwire.Message
+
+	mu      sync.Mutex // guards what follows
+	session *core.Session
+	closed  *hubwire.Error // why the hub ended the session
+	deliveries
+}
+
+// Why a connection is over, besides the errors of others.
+var (
+	errGoodBye   = errors.New("mqtt: DISCONNECT")
+	errKeepAlive = errors.New("mqtt: no packet within 1.5 times the keep-alive")
+	errNoConnect = errors.New("mqtt: no CONNECT in time")
+)
+
+// violation is what a peer does that IoT Hub answers by closing the connection.
+func violation(format string, args ...any) error {
+	return fmt.Errorf("mqtt: "+format, args...)
+}
+
+// serve serves a connection until it is over.
+func (s *Server) serve(nc net.Conn, p Peer) {
+	c := &conn{server: s, peer: p}
+	c.ctx, c.cancel = context.WithCancel(s.ctx)
+	c.mqtt = mqtt.NewConn(nc, nil)
+	c.out = newOut(c.mqtt, s.opt.WriteTimeout, c.cut)
+	err := c.run()
+	c.end(err)
+}
+
+// cut ends the connection at once, from any goroutine. The reader cleans up.
+func (c *conn) cut() {
+	c.cancel()
+	c.peer.Raw.Close()
+}
+
+func (c *conn) run() error {
+	if err := c.mqtt.SetReadDeadline(time.Now().Add(c.server.opt.ConnectTimeout)); err != nil {
+		return err
+	}
+	p, err := c.mqtt.ReadPacket()
+	if err != nil {
+		return because(err, errNoConnect)
+	}
+	if err := c.connect(p); err != nil {
+		return err
+	}
+	for {
+		if c.mqtt.Buffered() == 0 {
+			if err := c.out.flush(); err != nil {
+				return err
+			}
+			if err := c.mqtt.SetReadDeadline(time.Now().Add(c.silence)); err != nil {
+				return err
+			}
+		}
+		p, err := c.mqtt.ReadPacket()
+		if err != nil {
+			return because(err, errKeepAlive)
+		}
+		if err := c.handle(p); err != nil {
+			return err
+		}
+	}
+}
+
+// because puts why in the place of a deadline that has passed.
+func because(err, why error) error {
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		return why
+	}
+	return err
+}
+
+// handle acts on a packet after CONNECT. An error ends the connection.
+func (c *conn) handle(p mqtt.Packet) error {
+	switch p.Type() {
+	case mqtt.TypePublish:
+		return c.publish(p)
+	case mqtt.TypePuback:
+		return c.puback(p)
+	case mqtt.TypeSubscribe:
+		return c.subscribe(p)
+	case mqtt.TypeUnsubscribe:
+		return c.unsubscribe(p)
+	case mqtt.TypePingreq:
+		return c.ping(p)
+	case mqtt.TypeDisconnect:
+		return c.disconnect(p)
+	}
+	// A second CONNECT, the packets of QoS 2, and those that only servers send.
+	return violation("%v is not for a connected client to send", p.Type())
+}
+
+func (c *conn) ping(p mqtt.Packet) error {
+	if _, err := mqtt.ParsePingreq(p); err != nil {
+		return err
+	}
+	v, err := c.intercept(core.OpPing, "", nil, nil)
+	if err != nil {
+		return err
+	}
+	return c.reply(v, (&mqtt.Pingresp{}).AppendTo)
+}
+
+func (c *conn) disconnect(p mqtt.Packet) error {
+	if _, err := mqtt.ParseDisconnect(p); err != nil {
+		return err
+	}
+	if v, err := c.intercept(core.OpDisconnect, "", nil, nil); err != nil || v.DropAfter {
+		return core.ErrDrop // as if the good-bye had been lost
+	}
+	return errGoodBye
+}
+
+// reply adds an answer, unless the verdict on its cause says otherwise.
+func (c *conn) reply(v core.Verdict, add func([]byte) []byte) error {
+	switch {
+	case v.DropAfter:
+		return core.ErrDrop
+	case v.SwallowAck:
+		return nil
+	}
+	return c.out.answer(add)
+}
+
+// intercept shows an operation of the peer to the hub's intercept function.
+// The error of a refusal is a [*hubwire.Error].
+func (c *conn) intercept(kind core.OpKind, name string, m *hubwire.Message, body []byte) (core.Verdict, error) {
+	if !c.server.core.Intercepts() {
+		return core.Verdict{}, nil
+	}
+	return c.server.core.Intercept(c.ctx, &core.Op{
+		Kind: kind, Identity: c.id, Protocol: c.peer.Protocol, Name: name, Message: m, Body: body,
+	})
+}
+
+// refusal returns err as a refusal, or nil when it is something else.
+func refusal(err error) *hubwire.Error {
+	var e *hubwire.Error
+	if errors.As(err, &e) && e.Outcome == hubwire.Refused {
+		return e
+	}
+	return nil
+}
+
+// end cleans up after the reader: the session ends, the will is published
+// unless the peer said good-bye, and everybody who worked for the connection is gone.
+func (c *conn) end(reason error) {
+	c.mu.Lock()
+	session, closed := c.session, c.closed
+	c.mu.Unlock()
+	if session != nil {
+		session.Disconnect()
+		c.server.forget(c)
+	}
+	if closed == nil && reason != core.ErrDrop {
+		// What was done is acknowledged, and TLS hears of the end. Both have a time limit.
+		c.out.drain()
+		c.mqtt.Close()
+	}
+	c.cut()
+	c.out.close()
+	c.pushes.close()
+	if session != nil && c.will != nil && reason != errGoodBye {
+		c.publishWill()
+	}
+	if closed != nil {
+		reason = closed
+	} else if err := c.out.cause(); err != nil && !errors.Is(err, net.ErrClosed) {
+		reason = err
+	}
+	c.log(reason)
+}
+
+func (c *conn) log(reason error) {
+	if reason == errGoodBye || errors.Is(reason, io.EOF) {
+		c.server.opt.Log.Debug("mqtt: connection closed", "device", c.id, "peer", c.peer.Raw.RemoteAddr(), "reason", reason)
+		return
+	}
+	c.server.opt.Log.Info("mqtt: connection closed", "device", c.id, "peer", c.peer.Raw.RemoteAddr(), "reason", reason)
+}

@@ -1,0 +1,166 @@
+package mqttfront
+
+import (
+	"errors"
+	"time"
+
+	"github.com/hubwire/hubwire"
+	"github.com/hubwire/hubwire/hub/internal/core"
+	"github.com/hubwire/hubwire/mqtt"
+	"github.com/hubwire/hubwire/topics"
+)
+
+// maxSilence is the longest that IoT Hub waits for a packet, also when the
+// client asks for more or for no keep-alive at all: 29.45 minutes.
+const maxSilence = 1767 * time.Second
+
+// errRefused is why a connection is over whose CONNECT was answered with a refusal.
+var errRefused = errors.New("mqtt: CONNECT refused")
+
+// connect answers the first packet. An error ends the connection.
+func (c *conn) connect(p mqtt.Packet) error {
+	if p.Type() != mqtt.TypeConnect {
+		return violation("%v came before CONNECT", p.Type())
+	}
+	m, err := mqtt.ParseConnect(p)
+	switch {
+	case errors.Is(err, mqtt.ErrProtocolLevel):
+		return c.refuse(mqtt.BadProtocol)
+	case errors.Is(err, mqtt.ErrClientID):
+		return c.refuse(mqtt.BadClientID)
+	case err != nil:
+		return err
+	}
+	model, err := c.identify(&m)
+	if err != nil {
+		c.server.opt.Log.Warn("login refused", "protocol", c.peer.Protocol, "peer", c.peer.Raw.RemoteAddr(), "reason", err)
+		return c.refuse(mqtt.NotAuthorized)
+	}
+	v, err := c.intercept(core.OpConnect, "", nil, nil)
+	if err == nil {
+		err = c.login(&m, model)
+	}
+	if e := refusal(err); e != nil {
+		return c.refuse(returnCode(e))
+	} else if err != nil {
+		return err
+	}
+	c.silence = silence(m.KeepAlive)
+	return c.welcome(v)
+}
+
+// identify says who the peer claims to be: the user name decides, and the
+// client id must agree. It returns the Plug and Play model.
+func (c *conn) identify(m *mqtt.Connect) (model string, err error) {
+	u, err := topics.ParseUserName(string(m.UserName), &topics.UserNameOptions{Lenient: c.server.opt.AllowNoAPIVersion})
+	if err != nil {
+		return "", err
+	}
+	id := u.Identity
+	if err := id.Check(); err != nil {
+		return "", err
+	}
+	if string(m.ClientID) != id.String() {
+		return "", violation("client id %.300q is not %q, which the user name says", m.ClientID, id)
+	}
+	if m.Will.Topic != nil {
+		if c.will, err = willMessage(id, &m.Will); err != nil {
+			return "", err
+		}
+	}
+	c.id = id
+	return u.ModelID, nil
+}
+
+// login begins the session. The error of a refusal is a [*hubwire.Error].
+func (c *conn) login(m *mqtt.Connect, model string) error {
+	g, err := c.server.core.Authenticate(c.ctx, &core.Login{
+		Identity: c.id, Protocol: c.peer.Protocol, Token: string(m.Password), Certificates: c.peer.Certificates,
+	})
+	if err != nil {
+		return err
+	}
+	c.grant = g
+	session, err := c.server.core.Connect(c.ctx, g, &core.ConnectOptions{
+		Protocol: c.peer.Protocol, Clean: m.CleanSession, ModelID: model,
+	}, c)
+	if err != nil {
+		return err
+	}
+	subs := session.Subscriptions()
+	c.mu.Lock()
+	c.session, c.subs = session, subs
+	c.mu.Unlock()
+	c.server.remember(c)
+	return nil
+}
+
+// welcome sends CONNACK, and right after it what a kept session has waiting.
+func (c *conn) welcome(v core.Verdict) error {
+	switch {
+	case v.DropAfter:
+		return core.ErrDrop
+	case v.SwallowAck:
+		c.out.open(nil)
+		return nil
+	}
+	ack := mqtt.Connack{SessionPresent: c.session.Present(), Code: mqtt.Accepted}
+	c.out.open(ack.AppendTo(nil))
+	if c.server.opt.PurgeUnsubscribed && !c.subscribed(core.FeatureC2D) {
+		if _, err := c.server.core.Purge(c.ctx, c.id); err != nil {
+			return err
+		}
+	}
+	c.deliver()
+	return nil
+}
+
+// refuse answers CONNECT with a refusal.
+func (c *conn) refuse(code mqtt.ReturnCode) error {
+	c.out.open((&mqtt.Connack{Code: code}).AppendTo(nil))
+	if err := c.out.flush(); err != nil {
+		return err
+	}
+	return errRefused
+}
+
+// returnCode is what CONNACK can say of a refusal: that it is the client's
+// fault, or that it is worth another try.
+func returnCode(e *hubwire.Error) mqtt.ReturnCode {
+	switch e.Code.Status() {
+	case 400, 401, 404:
+		return mqtt.NotAuthorized
+	case 403:
+		if e.Code != hubwire.QuotaExceeded {
+			return mqtt.NotAuthorized
+		}
+	}
+	return mqtt.Unavailable
+}
+
+// silence is how long the hub waits for a packet: 1.5 times the keep-alive,
+// with a cap, which also stands for no keep-alive.
+func silence(keepAlive uint16) time.Duration {
+	d := time.Duration(keepAlive) * time.Second * 3 / 2
+	if d == 0 || d > maxSilence {
+		return maxSilence
+	}
+	return d
+}
+
+// remember makes c the connection of its identity, for Drop.
+func (s *Server) remember(c *conn) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if c.session.Err() == nil { // else another one has taken over, and may be here already
+		s.current[c.id] = c
+	}
+}
+
+func (s *Server) forget(c *conn) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.current[c.id] == c {
+		delete(s.current, c.id)
+	}
+}

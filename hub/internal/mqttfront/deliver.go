@@ -1,0 +1,204 @@
+package mqttfront
+
+import (
+	"slices"
+
+	"github.com/hubwire/hubwire"
+	"github.com/hubwire/hubwire/hub/internal/core"
+	"github.com/hubwire/hubwire/mqtt"
+)
+
+// Messages for the device: cloud-to-device, and for modules what comes in by
+// their inputs. They go out in the order of the queue, at the lower of QoS 1
+// and what was granted. At QoS 1 a PUBACK completes; MQTT can neither reject nor
+// abandon. PUBACKs are taken in any order, where the service is said to insist on
+// that of delivery: clients that settle late are common.
+
+const (
+	// window is how many messages are out without a PUBACK. IoT Hub's MQTT 5
+	// preview announces 16; of 3.1.1 it is not documented.
+	window = 16
+
+	// maxPacketID keeps identifiers small, as the service does: the .NET SDK
+	// uses those from 0x8000 on for itself.
+	maxPacketID = 0x3fff
+)
+
+// deliveries are what a connection knows of its messages; guarded by conn.mu.
+type deliveries struct {
+	subs     []core.Subscription
+	inFlight []delivery // in the order of sending
+	lastID   uint16
+	pumping  bool // somebody is in pump
+	again    bool // who should look once more
+}
+
+// delivery is a message that was sent at QoS 1.
+type delivery struct {
+	id       uint16
+	sequence int64
+	lock     string
+}
+
+// deliver sends the messages that wait, for the reader.
+func (c *conn) deliver() {
+	if c.server.core.Intercepts() {
+		c.C2DReady()
+		return
+	}
+	c.pump(false)
+}
+
+// pump sends the messages that wait, as far as the window allows. It never
+// waits for the peer. One goroutine at a time does so, in order; another one
+// only leaves word. No lock is held while the core is asked, which may call
+// the link back.
+func (c *conn) pump(wake bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.session == nil {
+		return // the reader will, when the login is complete
+	}
+	c.again = true
+	if c.pumping {
+		return
+	}
+	c.pumping = true
+	for c.again {
+		c.again = false
+		for len(c.inFlight) < window {
+			c.mu.Unlock()
+			r := c.session.NextC2D()
+			more := r != nil && c.sendMessage(r, wake)
+			c.mu.Lock()
+			if !more {
+				break
+			}
+		}
+	}
+	c.pumping = false
+}
+
+// sendMessage sends one message, and reports whether to go on. What is not
+// sent stays locked, and visible again when its lock is over.
+func (c *conn) sendMessage(r *hubwire.Received, wake bool) bool {
+	v, err := c.intercept(core.OpC2D, r.Input, &r.Message, nil)
+	if err != nil {
+		if refusal(err) == nil {
+			c.cut()
+			return false
+		}
+		return true
+	}
+	p := mqtt.Publish{Payload: r.Body, QoS: c.granted(r)}
+	if p.QoS != mqtt.AtMostOnce {
+		p.ID, p.Dup = c.packetID(r), r.Redelivered
+	}
+	sent := c.out.push(wake, func(dst []byte) []byte {
+		at := len(dst)
+		dst = mqtt.OpenPublish(dst, len(p.Payload))
+		if r.Input != "" {
+			dst = mqtt.AppendInputTopic(dst, c.id, r)
+		} else {
+			dst = mqtt.AppendC2DTopic(dst, c.id, &r.Message)
+		}
+		dst, err = mqtt.ClosePublish(dst, at, &p)
+		return dst
+	})
+	switch {
+	case !sent:
+		return false // the connection is over, and what it holds is given back
+	case err != nil:
+		// Its topic is too long for MQTT: no delivery will ever succeed.
+		c.server.opt.Log.Warn("mqtt: message rejected", "device", c.id, "message", r.ID, "error", err)
+		c.take(p.ID)
+		c.settle(r.LockToken, hubwire.Reject)
+	case p.QoS == mqtt.AtMostOnce:
+		c.settle(r.LockToken, hubwire.Complete)
+	}
+	c.dropAfter(v)
+	return true
+}
+
+// settle ends a delivery. That its lock was lost is no news to the peer: it
+// gets the message again.
+func (c *conn) settle(lock string, d hubwire.Disposition) {
+	if err := c.session.Settle(c.ctx, lock, d); err != nil {
+		c.server.opt.Log.Info("mqtt: message not settled", "device", c.id, "error", err)
+	}
+}
+
+// granted returns the QoS that a message goes out at.
+func (c *conn) granted(r *hubwire.Received) mqtt.QoS {
+	want := core.FeatureC2D
+	if r.Input != "" {
+		want = core.FeatureInputs
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	qos := mqtt.AtMostOnce
+	for _, s := range c.subs {
+		if s.Feature&want != 0 {
+			qos = max(qos, mqtt.QoS(s.QoS))
+		}
+	}
+	return qos
+}
+
+// packetID notes a message as sent at QoS 1 and returns its packet
+// identifier: the same as before when its lock ran out without a PUBACK.
+func (c *conn) packetID(r *hubwire.Received) uint16 {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for i := range c.inFlight {
+		if d := &c.inFlight[i]; d.sequence == r.SequenceNumber {
+			d.lock = r.LockToken
+			return d.id
+		}
+	}
+	for {
+		c.lastID = c.lastID%maxPacketID + 1
+		if !slices.ContainsFunc(c.inFlight, func(d delivery) bool { return d.id == c.lastID }) {
+			break
+		}
+	}
+	c.inFlight = append(c.inFlight, delivery{c.lastID, r.SequenceNumber, r.LockToken})
+	return c.lastID
+}
+
+// take removes what was sent with a packet identifier.
+func (c *conn) take(id uint16) (d delivery, ok bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	i := slices.IndexFunc(c.inFlight, func(d delivery) bool { return d.id == id })
+	if i < 0 {
+		return d, false
+	}
+	d = c.inFlight[i]
+	c.inFlight = slices.Delete(c.inFlight, i, i+1)
+	return d, true
+}
+
+// puback completes a message. One that is not out is ignored: it was completed before.
+func (c *conn) puback(p mqtt.Packet) error {
+	m, err := mqtt.ParsePuback(p)
+	if err != nil {
+		return err
+	}
+	d, ok := c.take(m.ID)
+	if !ok {
+		return nil
+	}
+	v, err := c.intercept(core.OpAck, d.lock, nil, nil)
+	switch {
+	case err == nil:
+		c.settle(d.lock, hubwire.Complete)
+	case refusal(err) == nil:
+		return err
+	}
+	if v.DropAfter {
+		return core.ErrDrop
+	}
+	c.deliver()
+	return nil
+}

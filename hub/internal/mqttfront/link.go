@@ -1,0 +1,149 @@
+package mqttfront
+
+import (
+	"strconv"
+	"sync"
+
+	"github.com/hubwire/hubwire"
+	"github.com/hubwire/hubwire/hub/internal/core"
+	"github.com/hubwire/hubwire/mqtt"
+	"github.com/hubwire/hubwire/topics"
+)
+
+// conn is the [core.Link] of its session.
+var _ core.Link = (*conn)(nil)
+
+// Method implements [core.Link]. The request goes out at QoS 0, which every
+// SDK takes; its id is the core's in hexadecimal.
+func (c *conn) Method(call core.MethodCall) {
+	c.push(func() {
+		c.send(core.OpMethod, call.Name, call.Payload, func(dst []byte) []byte {
+			at := len(dst)
+			dst = mqtt.OpenPublish(dst, len(call.Payload))
+			var rid [16]byte
+			dst = topics.AppendMethodRequest(dst, call.Name, strconv.AppendUint(rid[:0], call.RequestID, 16))
+			// A name too long for a topic adds nothing: the call times out.
+			dst, _ = mqtt.ClosePublish(dst, at, &mqtt.Publish{Payload: call.Payload})
+			return dst
+		})
+	})
+}
+
+// Desired implements [core.Link].
+func (c *conn) Desired(d hubwire.DesiredChange) {
+	body := core.WithVersion(d.JSON, d.Version)
+	c.push(func() {
+		c.send(core.OpTwinDesired, "", body, func(dst []byte) []byte {
+			at := len(dst)
+			dst = mqtt.OpenPublish(dst, len(body))
+			dst = topics.AppendTwinDesired(dst, d.Version)
+			dst, _ = mqtt.ClosePublish(dst, at, &mqtt.Publish{Payload: body}) // far below any limit
+			return dst
+		})
+	})
+}
+
+// C2DReady implements [core.Link].
+func (c *conn) C2DReady() { c.push(func() { c.pump(true) }) }
+
+// Close implements [core.Link]: over MQTT the hub says nothing, it cuts.
+func (c *conn) Close(reason *hubwire.Error) {
+	c.mu.Lock()
+	c.closed = reason
+	c.mu.Unlock()
+	c.cut()
+}
+
+// send pushes a packet to the peer, when the intercept function lets it.
+func (c *conn) send(kind core.OpKind, name string, body []byte, add func([]byte) []byte) {
+	v, err := c.intercept(kind, name, nil, body)
+	if err != nil {
+		if refusal(err) == nil {
+			c.cut()
+		}
+		return
+	}
+	c.out.push(true, add)
+	c.dropAfter(v)
+}
+
+// dropAfter cuts the connection behind what was pushed, when the verdict says
+// so. It may wait for the peer: there is a verdict only on the goroutine of pushes.
+func (c *conn) dropAfter(v core.Verdict) {
+	if v.DropAfter {
+		c.out.drain()
+		c.cut()
+	}
+}
+
+// push calls f, which sends something that nobody asked for. With an intercept
+// function, which may take its time where a link must not, it does so on a
+// goroutine that lives as long as there is something to push.
+func (c *conn) push(f func()) {
+	if !c.server.core.Intercepts() {
+		f()
+		return
+	}
+	if !c.pushes.add(f) {
+		c.cut()
+	}
+}
+
+// maxPushes bounds what waits for the intercept function of one connection.
+const maxPushes = 1024
+
+// pushes calls functions in order, on a goroutine that lives while there are some.
+type pushes struct {
+	mu      sync.Mutex
+	queue   []func()
+	running bool
+	closed  bool
+	gone    chan struct{} // closed when the last goroutine is gone; made by close
+}
+
+// add adds a function, and reports whether there was room.
+func (p *pushes) add(f func()) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.closed {
+		return true
+	}
+	if len(p.queue) >= maxPushes {
+		return false
+	}
+	p.queue = append(p.queue, f)
+	if !p.running {
+		p.running = true
+		go p.run()
+	}
+	return true
+}
+
+func (p *pushes) run() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for len(p.queue) > 0 && !p.closed {
+		f := p.queue[0]
+		p.queue = p.queue[1:]
+		p.mu.Unlock()
+		f()
+		p.mu.Lock()
+	}
+	p.queue, p.running = nil, false
+	if p.gone != nil {
+		close(p.gone)
+	}
+}
+
+// close drops what waits, and returns when nothing runs any more.
+func (p *pushes) close() {
+	p.mu.Lock()
+	p.closed = true
+	if !p.running {
+		p.mu.Unlock()
+		return
+	}
+	p.gone = make(chan struct{})
+	p.mu.Unlock()
+	<-p.gone
+}

@@ -1,0 +1,180 @@
+package mqttfront
+
+import (
+	"errors"
+	"net"
+	"sync"
+	"time"
+
+	"github.com/hubwire/hubwire/mqtt"
+)
+
+// Bounds of what waits to be written to one peer, in bytes.
+const (
+	// softLimit is where the connection's own reader waits for the peer to
+	// take its answers before it does more work for it.
+	softLimit = 256 << 10
+	// hardLimit is where a peer that does not read what the hub pushes is
+	// dropped: a full queue of messages at QoS 0, and as much again.
+	hardLimit = 8 << 20
+	// keepBuffer is the largest write buffer that an idle connection keeps.
+	keepBuffer = 2 << 10
+)
+
+var errSlow = errors.New("mqtt: the peer does not read what it is sent")
+
+// out is the way to the peer: a buffer of whole packets, and whoever writes
+// them. There is one writer at a time: the connection's reader, when it has
+// answered all that came, or a goroutine that lives while something waits.
+type out struct {
+	conn    *mqtt.Conn
+	timeout time.Duration // of a write
+	cut     func()        // ends the connection at once
+
+	mu      sync.Mutex
+	changed *sync.Cond // writing, len(buf) or err has changed
+	buf     []byte     // waits for the writer
+	spare   []byte     // for the next buf
+	early   []byte     // pushed before the CONNACK
+	opened  bool       // the CONNACK is in buf, or gone
+	writing bool       // somebody is in write, or about to be
+	err     error      // no more writes
+}
+
+func newOut(c *mqtt.Conn, timeout time.Duration, cut func()) *out {
+	o := &out{conn: c, timeout: timeout, cut: cut}
+	o.changed = sync.NewCond(&o.mu)
+	return o
+}
+
+// open adds the CONNACK, and lets out what was pushed before it.
+func (o *out) open(connack []byte) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.buf = append(append(o.buf, connack...), o.early...)
+	o.early, o.opened = nil, true
+}
+
+// answer adds what add appends, for the reader, who calls flush before it
+// reads on. When too much waits it waits for the peer.
+func (o *out) answer(add func(dst []byte) []byte) error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for len(o.buf) > softLimit && o.err == nil {
+		if !o.writing {
+			o.write()
+			continue
+		}
+		o.changed.Wait()
+	}
+	if o.err == nil {
+		o.buf = add(o.buf)
+	}
+	return o.err
+}
+
+// push adds what add appends, for anybody, and reports whether it did. It never
+// waits: what would be too much cuts the connection. With wake it sees to it that
+// somebody writes.
+func (o *out) push(wake bool, add func(dst []byte) []byte) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	switch {
+	case o.err != nil:
+		return false
+	case len(o.buf)+len(o.early) > hardLimit:
+		o.fail(errSlow)
+		return false
+	case !o.opened:
+		o.early = add(o.early)
+		return true
+	}
+	o.buf = add(o.buf)
+	if wake && !o.writing {
+		o.writing = true
+		go func() {
+			o.mu.Lock()
+			defer o.mu.Unlock()
+			o.write()
+		}()
+	}
+	return true
+}
+
+// flush writes what waits, unless somebody is at it, who will write this too.
+func (o *out) flush() error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if !o.writing {
+		o.write()
+	}
+	return o.err
+}
+
+// drain returns when all that waited is written, or the connection is over.
+func (o *out) drain() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for o.err == nil && (o.writing || len(o.buf) > 0) {
+		if o.writing {
+			o.changed.Wait()
+		} else {
+			o.write()
+		}
+	}
+}
+
+// write writes until nothing waits. The caller holds the lock, and nobody is writing.
+func (o *out) write() {
+	o.writing = true
+	for len(o.buf) > 0 && o.err == nil {
+		b := o.buf
+		o.buf, o.spare = o.spare, nil
+		o.mu.Unlock()
+		err := o.conn.SetWriteDeadline(time.Now().Add(o.timeout))
+		if err == nil {
+			err = o.conn.Write(b)
+		}
+		o.mu.Lock()
+		if cap(b) <= keepBuffer {
+			o.spare = b[:0]
+		}
+		if err != nil {
+			o.fail(err)
+		}
+		o.changed.Broadcast()
+	}
+	o.writing = false
+	o.changed.Broadcast()
+}
+
+// fail ends all writing. The caller holds the lock.
+func (o *out) fail(err error) {
+	if o.err == nil {
+		o.err = err
+		o.buf, o.early = nil, nil
+		o.cut()
+		o.changed.Broadcast()
+	}
+}
+
+// close ends all writing, and returns when the writer is gone; what waited is
+// lost. The connection must be cut, or its writes have a deadline.
+func (o *out) close() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.err == nil {
+		o.err = net.ErrClosed
+		o.buf, o.early = nil, nil
+	}
+	for o.writing {
+		o.changed.Wait()
+	}
+}
+
+// cause returns why writing failed, or nil.
+func (o *out) cause() error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.err
+}

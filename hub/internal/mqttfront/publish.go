@@ -1,0 +1,129 @@
+package mqttfront
+
+import (
+	"context"
+	"strconv"
+
+	"github.com/hubwire/hubwire"
+	"github.com/hubwire/hubwire/hub/internal/core"
+	"github.com/hubwire/hubwire/mqtt"
+	"github.com/hubwire/hubwire/topics"
+)
+
+// publish acts on a PUBLISH: telemetry, a twin operation, or the answer to a
+// direct method. Any other topic, also another identity's, closes the
+// connection, and so does QoS 2.
+func (c *conn) publish(p mqtt.Packet) error {
+	m, err := mqtt.ParsePublish(p)
+	if err != nil {
+		return err
+	}
+	if m.QoS > mqtt.AtLeastOnce {
+		return violation("PUBLISH at QoS 2")
+	}
+	t, err := topics.Parse(m.Topic)
+	if err != nil {
+		return err
+	}
+	switch t.Kind {
+	case topics.Telemetry:
+		return c.telemetry(&m, &t)
+	case topics.TwinGet:
+		return c.twinGet(&m, &t)
+	case topics.TwinReported:
+		return c.twinReport(&m, &t)
+	case topics.MethodResponse:
+		return c.methodResponse(&m, &t)
+	}
+	return violation("topic %.300q is not for a device to publish to", m.Topic)
+}
+
+// acknowledge adds the PUBACK for a message at QoS 1.
+func (c *conn) acknowledge(v core.Verdict, m *mqtt.Publish) error {
+	if m.QoS == mqtt.AtMostOnce {
+		if v.DropAfter {
+			return core.ErrDrop
+		}
+		return nil
+	}
+	return c.reply(v, (&mqtt.Puback{ID: m.ID}).AppendTo)
+}
+
+// The properties that the hub adds to telemetry.
+var (
+	retainProperty = hubwire.Property{Name: "mqtt-retain", Value: "true"}
+	willProperty   = hubwire.Property{Name: "iothub-MessageType", Value: "Will"}
+)
+
+func (c *conn) telemetry(m *mqtt.Publish, t *topics.Topic) error {
+	if !t.Is(c.id) {
+		return violation("telemetry topic of %.300q", t.Identity().String())
+	}
+	r := new(hubwire.Received)
+	if err := mqtt.ParseMessage(t, m.Payload, r); err != nil {
+		return err
+	}
+	if m.Retain {
+		r.Properties = append(r.Properties, retainProperty) // nothing is retained
+	}
+	v, err := c.intercept(core.OpPublish, "", &r.Message, nil)
+	if err != nil {
+		return err // MQTT 3.1.1 has no negative PUBACK
+	}
+	if err := c.session.Telemetry(c.ctx, &r.Message); err != nil {
+		return err
+	}
+	if f := c.server.opt.Published; f != nil {
+		f(c.ctx, c.id, &r.Message)
+	}
+	return c.acknowledge(v, m)
+}
+
+// willMessage returns the message that is published when the connection of id
+// ends without DISCONNECT. Its topic must be where id sends telemetry.
+func willMessage(id hubwire.Identity, w *mqtt.Will) (*hubwire.Message, error) {
+	if w.QoS > mqtt.AtLeastOnce {
+		return nil, violation("will at QoS 2")
+	}
+	t, err := topics.Parse(w.Topic)
+	if err != nil {
+		return nil, err
+	}
+	if t.Kind != topics.Telemetry || !t.Is(id) {
+		return nil, violation("will topic %.300q is not where %q sends telemetry", w.Topic, id)
+	}
+	r := new(hubwire.Received)
+	if err := mqtt.ParseMessage(&t, w.Payload, r); err != nil {
+		return nil, err
+	}
+	if w.Retain {
+		r.Properties = append(r.Properties, retainProperty)
+	}
+	r.Properties = append(r.Properties, willProperty)
+	return &r.Message, nil
+}
+
+// publishWill publishes the will. The session is over, so it counts as the
+// identity's own, and is not published when that is gone.
+func (c *conn) publishWill() {
+	ctx := context.WithoutCancel(c.ctx)
+	if err := c.server.core.Telemetry(ctx, c.grant, c.will); err != nil {
+		c.server.opt.Log.Info("mqtt: will not published", "device", c.id, "error", err)
+	}
+}
+
+// methodResponse passes on the answer to a direct method. One that nobody
+// waits for is ignored.
+func (c *conn) methodResponse(m *mqtt.Publish, t *topics.Topic) error {
+	v, err := c.intercept(core.OpMethodResponse, "", nil, m.Payload)
+	if err != nil {
+		return err
+	}
+	if id, err := strconv.ParseUint(string(t.RequestID()), 16, 64); err == nil {
+		err = c.session.MethodResponse(id, &hubwire.MethodResponse{Status: int(t.Status), Payload: m.Payload})
+		if err != nil {
+			c.server.opt.Log.Info("mqtt: method response", "device", c.id, "error", err)
+		}
+	}
+	return c.acknowledge(v, m)
+}

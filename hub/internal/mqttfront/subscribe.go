@@ -1,0 +1,121 @@
+package mqttfront
+
+import (
+	"github.com/hubwire/hubwire/hub/internal/core"
+	"github.com/hubwire/hubwire/mqtt"
+	"github.com/hubwire/hubwire/topics"
+)
+
+// IoT Hub is no broker: it knows a handful of topic filters, and each stands
+// for a feature. Any other closes the connection; 0x80 in SUBACK is an option.
+
+// subscribe answers SUBSCRIBE. An error ends the connection.
+func (c *conn) subscribe(p mqtt.Packet) error {
+	m, err := mqtt.ParseSubscribe(p)
+	if err != nil {
+		return err
+	}
+	var (
+		verdict core.Verdict
+		subs    []core.Subscription
+		codes   []byte
+	)
+	for filter, qos := range m.Filters.All() {
+		feature, ok := c.classify(filter)
+		if !ok {
+			if !c.server.opt.RefuseFilters {
+				return violation("topic filter %.300q is unknown", filter)
+			}
+			codes = append(codes, mqtt.SubackFailure)
+			continue
+		}
+		v, err := c.intercept(core.OpSubscribe, string(filter), nil, nil)
+		if err != nil {
+			if refusal(err) == nil {
+				return err
+			}
+			codes = append(codes, mqtt.SubackFailure)
+			continue
+		}
+		verdict.DropAfter = verdict.DropAfter || v.DropAfter
+		verdict.SwallowAck = verdict.SwallowAck || v.SwallowAck
+		qos = min(qos, mqtt.AtLeastOnce)
+		subs = append(subs, core.Subscription{Filter: string(filter), QoS: byte(qos), Feature: feature})
+		codes = append(codes, byte(qos))
+	}
+	if err := c.session.Subscribe(c.ctx, subs...); err != nil {
+		return err
+	}
+	c.renewSubs()
+	if err := c.reply(verdict, (&mqtt.Suback{ID: m.ID, Codes: codes}).AppendTo); err != nil {
+		return err
+	}
+	c.deliver()
+	return nil
+}
+
+// unsubscribe answers UNSUBSCRIBE. Filters that are not there are no error.
+func (c *conn) unsubscribe(p mqtt.Packet) error {
+	m, err := mqtt.ParseUnsubscribe(p)
+	if err != nil {
+		return err
+	}
+	var verdict core.Verdict
+	var filters []string
+	for filter := range m.Filters.All() {
+		v, err := c.intercept(core.OpUnsubscribe, string(filter), nil, nil)
+		if err != nil {
+			return err // UNSUBACK cannot say no
+		}
+		verdict.DropAfter = verdict.DropAfter || v.DropAfter
+		verdict.SwallowAck = verdict.SwallowAck || v.SwallowAck
+		filters = append(filters, string(filter))
+	}
+	if err := c.session.Unsubscribe(c.ctx, filters...); err != nil {
+		return err
+	}
+	c.renewSubs()
+	return c.reply(verdict, (&mqtt.Unsuback{ID: m.ID}).AppendTo)
+}
+
+// classify says what a topic filter stands for, when it is one that this
+// identity may use.
+func (c *conn) classify(filter []byte) (core.Feature, bool) {
+	f, err := topics.ParseFilter(filter)
+	if err != nil {
+		return 0, false
+	}
+	switch f.Kind {
+	case topics.TwinResponse:
+		return 0, true // an answer goes to whoever asked
+	case topics.MethodRequest:
+		return core.FeatureMethods, true
+	case topics.TwinDesired:
+		return core.FeatureDesired, true
+	case topics.C2D:
+		return core.FeatureC2D, f.Allows(c.id)
+	case topics.Input:
+		return core.FeatureInputs, f.Allows(c.id)
+	}
+	return 0, false
+}
+
+// renewSubs looks up the session's subscriptions.
+func (c *conn) renewSubs() {
+	subs := c.session.Subscriptions()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.subs = subs
+}
+
+// subscribed reports whether a subscription stands for a feature.
+func (c *conn) subscribed(f core.Feature) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, s := range c.subs {
+		if s.Feature&f != 0 {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,138 @@
+package mqttfront
+
+import (
+	"crypto/rand"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"time"
+
+	"github.com/hubwire/hubwire"
+	"github.com/hubwire/hubwire/hub/internal/core"
+	"github.com/hubwire/hubwire/mqtt"
+	"github.com/hubwire/hubwire/topics"
+)
+
+// Twin operations are the one thing over MQTT that has an answer: a publish
+// to $iothub/twin/res/, at QoS 0, after the PUBACK of the request. It goes to
+// who subscribed to it.
+
+// answer is what a twin operation is answered with.
+type answer struct {
+	status  int
+	version int64 // of the reported properties; 0 for none
+	body    []byte
+}
+
+func (c *conn) twinGet(m *mqtt.Publish, t *topics.Topic) error {
+	return c.twinOperation(core.OpTwinGet, m, t, func() (answer, error) {
+		twin, err := c.session.Twin(c.ctx)
+		if err != nil {
+			return answer{}, err
+		}
+		return answer{status: http.StatusOK, body: twinBody(twin)}, nil
+	})
+}
+
+func (c *conn) twinReport(m *mqtt.Publish, t *topics.Topic) error {
+	return c.twinOperation(core.OpTwinReport, m, t, func() (answer, error) {
+		ifVersion, err := condition(t)
+		if err != nil {
+			return answer{}, err
+		}
+		version, err := c.session.PatchReported(c.ctx, m.Payload, ifVersion)
+		return answer{status: http.StatusNoContent, version: version}, err
+	})
+}
+
+// condition returns the version that a patch is for, or 0 for any.
+func condition(t *topics.Topic) (int64, error) {
+	text := t.VersionText()
+	if len(text) == 0 {
+		return 0, nil
+	}
+	n, ok := t.Version()
+	if !ok {
+		return 0, &hubwire.Error{
+			Op: "twin report", Code: hubwire.ArgumentInvalid, Outcome: hubwire.Refused,
+			Message: fmt.Sprintf("$version %.20q is not a number", text),
+		}
+	}
+	if n <= 0 {
+		n = -1 // no section ever has that version; 0 would mean any
+	}
+	return n, nil
+}
+
+// twinOperation answers a twin operation with what act returns, or with its refusal.
+func (c *conn) twinOperation(kind core.OpKind, m *mqtt.Publish, t *topics.Topic, act func() (answer, error)) error {
+	v, err := c.intercept(kind, "", nil, m.Payload)
+	var a answer
+	if err == nil {
+		a, err = act()
+	}
+	if err != nil {
+		var e *hubwire.Error
+		if !errors.As(err, &e) {
+			return err
+		}
+		a = refusalAnswer(e)
+	}
+	if err := c.acknowledge(v, m); err != nil {
+		return err
+	}
+	if len(t.RequestID()) == 0 || v.SwallowAck || !c.wantsTwinResponses() {
+		return nil
+	}
+	return c.reply(v, func(dst []byte) []byte {
+		at := len(dst)
+		dst = mqtt.OpenPublish(dst, len(a.body))
+		dst = topics.AppendTwinResponse(dst, a.status, t.RequestID(), a.version)
+		// A request id that fills a topic has no room in that of an answer: none is sent.
+		dst, _ = mqtt.ClosePublish(dst, at, &mqtt.Publish{Payload: a.body})
+		return dst
+	})
+}
+
+func (c *conn) wantsTwinResponses() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return slices.ContainsFunc(c.subs, func(s core.Subscription) bool { return s.Filter == topics.TwinResponseFilter })
+}
+
+// twinBody is the twin as a device gets it.
+func twinBody(t *hubwire.Twin) []byte {
+	b := append([]byte(`{"desired":`), core.WithVersion(t.Desired.JSON, t.Desired.Version)...)
+	b = append(b, `,"reported":`...)
+	b = append(b, core.WithVersion(t.Reported.JSON, t.Reported.Version)...)
+	return append(b, '}')
+}
+
+// errorBody is the body of a refusal: the Node SDK takes an answer without a
+// truthy errorCode for a success, whatever its status.
+type errorBody struct {
+	ErrorCode    int    `json:"errorCode"`
+	TrackingID   string `json:"trackingId"`
+	Message      string `json:"message"`
+	TimestampUTC string `json:"timestampUtc"`
+}
+
+func refusalAnswer(e *hubwire.Error) answer {
+	code := e.Code
+	if code == 0 {
+		code = hubwire.ServerError
+	}
+	now := time.Now().UTC()
+	var id [16]byte
+	rand.Read(id[:])
+	body, _ := json.Marshal(errorBody{ // strings and numbers: cannot fail
+		ErrorCode:    int(code),
+		TrackingID:   hex.EncodeToString(id[:]) + "-G:0-TimeStamp:" + now.Format(time.RFC3339),
+		Message:      e.Message,
+		TimestampUTC: now.Format("2006-01-02T15:04:05.0000000Z"),
+	})
+	return answer{status: code.Status(), body: body}
+}

@@ -1,0 +1,142 @@
+package hub
+
+import (
+	"context"
+	"time"
+
+	"github.com/hubwire/hubwire"
+	"github.com/hubwire/hubwire/hub/internal/core"
+)
+
+// Secret is a base64 key that does not print: String, every verb of fmt, JSON and
+// slog show "(secret)". Convert it to a string to use it.
+type Secret = core.Secret
+
+// AuthType is an identity's authentication type, as the registry spells it.
+type AuthType = core.AuthType
+
+// The authentication types.
+const (
+	AuthSAS        = core.AuthSAS        // symmetric keys
+	AuthSelfSigned = core.AuthSelfSigned // a certificate by its thumbprint
+	AuthCA         = core.AuthCA         // a certificate that chains to one of Config.VerifiedCAs
+	AuthNone       = core.AuthNone       // cannot connect
+)
+
+// Device is a device or module in the identity registry.
+type Device struct {
+	Identity hubwire.Identity
+
+	Disabled     bool
+	StatusReason string // at most 128 characters
+
+	Auth                AuthType // empty means AuthSAS
+	PrimaryKey          Secret   // base64 of 16 to 64 bytes; made by the hub when empty
+	SecondaryKey        Secret
+	PrimaryThumbprint   string // hex of SHA-1 or SHA-256 of the certificate
+	SecondaryThumbprint string
+
+	Edge      bool   // capabilities.iotEdge
+	ManagedBy string // of modules
+
+	// The hub sets what follows.
+	GenerationID      string // another one when a deleted id is registered again
+	ETag              string
+	Connected         bool
+	StatusUpdated     time.Time // the zero time means never
+	ConnectionUpdated time.Time
+	LastActivity      time.Time
+	QueueLength       int // cloud-to-device messages waiting
+}
+
+func (d *Device) core() *core.Device {
+	return &core.Device{
+		ID: d.Identity, Disabled: d.Disabled, StatusReason: d.StatusReason,
+		Auth: core.Auth{
+			Type: d.Auth, Primary: d.PrimaryKey, Secondary: d.SecondaryKey,
+			PrimaryThumbprint: d.PrimaryThumbprint, SecondaryThumbprint: d.SecondaryThumbprint,
+		},
+		Edge: d.Edge, ManagedBy: d.ManagedBy,
+	}
+}
+
+func fromCore(d *core.Device) *Device {
+	return &Device{
+		Identity: d.ID, Disabled: d.Disabled, StatusReason: d.StatusReason,
+		Auth: d.Auth.Type, PrimaryKey: d.Auth.Primary, SecondaryKey: d.Auth.Secondary,
+		PrimaryThumbprint: d.Auth.PrimaryThumbprint, SecondaryThumbprint: d.Auth.SecondaryThumbprint,
+		Edge: d.Edge, ManagedBy: d.ManagedBy,
+		GenerationID: d.GenerationID, ETag: d.ETag, Connected: d.Connected,
+		StatusUpdated: d.StatusUpdated, ConnectionUpdated: d.ConnectionUpdated, LastActivity: d.LastActivity,
+		QueueLength: d.C2DCount,
+	}
+}
+
+func deviceOrError(d *core.Device, err error) (*Device, error) {
+	if err != nil {
+		return nil, err
+	}
+	return fromCore(d), nil
+}
+
+// Create registers a device, or a module of a registered device, and returns
+// what was registered, keys included. Codes: DeviceAlreadyExists,
+// ModuleAlreadyExists, DeviceNotFound (of a module), TooManyModules,
+// ArgumentInvalid.
+func (h *Hub) Create(ctx context.Context, d *Device) (*Device, error) {
+	return deviceOrError(h.core.Create(ctx, d.core()))
+}
+
+// Update replaces what is registered of an identity: keys, thumbprints,
+// Disabled. ifMatch is the ETag that it must have, or "*" or "" for any. Empty
+// keys are made anew. A connection whose credential is gone, or whose identity
+// is now disabled, is cut. Codes: DeviceNotFound, ModuleNotFound, PreconditionFailed, ArgumentInvalid.
+func (h *Hub) Update(ctx context.Context, d *Device, ifMatch string) (*Device, error) {
+	if ifMatch == "" {
+		ifMatch = "*"
+	}
+	return deviceOrError(h.core.Update(ctx, d.core(), ifMatch))
+}
+
+// Delete removes an identity with its twin, queue and connection, and a device
+// with its modules. Codes: DeviceNotFound, ModuleNotFound.
+func (h *Hub) Delete(ctx context.Context, id hubwire.Identity) error {
+	return h.core.Delete(ctx, id, "*")
+}
+
+// Device returns a registered device or module, with its keys and the state of
+// its connection. Codes: DeviceNotFound, ModuleNotFound.
+func (h *Hub) Device(id hubwire.Identity) (*Device, error) {
+	return deviceOrError(h.core.Device(id))
+}
+
+// Devices returns up to max devices, without modules, in the order of their ids.
+func (h *Hub) Devices(max int) []*Device { return fromCores(h.core.Devices(max)) }
+
+// Modules returns the modules of a device, in the order of their ids. Code: DeviceNotFound.
+func (h *Hub) Modules(deviceID string) ([]*Device, error) {
+	ds, err := h.core.Modules(deviceID)
+	if err != nil {
+		return nil, err
+	}
+	return fromCores(ds), nil
+}
+
+func fromCores(ds []*core.Device) []*Device {
+	out := make([]*Device, len(ds))
+	for i, d := range ds {
+		out[i] = fromCore(d)
+	}
+	return out
+}
+
+// Connected reports whether a device or module has a connection now. An
+// unknown identity has none.
+func (h *Hub) Connected(id hubwire.Identity) bool {
+	d, err := h.core.Device(id)
+	return err == nil && d.Connected
+}
+
+// Disconnect cuts the connection of a device or module as a network would,
+// and reports whether there was one.
+func (h *Hub) Disconnect(id hubwire.Identity) bool { return h.mqtt.Drop(id) }

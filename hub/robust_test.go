@@ -1,0 +1,135 @@
+package hub_test
+
+import (
+	"fmt"
+	"runtime"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/hubwire/hubwire"
+	"github.com/hubwire/hubwire/hub"
+	"github.com/hubwire/hubwire/hub/hubtest"
+	"github.com/hubwire/hubwire/internal/testkit"
+	"github.com/hubwire/hubwire/mqtt"
+)
+
+// TestSlowConsumerIsDropped has a device that stops reading while the hub
+// pushes to it. Others do not notice, and the hub gives it up.
+func TestSlowConsumerIsDropped(t *testing.T) {
+	bubble(t, nil, func(t *testing.T, h *hub.Hub) {
+		slow, quick := connect(t, h, dev, nil), connect(t, h, other, nil)
+		slow.subscribe(methodFilter)
+		quick.subscribe("devices/dev-2/messages/devicebound/#")
+		for range 100 { // far more than the network holds
+			go h.Invoke(t.Context(), dev, hubwire.MethodRequest{Name: "m", Payload: fmt.Appendf(nil, "%q", strings.Repeat("x", 100_000))}, nil)
+		}
+		synctest.Wait()
+		start := time.Now()
+		sendC2D(t, h, other, "hi")
+		quick.expect("hi", 1, false)
+		quick.ping()
+		if took := time.Since(start); took != 0 {
+			t.Errorf("the other device waited %v", took)
+		}
+		for h.Connected(dev) {
+			time.Sleep(time.Second)
+		}
+		if took := time.Since(start); took > 31*time.Second {
+			t.Errorf("it took the hub %v to drop it", took)
+		}
+	})
+}
+
+// TestFloodOfRequestsIsHeldBack has a device that asks and asks and does not
+// read. The hub stops reading, instead of piling up answers.
+func TestFloodOfRequestsIsHeldBack(t *testing.T) {
+	bubble(t, nil, func(t *testing.T, h *hub.Hub) {
+		p := connect(t, h, dev, nil)
+		p.subscribe(twinResponses)
+		var burst []byte
+		for range 1000 {
+			burst = (&mqtt.Publish{Topic: []byte(getTopic + "1")}).AppendTo(burst)
+		}
+		sent := 0
+		for p.c.SetWriteDeadline(time.Now().Add(time.Second)) == nil && p.c.Write(burst) == nil {
+			if sent++; sent > 10_000 {
+				t.Fatal("the hub takes everything")
+			}
+		}
+		start := time.Now()
+		for h.Connected(dev) {
+			time.Sleep(time.Second)
+		}
+		if took := time.Since(start); took > 31*time.Second {
+			t.Errorf("it took the hub %v to drop it", took)
+		}
+	})
+}
+
+// TestPipeliningClientGetsAllAnswers is the same with a device that reads.
+func TestPipeliningClientGetsAllAnswers(t *testing.T) {
+	bubble(t, nil, func(t *testing.T, h *hub.Hub) {
+		p := connect(t, h, dev, nil)
+		p.subscribe(twinResponses)
+		const n = 20_000
+		go func() {
+			for i := range n {
+				p.write(&mqtt.Publish{Topic: []byte(getTopic + fmt.Sprint(i))})
+			}
+		}()
+		for i := range n {
+			if m := p.publish(); string(m.Topic) != "$iothub/twin/res/200/?$rid="+fmt.Sprint(i) {
+				t.Fatalf("answer %d: %q", i, m.Topic)
+			}
+		}
+	})
+}
+
+func TestIdleConnectionHasOneGoroutine(t *testing.T) {
+	bubble(t, nil, func(t *testing.T, h *hub.Hub) {
+		connect(t, h, other, nil)
+		synctest.Wait()
+		before := runtime.NumGoroutine()
+		p := connect(t, h, dev, nil)
+		p.subscribe(c2dFilter)
+		sendC2D(t, h, dev, "hi")
+		p.expect("hi", 1, false)
+		synctest.Wait()
+		if n := runtime.NumGoroutine() - before; n != 1 {
+			t.Errorf("a connection has %d goroutines", n)
+		}
+	})
+}
+
+func TestWavesOfConnections(t *testing.T) {
+	testkit.LeakCheck(t)
+	h := hubtest.Start(t, &hub.Config{InMemory: true})
+	const n = 50
+	for i := range n {
+		create(t, h, hubwire.Identity{DeviceID: fmt.Sprint("d", i)})
+	}
+	var wg sync.WaitGroup
+	for i := range n {
+		wg.Go(func() {
+			id := hubwire.Identity{DeviceID: fmt.Sprint("d", i)}
+			for round := range 4 {
+				p := connect(t, h, id, nil)
+				p.subscribe("devices/" + id.DeviceID + "/messages/devicebound/#")
+				p.write(&mqtt.Publish{Topic: []byte("devices/" + id.DeviceID + "/messages/events/"), QoS: 1, ID: 1})
+				p.puback(1)
+				if round%2 == 0 {
+					p.bye()
+				} else {
+					p.cut()
+				}
+			}
+		})
+	}
+	wg.Wait()
+	if got := len(events(t, h)); got != 4*n {
+		t.Errorf("%d events, want %d", got, 4*n)
+	}
+}
