@@ -1,0 +1,211 @@
+package device
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	hubwire "github.com/hubwire/hubwire"
+)
+
+// Client is one device or module on its hub. Its methods may be called from
+// any goroutine. Close it when done.
+//
+// Beside what its protocol needs (over MQTT one goroutine, and a second while
+// there is something to write) it owns one goroutine for each direct method under way.
+type Client struct {
+	o    Options
+	cred Credentials
+	link link
+
+	life context.Context // ends when the Client begins to end; its cause is why
+	end  context.CancelCauseFunc
+	done chan struct{} // closed by the link's last call of onState
+
+	methods methods
+
+	desiring sync.Mutex // held by Desired; tried, never waited for
+}
+
+// Dial opens a Client for a device or module connection string and returns
+// when the hub has accepted it. Trouble that can pass is retried until ctx
+// ends; a refusal that cannot is returned at once. The Client does not keep ctx.
+//
+//	HostName={hub};DeviceId={d}[;ModuleId={m}];SharedAccessKey={key}[;GatewayHostName={g}]
+//
+// [CredentialsFromConnectionString] has the other forms and the errors of a connection string
+// that is at fault. Every error is a [*hubwire.Error].
+//
+// Among what waiting cannot mend are a wrong key, a disabled or unknown device
+// ([hubwire.Unauthorized]) and, at the first connection, a server certificate that does not verify.
+func Dial(ctx context.Context, connectionString string, t Transport, o *Options) (*Client, error) {
+	opts, err := o.resolve()
+	if err != nil {
+		return nil, err
+	}
+	cred, err := credentials(connectionString, opts.TokenTTL)
+	if err != nil {
+		return nil, err
+	}
+	return dial(ctx, cred, t, opts)
+}
+
+// DialCredentials is [Dial] for credentials that are not a connection string:
+// X.509, a token source of one's own.
+func DialCredentials(ctx context.Context, cred Credentials, t Transport, o *Options) (*Client, error) {
+	opts, err := o.resolve()
+	if err != nil {
+		return nil, err
+	}
+	return dial(ctx, cred, t, opts)
+}
+
+func dial(ctx context.Context, cred Credentials, t Transport, opts Options) (*Client, error) {
+	if err := cred.check(); err != nil {
+		return nil, err
+	}
+	if t.open == nil {
+		return nil, invalid("dial", "the zero Transport; device.MQTT(nil) is one that works")
+	}
+	c := &Client{o: opts, cred: cred, done: make(chan struct{})}
+	c.life, c.end = context.WithCancelCause(context.Background())
+	c.methods.init(opts.MaxMethods)
+	var err error
+	c.link, err = t.open(ctx, &config{
+		Options: opts, id: cred.Identity, cred: cred,
+		life: c.life, state: c.onState, panicked: c.panicked,
+	})
+	if err != nil {
+		c.end(err)
+		return nil, withOp("dial", err)
+	}
+	return c, nil
+}
+
+// onState is told by the link of each change of the connection.
+func (c *Client) onState(s State, reason error) {
+	if s == Closed {
+		cause := reason
+		if cause == nil {
+			cause = errClosed
+		}
+		c.end(cause)
+		defer close(c.done)
+	}
+	if c.o.Hooks.State != nil {
+		defer c.contain()
+		c.o.Hooks.State(s, reason)
+	}
+}
+
+// alive returns the link, or why there is none to use.
+func (c *Client) alive(op string) (link, error) {
+	if c == nil || c.link == nil {
+		return nil, invalid(op, "a Client comes from Dial")
+	}
+	return c.link, nil
+}
+
+// State returns the state of the connection.
+func (c *Client) State() State {
+	l, err := c.alive("state")
+	if err != nil {
+		return Closed
+	}
+	return l.state()
+}
+
+// Identity returns who the Client is.
+func (c *Client) Identity() hubwire.Identity {
+	if c == nil {
+		return hubwire.Identity{}
+	}
+	return c.cred.Identity
+}
+
+// Done is closed when the Client has ended; Err then says why. It is nil for a
+// Client that is not from Dial.
+func (c *Client) Done() <-chan struct{} {
+	if c == nil {
+		return nil
+	}
+	return c.done
+}
+
+// Err returns nil while the Client lives, and then why it ended: an error that matches
+// [net.ErrClosed] after Close, else a [*hubwire.Error].
+func (c *Client) Err() error {
+	if c == nil || c.done == nil {
+		return nil
+	}
+	select {
+	case <-c.done:
+		return context.Cause(c.life)
+	default:
+		return nil
+	}
+}
+
+// Close ends the Client. It gives running method handlers, whose contexts it
+// ends, and pending sends a moment to be answered and acknowledged, then fails what is left, and
+// returns when all goroutines are gone, within [Options].CloseTimeout. It may be called more than
+// once, at any time, also when the hub is stalled, and from inside a handler, a
+// done function or a hook, whose own goroutine it does not wait for.
+//
+// The error is nil or, when a function of the program has not returned in time,
+// one that matches [context.DeadlineExceeded]; the Client has ended all the same.
+func (c *Client) Close() error {
+	l, err := c.alive("close")
+	if err != nil {
+		return nil
+	}
+	c.end(errClosed)
+	limit := time.NewTimer(c.o.CloseTimeout / handlerShare)
+	defer limit.Stop()
+	returned := c.methods.wait(limit.C)
+	if err := l.close(); err != nil {
+		return withOp("close", err)
+	}
+	if !returned {
+		return &hubwire.Error{
+			Op: "close", Outcome: hubwire.Unknown, Err: context.DeadlineExceeded,
+			Message: "a method handler has not returned after its context ended",
+		}
+	}
+	return nil
+}
+
+// handlerShare is the part of CloseTimeout that method handlers get; what
+// remains is the link's.
+const handlerShare = 4
+
+// contain keeps a panic of the program's function from the Client. It is to be deferred.
+func (c *Client) contain() {
+	if v := recover(); v != nil {
+		c.panicked(v, stack())
+	}
+}
+
+// panicked tells the program of a panic that was contained.
+func (c *Client) panicked(value any, stack []byte) {
+	if c.o.Hooks.HandlerPanic == nil {
+		return
+	}
+	defer func() { _ = recover() }() // a hook that panics has nobody left to tell
+	c.o.Hooks.HandlerPanic(value, stack)
+}
+
+// bounded gives ctx the time-out of operations when it has no deadline.
+func (c *Client) bounded(ctx context.Context) (context.Context, context.CancelFunc) {
+	if _, ok := ctx.Deadline(); ok {
+		return context.WithCancel(ctx)
+	}
+	return context.WithTimeout(ctx, c.o.OperationTimeout)
+}
+
+// until returns a context that ends with ctx or the Client, whichever is first.
+func (c *Client) until(ctx context.Context) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	stop := context.AfterFunc(c.life, func() { cancel(context.Cause(c.life)) })
+	return ctx, func() { stop(); cancel(context.Canceled) }
+}

@@ -1,0 +1,207 @@
+package device
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	hubwire "github.com/hubwire/hubwire"
+)
+
+// Desired yields the desired properties: first the whole section, then each
+// change, in order of version and without gaps, across reconnects, until ctx
+// or the Client ends; then an error, and no more. Where changes were missed (the hub does not
+// keep them for who is away)
+// the whole section is read again and yielded with Full set. A version is never below the one
+// before, but where the device was deleted and made anew in between.
+//
+// One at a time per Client; a second one yields only an error with
+// [hubwire.InvalidOperation]. What the hub can mend (throttling) is
+// waited for, with back-off. Each change owns its bytes.
+func (c *Client) Desired(ctx context.Context) iter.Seq2[hubwire.DesiredChange, error] {
+	return func(yield func(hubwire.DesiredChange, error) bool) {
+		err := c.desired(ctx, func(d hubwire.DesiredChange) bool { return yield(d, nil) })
+		if err != nil {
+			yield(hubwire.DesiredChange{}, withOp("desired", err))
+		}
+	}
+}
+
+// desired yields changes until it fails, or returns nil when yield had enough.
+func (c *Client) desired(ctx context.Context, yield func(hubwire.DesiredChange) bool) error {
+	l, err := c.alive("desired")
+	if err != nil {
+		return err
+	}
+	if !c.desiring.TryLock() {
+		return &hubwire.Error{Code: hubwire.InvalidOperation, Outcome: hubwire.NotSent, Message: "another Desired of this Client is under way"}
+	}
+	defer c.desiring.Unlock()
+	f := &feed{client: c, link: l, wake: make(chan struct{}, 1)}
+	stop, err := l.watchDesired(ctx, f.change, f.reset) // before the read, so that nothing falls between
+	if err != nil {
+		return err
+	}
+	defer stop()
+	return f.run(ctx, yield)
+}
+
+// feed puts the desired properties and their patches in order.
+type feed struct {
+	client *Client
+	link   link
+	wake   chan struct{} // has room for one: something came in
+
+	version int64 // that was yielded last
+	some    bool  // one was yielded
+
+	mu      sync.Mutex
+	stale   bool // patches may have been missed
+	patches []patch
+	bytes   int
+}
+
+type patch struct {
+	version int64
+	json    []byte
+}
+
+// A feed holds so much for a consumer that is slow. Reading the whole section
+// makes up for what it drops.
+const (
+	maxPatches    = 64
+	maxPatchBytes = 1 << 20
+)
+
+// change takes in a patch. It is called by the link.
+func (f *feed) change(version int64, json []byte) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if len(f.patches) == maxPatches || f.bytes+len(json) > maxPatchBytes {
+		f.patches, f.bytes, f.stale = nil, 0, true
+	} else {
+		f.patches, f.bytes = append(f.patches, patch{version, json}), f.bytes+len(json)
+	}
+	f.signal()
+}
+
+// reset says that patches may have been missed. It is called by the link.
+func (f *feed) reset() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.patches, f.bytes, f.stale = nil, 0, true
+	f.signal()
+}
+
+func (f *feed) signal() {
+	select {
+	case f.wake <- struct{}{}:
+	default: // it has been told
+	}
+}
+
+// next takes the oldest patch, or reports that the section is to be read.
+func (f *feed) next() (p patch, ok, stale bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.stale {
+		f.stale = false
+		return patch{}, false, true
+	}
+	if len(f.patches) == 0 {
+		return patch{}, false, false
+	}
+	p = f.patches[0]
+	f.patches[0] = patch{}
+	f.patches, f.bytes = f.patches[1:], f.bytes-len(p.json)
+	return p, true, false
+}
+
+func (f *feed) run(ctx context.Context, yield func(hubwire.DesiredChange) bool) error {
+	ctx, cancel := f.client.until(ctx)
+	defer cancel()
+	more, err := f.read(ctx, yield, true)
+	for more && err == nil {
+		p, ok, stale := f.next()
+		switch {
+		case stale:
+			more, err = f.read(ctx, yield, true)
+		case ok:
+			more, err = f.apply(ctx, p, yield)
+		default:
+			select {
+			case <-f.wake:
+			case <-ctx.Done():
+				err = ended("", context.Cause(ctx))
+			}
+		}
+	}
+	return err
+}
+
+// apply yields a patch when it is the next one. more is false when yield had enough.
+func (f *feed) apply(ctx context.Context, p patch, yield func(hubwire.DesiredChange) bool) (more bool, err error) {
+	for wait := f.client.o.MinBackoff; p.version > f.version+1 && !f.isStale(); wait = min(2*wait, f.client.o.MaxBackoff) {
+		if more, err := f.read(ctx, yield, false); !more || err != nil {
+			return more, err
+		}
+		if p.version > f.version+1 && !pause(ctx, wait) { // what the hub reads from lags behind what it sends
+			return false, ended("", context.Cause(ctx))
+		}
+	}
+	if p.version != f.version+1 {
+		return true, nil // the section that was read has it
+	}
+	body, err := withoutMember(p.json, "$version", "$metadata")
+	if err != nil {
+		f.reset() // no patch at all: the section has what it should have said
+		return true, nil
+	}
+	f.version = p.version
+	return yield(hubwire.DesiredChange{Version: p.version, JSON: body}), nil
+}
+
+func (f *feed) isStale() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.stale
+}
+
+// read reads the section, and yields it when it is news. Going back is news
+// only on another connection: a device that is made anew is disconnected first.
+func (f *feed) read(ctx context.Context, yield func(hubwire.DesiredChange) bool, reconnected bool) (more bool, err error) {
+	for wait := f.client.o.MinBackoff; ; wait = min(2*wait, f.client.o.MaxBackoff) {
+		t, err := f.client.Twin(ctx)
+		if err == nil {
+			v := t.Desired.Version
+			if f.some && (v == f.version || v < f.version && !reconnected) {
+				return true, nil
+			}
+			f.version, f.some = v, true
+			return yield(hubwire.DesiredChange{Version: v, Full: true, JSON: t.Desired.JSON}), nil
+		}
+		e, ok := errors.AsType[*hubwire.Error](err)
+		if ctx.Err() != nil || !ok || !e.Retryable {
+			return false, err
+		}
+		if !pause(ctx, max(e.RetryAfter, rand.N(wait)+1)) {
+			return false, ended("", fmt.Errorf("%w, after: %w", context.Cause(ctx), err))
+		}
+	}
+}
+
+// pause waits, and reports whether ctx lasted.
+func pause(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}

@@ -1,0 +1,31 @@
+// Package device is the client of a device or module on Azure IoT Hub: it
+// sends telemetry, receives cloud-to-device messages, answers direct methods
+// and keeps a twin, over any of the hub's protocols.
+//
+//	c, err := device.Dial(ctx, "HostName=…;DeviceId=…;SharedAccessKey=…", device.MQTT(nil), nil)
+//	if err != nil { … }
+//	defer c.Close()
+//	err = c.Send(ctx, &hubwire.Message{Body: []byte(`{"temperature":21}`)})
+//
+// # Connections come and go
+//
+// A Client outlives its connections. When one is lost it dials again, with
+// exponential back-off and full jitter, with a fresh token each time; it
+// restores what was subscribed and sends again what was not acknowledged.
+// [Hooks] tell of each change. Only what waiting cannot mend (a wrong key, a
+// disabled device) ends the Client; every call then returns the reason.
+//
+// # Delivery
+//
+// nil from a send means that the hub has the message. A message that a lost
+// connection cut off is sent again (at least once, in order), or, when its
+// context or the Client ends first, reported as an [hubwire.Error] whose
+// Outcome says whether it never left or the hub may have it. No message is
+// reported twice, none silently dropped.
+//
+// # Protocols
+//
+// A [Transport] is chosen at Dial; a program links only those it names. What a
+// protocol cannot do returns an error that is [errors.ErrUnsupported] and
+// names the protocol.
+package device

@@ -1,0 +1,238 @@
+package device
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"math"
+	"net/http"
+	"runtime"
+	"strconv"
+	"sync"
+	"time"
+
+	hubwire "github.com/hubwire/hubwire"
+)
+
+// MethodHandler answers a direct method. The error is for the device's own
+// faults: the caller gets status 500 and its text as a JSON string. So it does for an answer that
+// cannot be sent: a negative status, a payload that is not JSON or over [hubwire.MaxMethodPayload].
+type MethodHandler func(context.Context, hubwire.MethodRequest) (hubwire.MethodResponse, error)
+
+// HandleMethod makes h answer the direct method of that name; the name "" is for
+// those without a handler of their own, which else get status 501. nil removes
+// a handler. ctx bounds the subscription that the first call makes; when that fails, h is not in place.
+//
+// Calls run concurrently, each in its own goroutine, off the read loop, at
+// most [Options].MaxMethods at a time; a panic answers 500. The
+// handler's context ends with the Client. An answer that a lost connection cut off
+// is sent again on the next one.
+func (c *Client) HandleMethod(ctx context.Context, name string, h MethodHandler) error {
+	l, err := c.alive("handle method")
+	if err != nil {
+		return err
+	}
+	before := c.methods.set(name, h)
+	if h == nil {
+		return nil
+	}
+	if err := c.methods.subscribe(ctx, l, c.serveMethod); err != nil {
+		c.methods.set(name, before)
+		return withOp("handle method", err)
+	}
+	return nil
+}
+
+// methods are a Client's handlers and the goroutines that run them.
+type methods struct {
+	limit int
+	once  chan struct{} // a lock whose holder may subscribe; waiting for it can end
+
+	mu         sync.Mutex
+	subscribed bool
+	handlers   map[string]MethodHandler
+	running    map[uint64]bool // by goroutine; true when Close is to wait for it
+	starting   int             // goroutines that have not entered running yet
+	changed    chan struct{}   // closed and made anew when one ends
+}
+
+func (m *methods) init(limit int) {
+	m.limit = limit
+	m.once = make(chan struct{}, 1)
+	m.handlers = map[string]MethodHandler{}
+	m.running = map[uint64]bool{}
+	m.changed = make(chan struct{})
+}
+
+// set puts a handler in place and returns the one before.
+func (m *methods) set(name string, h MethodHandler) MethodHandler {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	before := m.handlers[name]
+	if h == nil {
+		delete(m.handlers, name)
+	} else {
+		m.handlers[name] = h
+	}
+	return before
+}
+
+func (m *methods) find(name string) MethodHandler {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if h := m.handlers[name]; h != nil {
+		return h
+	}
+	return m.handlers[""]
+}
+
+// subscribe asks for method calls, the first time.
+func (m *methods) subscribe(ctx context.Context, l link, serve func(hubwire.MethodRequest, replyFunc)) error {
+	select {
+	case m.once <- struct{}{}:
+		defer func() { <-m.once }()
+	case <-ctx.Done():
+		return ended("", ctx.Err())
+	}
+	if m.subscribed { // guarded by once
+		return nil
+	}
+	if err := l.serveMethods(ctx, serve); err != nil {
+		return err
+	}
+	m.subscribed = true
+	return nil
+}
+
+// serveMethod is called by the link for each call that comes in. It does not block.
+func (c *Client) serveMethod(r hubwire.MethodRequest, reply replyFunc) {
+	if c.life.Err() != nil {
+		return
+	}
+	if !c.methods.begin() {
+		text := fmt.Sprintf("%d methods are running, which is the limit", c.o.MaxMethods)
+		_ = reply(c.life, textResponse(http.StatusTooManyRequests, text)) // the caller times out if there is no room for it
+		return
+	}
+	go func() {
+		id := goroutineID()
+		c.methods.enter(id)
+		defer c.methods.leave(id)
+		answer := c.answer(r)
+		// The link outlives life by a moment, in which the answer can still go out.
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(c.life), c.o.OperationTimeout)
+		defer cancel()
+		_ = reply(ctx, answer) // when that fails the link has ended, and who called times out
+	}()
+}
+
+// answer runs the handler.
+func (c *Client) answer(r hubwire.MethodRequest) (resp hubwire.MethodResponse) {
+	h := c.methods.find(r.Name)
+	if h == nil {
+		return textResponse(http.StatusNotImplemented, fmt.Sprintf("the device has no method %q", r.Name))
+	}
+	err := errPanicked
+	func() {
+		defer c.contain()
+		resp, err = h(c.life, r)
+	}()
+	switch {
+	case err != nil:
+		return textResponse(http.StatusInternalServerError, err.Error())
+	case resp.Status < 0 || resp.Status > math.MaxInt32:
+		return textResponse(http.StatusInternalServerError, fmt.Sprintf("the handler's status is %d", resp.Status))
+	case len(resp.Payload) > hubwire.MaxMethodPayload:
+		return textResponse(http.StatusInternalServerError, fmt.Sprintf("the handler's answer has %d bytes, the limit is %d", len(resp.Payload), hubwire.MaxMethodPayload))
+	case len(resp.Payload) > 0 && !json.Valid(resp.Payload):
+		return textResponse(http.StatusInternalServerError, "the handler's answer is not JSON")
+	}
+	return resp
+}
+
+// textResponse is an answer whose payload is text as a JSON string.
+func textResponse(status int, text string) hubwire.MethodResponse {
+	const most = 4096 // of an error's text; what is longer tells no more
+	if len(text) > most {
+		text = text[:most]
+	}
+	payload, err := json.Marshal(text)
+	if err != nil {
+		payload = nil // cannot be: any string marshals
+	}
+	return hubwire.MethodResponse{Status: status, Payload: payload}
+}
+
+// begin reports whether there is room for one more handler.
+func (m *methods) begin() bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.starting+len(m.running) >= m.limit {
+		return false
+	}
+	m.starting++
+	return true
+}
+
+func (m *methods) enter(id uint64) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.starting--
+	m.running[id] = true
+}
+
+func (m *methods) leave(id uint64) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	delete(m.running, id)
+	m.changedLocked()
+}
+
+func (m *methods) changedLocked() {
+	close(m.changed)
+	m.changed = make(chan struct{})
+}
+
+// wait returns when no handler runs but those that wait in Close themselves,
+// of which the calling goroutine may be one, or false when limit is over first.
+func (m *methods) wait(limit <-chan time.Time) bool {
+	m.mu.Lock()
+	if len(m.running) > 0 {
+		if id := goroutineID(); m.running[id] {
+			m.running[id] = false
+			m.changedLocked()
+		}
+	}
+	for {
+		pending := m.starting
+		for _, waitFor := range m.running {
+			if waitFor {
+				pending++
+			}
+		}
+		changed := m.changed
+		m.mu.Unlock()
+		if pending == 0 {
+			return true
+		}
+		select {
+		case <-changed:
+		case <-limit:
+			return false
+		}
+		m.mu.Lock()
+	}
+}
+
+// goroutineID returns the number that the runtime prints in stack traces. Go
+// has no other way to tell that Close was called from inside a handler, which
+// would wait for itself; nothing but that rests on it.
+func goroutineID() uint64 {
+	var buf [64]byte
+	b := buf[:runtime.Stack(buf[:], false)] // "goroutine 18 [running]:..."
+	b = bytes.TrimPrefix(b, []byte("goroutine "))
+	b, _, _ = bytes.Cut(b, []byte(" "))
+	id, _ := strconv.ParseUint(string(b), 10, 64) // 0, nobody's id, if the form should change
+	return id
+}

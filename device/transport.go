@@ -1,0 +1,74 @@
+package device
+
+import (
+	"context"
+
+	hubwire "github.com/hubwire/hubwire"
+)
+
+// Transport is the protocol that a Client speaks, with the protocol's own
+// options; [MQTT] and [MQTTWebSocket] make one. It is opaque, holds no connection, and can be
+// used for any number of Dials. The zero Transport is not valid.
+type Transport struct {
+	name string
+	open func(ctx context.Context, cfg *config) (link, error)
+}
+
+// String returns the protocol's short name: "mqtt", "mqtt-ws".
+func (t Transport) String() string { return t.name }
+
+// config is what a Client tells its link. It does not change.
+type config struct {
+	Options // with the defaults filled in
+	id      hubwire.Identity
+	cred    Credentials
+
+	// life ends when the Client begins to; its cause is why. A link's blocked
+	// calls return then, but for sends, which get a moment more.
+	life context.Context
+
+	// state tells of a change of the connection. The calls come one at a time,
+	// in order; that with Closed is the last.
+	state func(State, error)
+
+	// panicked reports a panic that was contained.
+	panicked func(value any, stack []byte)
+}
+
+// link is one identity's conversation with the hub over one protocol, across
+// all its connections. Errors are *hubwire.Error; the Client gives them the Op of its call.
+type link interface {
+	// send returns when the hub has acknowledged m.
+	send(ctx context.Context, m *hubwire.Message) error
+
+	// sendAsync returns when m has a place in the window; done is called once
+	// when sendAsync returned nil, and never when it did not.
+	sendAsync(ctx context.Context, m *hubwire.Message, done func(error)) error
+
+	// receive subscribes on first use and returns the next message for this identity.
+	receive(ctx context.Context) (*hubwire.Received, error)
+
+	// serveMethods subscribes and from then on calls serve, which does not
+	// block, for each call that comes in. reply may be called from any
+	// goroutine; it waits for a place in the window, if that does not mean to wait for itself.
+	serveMethods(ctx context.Context, serve func(r hubwire.MethodRequest, reply replyFunc)) error
+
+	twin(ctx context.Context) (*hubwire.Twin, error)
+
+	// report patches the reported properties.
+	report(ctx context.Context, patch []byte) (version int64, err error)
+
+	// watchDesired subscribes to the desired patches. Until stop, change is called in
+	// the order of arrival, with bytes it may keep, and reset after each new
+	// connection, ahead of what that brings. Neither blocks.
+	watchDesired(ctx context.Context, change func(version int64, patch []byte), reset func()) (stop func(), err error)
+
+	state() State
+
+	// close ends the conversation within the time it was opened with, from any
+	// goroutine, any number of times.
+	close() error
+}
+
+// replyFunc answers a direct method.
+type replyFunc func(ctx context.Context, r hubwire.MethodResponse) error
