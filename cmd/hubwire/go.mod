@@ -5,12 +5,12 @@ go 1.26
 require (
 	github.com/hubwire/hubwire v0.0.0
 	github.com/spf13/cobra v1.10.2
+	github.com/spf13/pflag v1.0.9
 )
 
 require (
 	github.com/coder/websocket v1.8.15 // indirect
 	github.com/inconshreveable/mousetrap v1.1.0 // indirect
-	github.com/spf13/pflag v1.0.9 // indirect
 )
 
 replace github.com/hubwire/hubwire => ../..

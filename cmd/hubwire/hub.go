@@ -41,7 +41,7 @@ and where the certificate of its authority is, which clients have to trust.
 
 AMQP is not served yet; its flag is there so that scripts need not change.
 In the env file HUBWIRE_AMQP_PORT is empty until then.`,
-		Args: cobra.NoArgs,
+		Args: noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			return runHub(c.Context(), &f, c.OutOrStdout(), c.ErrOrStderr())
 		},

@@ -2,6 +2,7 @@
 // of what works, and each thing one at a time, from both ends.
 //
 //	hubwire hub       run the hub on loopback until interrupted
+//	hubwire sas       make, read and check shared access signatures
 package main
 
 import (
@@ -14,6 +15,7 @@ import (
 	"syscall"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 )
 
 // exitInterrupted is how shells report a program that SIGINT ended.
@@ -33,8 +35,14 @@ func run(ctx context.Context) int {
 	case ctx.Err() != nil && errors.Is(err, context.Canceled):
 		return exitInterrupted
 	}
-	fmt.Fprintln(os.Stderr, "hubwire:", strings.TrimPrefix(err.Error(), "hubwire: "))
+	fmt.Fprintln(os.Stderr, "hubwire:", oneLine(err))
 	return 1
+}
+
+// oneLine is err's text without the prefix that main prints anyway; joined
+// errors, which stand on lines of their own, have semicolons between them.
+func oneLine(err error) string {
+	return strings.ReplaceAll(strings.TrimPrefix(err.Error(), "hubwire: "), "\n", "; ")
 }
 
 func newRoot() *cobra.Command {
@@ -45,18 +53,39 @@ func newRoot() *cobra.Command {
 		SilenceErrors: true,
 	}
 	root.CompletionOptions.HiddenDefaultCmd = true
-	return group(root, newHub())
+	root.SetFlagErrorFunc(flagError)
+	return group(root, newHub(), newSAS())
 }
 
 // group makes c a command that does nothing but lead to others.
 func group(c *cobra.Command, members ...*cobra.Command) *cobra.Command {
 	c.AddCommand(members...)
-	c.Args = func(c *cobra.Command, args []string) error {
-		if len(args) == 0 {
-			return nil
-		}
-		return fmt.Errorf("unknown command %q for %q", args[0], c.CommandPath())
-	}
+	c.Args = noArgs
 	c.RunE = func(c *cobra.Command, _ []string) error { return c.Help() }
 	return c
+}
+
+// What is not understood may be a secret in the wrong place, so errors do not
+// repeat it, other than cobra's.
+
+func noArgs(c *cobra.Command, args []string) error {
+	switch {
+	case len(args) == 0:
+		return nil
+	case c.HasSubCommands():
+		return fmt.Errorf("%s has no such command; see %s --help", c.CommandPath(), c.CommandPath())
+	}
+	return fmt.Errorf("%s takes no arguments; see %s --help", c.CommandPath(), c.CommandPath())
+}
+
+func flagError(c *cobra.Command, err error) error {
+	var unknown *pflag.NotExistError
+	if !errors.As(err, &unknown) {
+		return err
+	}
+	dashes := "--"
+	if unknown.GetSpecifiedShortnames() != "" {
+		dashes = "-"
+	}
+	return fmt.Errorf("%s has no flag %s%s; see %s --help", c.CommandPath(), dashes, unknown.GetSpecifiedName(), c.CommandPath())
 }
