@@ -112,3 +112,17 @@ func (b *bench) noMore() {
 		b.t.Errorf("another event: %+v, %v", ev, err)
 	}
 }
+
+// awaitConnected waits until c has a connection that the hub knows of.
+func (b *bench) awaitConnected(c *device.Client) {
+	b.t.Helper()
+	synctest.Wait()
+	for range 1000 {
+		if c.State() == device.Connected && b.hub.Connected(c.Identity()) {
+			return
+		}
+		time.Sleep(time.Second) // by the bubble's clock
+		synctest.Wait()
+	}
+	b.t.Fatalf("no connection; the state is %v", c.State())
+}
