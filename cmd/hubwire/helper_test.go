@@ -27,6 +27,23 @@ func (b *buffer) Write(p []byte) (int, error) {
 	return b.b.Write(p)
 }
 
+// await waits until b has text, and reports false when done is closed before that.
+func (b *buffer) await(done <-chan struct{}, text string) bool {
+	for {
+		b.mu.Lock()
+		written, have := b.written, strings.Contains(b.b.String(), text)
+		b.mu.Unlock()
+		if have {
+			return true
+		}
+		select {
+		case <-written:
+		case <-done:
+			return strings.Contains(b.String(), text)
+		}
+	}
+}
+
 func (b *buffer) String() string {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -62,21 +79,8 @@ func start(t *testing.T, stdin string, args ...string) *job {
 // await waits until the command has printed text.
 func (j *job) await(t *testing.T, text string) {
 	t.Helper()
-	for {
-		j.stdout.mu.Lock()
-		written, have := j.stdout.written, j.stdout.b.String()
-		j.stdout.mu.Unlock()
-		if strings.Contains(have, text) {
-			return
-		}
-		select {
-		case <-written:
-		case <-j.done:
-			if !strings.Contains(j.stdout.String(), text) {
-				t.Fatalf("the command ended with %v without printing %q\nstdout:\n%s\nstderr:\n%s", j.err, text, j.stdout, j.stderr)
-			}
-			return
-		}
+	if !j.stdout.await(j.done, text) {
+		t.Fatalf("the command ended with %v without printing %q\nstdout:\n%s\nstderr:\n%s", j.err, text, j.stdout, j.stderr)
 	}
 }
 

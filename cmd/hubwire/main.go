@@ -2,6 +2,7 @@
 // of what works, and each thing one at a time, from both ends.
 //
 //	hubwire hub       run the hub on loopback until interrupted
+//	hubwire device    be a device: send, receive, twin, methods
 //	hubwire sas       make, read and check shared access signatures
 package main
 
@@ -29,13 +30,13 @@ func main() {
 
 func run(ctx context.Context) int {
 	err := newRoot().ExecuteContext(ctx)
-	switch {
-	case err == nil:
+	if err == nil {
 		return 0
-	case ctx.Err() != nil && errors.Is(err, context.Canceled):
-		return exitInterrupted
 	}
 	fmt.Fprintln(os.Stderr, "hubwire:", oneLine(err))
+	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
+		return exitInterrupted
+	}
 	return 1
 }
 
@@ -54,7 +55,7 @@ func newRoot() *cobra.Command {
 	}
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.SetFlagErrorFunc(flagError)
-	return group(root, newHub(), newSAS())
+	return group(root, newHub(), newSAS(), newDevice())
 }
 
 // group makes c a command that does nothing but lead to others.
@@ -76,6 +77,16 @@ func noArgs(c *cobra.Command, args []string) error {
 		return fmt.Errorf("%s has no such command; see %s --help", c.CommandPath(), c.CommandPath())
 	}
 	return fmt.Errorf("%s takes no arguments; see %s --help", c.CommandPath(), c.CommandPath())
+}
+
+// maxArgs lets a command have up to n arguments.
+func maxArgs(n int) cobra.PositionalArgs {
+	return func(c *cobra.Command, args []string) error {
+		if len(args) > n {
+			return fmt.Errorf("%s takes at most %d arguments, not %d; see %s --help", c.CommandPath(), n, len(args), c.CommandPath())
+		}
+		return nil
+	}
 }
 
 func flagError(c *cobra.Command, err error) error {

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"strconv"
 	"strings"
 	"time"
 
@@ -138,7 +137,7 @@ func newSASParse() *cobra.Command {
 comes from stdin. What does not hold is an error, after all has been shown.`,
 		Example: `  hubwire sas parse 'SharedAccessSignature sr=…&sig=…&se=…'
   hubwire sas make --connection-string env:CS | hubwire sas parse --key env:KEY`,
-		Args: cobra.MaximumNArgs(1),
+		Args: maxArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			from := "-"
 			if len(args) > 0 {
@@ -209,16 +208,6 @@ func expiryText(expires, now time.Time) string {
 		return fmt.Sprintf("%s (in %v)", s, left)
 	}
 	return fmt.Sprintf("%s (%v ago)", s, now.Sub(expires).Truncate(time.Second))
-}
-
-// printable returns s, quoted when a terminal would not show it as it is.
-func printable(s string) string {
-	for _, r := range s {
-		if !strconv.IsPrint(r) {
-			return strconv.Quote(s)
-		}
-	}
-	return s
 }
 
 func newSASDerive() *cobra.Command {
