@@ -39,7 +39,7 @@ or all, when none is named.`,
 				return err
 			}
 			defer closing(client, &err)
-			return untilInterrupted(c.Context(), f.count == 0, f.run(c.Context(), c.OutOrStdout(), client, names))
+			return untilInterrupted(c.Context(), f.count == 0, f.run(c.Context(), c.OutOrStdout(), c.ErrOrStderr(), client, names))
 		},
 	}
 	fs := c.Flags()
@@ -65,7 +65,7 @@ func (f *methodFlags) check() error {
 }
 
 // run answers until count calls were answered, ctx ends or the client does.
-func (f *methodFlags) run(ctx context.Context, w io.Writer, client *device.Client, names []string) error {
+func (f *methodFlags) run(ctx context.Context, w, stderr io.Writer, client *device.Client, names []string) error {
 	var (
 		mu       sync.Mutex
 		answered int
@@ -92,7 +92,7 @@ func (f *methodFlags) run(ctx context.Context, w io.Writer, client *device.Clien
 			return err
 		}
 	}
-	fmt.Fprintln(w, "ready for calls")
+	fmt.Fprintln(stderr, "waiting for calls")
 	select {
 	case <-enough:
 		return nil

@@ -55,6 +55,7 @@ What is left comes again with the next connection.`,
 }
 
 func (f *receiveFlags) run(c *cobra.Command, client *device.Client, how hubwire.Disposition) error {
+	fmt.Fprintln(c.ErrOrStderr(), "waiting for messages")
 	for n := 1; f.count == 0 || n <= f.count; n++ {
 		m, err := client.Receive(c.Context())
 		if err != nil {

@@ -201,19 +201,18 @@ func TestCtrlCEndsWhatHasNoEndOfItsOwn(t *testing.T) {
 		ready string
 		want  error
 	}{
-		{"receive", []string{"receive"}, "", nil},
-		{"receive that waits for a number", []string{"receive", "--count", "1"}, "", context.Canceled},
-		{"methods", []string{"methods"}, "ready for calls", nil},
-		{"watch", []string{"twin", "watch"}, "version 1, whole", nil},
+		{"receive", []string{"receive"}, "waiting for messages", nil},
+		{"receive that waits for a number", []string{"receive", "--count", "1"}, "waiting for messages", context.Canceled},
+		{"methods", []string{"methods"}, "waiting for calls", nil},
+		{"watch", []string{"twin", "watch"}, "waiting for changes", nil},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			localHub(t)
 			j := start(t, "", append([]string{"device", "--device-id", "dev-1"}, tt.args...)...)
-			if !j.stderr.await(j.done, "connected") {
+			if !j.stderr.await(j.done, tt.ready) {
 				t.Fatalf("it ended with %v", j.err)
 			}
-			j.await(t, tt.ready)
 			if err := j.interrupt(); !errors.Is(err, tt.want) {
 				t.Errorf("it ended with %v, want %v", err, tt.want)
 			}
@@ -278,7 +277,9 @@ func TestMethodsAnswersAndPrints(t *testing.T) {
 			t.Run(tt.name+" over "+p.name, func(t *testing.T) {
 				h := localHub(t)
 				j := start(t, "", append([]string{"device", "methods", "--device-id", "dev-1", "--transport", p.name, "--count", "1"}, tt.args...)...)
-				j.await(t, "ready for calls")
+				if !j.stderr.await(j.done, "waiting for calls") {
+					t.Fatalf("it ended with %v", j.err)
+				}
 				resp, err := h.Invoke(t.Context(), dev, hubwire.MethodRequest{Name: tt.call, Payload: json.RawMessage(`{"n":1}`)}, nil)
 				if err != nil {
 					t.Fatal(err)

@@ -104,6 +104,7 @@ func newTwinWatch(d *deviceFlags) *cobra.Command {
 				return err
 			}
 			defer closing(client, &err)
+			fmt.Fprintln(c.ErrOrStderr(), "waiting for changes")
 			return untilInterrupted(c.Context(), count == 0, watch(c.Context(), c.OutOrStdout(), client, count))
 		},
 	}

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 )
 
 // buffer is a bytes.Buffer for two goroutines, one of which waits for text.
@@ -61,7 +62,7 @@ type job struct {
 // start runs hubwire with args and stops it with the test.
 func start(t *testing.T, stdin string, args ...string) *job {
 	t.Helper()
-	ctx, cancel := context.WithCancel(t.Context())
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute) // longer than any takes
 	j := &job{stdout: newBuffer(), stderr: newBuffer(), cancel: cancel, done: make(chan struct{})}
 	root := newRoot()
 	root.SetArgs(args)

@@ -1,6 +1,7 @@
 // Command hubwire is the toolkit's face for people: a hub on loopback, a tour
 // of what works, and each thing one at a time, from both ends.
 //
+//	hubwire demo      the whole tour on an embedded hub, as a table
 //	hubwire hub       run the hub on loopback until interrupted
 //	hubwire device    be a device: send, receive, twin, methods
 //	hubwire sas       make, read and check shared access signatures
@@ -55,7 +56,7 @@ func newRoot() *cobra.Command {
 	}
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.SetFlagErrorFunc(flagError)
-	return group(root, newHub(), newSAS(), newDevice())
+	return group(root, newDemo(), newHub(), newSAS(), newDevice())
 }
 
 // group makes c a command that does nothing but lead to others.

@@ -119,6 +119,12 @@ func (r *registry) ensure(ctx context.Context, id hubwire.Identity) (string, err
 	return r.create(ctx, id, byKey)
 }
 
+// remove removes an identity, and a device with its modules.
+func (r *registry) remove(ctx context.Context, id hubwire.Identity) error {
+	_, err := r.do(ctx, http.MethodDelete, id, nil)
+	return err
+}
+
 func (r *registry) identity(ctx context.Context, method string, id hubwire.Identity, body *identityRecord) (string, error) {
 	answer, err := r.do(ctx, method, id, body)
 	if err != nil {
@@ -160,6 +166,9 @@ func (r *registry) do(ctx context.Context, method string, id hubwire.Identity, b
 	req.Header.Set("Authorization", token)
 	if body != nil {
 		req.Header.Set("Content-Type", "application/json; charset=utf-8")
+	}
+	if method == http.MethodDelete {
+		req.Header.Set("If-Match", "*")
 	}
 	resp, err := r.client.Do(req)
 	if err != nil {
