@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -26,7 +27,11 @@ func TestCloseFromInside(t *testing.T) {
 			go b.invoke("m", "")
 		},
 		"two method handlers": func(t *testing.T, b *bench, c *device.Client, closing func()) {
+			var both sync.WaitGroup
+			both.Add(2)
 			b.handle(c, "m", func(_ context.Context, r hubwire.MethodRequest) (hubwire.MethodResponse, error) {
+				both.Done()
+				both.Wait()
 				if string(r.Payload) == "1" {
 					closing()
 				}
