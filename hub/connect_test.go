@@ -51,14 +51,14 @@ func TestConnectWithPolicyTokenAndSecondaryKey(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, h *hub.Hub) {
 		in := time.Now().Add(time.Hour)
 		connect(t, h, dev, func(m *mqtt.Connect) {
-			m.Password = mqtt.Secret(token(policyKey(t, h, "device"), "localhost", "device", in))
+			m.Password = password(token(policyKey(t, h, "device"), "localhost", "device", in))
 		}).ping()
 		d, err := h.Device(mod)
 		if err != nil {
 			t.Fatal(err)
 		}
 		connect(t, h, mod, func(m *mqtt.Connect) {
-			m.Password = mqtt.Secret(token(d.SecondaryKey, audience(mod), "", in))
+			m.Password = password(token(d.SecondaryKey, audience(mod), "", in))
 		}).ping()
 	})
 }
@@ -78,24 +78,24 @@ func TestConnectRefusals(t *testing.T) {
 		code mqtt.ReturnCode
 	}{
 		{"the wrong key", func(t *testing.T, h *hub.Hub, m *mqtt.Connect) {
-			m.Password = mqtt.Secret(token(key(t, h, other), audience(dev), "", time.Now().Add(time.Hour)))
+			m.Password = password(token(key(t, h, other), audience(dev), "", time.Now().Add(time.Hour)))
 		}, mqtt.NotAuthorized},
 		{"an expired token", func(t *testing.T, h *hub.Hub, m *mqtt.Connect) {
-			m.Password = mqtt.Secret(token(key(t, h, dev), audience(dev), "", time.Now().Add(-6*time.Minute)))
+			m.Password = password(token(key(t, h, dev), audience(dev), "", time.Now().Add(-6*time.Minute)))
 		}, mqtt.NotAuthorized},
 		{"another device's token", func(t *testing.T, h *hub.Hub, m *mqtt.Connect) {
-			m.Password = mqtt.Secret(token(key(t, h, other), audience(other), "", time.Now().Add(time.Hour)))
+			m.Password = password(token(key(t, h, other), audience(other), "", time.Now().Add(time.Hour)))
 		}, mqtt.NotAuthorized},
 		{"a module's token for its device", func(t *testing.T, h *hub.Hub, m *mqtt.Connect) {
-			m.Password = mqtt.Secret(token(key(t, h, mod), audience(mod), "", time.Now().Add(time.Hour)))
+			m.Password = password(token(key(t, h, mod), audience(mod), "", time.Now().Add(time.Hour)))
 		}, mqtt.NotAuthorized},
 		{"a policy without the right to connect", func(t *testing.T, h *hub.Hub, m *mqtt.Connect) {
-			m.Password = mqtt.Secret(token(policyKey(t, h, "service"), "localhost", "service", time.Now().Add(time.Hour)))
+			m.Password = password(token(policyKey(t, h, "service"), "localhost", "service", time.Now().Add(time.Hour)))
 		}, mqtt.NotAuthorized},
-		{"a token that is none", func(t *testing.T, h *hub.Hub, m *mqtt.Connect) { m.Password = mqtt.Secret("secret") }, mqtt.NotAuthorized},
-		{"no password and no certificate", func(t *testing.T, h *hub.Hub, m *mqtt.Connect) { m.Password = nil }, mqtt.NotAuthorized},
-		{"an empty password and no certificate", func(t *testing.T, h *hub.Hub, m *mqtt.Connect) { m.Password = mqtt.Secret{} }, mqtt.NotAuthorized},
-		{"no user name", func(t *testing.T, h *hub.Hub, m *mqtt.Connect) { m.UserName, m.Password = nil, nil }, mqtt.NotAuthorized},
+		{"a token that is none", func(t *testing.T, h *hub.Hub, m *mqtt.Connect) { m.Password = password("secret") }, mqtt.NotAuthorized},
+		{"no password and no certificate", func(t *testing.T, h *hub.Hub, m *mqtt.Connect) { m.Password = mqtt.Secret{} }, mqtt.NotAuthorized},
+		{"an empty password and no certificate", func(t *testing.T, h *hub.Hub, m *mqtt.Connect) { m.Password = password("") }, mqtt.NotAuthorized},
+		{"no user name", func(t *testing.T, h *hub.Hub, m *mqtt.Connect) { m.UserName, m.Password = nil, mqtt.Secret{} }, mqtt.NotAuthorized},
 		{"a user name of too few levels", func(t *testing.T, h *hub.Hub, m *mqtt.Connect) {
 			m.UserName = []byte("localhost/dev-1?&api-version=2021-04-12")
 		}, mqtt.NotAuthorized},
@@ -318,7 +318,7 @@ func TestTokenExpiryEndsTheConnection(t *testing.T) {
 				}
 				start := time.Now()
 				p := connect(t, h, dev, func(m *mqtt.Connect) {
-					m.Password = mqtt.Secret(token(d.PrimaryKey, audience(dev), "", start.Add(10*time.Minute)))
+					m.Password = password(token(d.PrimaryKey, audience(dev), "", start.Add(10*time.Minute)))
 					m.KeepAlive = 0
 				})
 				p.closed()
@@ -338,7 +338,7 @@ func TestRegistryEndsConnections(t *testing.T) {
 			return err
 		},
 		"when its key is replaced": func(t *testing.T, h *hub.Hub, d *hub.Device) error {
-			d.PrimaryKey = ""
+			d.PrimaryKey = hub.Secret{}
 			_, err := h.Update(t.Context(), d, "")
 			return err
 		},

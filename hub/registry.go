@@ -6,11 +6,12 @@ import (
 
 	"github.com/hubwire/hubwire"
 	"github.com/hubwire/hubwire/hub/internal/core"
+	"github.com/hubwire/hubwire/sas"
 )
 
-// Secret is a base64 key that does not print: String, every verb of fmt, JSON and
-// slog show "(secret)". Convert it to a string to use it.
-type Secret = core.Secret
+// Secret is a base64 key that does not print. [sas.NewSecret] makes one, and its
+// method Reveal gives the text.
+type Secret = sas.Secret
 
 // AuthType is an identity's authentication type, as the registry spells it.
 type AuthType = core.AuthType

@@ -24,7 +24,7 @@ func TestRegistry(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if changed.PrimaryKey != d.SecondaryKey || changed.SecondaryKey == "" || changed.StatusReason != "rolled" || changed.GenerationID != d.GenerationID {
+	if !changed.PrimaryKey.Equal(d.SecondaryKey) || changed.SecondaryKey.IsZero() || changed.StatusReason != "rolled" || changed.GenerationID != d.GenerationID {
 		t.Errorf("update: %+v", changed)
 	}
 	if _, err := h.Update(ctx, changed, d.ETag); !errors.Is(err, hubwire.PreconditionFailed) {

@@ -107,7 +107,7 @@ func TestTunnelWithCertificate(t *testing.T) {
 		cfg.Certificates = []tls.Certificate{*cert}
 		p := openTunnel(t, h, ws.DialOptions{TLSConfig: cfg})
 		m := connectPacket(t, h, id)
-		m.Password = nil
+		m.Password = mqtt.Secret{}
 		p.write(m)
 		if ack := p.connack(); ack.Code != mqtt.Accepted {
 			t.Errorf("CONNACK %d", ack.Code)

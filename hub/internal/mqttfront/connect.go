@@ -7,6 +7,7 @@ import (
 	"github.com/hubwire/hubwire"
 	"github.com/hubwire/hubwire/hub/internal/core"
 	"github.com/hubwire/hubwire/mqtt"
+	"github.com/hubwire/hubwire/sas"
 	"github.com/hubwire/hubwire/topics"
 )
 
@@ -75,7 +76,7 @@ func (c *conn) identify(m *mqtt.Connect) (model string, err error) {
 // login begins the session. The error of a refusal is a [*hubwire.Error].
 func (c *conn) login(m *mqtt.Connect, model string) error {
 	g, err := c.server.core.Authenticate(c.ctx, &core.Login{
-		Identity: c.id, Protocol: c.peer.Protocol, Token: string(m.Password), Certificates: c.peer.Certificates,
+		Identity: c.id, Protocol: c.peer.Protocol, Token: sas.NewSecret(string(m.Password.Reveal())), Certificates: c.peer.Certificates,
 	})
 	if err != nil {
 		return err
