@@ -5,7 +5,7 @@ import (
 	"sync"
 	"time"
 
-	hubwire "github.com/hubwire/hubwire"
+	"github.com/hubwire/hubwire"
 )
 
 // Client is one device or module on its hub. Its methods may be called from

@@ -9,7 +9,7 @@ import (
 	"log/slog"
 	"time"
 
-	hubwire "github.com/hubwire/hubwire"
+	"github.com/hubwire/hubwire"
 	"github.com/hubwire/hubwire/sas"
 )
 

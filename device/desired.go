@@ -9,7 +9,7 @@ import (
 	"sync"
 	"time"
 
-	hubwire "github.com/hubwire/hubwire"
+	"github.com/hubwire/hubwire"
 )
 
 // Desired yields the desired properties: first the whole section, then each

@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"net"
 
-	hubwire "github.com/hubwire/hubwire"
+	"github.com/hubwire/hubwire"
 )
 
 // SendError is why one of the messages given to [Client.SendAll] failed.

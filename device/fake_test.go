@@ -5,7 +5,7 @@ import (
 	"sync"
 	"testing"
 
-	hubwire "github.com/hubwire/hubwire"
+	"github.com/hubwire/hubwire"
 	"github.com/hubwire/hubwire/sas"
 )
 

@@ -12,7 +12,7 @@ import (
 	"sync"
 	"time"
 
-	hubwire "github.com/hubwire/hubwire"
+	"github.com/hubwire/hubwire"
 )
 
 // MethodHandler answers a direct method. The error is for the device's own

@@ -5,7 +5,7 @@ import (
 	"errors"
 	"runtime/debug"
 
-	hubwire "github.com/hubwire/hubwire"
+	"github.com/hubwire/hubwire"
 )
 
 // Receive returns the next message for this identity: cloud-to-device, or for

@@ -5,7 +5,7 @@ import (
 	"errors"
 	"sync"
 
-	hubwire "github.com/hubwire/hubwire"
+	"github.com/hubwire/hubwire"
 )
 
 // Send sends a telemetry message and returns when the hub has acknowledged it.

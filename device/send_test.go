@@ -7,7 +7,7 @@ import (
 	"testing"
 	"testing/synctest"
 
-	hubwire "github.com/hubwire/hubwire"
+	"github.com/hubwire/hubwire"
 )
 
 func TestWhatTheHubWouldRefuseIsNotSent(t *testing.T) {

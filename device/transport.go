@@ -3,7 +3,7 @@ package device
 import (
 	"context"
 
-	hubwire "github.com/hubwire/hubwire"
+	"github.com/hubwire/hubwire"
 )
 
 // Transport is the protocol that a Client speaks, with the protocol's own

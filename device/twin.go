@@ -5,7 +5,7 @@ import (
 	"context"
 	"encoding/json"
 
-	hubwire "github.com/hubwire/hubwire"
+	"github.com/hubwire/hubwire"
 )
 
 // Twin reads the desired and reported properties. When the connection is lost
