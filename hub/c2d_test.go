@@ -174,6 +174,23 @@ func TestC2DComesRightAfterConnack(t *testing.T) {
 	})
 }
 
+// TestC2DKeepsItsPacketIdentifier has a message come again over the next
+// connection, behind one that was acknowledged.
+func TestC2DKeepsItsPacketIdentifier(t *testing.T) {
+	bubble(t, nil, func(t *testing.T, h *hub.Hub) {
+		p := connect(t, h, dev, nil)
+		p.subscribe(c2dFilter)
+		sendC2D(t, h, dev, "a", "b")
+		a, b := p.expect("a", 1, false), p.expect("b", 1, false)
+		p.write(&mqtt.Puback{ID: a.ID})
+		p.ping()
+		p.cut()
+		if again := connect(t, h, dev, nil).expect("b", 1, true); again.ID != b.ID || a.ID == b.ID {
+			t.Errorf("identifiers %d and %d, and %d for the second when it came again", a.ID, b.ID, again.ID)
+		}
+	})
+}
+
 func TestC2DWindow(t *testing.T) {
 	bubble(t, &hub.Config{LockTimeout: time.Hour}, func(t *testing.T, h *hub.Hub) {
 		p := connect(t, h, dev, nil)

@@ -60,6 +60,9 @@ func (c *conn) identify(m *mqtt.Connect) (model string, err error) {
 	if err := id.Check(); err != nil {
 		return "", err
 	}
+	if actor := u.AuthChain.Actor(); actor != "" {
+		return "", violation("edge device %.140q speaks for %q, which is not imitated", actor, id)
+	}
 	if string(m.ClientID) != id.String() {
 		return "", violation("client id %.300q is not %q, which the user name says", m.ClientID, id)
 	}
@@ -80,7 +83,6 @@ func (c *conn) login(m *mqtt.Connect, model string) error {
 	if err != nil {
 		return err
 	}
-	c.grant = g
 	session, err := c.server.core.Connect(c.ctx, g, &core.ConnectOptions{
 		Protocol: c.peer.Protocol, Clean: m.CleanSession, ModelID: model,
 	}, c)
