@@ -108,8 +108,8 @@ func (c *conn) welcome(v core.Verdict) error {
 	}
 	ack := mqtt.Connack{SessionPresent: c.session.Present(), Code: mqtt.Accepted}
 	c.out.open(ack.AppendTo(nil))
-	if c.server.opt.PurgeUnsubscribed && !c.subscribed(core.FeatureC2D) {
-		if _, err := c.server.core.Purge(c.ctx, c.id); err != nil {
+	if c.server.opt.PurgeUnsubscribed {
+		if err := c.session.PurgeUnwanted(c.ctx); err != nil {
 			return err
 		}
 	}

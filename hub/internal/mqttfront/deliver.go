@@ -67,7 +67,7 @@ func (c *conn) pump(wake bool) {
 	c.pumping = true
 	for c.again {
 		c.again = false
-		for len(c.inFlight) < window {
+		for c.hasRoom() {
 			c.mu.Unlock()
 			r := c.session.NextC2D()
 			more := r != nil && c.sendMessage(r, wake)
@@ -78,6 +78,21 @@ func (c *conn) pump(wake bool) {
 		}
 	}
 	c.pumping = false
+}
+
+// hasRoom reports whether the window allows one more message. A full one first
+// loses those that have expired or were purged, for which no PUBACK need ever
+// come. The caller holds the lock, which is released meanwhile.
+func (c *conn) hasRoom() bool {
+	if len(c.inFlight) < window {
+		return true
+	}
+	sent := slices.Clone(c.inFlight)
+	c.mu.Unlock()
+	sent = slices.DeleteFunc(sent, func(d delivery) bool { return c.session.Waits(d.sequence) })
+	c.mu.Lock()
+	c.inFlight = slices.DeleteFunc(c.inFlight, func(d delivery) bool { return slices.Contains(sent, d) })
+	return len(c.inFlight) < window
 }
 
 // sendMessage sends one message, and reports whether to go on. What is not
