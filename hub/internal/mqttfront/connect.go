@@ -61,6 +61,9 @@ func (c *conn) identify(m *mqtt.Connect) (model string, err error) {
 	if err := id.Check(); err != nil {
 		return "", err
 	}
+	if actor := u.AuthChain.Actor(); actor != "" {
+		return "", violation("edge device %.140q speaks for %q, which is not imitated", actor, id)
+	}
 	if string(m.ClientID) != id.String() {
 		return "", violation("client id %.300q is not %q, which the user name says", m.ClientID, id)
 	}
@@ -81,7 +84,6 @@ func (c *conn) login(m *mqtt.Connect, model string) error {
 	if err != nil {
 		return err
 	}
-	c.grant = g
 	session, err := c.server.core.Connect(c.ctx, g, &core.ConnectOptions{
 		Protocol: c.peer.Protocol, Clean: m.CleanSession, ModelID: model,
 	}, c)
@@ -107,8 +109,8 @@ func (c *conn) welcome(v core.Verdict) error {
 	}
 	ack := mqtt.Connack{SessionPresent: c.session.Present(), Code: mqtt.Accepted}
 	c.out.open(ack.AppendTo(nil))
-	if c.server.opt.PurgeUnsubscribed && !c.subscribed(core.FeatureC2D) {
-		if _, err := c.server.core.Purge(c.ctx, c.id); err != nil {
+	if c.server.opt.PurgeUnsubscribed {
+		if err := c.session.PurgeUnwanted(c.ctx); err != nil {
 			return err
 		}
 	}

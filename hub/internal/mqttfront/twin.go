@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"slices"
 	"time"
@@ -75,8 +76,8 @@ func (c *conn) twinOperation(kind core.OpKind, m *mqtt.Publish, t *topics.Topic,
 		a, err = act()
 	}
 	if err != nil {
-		var e *hubwire.Error
-		if !errors.As(err, &e) {
+		e := refusal(err)
+		if e == nil || errors.Is(err, net.ErrClosed) { // no session is left to answer in
 			return err
 		}
 		a = refusalAnswer(e)
