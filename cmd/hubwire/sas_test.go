@@ -63,11 +63,11 @@ func TestAnEventHubsKeyIsTakenAsText(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	token, err := sas.ParseToken(sas.Secret(strings.TrimSpace(out)))
+	token, err := sas.ParseToken(strings.TrimSpace(out))
 	if err != nil {
 		t.Fatal(err)
 	}
-	key, err := sas.NewTextKey(testKey)
+	key, err := sas.NewTextKey(sas.NewSecret(testKey))
 	if err != nil {
 		t.Fatal(err)
 	}
