@@ -22,8 +22,7 @@ type Client struct {
 	end  context.CancelCauseFunc
 	done chan struct{} // closed by the link's last call of onState
 
-	methods methods
-
+	methods  methods
 	desiring sync.Mutex // held by Desired; tried, never waited for
 }
 
@@ -205,7 +204,7 @@ func (c *Client) bounded(ctx context.Context) (context.Context, context.CancelFu
 
 // until returns a context that ends with ctx or the Client, whichever is first.
 func (c *Client) until(ctx context.Context) (context.Context, context.CancelFunc) {
-	ctx, cancel := context.WithCancelCause(ctx)
-	stop := context.AfterFunc(c.life, func() { cancel(context.Cause(c.life)) })
-	return ctx, func() { stop(); cancel(context.Canceled) }
+	ctx, cancel := context.WithCancel(ctx)
+	stop := context.AfterFunc(c.life, cancel)
+	return ctx, func() { stop(); cancel() }
 }

@@ -65,9 +65,9 @@ func (f *fakeLink) receive(ctx context.Context) (*hubwire.Received, error) {
 	case m := <-f.messages:
 		return m, nil
 	case <-ctx.Done():
-		return nil, ended("", ctx.Err())
+		return nil, ended(ctx, f.cfg.life)
 	case <-f.cfg.life.Done():
-		return nil, ended("", context.Cause(f.cfg.life))
+		return nil, ended(ctx, f.cfg.life)
 	}
 }
 

@@ -2,6 +2,7 @@ package device_test
 
 import (
 	"context"
+	"net"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -30,6 +31,7 @@ type bench struct {
 	transport device.Transport
 	device    string // connection strings
 	module    string
+	events    *hub.EventReader
 }
 
 // overEach runs a test once for each transport, in a bubble of its own, so that
@@ -42,10 +44,15 @@ func overEach(t *testing.T, cfg hub.Config, test func(*testing.T, *bench)) {
 				testkit.LeakCheck(t)
 				cfg.InMemory = true
 				h := hubtest.Start(t, &cfg)
-				test(t, &bench{
+				b := &bench{
 					t: t, hub: h, transport: tr,
 					device: hubtest.Device(t, h, dev.DeviceID), module: hubtest.Module(t, h, mod.DeviceID, mod.ModuleID),
-				})
+				}
+				var err error
+				if b.events, err = h.Events(t.Context(), nil); err != nil {
+					t.Fatal(err)
+				}
+				test(t, b)
 			})
 		})
 	}
@@ -58,6 +65,15 @@ func (b *bench) options(change func(*device.Options)) *device.Options {
 		change(o)
 	}
 	return o
+}
+
+// adjust gives the transport options.
+func (b *bench) adjust(o device.MQTTOptions) {
+	if b.transport.String() == "mqtt" {
+		b.transport = device.MQTT(&o)
+	} else {
+		b.transport = device.MQTTWebSocket(&device.MQTTWebSocketOptions{MQTTOptions: o})
+	}
 }
 
 // dial opens a Client, which the test's cleanup closes.
@@ -75,4 +91,54 @@ func (b *bench) dial(connectionString string, change func(*device.Options)) *dev
 		}
 	})
 	return c
+}
+
+// throughHoles makes options whose connections can be swallowed.
+func (b *bench) throughHoles(holes chan<- *testkit.Hole) func(*device.Options) {
+	return func(o *device.Options) {
+		o.Dial = func(ctx context.Context, network, addr string) (net.Conn, error) {
+			nc, err := b.hub.Dial(ctx, network, addr)
+			if err != nil {
+				return nil, err
+			}
+			hole := testkit.BlackHole(nc)
+			holes <- hole
+			return hole, nil
+		}
+	}
+}
+
+// next returns the next message that the hub took, and waits for it.
+func (b *bench) next() *hub.Event {
+	b.t.Helper()
+	ctx, cancel := context.WithTimeout(b.t.Context(), time.Hour)
+	defer cancel()
+	ev, err := b.events.Next(ctx)
+	if err != nil {
+		b.t.Fatalf("no event: %v", err)
+	}
+	return ev
+}
+
+// noMore fails the test when the hub took another message.
+func (b *bench) noMore() {
+	b.t.Helper()
+	synctest.Wait()
+	if ev, err := b.events.TryNext(b.t.Context()); ev != nil || err != nil {
+		b.t.Errorf("another event: %+v, %v", ev, err)
+	}
+}
+
+// awaitConnected waits until c has a connection that the hub knows of.
+func (b *bench) awaitConnected(c *device.Client) {
+	b.t.Helper()
+	synctest.Wait()
+	for range 1000 {
+		if c.State() == device.Connected && b.hub.Connected(c.Identity()) {
+			return
+		}
+		time.Sleep(time.Second) // by the bubble's clock
+		synctest.Wait()
+	}
+	b.t.Fatalf("no connection; the state is %v", c.State())
 }

@@ -208,9 +208,9 @@ func (l *mqttLink) subscribe(ctx context.Context, f *feature) error {
 	case f.lock <- struct{}{}:
 		defer func() { <-f.lock }()
 	case <-ctx.Done():
-		return ended("", ctx.Err())
+		return ended(ctx, l.cfg.life)
 	case <-l.cfg.life.Done():
-		return ended("", context.Cause(l.cfg.life))
+		return ended(ctx, l.cfg.life)
 	}
 	if f.on.Load() {
 		return nil

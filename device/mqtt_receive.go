@@ -169,11 +169,8 @@ func (l *mqttLink) receive(ctx context.Context) (*hubwire.Received, error) {
 		return nil, err
 	}
 	for {
-		switch {
-		case ctx.Err() != nil:
-			return nil, ended("", ctx.Err())
-		case l.cfg.life.Err() != nil:
-			return nil, ended("", context.Cause(l.cfg.life))
+		if ctx.Err() != nil || l.cfg.life.Err() != nil {
+			return nil, ended(ctx, l.cfg.life)
 		}
 		if m := l.messages.take(); m != nil {
 			return m, nil

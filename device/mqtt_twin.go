@@ -92,11 +92,13 @@ func (l *mqttLink) request(ctx context.Context, payload []byte, topic func(rid s
 		case a := <-answered:
 			return a, a.refusal()
 		case <-lost:
+			continue // the answer went with it
 		case <-ctx.Done():
-			return answer{}, &hubwire.Error{Outcome: hubwire.Unknown, Retryable: true, Message: "the hub has not answered", Err: ctx.Err()}
 		case <-l.cfg.life.Done():
-			return answer{}, asked(ended("", context.Cause(l.cfg.life)), true)
 		}
+		e := ended(ctx, l.cfg.life)
+		e.Outcome, e.Message = hubwire.Unknown, "the hub has not answered"
+		return answer{}, e
 	}
 }
 

@@ -48,8 +48,8 @@ type link interface {
 	// receive subscribes on first use and returns the next message for this identity.
 	receive(ctx context.Context) (*hubwire.Received, error)
 
-	// serveMethods subscribes and from then on calls serve, which does not
-	// block, for each call that comes in. reply may be called from any
+	// serveMethods subscribes, the first time, and from then on calls serve, which
+	// does not block, for each call that comes in. reply may be called from any
 	// goroutine; it waits for a place in the window, if that does not mean to wait for itself.
 	serveMethods(ctx context.Context, serve func(r hubwire.MethodRequest, reply replyFunc)) error
 
