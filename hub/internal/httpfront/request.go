@@ -132,6 +132,9 @@ func (s *Server) answer(r *request) response {
 	if _, err := s.core.AuthorizeService(r.Context(), token, op.right, "/"+strings.Join(r.path, "/")); err != nil {
 		return fail(err)
 	}
+	if raw, ok := rawConn(r.Request).(interface{ Admit() }); ok {
+		raw.Admit()
+	}
 	answer, err := op.act(r)
 	if err != nil {
 		return fail(err)

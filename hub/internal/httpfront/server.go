@@ -80,7 +80,8 @@ func New(c *core.Core, o *Options) *Server {
 }
 
 // Accept serves the connections of a listener of TLS connections, until it is
-// closed or Close is called.
+// closed or Close is called. If what is below TLS has a method Admit, that is
+// called when a request was authorized.
 func (s *Server) Accept(l net.Listener) {
 	if err := s.http.Serve(l); err != http.ErrServerClosed {
 		s.opt.Log.Info("https: listener closed", "error", err)
