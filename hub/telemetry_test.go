@@ -22,9 +22,6 @@ const (
 	inputsFilter   = "devices/dev-1/modules/mod/inputs/#"
 )
 
-// ignoreReceived leaves out what only the hub and the settlement know.
-var ignoreReceived = cmpopts.IgnoreUnexported(hubwire.Received{})
-
 func TestTelemetry(t *testing.T) {
 	tests := []struct {
 		name  string

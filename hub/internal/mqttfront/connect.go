@@ -95,6 +95,9 @@ func (c *conn) login(m *mqtt.Connect, model string) error {
 	c.session, c.subs = session, subs
 	c.mu.Unlock()
 	c.server.remember(c)
+	if raw, ok := c.peer.Raw.(interface{ Admit() }); ok {
+		raw.Admit()
+	}
 	return nil
 }
 

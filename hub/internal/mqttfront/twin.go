@@ -1,6 +1,7 @@
 package mqttfront
 
 import (
+	"cmp"
 	"crypto/rand"
 	"encoding/hex"
 	"encoding/json"
@@ -132,7 +133,7 @@ func refusalAnswer(e *hubwire.Error) answer {
 	body, _ := json.Marshal(errorBody{ // strings and numbers: cannot fail
 		ErrorCode:    int(code),
 		TrackingID:   hex.EncodeToString(id[:]) + "-G:0-TimeStamp:" + now.Format(time.RFC3339),
-		Message:      e.Message,
+		Message:      cmp.Or(e.Message, "the hub does not say more"), // Node shows it
 		TimestampUTC: now.Format("2006-01-02T15:04:05.0000000Z"),
 	})
 	return answer{status: code.Status(), body: body}
