@@ -102,10 +102,10 @@ func (c *court) logins(t *testing.T) {
 	who, _, _ := strings.Cut(cs, "SharedAccessKey=")
 	soon := time.Now().Add(time.Hour)
 	for name, cs := range map[string]string{
-		"the secondary key":                     who + "SharedAccessKey=" + d.SecondaryKey.Reveal(),
-		"a token":                               who + "SharedAccessSignature=" + token(t, cs, sas.Audience(c.HostName(), id), "", soon),
-		"a token of the policy device":          who + "SharedAccessSignature=" + token(t, policy, c.HostName()+"/devices/"+id.DeviceID, "device", soon),
-		"the policy's key instead of its own":   who + "SharedAccessKeyName=device;" + policy[strings.Index(policy, "SharedAccessKey="):],
+		"the secondary key":                   who + "SharedAccessKey=" + d.SecondaryKey.Reveal(),
+		"a token":                             who + "SharedAccessSignature=" + token(t, cs, sas.Audience(c.HostName(), id), "", soon),
+		"a token of the policy device":        who + "SharedAccessSignature=" + token(t, policy, c.HostName()+"/devices/"+id.DeviceID, "device", soon),
+		"the policy's key instead of its own": who + "SharedAccessKeyName=device;" + policy[strings.Index(policy, "SharedAccessKey="):],
 	} {
 		t.Run(name, func(t *testing.T) {
 			p := c.client(t, setup{ConnectionString: cs, Transport: c.transport})

@@ -71,7 +71,7 @@ func (d *door) header(method, path string) string {
 	var key []byte
 	for _, p := range d.core.Policies() {
 		if p.Name == "iothubowner" {
-			key, _ = base64.StdEncoding.DecodeString(string(p.Primary))
+			key, _ = base64.StdEncoding.DecodeString(p.Primary.Reveal())
 		}
 	}
 	expiry := time.Now().Add(24 * time.Hour).Unix()

@@ -11,6 +11,7 @@ import (
 
 	"github.com/hubwire/hubwire"
 	"github.com/hubwire/hubwire/hub/internal/core"
+	"github.com/hubwire/hubwire/sas"
 )
 
 var (
@@ -27,7 +28,7 @@ func TestEncodeIdentity(t *testing.T) {
 		d    core.Device
 		want string
 	}{
-		{"a fresh device", core.Device{ID: dev, GenerationID: "637", ETag: "MA==", Auth: core.Auth{Type: core.AuthSAS, Primary: "cA==", Secondary: "cw=="}},
+		{"a fresh device", core.Device{ID: dev, GenerationID: "637", ETag: "MA==", Auth: core.Auth{Type: core.AuthSAS, Primary: sas.NewSecret("cA=="), Secondary: sas.NewSecret("cw==")}},
 			`{"deviceId":"d","generationId":"637","etag":"MA==","connectionState":"Disconnected","status":"enabled","statusReason":null,` +
 				`"connectionStateUpdatedTime":"0001-01-01T00:00:00Z","statusUpdatedTime":"0001-01-01T00:00:00Z","lastActivityTime":"0001-01-01T00:00:00Z","cloudToDeviceMessageCount":0,` +
 				`"authentication":{"symmetricKey":{"primaryKey":"cA==","secondaryKey":"cw=="},"x509Thumbprint":{"primaryThumbprint":null,"secondaryThumbprint":null},"type":"sas"},` +
@@ -71,7 +72,7 @@ func TestDecodeIdentity(t *testing.T) {
 		{"members that nobody knows, and those that the hub sets", `{"isManaged":true,"serviceProperties":{"etag":"x"},"generationId":"5","etag":"x","connectionState":"Connected","lastActivityTime":"2019","statusUpdatedTime":0,"cloudToDeviceMessageCount":9}`,
 			dev, core.Device{}},
 		{"keys", `{"authentication":{"type":"SAS","symmetricKey":{"primaryKey":"cA==","secondaryKey":"cw=="}}}`,
-			dev, core.Device{Auth: core.Auth{Type: core.AuthSAS, Primary: "cA==", Secondary: "cw=="}}},
+			dev, core.Device{Auth: core.Auth{Type: core.AuthSAS, Primary: sas.NewSecret("cA=="), Secondary: sas.NewSecret("cw==")}}},
 		{"thumbprints", `{"authentication":{"type":"selfsigned","x509Thumbprint":{"primaryThumbprint":"AB","secondaryThumbprint":"CD"}}}`,
 			dev, core.Device{Auth: core.Auth{Type: core.AuthSelfSigned, PrimaryThumbprint: "AB", SecondaryThumbprint: "CD"}}},
 		{"a status in capitals", `{"status":"Disabled","statusReason":"why"}`, dev, core.Device{Disabled: true, StatusReason: "why"}},
