@@ -59,7 +59,7 @@ func CredentialsFromConnectionString(s string) (Credentials, error) {
 }
 
 func credentials(s string, ttl time.Duration) (Credentials, error) {
-	cs, err := sas.ParseConnectionString(sas.Secret(s))
+	cs, err := sas.ParseConnectionString(s)
 	if err != nil {
 		return Credentials{}, badConnectionString(err)
 	}
@@ -71,14 +71,14 @@ func credentials(s string, ttl time.Duration) (Credentials, error) {
 	}
 	c := Credentials{HostName: cs.HostName, GatewayHostName: cs.GatewayHostName, Identity: cs.Identity()}
 	switch {
-	case cs.SharedAccessKey != "":
+	case !cs.SharedAccessKey.IsZero():
 		key, err := sas.NewKey(cs.SharedAccessKey)
 		if err != nil {
 			return Credentials{}, badConnectionString(err)
 		}
 		c.Tokens = &sas.Source{Signer: key, Policy: cs.SharedAccessKeyName, TTL: ttl}
-	case cs.SharedAccessSignature != "":
-		token, err := sas.ParseToken(cs.SharedAccessSignature)
+	case !cs.SharedAccessSignature.IsZero():
+		token, err := sas.ParseToken(cs.SharedAccessSignature.Reveal())
 		if err != nil {
 			return Credentials{}, badConnectionString(err)
 		}
@@ -109,7 +109,7 @@ func (f *fixedToken) Token(context.Context, string) (string, time.Time, error) {
 			Err:     sas.ErrExpired,
 		}
 	}
-	return string(f.token), time.Time{}, nil
+	return f.token.Reveal(), time.Time{}, nil
 }
 
 // check reports what is missing or contradictory.

@@ -19,10 +19,8 @@ import (
 const (
 	telemetryTopic = "devices/dev-1/messages/events/"
 	moduleTopic    = "devices/dev-1/modules/mod/messages/events/"
+	inputsFilter   = "devices/dev-1/modules/mod/inputs/#"
 )
-
-// ignoreReceived leaves out what only the hub and the settlement know.
-var ignoreReceived = cmpopts.IgnoreUnexported(hubwire.Received{})
 
 func TestTelemetry(t *testing.T) {
 	tests := []struct {
@@ -266,6 +264,31 @@ func TestWill(t *testing.T) {
 	}
 }
 
+// TestWillIsTelemetry has a will that carries the stamps of its connection and takes the routes.
+func TestWillIsTelemetry(t *testing.T) {
+	cfg := &hub.Config{Routes: []hub.Route{{From: dev, To: mod, Input: "in"}}}
+	bubble(t, cfg, func(t *testing.T, h *hub.Hub) {
+		to := connect(t, h, mod, nil)
+		to.subscribe(inputsFilter)
+		connect(t, h, dev, func(m *mqtt.Connect) {
+			m.UserName = append(m.UserName, "&model-id=dtmi:a:b;1"...)
+			m.Will = mqtt.Will{Topic: []byte(telemetryTopic), Payload: []byte("gone")}
+		}).cut()
+		m := to.expect("gone", 1, false)
+		if !strings.Contains(string(m.Topic), "&iothub-MessageType=Will") {
+			t.Errorf("topic %q", m.Topic)
+		}
+		d, err := h.Device(dev)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ev := events(t, h)[0]
+		if ev.ModelID != "dtmi:a:b;1" || ev.Source != dev || ev.GenerationID != d.GenerationID || ev.AuthMethod == "" {
+			t.Errorf("stamps: %+v", ev)
+		}
+	})
+}
+
 func TestEventReader(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, h *hub.Hub) {
 		a, b := connect(t, h, dev, nil), connect(t, h, other, nil)
@@ -349,6 +372,33 @@ func TestRoutes(t *testing.T) {
 		to.ping()
 		if evs := events(t, h); len(evs) != 3 {
 			t.Errorf("%d events, want all three", len(evs))
+		}
+	})
+}
+
+// TestRouteBackToItsSource has a module that gets its own messages: the PUBACK comes first.
+func TestRouteBackToItsSource(t *testing.T) {
+	cfg := &hub.Config{Routes: []hub.Route{{From: mod, To: mod, Input: "in"}}}
+	bubble(t, cfg, func(t *testing.T, h *hub.Hub) {
+		p := connect(t, h, mod, nil)
+		p.subscribe(inputsFilter)
+		p.write(&mqtt.Publish{Topic: []byte(moduleTopic), Payload: []byte("hi"), QoS: 1, ID: 1})
+		p.puback(1)
+		p.expect("hi", 1, false)
+	})
+}
+
+// TestRouteToAFullQueue drops what has no room. The sender does not notice.
+func TestRouteToAFullQueue(t *testing.T) {
+	cfg := &hub.Config{Routes: []hub.Route{{From: dev, To: mod, Input: "in"}}}
+	bubble(t, cfg, func(t *testing.T, h *hub.Hub) {
+		p := connect(t, h, dev, nil)
+		for i := range hubwire.MaxC2DQueue + 1 {
+			p.write(&mqtt.Publish{Topic: []byte(telemetryTopic), QoS: 1, ID: uint16(i + 1)})
+			p.puback(uint16(i + 1))
+		}
+		if n, events := queueLength(t, h, mod), len(events(t, h)); n != hubwire.MaxC2DQueue || events != n+1 {
+			t.Errorf("%d messages wait, of %d events", n, events)
 		}
 	})
 }

@@ -41,7 +41,7 @@ func TestSessionConnectsPublishesAndCloses(t *testing.T) {
 			t.Errorf("Close: %v", err)
 		}
 		want := Connect{
-			ClientID: []byte("dev"), UserName: []byte("host/dev"), Password: Secret("token 1"), KeepAlive: 240,
+			ClientID: []byte("dev"), UserName: []byte("host/dev"), Password: NewSecret([]byte("token 1")), KeepAlive: 240,
 			Will: Will{Topic: []byte("w"), Payload: []byte("gone"), QoS: AtLeastOnce},
 		}
 		if !bytes.Equal(hello.AppendTo(nil), want.AppendTo(nil)) {

@@ -89,16 +89,16 @@ var pairStart = regexp.MustCompile(`(?:^|;)([^;=]*)=`)
 //	Endpoint=sb://{host}/;SharedAccessKeyName={policy};SharedAccessKey={key};EntityPath={name}
 //
 // The errors are this package's and hold no part of s but names of its keys.
-func ParseConnectionString(s Secret) (*ConnectionString, error) {
-	values, err := splitPairs(strings.Trim(strings.Trim(string(s), " \t\r\n"), ";"))
+func ParseConnectionString(s string) (*ConnectionString, error) {
+	values, err := splitPairs(strings.Trim(strings.Trim(s, " \t\r\n"), ";"))
 	if err != nil {
 		return nil, err
 	}
 	c := &ConnectionString{
 		HostName: values["hostname"], DeviceID: values["deviceid"], ModuleID: values["moduleid"],
 		GatewayHostName: values["gatewayhostname"], SharedAccessKeyName: values["sharedaccesskeyname"],
-		SharedAccessKey:       Secret(values["sharedaccesskey"]),
-		SharedAccessSignature: Secret(values["sharedaccesssignature"]),
+		SharedAccessKey:       NewSecret(values["sharedaccesskey"]),
+		SharedAccessSignature: NewSecret(values["sharedaccesssignature"]),
 		X509:                  isTrue(values["x509"]) || isTrue(values["x509cert"]),
 		UseProvisioning:       isTrue(values["useprovisioning"]),
 		Endpoint:              values["endpoint"], EntityPath: values["entitypath"],
@@ -165,7 +165,7 @@ func (c *ConnectionString) check() error {
 		return ErrIncomplete
 	}
 	credentials := 0
-	for _, has := range [...]bool{c.SharedAccessKey != "", c.SharedAccessSignature != "", c.X509, c.UseProvisioning} {
+	for _, has := range [...]bool{!c.SharedAccessKey.IsZero(), !c.SharedAccessSignature.IsZero(), c.X509, c.UseProvisioning} {
 		if has {
 			credentials++
 		}
@@ -176,8 +176,8 @@ func (c *ConnectionString) check() error {
 	case credentials == 0:
 		return ErrMissingCredentials
 	}
-	if c.SharedAccessSignature != "" {
-		if _, err := ParseToken(c.SharedAccessSignature); err != nil {
+	if !c.SharedAccessSignature.IsZero() {
+		if _, err := ParseToken(c.SharedAccessSignature.Reveal()); err != nil {
 			return fmt.Errorf("%w: %w", ErrBadSignature, err)
 		}
 	}
@@ -203,8 +203,8 @@ func (c *ConnectionString) AppendTo(dst []byte) []byte {
 	put("DeviceId", c.DeviceID)
 	put("ModuleId", c.ModuleID)
 	put("SharedAccessKeyName", c.SharedAccessKeyName)
-	put("SharedAccessKey", string(c.SharedAccessKey))
-	put("SharedAccessSignature", string(c.SharedAccessSignature))
+	put("SharedAccessKey", c.SharedAccessKey.Reveal())
+	put("SharedAccessSignature", c.SharedAccessSignature.Reveal())
 	put("x509", trueOrEmpty(c.X509))
 	put("UseProvisioning", trueOrEmpty(c.UseProvisioning))
 	put("GatewayHostName", c.GatewayHostName)

@@ -37,7 +37,7 @@ type Key struct {
 // key: the standard alphabet, padded. The error is [ErrKeyBase64] or
 // [ErrKeyEmpty] and does not hold the key.
 func NewKey(text Secret) (*Key, error) {
-	raw, err := base64.StdEncoding.Strict().DecodeString(string(text))
+	raw, err := base64.StdEncoding.Strict().DecodeString(text.Reveal())
 	if err != nil {
 		return nil, ErrKeyBase64 // not err: it could quote the key
 	}
@@ -45,7 +45,7 @@ func NewKey(text Secret) (*Key, error) {
 }
 
 // NewTextKey makes a key from the bytes of its text, as Event Hubs and Service Bus do.
-func NewTextKey(text Secret) (*Key, error) { return newKey([]byte(text)) }
+func NewTextKey(text Secret) (*Key, error) { return newKey([]byte(text.Reveal())) }
 
 func newKey(raw []byte) (*Key, error) {
 	if len(raw) == 0 {
@@ -75,5 +75,5 @@ func (k *Key) Format(f fmt.State, _ rune) { fmt.Fprint(f, redacted) }
 // by byte; use lower case, as DPS compares it without case.
 // Source: "Symmetric key attestation", section "Group enrollments".
 func DeriveKey(group *Key, registrationID string) Secret {
-	return Secret(base64.StdEncoding.EncodeToString(group.sum(nil, []byte(registrationID))))
+	return NewSecret(base64.StdEncoding.EncodeToString(group.sum(nil, []byte(registrationID))))
 }

@@ -79,8 +79,8 @@ type Token struct {
 // fields sr, sig, se and skn in any order, with names of any case; unknown
 // fields are skipped. It checks neither signature nor expiry ([Token.Verify]).
 // The error is one of this package's, and does not hold the token.
-func ParseToken(s Secret) (Token, error) {
-	rest, ok := strings.CutPrefix(string(s), scheme)
+func ParseToken(s string) (Token, error) {
+	rest, ok := strings.CutPrefix(s, scheme)
 	if !ok || rest == "" || !isSpace(rest[0]) || strings.ContainsAny(rest[1:], " \t\r\n") {
 		return Token{}, ErrMalformed
 	}
@@ -121,7 +121,7 @@ func ParseToken(s Secret) (Token, error) {
 	}
 	return Token{
 		Resource: sr, Policy: unescape(skn), Expires: expires,
-		sig: Secret(unescapeSig(sig)), se: se,
+		sig: NewSecret(unescapeSig(sig)), se: se,
 	}, nil
 }
 

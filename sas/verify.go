@@ -32,7 +32,7 @@ func (t *Token) CheckExpiry(now time.Time, skew time.Duration) error {
 // secondary, or [ErrSignature]. Either may be nil. Both are always computed,
 // and compared in constant time.
 func (t *Token) SignedBy(primary, secondary *Key) (int, error) {
-	sig, err := base64.StdEncoding.DecodeString(string(t.sig))
+	sig, err := base64.StdEncoding.DecodeString(t.sig.Reveal())
 	by := -1
 	for i, key := range [...]*Key{secondary, primary} {
 		if key.signed(t, sig) {

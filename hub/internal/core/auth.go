@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/hubwire/hubwire"
+	"github.com/hubwire/hubwire/sas"
 )
 
 // Access control imitates the developer guide's "Control access to IoT Hub":
@@ -21,7 +22,7 @@ import (
 type Login struct {
 	Identity     hubwire.Identity
 	Protocol     string              // for the log
-	Token        string              // SAS token; empty means that Certificates count
+	Token        sas.Secret          // SAS token; empty means that Certificates count
 	Certificates []*x509.Certificate // of the TLS peer, leaf first
 }
 
@@ -45,7 +46,7 @@ type Grant struct {
 // is no longer valid.
 type credential struct {
 	kind  credentialKind
-	value *Secret // key or thumbprint; a pointer, since fmt does not ask the methods of unexported fields
+	value sas.Secret // key or thumbprint
 }
 
 type credentialKind uint8
@@ -68,8 +69,8 @@ func (c *Core) Authenticate(_ context.Context, l *Login) (*Grant, error) {
 	dev := e.dev
 	e.unlock()
 	g := &Grant{Identity: l.Identity, generation: dev.GenerationID}
-	if l.Token != "" {
-		err = c.checkToken(l.Token, &dev, g)
+	if !l.Token.IsZero() {
+		err = c.checkToken(l.Token.Reveal(), &dev, g)
 	} else {
 		err = c.checkCertificates(l.Certificates, &dev, g)
 	}
@@ -122,9 +123,9 @@ func (c *Core) stillValid(e *entity, g *Grant) error {
 func (c *Core) accepts(d *Device, by credential) bool {
 	switch by.kind {
 	case byKey:
-		return d.Auth.Type == AuthSAS && (*by.value == d.Auth.Primary || *by.value == d.Auth.Secondary)
+		return d.Auth.Type == AuthSAS && (by.value.Equal(d.Auth.Primary) || by.value.Equal(d.Auth.Secondary))
 	case byThumbprint:
-		return d.Auth.Type == AuthSelfSigned && d.Auth.hasThumbprint(string(*by.value))
+		return d.Auth.Type == AuthSelfSigned && d.Auth.hasThumbprint(by.value.Reveal())
 	case byAuthority:
 		return d.Auth.Type == AuthCA
 	case byPolicy:

@@ -10,6 +10,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/hubwire/hubwire"
+	"github.com/hubwire/hubwire/sas"
 )
 
 // Limits of the registry. The length of keys, and how many modules a device
@@ -59,12 +60,12 @@ func (a *Auth) normalise(op string) error {
 }
 
 // checkKey checks a key, or makes one when there is none. The error does not show it.
-func checkKey(op, what string, key *Secret) error {
-	if *key == "" {
+func checkKey(op, what string, key *sas.Secret) error {
+	if key.IsZero() {
 		*key = newKey()
 		return nil
 	}
-	b, err := base64.StdEncoding.DecodeString(string(*key))
+	b, err := base64.StdEncoding.DecodeString(key.Reveal())
 	if err != nil {
 		return refuse(op, hubwire.ArgumentInvalid, "%s is not base64", what)
 	}
@@ -84,10 +85,10 @@ func checkThumbprint(op, what, s string) error {
 	return nil
 }
 
-func newKey() Secret {
+func newKey() sas.Secret {
 	var b [newKeyLength]byte
 	rand.Read(b[:])
-	return Secret(base64.StdEncoding.EncodeToString(b[:]))
+	return sas.NewSecret(base64.StdEncoding.EncodeToString(b[:]))
 }
 
 // newETag returns the base64 of a decimal number, the form of the registry.

@@ -11,6 +11,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/hubwire/hubwire/sas"
 )
 
 // Verification of shared access signatures imitates what IoT Edge's hub and
@@ -82,10 +84,10 @@ func (t *sasToken) checkExpiry(now time.Time, skew time.Duration) error {
 
 // signedBy returns the key that made the signature, or nil. Both keys are
 // always tried, and compared in constant time. A key that is not base64 signs nothing.
-func (t *sasToken) signedBy(primary, secondary Secret) *Secret {
-	var by *Secret
-	for _, key := range [...]Secret{secondary, primary} {
-		raw, err := base64.StdEncoding.DecodeString(string(key))
+func (t *sasToken) signedBy(primary, secondary sas.Secret) *sas.Secret {
+	var by *sas.Secret
+	for _, key := range [...]sas.Secret{secondary, primary} {
+		raw, err := base64.StdEncoding.DecodeString(key.Reveal())
 		h := hmac.New(sha256.New, raw)
 		h.Write([]byte(t.resource + "\n" + t.expiry))
 		if hmac.Equal(h.Sum(nil), t.mac) && err == nil && len(raw) > 0 {

@@ -34,7 +34,7 @@ func (c *Core) checkToken(token string, d *Device, g *Grant) error {
 		if key == nil {
 			return errSignature
 		}
-		g.by = credential{byKey, key}
+		g.by = credential{byKey, *key}
 	}
 	path := []string{c.cfg.HostName, "devices", d.ID.DeviceID}
 	if d.ID.IsModule() {

@@ -4,8 +4,10 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"maps"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 
 	"github.com/hubwire/hubwire"
@@ -25,6 +27,7 @@ type request struct {
 type response struct {
 	status int
 	etag   string // without quotes; empty for none
+	allow  string // the methods there are, when it was another
 	body   any    // goes out as JSON; nil for none
 }
 
@@ -55,10 +58,19 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 	case v.DropAfter:
 		drop(r)
 	case v.SwallowAck:
-		<-r.Context().Done() // no answer, ever
+		hold(r)
 	default:
 		s.write(w, answer)
 	}
+}
+
+// hold keeps a request without an answer, until the peer or the hub gives up.
+// net/http looks for the end of the connection only once the body is read.
+func hold(r *http.Request) {
+	if _, err := io.Copy(io.Discard, r.Body); err == nil {
+		<-r.Context().Done()
+	}
+	drop(r)
 }
 
 // drop cuts the connection of a request.
@@ -109,7 +121,9 @@ func (s *Server) answer(r *request) response {
 	}
 	op, ok := ops[r.Method]
 	if !ok {
-		return fail(refuse(methodNotAllowed, "the resource has no method %.20q", r.Method))
+		a := fail(refuse(methodNotAllowed, "the resource has no method %.20q", r.Method))
+		a.allow = strings.Join(slices.Sorted(maps.Keys(ops)), ", ")
+		return a
 	}
 	if v := r.URL.Query().Get("api-version"); !isVersion(v) {
 		return fail(refuse(hubwire.InvalidProtocolVersion, "api-version %.40q is not a version", v))
@@ -117,6 +131,9 @@ func (s *Server) answer(r *request) response {
 	token := r.Header.Get("Authorization")
 	if _, err := s.core.AuthorizeService(r.Context(), token, op.right, "/"+strings.Join(r.path, "/")); err != nil {
 		return fail(err)
+	}
+	if raw, ok := rawConn(r.Request).(interface{ Admit() }); ok {
+		raw.Admit()
 	}
 	answer, err := op.act(r)
 	if err != nil {

@@ -22,8 +22,7 @@ func (c *conn) Method(call core.MethodCall) {
 			dst = mqtt.OpenPublish(dst, len(call.Payload))
 			var rid [16]byte
 			dst = topics.AppendMethodRequest(dst, call.Name, strconv.AppendUint(rid[:0], call.RequestID, 16))
-			// A name too long for a topic adds nothing: the call times out.
-			dst, _ = mqtt.ClosePublish(dst, at, &mqtt.Publish{Payload: call.Payload})
+			dst, _ = mqtt.ClosePublish(dst, at, &mqtt.Publish{Payload: call.Payload}) // the core bounds both
 			return dst
 		})
 	})
