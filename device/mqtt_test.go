@@ -185,11 +185,11 @@ func TestWhatCONNECTSays(t *testing.T) {
 	}{
 		"a device with a token": {peerCredentials, nil, mqtt.Connect{
 			ClientID: []byte("dev"), UserName: []byte("hub.example/dev/?api-version=2021-04-12&DeviceClientType=hubwire"),
-			Password: mqtt.Secret("token for hub.example/devices/dev"), KeepAlive: 240,
+			Password: mqtt.NewSecret([]byte("token for hub.example/devices/dev")), KeepAlive: 240,
 		}},
 		"a module": {moduleCredentials, &Options{KeepAlive: -1}, mqtt.Connect{
 			ClientID: []byte("dev/mod"), UserName: []byte("hub.example/dev/mod/?api-version=2021-04-12&DeviceClientType=hubwire"),
-			Password: mqtt.Secret("token for hub.example/devices/dev/modules/mod"),
+			Password: mqtt.NewSecret([]byte("token for hub.example/devices/dev/modules/mod")),
 		}},
 		"a device with a certificate, behind a gateway": {withCertificate, nil, mqtt.Connect{
 			ClientID: []byte("dev"), UserName: []byte("hub.example/dev/?api-version=2021-04-12&DeviceClientType=hubwire"), KeepAlive: 240,
@@ -197,14 +197,14 @@ func TestWhatCONNECTSays(t *testing.T) {
 		"a product and a model": {peerCredentials, &Options{ProductInfo: "pump/1.0 (ä)", ModelID: "dtmi:com:example:Pump;1", KeepAlive: 90500 * time.Millisecond}, mqtt.Connect{
 			ClientID: []byte("dev"),
 			UserName: []byte("hub.example/dev/?api-version=2021-04-12&DeviceClientType=hubwire%20pump%2F1.0%20%28%C3%A4%29&model-id=dtmi%3Acom%3Aexample%3APump%3B1"),
-			Password: mqtt.Secret("token for hub.example/devices/dev"), KeepAlive: 91,
+			Password: mqtt.NewSecret([]byte("token for hub.example/devices/dev")), KeepAlive: 91,
 		}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var p peer
 			p.client(t, tt.cred, tt.o)
-			if diff := cmp.Diff(fmt.Sprintf("%+q", [][]byte{tt.want.ClientID, tt.want.UserName, tt.want.Password}),
-				fmt.Sprintf("%+q", [][]byte{p.hello.ClientID, p.hello.UserName, p.hello.Password})); diff != "" {
+			if diff := cmp.Diff(fmt.Sprintf("%+q", [][]byte{tt.want.ClientID, tt.want.UserName, tt.want.Password.Reveal()}),
+				fmt.Sprintf("%+q", [][]byte{p.hello.ClientID, p.hello.UserName, p.hello.Password.Reveal()})); diff != "" {
 				t.Errorf("(-want +got):\n%s", diff)
 			}
 			if p.hello.CleanSession || p.hello.KeepAlive != tt.want.KeepAlive || p.hello.Will.Topic != nil {
