@@ -85,6 +85,28 @@ func TestC2D(t *testing.T) {
 	})
 }
 
+// TestC2DTopic has all that a service can set, in the order that the hub was seen to write.
+func TestC2DTopic(t *testing.T) {
+	bubble(t, nil, func(t *testing.T, h *hub.Hub) {
+		p := connect(t, h, dev, nil)
+		p.subscribe(c2dFilter)
+		err := h.SendC2D(t.Context(), dev, &hubwire.Message{
+			ID: "mid", CorrelationID: "cid", UserID: "uid", To: "/devices/dev-1/messages/deviceBound", ContentType: "ct", ContentEncoding: "ce",
+			Expiry: time.Now().Add(time.Hour), CreationTime: time.Date(2020, 1, 2, 3, 4, 5, 0, time.UTC), Ack: hubwire.AckFull,
+			Properties: []hubwire.Property{{Name: "b", Value: "größe"}, {Name: "a", Value: "x/y=z&-._"}},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		const want = "devices/dev-1/messages/devicebound/%24.exp=2000-01-01T01%3A00%3A00.0000000Z&%24.cid=cid&%24.mid=mid" +
+			"&%24.to=%2Fdevices%2Fdev-1%2Fmessages%2FdeviceBound&%24.ct=ct&%24.ce=ce&%24.uid=uid&%24.ctime=2020-01-02T03%3A04%3A05.0000000Z" +
+			"&iothub-ack=full&b=gr%C3%B6%C3%9Fe&a=x%2Fy%3Dz%26-._"
+		if diff := cmp.Diff(want, string(p.publish().Topic)); diff != "" {
+			t.Errorf("topic (-want +got)\n%s", diff)
+		}
+	})
+}
+
 func TestC2DBagIsNeverEmpty(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, h *hub.Hub) {
 		p := connect(t, h, dev, nil)

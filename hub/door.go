@@ -11,6 +11,10 @@ import (
 	"github.com/hubwire/hubwire/hub/internal/pipe"
 )
 
+// Doors imitate the service's ports, on loopback and in memory. Left out: TLS
+// before 1.2, and the renegotiation that asks for a client's certificate on port
+// 443 (it is asked for at once).
+
 // The ports that IoT Hub's protocols have everywhere.
 const (
 	mqttPort  = 8883

@@ -34,6 +34,18 @@ func TestTelemetry(t *testing.T) {
 		{"a property", dev, telemetryTopic + "a=b", hubwire.Message{Properties: []hubwire.Property{{Name: "a", Value: "b"}}}},
 		{"system properties, encoded and not", dev, telemetryTopic + "%24.mid=m%201&$.cid=c&$.ct=application%2Fjson&%24.ce=utf-8",
 			hubwire.Message{ID: "m 1", CorrelationID: "c", ContentType: "application/json", ContentEncoding: "utf-8"}},
+		{"a slash at the front", dev, "/devices/dev-1/messages/events/a=b", hubwire.Message{Properties: []hubwire.Property{{Name: "a", Value: "b"}}}},
+		{"a question mark before the properties", dev, telemetryTopic + "?a=b", hubwire.Message{Properties: []hubwire.Property{{Name: "a", Value: "b"}}}},
+		{"malformed escapes, which stay as they are", dev, telemetryTopic + "a=%zz&b=%2&%=100%&c=%ff", hubwire.Message{Properties: []hubwire.Property{
+			{Name: "a", Value: "%zz"}, {Name: "b", Value: "%2"}, {Name: "%", Value: "100%"}, {Name: "c", Value: "%ff"}}}},
+		{"a second equals sign, empty parts, a name twice", dev, telemetryTopic + "&a=b=c&&a=d&", hubwire.Message{Properties: []hubwire.Property{
+			{Name: "a", Value: "b=c"}, {Name: "a", Value: "d"}}}},
+		{"every system property", dev, telemetryTopic + "$.mid=1&$.cid=2&$.uid=3&$.to=%2F4&$.ct=5&$.ce=6&$.ctime=2020-01-02T03:04:05.678Z&$.exp=2020-01-02T03%3A04%3A05.6789012Z" +
+			"&$.on=7&$.sub=8&$.ifid=9&$.schema=10&$.diagid=11&$.diagctx=creationtimeutc%3D12",
+			hubwire.Message{ID: "1", CorrelationID: "2", UserID: "3", To: "/4", ContentType: "5", ContentEncoding: "6",
+				CreationTime: time.Date(2020, 1, 2, 3, 4, 5, 678e6, time.UTC), Expiry: time.Date(2020, 1, 2, 3, 4, 5, 678901200, time.UTC),
+				Output: "7", Component: "8", InterfaceID: "9", Schema: "10", DiagnosticID: "11", DiagnosticContext: "creationtimeutc=12"}},
+		{"a system property that nobody knows", dev, telemetryTopic + "%24.xyz=1", hubwire.Message{Properties: []hubwire.Property{{Name: "$.xyz", Value: "1"}}}},
 		{"a slash behind the properties", dev, telemetryTopic + "a=b/", hubwire.Message{Properties: []hubwire.Property{{Name: "a", Value: "b"}}}},
 		{"a slash inside them", dev, telemetryTopic + "%24.ct=application/json", hubwire.Message{ContentType: "application/json"}},
 		{"an escaped plus sign, a bare name, an empty value", dev, telemetryTopic + "p=1%2b1&bare&e=", hubwire.Message{Properties: []hubwire.Property{
@@ -134,6 +146,7 @@ func TestPublishThatClosesTheConnection(t *testing.T) {
 		{"of a desired change", mqtt.Publish{Topic: []byte("$iothub/twin/PATCH/properties/desired/?$version=2"), QoS: 1, ID: 1}},
 		{"of a method request", mqtt.Publish{Topic: []byte("$iothub/methods/POST/reboot/?$rid=1"), QoS: 1, ID: 1}},
 		{"in a packet over the limit", mqtt.Publish{Topic: []byte(telemetryTopic), Payload: make([]byte, 262144), QoS: 1, ID: 1}},
+		{"with a property that has no name", mqtt.Publish{Topic: []byte(telemetryTopic + "=v"), QoS: 1, ID: 1}},
 		{"with a message id that is too long", mqtt.Publish{Topic: []byte(telemetryTopic + "$.mid=" + strings.Repeat("x", 129)), QoS: 1, ID: 1}},
 	}
 	for _, tt := range tests {

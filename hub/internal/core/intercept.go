@@ -8,6 +8,9 @@ import (
 	"github.com/hubwire/hubwire"
 )
 
+// The intercept function imitates trouble, of which the service has plenty, and
+// what is left out elsewhere: throttling, quotas, a slow or broken backend.
+
 // OpKind is a kind of operation that an intercept function can meet.
 type OpKind string
 

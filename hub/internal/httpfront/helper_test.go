@@ -3,14 +3,10 @@ package httpfront
 import (
 	"bufio"
 	"context"
-	"crypto/hmac"
-	"crypto/sha256"
-	"encoding/base64"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
-	"net/url"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -19,6 +15,7 @@ import (
 	"github.com/hubwire/hubwire/hub/internal/core"
 	"github.com/hubwire/hubwire/hub/internal/pipe"
 	"github.com/hubwire/hubwire/hub/internal/store"
+	"github.com/hubwire/hubwire/sas"
 )
 
 // door is a Server on a core, behind a listener without TLS.
@@ -68,18 +65,16 @@ func (d *door) open() net.Conn {
 // header returns the first lines of a request by the hub's owner, up to where
 // more headers can follow.
 func (d *door) header(method, path string) string {
-	var key []byte
-	for _, p := range d.core.Policies() {
-		if p.Name == "iothubowner" {
-			key, _ = base64.StdEncoding.DecodeString(p.Primary.Reveal())
-		}
+	owner := d.core.Policies()[0]
+	key, err := sas.NewKey(owner.Primary)
+	if err != nil {
+		d.t.Fatal(err)
 	}
-	expiry := time.Now().Add(24 * time.Hour).Unix()
-	mac := hmac.New(sha256.New, key)
-	fmt.Fprintf(mac, "localhost\n%d", expiry)
-	sig := url.QueryEscape(base64.StdEncoding.EncodeToString(mac.Sum(nil)))
-	return fmt.Sprintf("%s %s?api-version=2021-04-12 HTTP/1.1\r\nHost: localhost\r\n"+
-		"Authorization: SharedAccessSignature sr=localhost&sig=%s&se=%d&skn=iothubowner\r\n", method, path, sig, expiry)
+	token, err := sas.AppendToken(context.Background(), nil, key, "localhost", owner.Name, time.Now().Add(24*time.Hour))
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	return fmt.Sprintf("%s %s?api-version=2021-04-12 HTTP/1.1\r\nHost: localhost\r\nAuthorization: %s\r\n", method, path, token)
 }
 
 // write writes text to a connection.

@@ -14,6 +14,11 @@ import (
 	"github.com/hubwire/hubwire/hub/internal/core"
 )
 
+// Requests are read as leniently as the SDKs need it: words of a path in any
+// case, a slash behind it, segments encoded in any way, any api-version, If-Match
+// in each of its forms. Left out: X-HTTP-Method-Override, which only twins need,
+// and Authorization as a query parameter, which only IoT Edge takes.
+
 // maxBody is the largest body of a request. Identities are far smaller.
 const maxBody = 256 << 10
 

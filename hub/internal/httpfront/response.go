@@ -14,6 +14,10 @@ import (
 	"github.com/hubwire/hubwire"
 )
 
+// Answers imitate traces of the service: the names of headers with their case,
+// and errors in their classic form. Left out: the newer forms of errors, which
+// methods and modules have, and x-ms-request-id.
+
 // Codes that only HTTP has, from the REST API's table of error codes.
 const (
 	genericNotFound  hubwire.Code = 404000

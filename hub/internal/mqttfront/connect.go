@@ -11,6 +11,14 @@ import (
 	"github.com/hubwire/hubwire/topics"
 )
 
+// The login imitates what IoT Edge's hub and Protocol Gateway do with CONNECT:
+// the user name says who it is, the client id must agree to the letter, and the
+// password is a SAS token, or none when TLS showed a certificate. A refusal is 1
+// for another version of MQTT, 2 for a client id that MQTT itself forbids, 5 for
+// all that is the client's fault and 3 for all that may pass; then the
+// connection ends. Which of 3 and 5 the service sends for a disabled device is
+// not documented. Left out: MQTT 5, and devices that others speak for (nested edge).
+
 // maxSilence is the longest that IoT Hub waits for a packet, also when the
 // client asks for more or for no keep-alive at all: 29.45 minutes.
 const maxSilence = 1767 * time.Second

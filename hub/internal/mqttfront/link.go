@@ -10,6 +10,10 @@ import (
 	"github.com/hubwire/hubwire/topics"
 )
 
+// What the hub sends by itself, other than messages: direct methods and changes
+// of desired properties. Both go out at QoS 0, which the SDKs of all languages
+// take, and are lost with the connection.
+
 // conn is the [core.Link] of its session.
 var _ core.Link = (*conn)(nil)
 

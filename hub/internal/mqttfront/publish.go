@@ -10,6 +10,12 @@ import (
 	"github.com/hubwire/hubwire/topics"
 )
 
+// Publishing imitates the guide's "Communicate with your IoT hub using the MQTT
+// protocol": telemetry at QoS 0 or 1 to the peer's own topic, RETAIN as a
+// property, the will as telemetry with the property iothub-MessageType. PUBACK means
+// that the message is in the log. Of DUP nothing is made: whether the service
+// marks such a message, as Protocol Gateway can, is not documented.
+
 // publish acts on a PUBLISH: telemetry, a twin operation, or the answer to a
 // direct method. Any other topic, also another identity's, closes the
 // connection, and so does QoS 2.
