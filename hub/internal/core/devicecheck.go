@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"math/big"
 	"strconv"
+	"strings"
 	"time"
 	"unicode/utf8"
 
@@ -65,12 +66,12 @@ func checkKey(op, what string, key *sas.Secret) error {
 		*key = newKey()
 		return nil
 	}
-	b, err := base64.StdEncoding.DecodeString(key.Reveal())
-	if err != nil {
+	if _, err := sas.NewKey(*key); err != nil {
 		return refuse(op, hubwire.ArgumentInvalid, "%s is not base64", what)
 	}
-	if len(b) < minKeyLength || len(b) > maxKeyLength {
-		return refuse(op, hubwire.ArgumentInvalid, "%s has %d bytes, not %d to %d", what, len(b), minKeyLength, maxKeyLength)
+	n := base64.RawStdEncoding.DecodedLen(len(strings.TrimRight(key.Reveal(), "=")))
+	if n < minKeyLength || n > maxKeyLength {
+		return refuse(op, hubwire.ArgumentInvalid, "%s has %d bytes, not %d to %d", what, n, minKeyLength, maxKeyLength)
 	}
 	return nil
 }

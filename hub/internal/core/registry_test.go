@@ -87,6 +87,7 @@ func TestCreateRefusals(t *testing.T) {
 		{"a status reason of 129 characters", Device{ID: id, StatusReason: strings.Repeat("ä", 129)}, hubwire.ArgumentInvalid},
 		{"an unknown authentication type", Device{ID: id, Auth: Auth{Type: "magic"}}, hubwire.ArgumentInvalid},
 		{"a key that is not base64", Device{ID: id, Auth: Auth{Primary: sas.NewSecret("***")}}, hubwire.ArgumentInvalid},
+		{"a key with a line break", Device{ID: id, Auth: Auth{Primary: sas.NewSecret(newKey().Reveal() + "\n")}}, hubwire.ArgumentInvalid},
 		{"a key of 15 bytes", Device{ID: id, Auth: Auth{Primary: short}}, hubwire.ArgumentInvalid},
 		{"a key of 65 bytes", Device{ID: id, Auth: Auth{Secondary: long}}, hubwire.ArgumentInvalid},
 		{"self-signed without a thumbprint", Device{ID: id, Auth: Auth{Type: AuthSelfSigned}}, hubwire.ArgumentInvalid},
