@@ -267,12 +267,15 @@ func sessionsOfMosquitto(t *testing.T, m *mosquitto) {
 	m.queueIsEmpty(t, m.id)
 }
 
-// willOfMosquitto kills a client, and lets another say good-bye.
+// willOfMosquitto lets one client say good-bye, and kills another.
 func willOfMosquitto(t *testing.T, m *mosquitto) {
 	events := m.events(t, m.id)
-	args := []string{"-t", "$iothub/twin/res/#", "--will-topic", m.topic("events/a=b"), "--will-payload", "gone", "--will-qos", "1"}
-	m.run(t, "mosquitto_sub", append(args, "-E")...)
-	cmd := m.command(within(t), "mosquitto_sub", args...)
+	with := func(will string) []string {
+		return []string{"-t", "$iothub/twin/res/#", "--will-topic", m.topic("events/a=b"), "--will-payload", will, "--will-qos", "1"}
+	}
+	m.run(t, "mosquitto_sub", append(with("left in peace"), "-E")...)
+	m.connected(t, m.id, false)
+	cmd := m.command(within(t), "mosquitto_sub", with("killed")...)
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -281,8 +284,7 @@ func willOfMosquitto(t *testing.T, m *mosquitto) {
 		t.Error(err)
 	}
 	cmd.Wait()
-	// The first client's would have come before.
-	arrives(t, events, hubwire.Message{Body: []byte("gone"), Properties: hubProps(props("a", "b", "iothub-MessageType", "Will"))})
+	arrives(t, events, hubwire.Message{Body: []byte("killed"), Properties: hubProps(props("a", "b", "iothub-MessageType", "Will"))})
 }
 
 // methodOfMosquitto sees a call. It cannot answer: the answer has to come on the same connection.
