@@ -76,7 +76,7 @@ func bubble(t *testing.T, cfg core.Config, f func(t *testing.T, f *front)) {
 func (f *front) connect() *mqtt.Connect {
 	return &mqtt.Connect{
 		ClientID: []byte("dev"), KeepAlive: 240,
-		UserName: []byte("localhost/dev/?api-version=2021-04-12"), Password: mqtt.Secret(f.token),
+		UserName: []byte("localhost/dev/?api-version=2021-04-12"), Password: mqtt.NewSecret(f.token),
 	}
 }
 

@@ -123,7 +123,7 @@ func TestAdmit(t *testing.T) {
 				raw := &guest{Conn: nc}
 				m := f.connect()
 				if name == "wrong" {
-					m.Password = mqtt.Secret("x")
+					m.Password = mqtt.NewSecret([]byte("x"))
 				}
 				go f.server.Serve(nc, Peer{Raw: raw})
 				peer.Write(m.AppendTo(nil))
