@@ -95,6 +95,7 @@ func TestMessagesWaitForADeviceThatIsAway(t *testing.T) {
 		if err := c.Close(); err != nil {
 			t.Fatal(err)
 		}
+		b.waiting(dev, 0) // the hub has read the last of the connection
 		b.tell(dev, "1", "2")
 		c = b.dial(b.device, nil) // they come right after CONNACK
 		synctest.Wait()

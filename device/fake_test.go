@@ -100,14 +100,19 @@ func (f *fakeLink) watchDesired(ctx context.Context, change func(int64, []byte),
 func (f *fakeLink) state() State { return Connected }
 
 func (f *fakeLink) close() error {
+	f.end(nil)
+	return nil
+}
+
+// end ends the Client, the first time.
+func (f *fakeLink) end(reason error) {
 	f.mu.Lock()
 	f.closed++
 	first := f.closed == 1
 	f.mu.Unlock()
 	if first {
-		f.cfg.state(Closed, nil)
+		f.cfg.state(Closed, reason)
 	}
-	return nil
 }
 
 var fakeCredentials = Credentials{

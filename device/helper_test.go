@@ -2,6 +2,7 @@ package device_test
 
 import (
 	"context"
+	"net"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -90,6 +91,21 @@ func (b *bench) dial(connectionString string, change func(*device.Options)) *dev
 		}
 	})
 	return c
+}
+
+// throughHoles makes options whose connections can be swallowed.
+func (b *bench) throughHoles(holes chan<- *testkit.Hole) func(*device.Options) {
+	return func(o *device.Options) {
+		o.Dial = func(ctx context.Context, network, addr string) (net.Conn, error) {
+			nc, err := b.hub.Dial(ctx, network, addr)
+			if err != nil {
+				return nil, err
+			}
+			hole := testkit.BlackHole(nc)
+			holes <- hole
+			return hole, nil
+		}
+	}
 }
 
 // next returns the next message that the hub took, and waits for it.

@@ -143,7 +143,7 @@ func (l *mqttLink) login(ctx context.Context) (mqtt.Login, error) {
 	if err != nil {
 		return login, err
 	}
-	login.Password, login.Expires = mqtt.Secret(token), expires
+	login.Password, login.Expires = mqtt.NewSecret([]byte(token)), expires
 	return login, nil
 }
 

@@ -116,7 +116,7 @@ func TestRESTIdentityLife(t *testing.T) {
 		t.Errorf("get: %d %s", res.StatusCode, body)
 	}
 	d, err := h.Device(dev)
-	if err != nil || string(d.PrimaryKey) != created.Authentication.SymmetricKey.PrimaryKey {
+	if err != nil || d.PrimaryKey.Reveal() != created.Authentication.SymmetricKey.PrimaryKey {
 		t.Errorf("the hub has another key: %v", err)
 	}
 

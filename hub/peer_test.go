@@ -72,9 +72,11 @@ func connectPacket(t testing.TB, h *hub.Hub, id hubwire.Identity) *mqtt.Connect 
 		ClientID:  []byte(id.String()),
 		KeepAlive: 240,
 		UserName:  []byte("localhost/" + id.String() + "/?api-version=2021-04-12&DeviceClientType=test"),
-		Password:  mqtt.Secret(token(d.PrimaryKey, audience(id), "", time.Now().Add(time.Hour))),
+		Password:  password(token(d.PrimaryKey, audience(id), "", time.Now().Add(time.Hour))),
 	}
 }
+
+func password(token string) mqtt.Secret { return mqtt.NewSecret([]byte(token)) }
 
 func audience(id hubwire.Identity) string {
 	if id.IsModule() {

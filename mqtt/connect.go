@@ -17,7 +17,7 @@ type Connect struct {
 	Will Will // none when Will.Topic is nil
 
 	UserName []byte // nil: not sent (flag off); empty is sent as empty
-	Password Secret // nil: not sent (flag off); not without a UserName
+	Password Secret // zero: not sent (flag off); not without a UserName
 }
 
 // Will is the message that the server publishes when the connection ends
@@ -56,7 +56,7 @@ func (c *Connect) flags() byte {
 			f |= connectWillRetain
 		}
 	}
-	if c.Password != nil {
+	if !c.Password.IsZero() {
 		f |= connectPassword
 	}
 	if c.UserName != nil {
@@ -73,8 +73,8 @@ func (c *Connect) remaining() int {
 	if c.UserName != nil {
 		n += 2 + len(c.UserName)
 	}
-	if c.Password != nil {
-		n += 2 + len(c.Password)
+	if !c.Password.IsZero() {
+		n += 2 + c.Password.size
 	}
 	return n
 }
@@ -94,8 +94,8 @@ func (c *Connect) AppendTo(dst []byte) []byte {
 	if c.UserName != nil {
 		dst = appendField(dst, c.UserName)
 	}
-	if c.Password != nil {
-		dst = appendField(dst, c.Password)
+	if !c.Password.IsZero() {
+		dst = appendField(dst, c.Password.Reveal())
 	}
 	return dst
 }
@@ -110,7 +110,7 @@ func (c *Connect) Check() error {
 		b    []byte
 	}{
 		{partClientID, c.ClientID}, {partWillTopic, c.Will.Topic}, {partWillPayload, c.Will.Payload},
-		{partUserName, c.UserName}, {partPassword, c.Password},
+		{partUserName, c.UserName}, {partPassword, c.Password.Reveal()},
 	}
 	for _, f := range fields {
 		if f.part != partClientID && f.b == nil {
@@ -140,7 +140,7 @@ func (c *Connect) Check() error {
 		return refuse(TypeConnect, partConnectFlags, faultNoWillQoS, head+7, 0)
 	case c.Will.Topic == nil && c.Will.Retain:
 		return refuse(TypeConnect, partConnectFlags, faultNoWillRetain, head+7, 0)
-	case c.Password != nil && c.UserName == nil:
+	case !c.Password.IsZero() && c.UserName == nil:
 		return refuse(TypeConnect, partConnectFlags, faultCredentials, head+7, 0)
 	}
 	return nil
@@ -171,7 +171,7 @@ func ParseConnect(p Packet) (Connect, error) {
 		c.UserName = r.text(partUserName)
 	}
 	if flags&connectPassword != 0 {
-		c.Password = r.binary(partPassword)
+		c.Password = NewSecret(r.binary(partPassword))
 	}
 	if err := r.end(); err != nil {
 		return Connect{}, err

@@ -12,7 +12,7 @@ func FuzzConnectionString(f *testing.F) {
 	f.Add("HostName=h;DeviceId=d;SharedAccessKey=k;=")
 	f.Add("Endpoint=sb://h/;SharedAccessKeyName=p;SharedAccessKey=k;EntityPath=e")
 	f.Fuzz(func(t *testing.T, s string) {
-		c, err := sas.ParseConnectionString(sas.Secret(s))
+		c, err := sas.ParseConnectionString(s)
 		if err != nil {
 			return
 		}
@@ -20,7 +20,7 @@ func FuzzConnectionString(f *testing.F) {
 		if strings.TrimRight(text, " \t\r\n") != text {
 			return // the blank at the end of the last value is the one thing that AppendTo can't keep
 		}
-		again, err := sas.ParseConnectionString(sas.Secret(text))
+		again, err := sas.ParseConnectionString(text)
 		if err != nil || !cmp.Equal(c, again) {
 			t.Fatalf("%q -> %q: %v %s", s, text, err, cmp.Diff(c, again))
 		}
@@ -41,7 +41,7 @@ func FuzzToken(f *testing.F) {
 	f.Add(token)
 	f.Add("SharedAccessSignature\tse=1.5&SR=%2&sig=+/=&skn=")
 	f.Fuzz(func(t *testing.T, s string) {
-		tok, err := sas.ParseToken(sas.Secret(s))
+		tok, err := sas.ParseToken(s)
 		if err != nil {
 			return
 		}

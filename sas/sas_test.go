@@ -1,13 +1,9 @@
 package sas_test
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"log/slog"
-	"strings"
 	"testing"
 	"time"
 
@@ -23,10 +19,16 @@ const (
 	token    = "SharedAccessSignature sr=myhub.azure-devices.net%2Fdevices%2Fdev-0001&sig=VxtxdkXdQfw5u5IyLBKYY92FXX7TEK26znIZ5guwzRM%3D&se=1767225600"
 )
 
+// what must not show
+const (
+	signature = "VxtxdkXdQfw5u5IyLBKYY92FXX7TEK26znIZ5guwzRM"
+	rawKey    = "\x00\x01\x02\x03\x04\x05\x06\x07\x08\x09\x0a\x0b\x0c\x0d\x0e\x0f\x10\x11\x12\x13\x14\x15\x16\x17\x18\x19\x1a\x1b\x1c\x1d\x1e\x1f"
+)
+
 var expires = time.Unix(1767225600, 0)
 
 func ExampleAppendToken() {
-	key, err := sas.NewKey("AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=")
+	key, err := sas.NewKey(sas.NewSecret("AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="))
 	if err != nil {
 		fmt.Println(err)
 		return
@@ -35,16 +37,6 @@ func ExampleAppendToken() {
 	b, err := sas.AppendToken(context.Background(), nil, key, sas.Audience("myhub.azure-devices.net", id), "", time.Unix(1767225600, 0))
 	fmt.Println(string(b), err)
 	// Output: SharedAccessSignature sr=myhub.azure-devices.net%2Fdevices%2Fdev-0001&sig=VxtxdkXdQfw5u5IyLBKYY92FXX7TEK26znIZ5guwzRM%3D&se=1767225600 <nil>
-}
-
-func ExampleParseConnectionString() {
-	c, err := sas.ParseConnectionString("HostName=myhub.azure-devices.net;DeviceId=dev-0001;SharedAccessKey=c2VjcmV0")
-	if err != nil {
-		fmt.Println(err)
-		return
-	}
-	fmt.Println(c.Kind, c.Identity(), c.SharedAccessKey)
-	// Output: device dev-0001 (secret)
 }
 
 func TestSigningWithAReusedKeyAllocatesNothing(t *testing.T) {
@@ -65,7 +57,7 @@ func TestASourceMakesTokensThatLast(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	tok, err := sas.ParseToken(sas.Secret(s))
+	tok, err := sas.ParseToken(s)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -102,52 +94,12 @@ func TestASignerThatFailsLeavesNoHalfAToken(t *testing.T) {
 func TestEveryPrefixOfATokenIsRefusedOrNotSigned(t *testing.T) {
 	k := newKey(t, key, "base64", false)
 	for i := range len(token) {
-		tok, err := sas.ParseToken(sas.Secret(token[:i]))
+		tok, err := sas.ParseToken(token[:i])
 		if err != nil {
 			continue
 		}
 		if _, err := tok.SignedBy(k, nil); !errors.Is(err, sas.ErrSignature) {
 			t.Errorf("%q passes: %v", token[:i], err)
 		}
-	}
-}
-
-func TestNothingPrintsASecret(t *testing.T) {
-	text := "HostName=h.azure-devices.net;DeviceId=d;SharedAccessKey=" + key
-	c, err := sas.ParseConnectionString(sas.Secret(text))
-	if err != nil {
-		t.Fatal(err)
-	}
-	tok, err := sas.ParseToken(token)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for name, v := range map[string]any{
-		"connection string": *c, "its pointer": c, "token": tok, "its pointer too": &tok,
-		"key": newKey(t, key, "base64", false), "secret": sas.Secret(key),
-	} {
-		var out bytes.Buffer
-		for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%X", "%d"} {
-			fmt.Fprintf(&out, verb+"\n", v)
-		}
-		slog.New(slog.NewTextHandler(&out, nil)).Info("x", "v", v)
-		slog.New(slog.NewJSONHandler(&out, nil)).Info("x", "v", v)
-		if b, err := json.Marshal(v); err == nil {
-			out.Write(b)
-		}
-		for _, secret := range []string{key, "VxtxdkXdQfw5u5IyLBKYY92", fmt.Sprintf("%x", key), fmt.Sprintf("%X", key)} {
-			if strings.Contains(out.String(), secret) {
-				t.Errorf("%s shows %q:\n%s", name, secret, out.String())
-			}
-		}
-	}
-}
-
-func TestErrorsDoNotQuoteSecrets(t *testing.T) {
-	if _, err := sas.NewKey("sesame!"); !errors.Is(err, sas.ErrKeyBase64) || strings.Contains(err.Error(), "sesame") {
-		t.Errorf("NewKey: %v", err)
-	}
-	if _, err := sas.NewKey(""); !errors.Is(err, sas.ErrKeyEmpty) {
-		t.Errorf("NewKey of nothing: %v", err)
 	}
 }

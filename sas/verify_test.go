@@ -33,7 +33,7 @@ type pair struct{ Primary, Secondary *string }
 func (p pair) keys() (k [2]*sas.Key) {
 	for i, s := range []*string{p.Primary, p.Secondary} {
 		if s != nil {
-			k[i], _ = sas.NewKey(sas.Secret(*s)) // a key that is not base64 is no key
+			k[i], _ = sas.NewKey(sas.NewSecret(*s)) // a key that is not base64 is no key
 		}
 	}
 	return k
@@ -42,7 +42,7 @@ func (p pair) keys() (k [2]*sas.Key) {
 // verify is a hub's use of the package: the parts in the order in which their
 // reasons are reported.
 func verify(v *verifyVector) string {
-	tok, err := sas.ParseToken(sas.Secret(v.Token))
+	tok, err := sas.ParseToken(v.Token)
 	if err != nil {
 		return "malformed"
 	}

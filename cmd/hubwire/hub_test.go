@@ -77,7 +77,7 @@ func TestTheEnvFileLeadsToTheHub(t *testing.T) {
 		"HUBWIRE_CONNECTION_STRING":          sas.KindService,
 		"HUBWIRE_EVENTHUB_CONNECTION_STRING": sas.KindEventHub,
 	} {
-		cs, err := sas.ParseConnectionString(sas.Secret(vars[name]))
+		cs, err := sas.ParseConnectionString(vars[name])
 		if err != nil || cs.Kind != want {
 			t.Errorf("%s: %v, %v", name, cs, err)
 		}

@@ -84,7 +84,7 @@ func (f *sasMakeFlags) source(c *cobra.Command) (*sas.Source, string, error) {
 	if err != nil {
 		return nil, "", err
 	}
-	cs, err := sas.ParseConnectionString(text)
+	cs, err := sas.ParseConnectionString(text.Reveal())
 	if err != nil {
 		return nil, "", err
 	}
@@ -104,7 +104,7 @@ func (f *sasMakeFlags) source(c *cobra.Command) (*sas.Source, string, error) {
 
 // keyOf returns the key of a connection string and the resource of its tokens.
 func keyOf(cs *sas.ConnectionString) (*sas.Key, string, error) {
-	if cs.SharedAccessKey == "" {
+	if cs.SharedAccessKey.IsZero() {
 		return nil, "", fmt.Errorf("the connection string is for a %v without a key: a token cannot be made from it", cs.Kind)
 	}
 	switch cs.Kind {
@@ -150,7 +150,7 @@ comes from stdin. What does not hold is an error, after all has been shown.`,
 			if err != nil {
 				return err
 			}
-			token, err := sas.ParseToken(text)
+			token, err := sas.ParseToken(text.Reveal())
 			if err != nil {
 				return err
 			}
@@ -231,7 +231,7 @@ registration id is taken byte by byte; DPS compares it without case, so use lowe
 			if id == "" {
 				return errors.New("--registration-id is empty")
 			}
-			_, err = io.WriteString(c.OutOrStdout(), string(sas.DeriveKey(key, id))+"\n")
+			_, err = io.WriteString(c.OutOrStdout(), sas.DeriveKey(key, id).Reveal()+"\n")
 			return err
 		},
 	}

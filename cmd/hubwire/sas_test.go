@@ -63,11 +63,11 @@ func TestAnEventHubsKeyIsTakenAsText(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	token, err := sas.ParseToken(sas.Secret(strings.TrimSpace(out)))
+	token, err := sas.ParseToken(strings.TrimSpace(out))
 	if err != nil {
 		t.Fatal(err)
 	}
-	key, err := sas.NewTextKey(testKey)
+	key, err := sas.NewTextKey(sas.NewSecret(testKey))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -151,7 +151,7 @@ func TestSASMistakesGiveOneLineWithoutTheSecret(t *testing.T) {
 		{"a key without a resource", "", []string{"make", "--key", testKey}, "--key needs --resource"},
 		{"neither key nor connection string", "", []string{"make"}, "at least one of the flags in the group [connection-string key] is required"},
 		{"both", "", []string{"make", "--key", testKey, "--connection-string", deviceCS}, "if any flags in the group [connection-string key] are set none of the others can be"},
-		{"a connection string that is none", "", []string{"make", "--connection-string", bad}, "sas: connection string is malformed"},
+		{"a connection string that is none", "", []string{"make", "--connection-string", bad}, "sas: connection string at offset 0"},
 		{"a connection string with a certificate", "", []string{"make", "--connection-string", "HostName=h;DeviceId=d;x509=true"}, "the connection string is for a device without a key"},
 		{"no time to live", "", []string{"make", "--connection-string", deviceCS, "--ttl", "0s"}, "--ttl is 0s"},
 		{"an empty variable", "", []string{"make", "--connection-string", "env:HUBWIRE_TEST_NO_SUCH"}, "--connection-string: the environment variable HUBWIRE_TEST_NO_SUCH is empty"},
@@ -160,7 +160,7 @@ func TestSASMistakesGiveOneLineWithoutTheSecret(t *testing.T) {
 		{"a secret as an argument", "", []string{"make", bad}, "hubwire sas make takes no arguments"},
 		{"a secret as a command", "", []string{bad}, "hubwire sas has no such command"},
 		{"a secret as flags", "", []string{"make", "-" + bad}, "hubwire sas make has no flag -v"},
-		{"a token that is none", "", []string{"parse", bad}, "sas: token is malformed"},
+		{"a token that is none", "", []string{"parse", bad}, "sas: token at offset 0"},
 		{"a token and a key from stdin", bad, []string{"parse", "--key", "-"}, "the token and --key cannot both come from stdin"},
 		{"an empty key to check with", "", []string{"parse", "SharedAccessSignature sr=a&sig=AAAA&se=99999999999", "--key", ""}, "sas: key is empty"},
 		{"no registration id", "", []string{"derive", "--key", testKey, "--registration-id", ""}, "--registration-id is empty"},

@@ -24,23 +24,23 @@ func readSecret(c *cobra.Command, what, value string) (sas.Secret, error) {
 	if name, ok := strings.CutPrefix(value, "env:"); ok {
 		s := os.Getenv(name)
 		if s == "" {
-			return "", fmt.Errorf("%s: the environment variable %s is empty or not set", what, name)
+			return sas.Secret{}, fmt.Errorf("%s: the environment variable %s is empty or not set", what, name)
 		}
-		return sas.Secret(s), nil
+		return sas.NewSecret(s), nil
 	}
 	if value != "-" {
-		return sas.Secret(value), nil
+		return sas.NewSecret(value), nil
 	}
 	b, err := io.ReadAll(io.LimitReader(c.InOrStdin(), maxSecret+1))
 	if err != nil {
-		return "", fmt.Errorf("%s: %w", what, err)
+		return sas.Secret{}, fmt.Errorf("%s: %w", what, err)
 	}
 	s := strings.TrimSpace(string(b))
 	switch {
 	case s == "":
-		return "", fmt.Errorf("%s: stdin is empty", what)
+		return sas.Secret{}, fmt.Errorf("%s: stdin is empty", what)
 	case len(b) > maxSecret:
-		return "", fmt.Errorf("%s: stdin has more than %d bytes", what, maxSecret)
+		return sas.Secret{}, fmt.Errorf("%s: stdin has more than %d bytes", what, maxSecret)
 	}
-	return sas.Secret(s), nil
+	return sas.NewSecret(s), nil
 }

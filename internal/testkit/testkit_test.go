@@ -91,6 +91,35 @@ func TestNoAllocsTellsAllocatingFromNot(t *testing.T) {
 	}
 }
 
+// hidden is a careless secret: fmt calls its methods, where it does.
+type hidden string
+
+func (hidden) Format(f fmt.State, _ rune) { f.Write([]byte("hidden")) }
+
+func TestHidesTellsShownFromHidden(t *testing.T) {
+	const secret = "a secret/+"
+	text := secret
+	for name, check := range map[string]func(testing.TB){
+		"a string":                     func(t testing.TB) { Hides(t, "", secret, secret) },
+		"bytes":                        func(t testing.TB) { Hides(t, "", secret, []byte(secret)) },
+		"one that only methods hide":   func(t testing.TB) { Hides(t, "", secret, hidden(secret)) },
+		"a struct with one":            func(t testing.TB) { Hides(t, "", secret, struct{ S string }{secret}) },
+		"a pointer to a struct of one": func(t testing.TB) { Hides(t, "", secret, &struct{ s string }{secret}) },
+	} {
+		if r := new(recorder).run(check); len(r.failed) != 1 {
+			t.Errorf("%s: failures %q, want one", name, r.failed)
+		}
+	}
+	for name, check := range map[string]func(testing.TB){
+		"another string":          func(t testing.TB) { Hides(t, "", secret, "something else") },
+		"what is behind pointers": func(t testing.TB) { Hides(t, "", secret, struct{ s *string }{&text}) },
+	} {
+		if r := new(recorder).run(check); len(r.failed) != 0 {
+			t.Errorf("%s: failures %q, want none", name, r.failed)
+		}
+	}
+}
+
 func TestVectorsComeFromTheEnvironmentFirst(t *testing.T) {
 	const shipped, other = `["shipped"]`, `["other"]`
 	dir := t.TempDir()

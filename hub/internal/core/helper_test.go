@@ -57,7 +57,7 @@ func grant(t testing.TB, c *Core, id hubwire.Identity) *Grant {
 	}
 	return &Grant{
 		Identity: id, generation: d.GenerationID, method: authMethod(scopeOf(id), "sas"),
-		by: credential{byKey, &d.Auth.Primary},
+		by: credential{byKey, d.Auth.Primary},
 	}
 }
 

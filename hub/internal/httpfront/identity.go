@@ -6,6 +6,7 @@ import (
 
 	"github.com/hubwire/hubwire"
 	"github.com/hubwire/hubwire/hub/internal/core"
+	"github.com/hubwire/hubwire/sas"
 )
 
 // identity is a device or module identity as the REST API has it ("Devices -
@@ -86,7 +87,7 @@ func encode(d *core.Device) *identity {
 		LastActivityTime:           jsonTime(d.LastActivity),
 		CloudToDeviceMessageCount:  d.C2DCount,
 		Authentication: authentication{
-			SymmetricKey:   keys{optional(string(d.Auth.Primary)), optional(string(d.Auth.Secondary))},
+			SymmetricKey:   keys{optional(d.Auth.Primary.Reveal()), optional(d.Auth.Secondary.Reveal())},
 			X509Thumbprint: thumbprints{optional(d.Auth.PrimaryThumbprint), optional(d.Auth.SecondaryThumbprint)},
 			Type:           string(d.Auth.Type),
 		},
@@ -118,8 +119,8 @@ func (j *identity) decode(id hubwire.Identity) (*core.Device, error) {
 		ID: id, StatusReason: value(j.StatusReason), ManagedBy: value(j.ManagedBy),
 		Scope: value(j.DeviceScope), ParentScopes: j.ParentScopes,
 		Auth: core.Auth{
-			Primary:             core.Secret(value(j.Authentication.SymmetricKey.Primary)),
-			Secondary:           core.Secret(value(j.Authentication.SymmetricKey.Secondary)),
+			Primary:             sas.NewSecret(value(j.Authentication.SymmetricKey.Primary)),
+			Secondary:           sas.NewSecret(value(j.Authentication.SymmetricKey.Secondary)),
 			PrimaryThumbprint:   value(j.Authentication.X509Thumbprint.Primary),
 			SecondaryThumbprint: value(j.Authentication.X509Thumbprint.Secondary),
 		},
@@ -128,6 +129,7 @@ func (j *identity) decode(id hubwire.Identity) (*core.Device, error) {
 		d.Edge = j.Capabilities.IotEdge
 	}
 	switch {
+	case id.IsModule(): // has no status
 	case j.Status == "" || strings.EqualFold(j.Status, "enabled"):
 	case strings.EqualFold(j.Status, "disabled"):
 		d.Disabled = true
