@@ -1,7 +1,9 @@
 package hub_test
 
 import (
+	"bytes"
 	"fmt"
+	"log/slog"
 	"runtime"
 	"strings"
 	"sync"
@@ -141,5 +143,49 @@ func TestWavesOfConnections(t *testing.T) {
 	wg.Wait()
 	if got := len(events(t, h)); got != 4*n {
 		t.Errorf("%d events, want %d", got, 4*n)
+	}
+}
+
+// TestLogHoldsNoSecret has logins of all sorts succeed and fail.
+func TestLogHoldsNoSecret(t *testing.T) {
+	var log bytes.Buffer
+	cfg := &hub.Config{Log: slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))}
+	var secrets []string
+	bubble(t, cfg, func(t *testing.T, h *hub.Hub) {
+		for _, id := range []hubwire.Identity{dev, other, mod} {
+			d, err := h.Device(id)
+			if err != nil {
+				t.Fatal(err)
+			}
+			secrets = append(secrets, string(d.PrimaryKey), string(d.SecondaryKey))
+		}
+		owner := policyKey(t, h, "iothubowner")
+		secrets = append(secrets, string(owner), "sig=", "SharedAccessSignature")
+		for _, password := range []string{
+			token(hub.Secret(secrets[0]), audience(other), "", time.Now().Add(time.Hour)),
+			token(hub.Secret(secrets[0]), audience(dev), "", time.Now().Add(-time.Hour)),
+			token(owner, "localhost", "service", time.Now().Add(time.Hour)),
+			secrets[0],
+		} {
+			m := connectPacket(t, h, dev)
+			m.Password = mqtt.Secret(password)
+			p := open(t, h, nil)
+			p.write(m)
+			p.connack()
+			p.closed()
+			r := newREST(t, h, "iothubowner")
+			r.do("GET", "/devices"+version, "", "Authorization", password)
+			r.do("PUT", "/devices/x"+version, `{"authentication":{"symmetricKey":{"primaryKey":"`+password+`"}}}`)
+		}
+		connect(t, h, dev, nil).raw([]byte{0, 0})
+		connect(t, h, dev, nil).bye()
+	})
+	for _, s := range secrets {
+		if strings.Contains(log.String(), s) {
+			t.Errorf("the log holds a secret:\n%s", &log)
+		}
+	}
+	if n := strings.Count(log.String(), "refused"); n < 8 {
+		t.Errorf("the log tells of %d refusals:\n%s", n, &log)
 	}
 }
