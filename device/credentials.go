@@ -7,9 +7,11 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
+	"strings"
 	"time"
 
-	hubwire "github.com/hubwire/hubwire"
+	"github.com/hubwire/hubwire"
 	"github.com/hubwire/hubwire/sas"
 )
 
@@ -115,6 +117,8 @@ func (c *Credentials) check() error {
 	switch {
 	case c.HostName == "":
 		return invalid("dial", "Credentials.HostName is empty")
+	case hasPort(c.HostName) || hasPort(c.GatewayHostName):
+		return invalid("dial", "a host name with a port; that goes into Options.Port")
 	case c.Tokens == nil && c.GetClientCertificate == nil:
 		return invalid("dial", "Credentials have neither Tokens nor GetClientCertificate (which a connection string with x509=true needs)")
 	case c.Tokens != nil && c.GetClientCertificate != nil:
@@ -122,6 +126,8 @@ func (c *Credentials) check() error {
 	}
 	return withOp("dial", c.Identity.Check())
 }
+
+func hasPort(host string) bool { return strings.Contains(host, ":") && net.ParseIP(host) == nil }
 
 // host is where to connect to.
 func (c *Credentials) host() string {

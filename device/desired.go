@@ -3,13 +3,12 @@ package device
 import (
 	"context"
 	"errors"
-	"fmt"
 	"iter"
 	"math/rand/v2"
 	"sync"
 	"time"
 
-	hubwire "github.com/hubwire/hubwire"
+	"github.com/hubwire/hubwire"
 )
 
 // Desired yields the desired properties: first the whole section, then each
@@ -136,7 +135,7 @@ func (f *feed) run(ctx context.Context, yield func(hubwire.DesiredChange) bool) 
 			select {
 			case <-f.wake:
 			case <-ctx.Done():
-				err = ended("", context.Cause(ctx))
+				err = ended(ctx, f.client.life)
 			}
 		}
 	}
@@ -150,7 +149,7 @@ func (f *feed) apply(ctx context.Context, p patch, yield func(hubwire.DesiredCha
 			return more, err
 		}
 		if p.version > f.version+1 && !pause(ctx, wait) { // what the hub reads from lags behind what it sends
-			return false, ended("", context.Cause(ctx))
+			return false, ended(ctx, f.client.life)
 		}
 	}
 	if p.version != f.version+1 {
@@ -185,11 +184,15 @@ func (f *feed) read(ctx context.Context, yield func(hubwire.DesiredChange) bool,
 			return yield(hubwire.DesiredChange{Version: v, Full: true, JSON: t.Desired.JSON}), nil
 		}
 		e, ok := errors.AsType[*hubwire.Error](err)
-		if ctx.Err() != nil || !ok || !e.Retryable {
+		switch {
+		case ctx.Err() != nil:
+			return false, ended(ctx, f.client.life)
+		case !ok || !e.Retryable:
 			return false, err
-		}
-		if !pause(ctx, max(e.RetryAfter, rand.N(wait)+1)) {
-			return false, ended("", fmt.Errorf("%w, after: %w", context.Cause(ctx), err))
+		case !pause(ctx, max(e.RetryAfter, rand.N(wait)+1)):
+			end := ended(ctx, f.client.life)
+			end.Message = "the twin could not be read: " + err.Error()
+			return false, end
 		}
 	}
 }

@@ -12,7 +12,7 @@ import (
 	"sync"
 	"time"
 
-	hubwire "github.com/hubwire/hubwire"
+	"github.com/hubwire/hubwire"
 )
 
 // MethodHandler answers a direct method. The error is for the device's own
@@ -37,7 +37,7 @@ func (c *Client) HandleMethod(ctx context.Context, name string, h MethodHandler)
 	if h == nil {
 		return nil
 	}
-	if err := c.methods.subscribe(ctx, l, c.serveMethod); err != nil {
+	if err := l.serveMethods(ctx, c.serveMethod); err != nil {
 		c.methods.set(name, before)
 		return withOp("handle method", err)
 	}
@@ -47,19 +47,16 @@ func (c *Client) HandleMethod(ctx context.Context, name string, h MethodHandler)
 // methods are a Client's handlers and the goroutines that run them.
 type methods struct {
 	limit int
-	once  chan struct{} // a lock whose holder may subscribe; waiting for it can end
 
-	mu         sync.Mutex
-	subscribed bool
-	handlers   map[string]MethodHandler
-	running    map[uint64]bool // by goroutine; true when Close is to wait for it
-	starting   int             // goroutines that have not entered running yet
-	changed    chan struct{}   // closed and made anew when one ends
+	mu       sync.Mutex
+	handlers map[string]MethodHandler
+	running  map[uint64]bool // by goroutine; true when Close is to wait for it
+	starting int             // goroutines that have not entered running yet
+	changed  chan struct{}   // closed and made anew when one ends
 }
 
 func (m *methods) init(limit int) {
 	m.limit = limit
-	m.once = make(chan struct{}, 1)
 	m.handlers = map[string]MethodHandler{}
 	m.running = map[uint64]bool{}
 	m.changed = make(chan struct{})
@@ -85,24 +82,6 @@ func (m *methods) find(name string) MethodHandler {
 		return h
 	}
 	return m.handlers[""]
-}
-
-// subscribe asks for method calls, the first time.
-func (m *methods) subscribe(ctx context.Context, l link, serve func(hubwire.MethodRequest, replyFunc)) error {
-	select {
-	case m.once <- struct{}{}:
-		defer func() { <-m.once }()
-	case <-ctx.Done():
-		return ended("", ctx.Err())
-	}
-	if m.subscribed { // guarded by once
-		return nil
-	}
-	if err := l.serveMethods(ctx, serve); err != nil {
-		return err
-	}
-	m.subscribed = true
-	return nil
 }
 
 // serveMethod is called by the link for each call that comes in. It does not block.
@@ -135,7 +114,7 @@ func (c *Client) answer(r hubwire.MethodRequest) (resp hubwire.MethodResponse) {
 	}
 	err := errPanicked
 	func() {
-		defer c.contain()
+		defer contain(c.panicked)
 		resp, err = h(c.life, r)
 	}()
 	switch {
@@ -157,10 +136,7 @@ func textResponse(status int, text string) hubwire.MethodResponse {
 	if len(text) > most {
 		text = text[:most]
 	}
-	payload, err := json.Marshal(text)
-	if err != nil {
-		payload = nil // cannot be: any string marshals
-	}
+	payload, _ := json.Marshal(text) // of a string, which cannot fail
 	return hubwire.MethodResponse{Status: status, Payload: payload}
 }
 

@@ -5,7 +5,7 @@ import (
 	"context"
 	"encoding/json"
 
-	hubwire "github.com/hubwire/hubwire"
+	"github.com/hubwire/hubwire"
 )
 
 // Twin reads the desired and reported properties. When the connection is lost
@@ -35,9 +35,9 @@ func (c *Client) Twin(ctx context.Context) (*hubwire.Twin, error) {
 //
 // When the connection is lost before the answer, the patch is sent again on
 // the next one: merging it twice gives the same properties as once (the version may count
-// twice). Reports that overlap have no order among each other. When ctx ends
-// first, the Outcome says whether the patch may have been merged; it is not sent
-// again. Other errors are those of [Client.Twin].
+// twice). Reports one after another are merged in that order; those that overlap have none. When
+// ctx ends first, the Outcome says whether the patch never left ([hubwire.NotSent]) or may have
+// been merged, or may still be ([hubwire.Unknown]). Other errors are those of [Client.Twin].
 func (c *Client) Report(ctx context.Context, patch any) (version int64, err error) {
 	l, err := c.alive("twin report")
 	if err != nil {

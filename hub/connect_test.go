@@ -20,6 +20,7 @@ func TestConnectTakesEveryUserName(t *testing.T) {
 		"parameters in any order":  "localhost/dev-1/?x=y&DeviceClientType=z&api-version=2018-06-30&",
 		"another host name":        "gateway.example/dev-1/?api-version=2021-04-12",
 		"a preview version":        "localhost/dev-1/?api-version=2019-07-01-preview",
+		"a chain of trust of one":  "localhost/dev-1/?api-version=2020-09-30&auth-chain=dev-1",
 	} {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, nil, func(t *testing.T, h *hub.Hub) {
@@ -102,6 +103,12 @@ func TestConnectRefusals(t *testing.T) {
 		{"a user name without api-version", func(t *testing.T, h *hub.Hub, m *mqtt.Connect) { m.UserName = []byte("localhost/dev-1/?x=y") }, mqtt.NotAuthorized},
 		{"a client id that is not the user name's", func(t *testing.T, h *hub.Hub, m *mqtt.Connect) { m.ClientID = []byte("dev-2") }, mqtt.NotAuthorized},
 		{"a client id in other letters", func(t *testing.T, h *hub.Hub, m *mqtt.Connect) { m.ClientID = []byte("DEV-1") }, mqtt.NotAuthorized},
+		{"another who speaks for the device", func(t *testing.T, h *hub.Hub, m *mqtt.Connect) {
+			m.UserName = append(m.UserName, "&auth-chain=dev-1%3Bedge-1"...)
+		}, mqtt.NotAuthorized},
+		{"a chain of trust that begins with another", func(t *testing.T, h *hub.Hub, m *mqtt.Connect) {
+			m.UserName = append(m.UserName, "&auth-chain=dev-2"...)
+		}, mqtt.NotAuthorized},
 		{"an unknown device", func(t *testing.T, h *hub.Hub, m *mqtt.Connect) {
 			m.ClientID, m.UserName = []byte("x"), []byte("localhost/x/?api-version=2021-04-12")
 		}, mqtt.NotAuthorized},
@@ -388,19 +395,24 @@ func TestSessionPresent(t *testing.T) {
 }
 
 func TestModelIDReachesTheTwin(t *testing.T) {
-	bubble(t, nil, func(t *testing.T, h *hub.Hub) {
-		p := connect(t, h, dev, func(m *mqtt.Connect) {
-			m.UserName = []byte("localhost/dev-1/?api-version=2021-04-12&model-id=dtmi%3Acom%3Aexample%3AThermostat%3B1")
+	for name, param := range map[string]string{
+		"percent-encoded":         "dtmi%3Acom%3Aexample%3AThermostat%3B1",
+		"as the Node SDK puts it": "dtmi:com:example:Thermostat;1",
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, nil, func(t *testing.T, h *hub.Hub) {
+				p := connect(t, h, dev, func(m *mqtt.Connect) { m.UserName = append(m.UserName, "&model-id="+param...) })
+				p.write(&mqtt.Publish{Topic: []byte("devices/dev-1/messages/events/"), QoS: 1, ID: 1})
+				p.puback(1)
+				twin, err := h.Twin(t.Context(), dev)
+				if err != nil {
+					t.Fatal(err)
+				}
+				const model = "dtmi:com:example:Thermostat;1"
+				if evs := events(t, h); twin.ModelID != model || len(evs) != 1 || evs[0].ModelID != model {
+					t.Errorf("model id %q", twin.ModelID)
+				}
+			})
 		})
-		p.write(&mqtt.Publish{Topic: []byte("devices/dev-1/messages/events/"), QoS: 1, ID: 1})
-		p.puback(1)
-		twin, err := h.Twin(t.Context(), dev)
-		if err != nil {
-			t.Fatal(err)
-		}
-		const model = "dtmi:com:example:Thermostat;1"
-		if evs := events(t, h); twin.ModelID != model || len(evs) != 1 || evs[0].ModelID != model {
-			t.Errorf("model id %q", twin.ModelID)
-		}
-	})
+	}
 }

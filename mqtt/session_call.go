@@ -110,6 +110,10 @@ func (s *Session) setState(state SessionState, reason error) {
 	s.o.OnState(state, reason)
 }
 
+// InCallback reports whether the calling goroutine is inside one of s's
+// callbacks, where it must not wait for what only the session can bring about.
+func (s *Session) InCallback() bool { return s.ownGoroutine() != 0 }
+
 // ownGoroutine returns the id of the calling goroutine when it is one of the
 // session's own, inside a callback, and else 0.
 func (s *Session) ownGoroutine() uint64 {

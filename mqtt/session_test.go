@@ -12,7 +12,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	hubwire "github.com/hubwire/hubwire"
+	"github.com/hubwire/hubwire"
 )
 
 func TestSessionConnectsPublishesAndCloses(t *testing.T) {
@@ -162,7 +162,7 @@ func TestAnExpiredLoginThatIsRefusedGetsOneMore(t *testing.T) {
 }
 
 func TestLoginAndDialFailures(t *testing.T) {
-	final := &hubwire.Error{Code: hubwire.ArgumentInvalid, Message: "final"}
+	final := &hubwire.Error{Code: hubwire.ArgumentInvalid, Outcome: hubwire.NotSent, Message: "final"}
 	for _, tt := range []struct {
 		name  string
 		err   error
@@ -200,6 +200,9 @@ func TestLoginAndDialFailures(t *testing.T) {
 					s, err := StartSession(t.Context(), dial, login, nil)
 					if tt.retry != (err == nil) || !tt.retry && !errors.Is(err, tt.err) {
 						t.Errorf("error %v", err)
+					}
+					if e, ok := err.(*hubwire.Error); err != nil && (!ok || e.Op != "connect" || e.Code != final.Code || e.Outcome != final.Outcome) {
+						t.Errorf("it is %#v", err)
 					}
 					if err == nil {
 						s.Close()

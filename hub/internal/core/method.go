@@ -6,6 +6,7 @@ import (
 	"math"
 	"net"
 	"time"
+	"unicode/utf8"
 
 	"github.com/hubwire/hubwire"
 )
@@ -20,6 +21,7 @@ const (
 	DefaultResponseTimeout = 30 * time.Second
 	MaxMethodTimeout       = 300 * time.Second // of either timeout
 	maxCallsInFlight       = 4096              // for one identity; the service's own is not documented
+	maxMethodName          = 1 << 10           // bytes; the service's own is not documented, MQTT's is that of a topic
 )
 
 // Invocation is a direct method call by a service.
@@ -35,8 +37,13 @@ type Invocation struct {
 }
 
 func (v *Invocation) check(op string) error {
-	if v.Name == "" {
+	switch {
+	case v.Name == "":
 		return refuse(op, hubwire.ArgumentInvalid, "the method has no name")
+	case len(v.Name) > maxMethodName:
+		return refuse(op, hubwire.ArgumentInvalid, "the method's name has %d bytes, the limit is %d", len(v.Name), maxMethodName)
+	case !utf8.ValidString(v.Name):
+		return refuse(op, hubwire.ArgumentInvalid, "the method's name is not UTF-8")
 	}
 	for _, d := range []time.Duration{v.ConnectTimeout, v.ResponseTimeout} {
 		if d < 0 || d > MaxMethodTimeout {

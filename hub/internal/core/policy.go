@@ -10,6 +10,10 @@ import (
 	"github.com/hubwire/hubwire/sas"
 )
 
+// Shared access policies imitate those that a new IoT Hub has, with keys of
+// their own that live as long as the store. Left out: other policies, and the
+// regeneration of keys.
+
 // Right is a set of permissions that a shared access policy can grant.
 // Source: IoT Hub developer guide, "Control access to IoT Hub".
 type Right uint8

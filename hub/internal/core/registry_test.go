@@ -258,6 +258,9 @@ func TestListsAreInOrderAndBounded(t *testing.T) {
 	if got := names(c.Devices(2)); !slices.Equal(got, []string{"a", "b"}) {
 		t.Errorf("Devices(2) = %v", got)
 	}
+	if got := c.Devices(-1); len(got) != 0 {
+		t.Errorf("Devices(-1) = %v", names(got))
+	}
 	if ms, err := c.Modules("dev"); err != nil || !slices.Equal(names(ms), []string{"dev/mod"}) {
 		t.Errorf("Modules = %v, %v", names(ms), err)
 	}

@@ -9,6 +9,10 @@ import (
 	"github.com/hubwire/hubwire/hub/internal/store"
 )
 
+// Subscriptions imitate the service's sessions: a handful for each identity, of
+// which each stands for a feature, kept for who asked for that. Matching topics
+// is the front's business; there is no broker behind it.
+
 // Feature is a set of things that a session asked to get.
 type Feature uint8
 

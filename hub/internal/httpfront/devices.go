@@ -8,6 +8,11 @@ import (
 	"github.com/hubwire/hubwire/hub/internal/core"
 )
 
+// The operations imitate the REST API's "Devices" and "Modules": create, update,
+// get, delete and list, each with its right. PUT without If-Match creates, and
+// with one updates; both answer 200. Left out: bulk operations, statistics, keys
+// regeneration, and all that is not an identity.
+
 // operation is what a method does to a resource.
 type operation struct {
 	right core.Right

@@ -129,6 +129,7 @@ func (j *identity) decode(id hubwire.Identity) (*core.Device, error) {
 		d.Edge = j.Capabilities.IotEdge
 	}
 	switch {
+	case id.IsModule(): // has no status
 	case j.Status == "" || strings.EqualFold(j.Status, "enabled"):
 	case strings.EqualFold(j.Status, "disabled"):
 		d.Disabled = true

@@ -4,13 +4,20 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"maps"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 
 	"github.com/hubwire/hubwire"
 	"github.com/hubwire/hubwire/hub/internal/core"
 )
+
+// Requests are read as leniently as the SDKs need it: words of a path in any
+// case, a slash behind it, segments encoded in any way, any api-version, If-Match
+// in each of its forms. Left out: X-HTTP-Method-Override, which only twins need,
+// and Authorization as a query parameter, which only IoT Edge takes.
 
 // maxBody is the largest body of a request. Identities are far smaller.
 const maxBody = 256 << 10
@@ -25,6 +32,7 @@ type request struct {
 type response struct {
 	status int
 	etag   string // without quotes; empty for none
+	allow  string // the methods there are, when it was another
 	body   any    // goes out as JSON; nil for none
 }
 
@@ -55,10 +63,19 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 	case v.DropAfter:
 		drop(r)
 	case v.SwallowAck:
-		<-r.Context().Done() // no answer, ever
+		hold(r)
 	default:
 		s.write(w, answer)
 	}
+}
+
+// hold keeps a request without an answer, until the peer or the hub gives up.
+// net/http looks for the end of the connection only once the body is read.
+func hold(r *http.Request) {
+	if _, err := io.Copy(io.Discard, r.Body); err == nil {
+		<-r.Context().Done()
+	}
+	drop(r)
 }
 
 // drop cuts the connection of a request.
@@ -109,7 +126,9 @@ func (s *Server) answer(r *request) response {
 	}
 	op, ok := ops[r.Method]
 	if !ok {
-		return fail(refuse(methodNotAllowed, "the resource has no method %.20q", r.Method))
+		a := fail(refuse(methodNotAllowed, "the resource has no method %.20q", r.Method))
+		a.allow = strings.Join(slices.Sorted(maps.Keys(ops)), ", ")
+		return a
 	}
 	if v := r.URL.Query().Get("api-version"); !isVersion(v) {
 		return fail(refuse(hubwire.InvalidProtocolVersion, "api-version %.40q is not a version", v))
@@ -117,6 +136,9 @@ func (s *Server) answer(r *request) response {
 	token := r.Header.Get("Authorization")
 	if _, err := s.core.AuthorizeService(r.Context(), token, op.right, "/"+strings.Join(r.path, "/")); err != nil {
 		return fail(err)
+	}
+	if raw, ok := rawConn(r.Request).(interface{ Admit() }); ok {
+		raw.Admit()
 	}
 	answer, err := op.act(r)
 	if err != nil {

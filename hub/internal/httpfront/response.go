@@ -1,6 +1,7 @@
 package httpfront
 
 import (
+	"cmp"
 	"crypto/rand"
 	"encoding/hex"
 	"encoding/json"
@@ -12,6 +13,10 @@ import (
 
 	"github.com/hubwire/hubwire"
 )
+
+// Answers imitate traces of the service: the names of headers with their case,
+// and errors in their classic form. Left out: the newer forms of errors, which
+// methods and modules have, and x-ms-request-id.
 
 // Codes that only HTTP has, from the REST API's table of error codes.
 const (
@@ -69,12 +74,19 @@ func newErrorBody(e *hubwire.Error) errorBody {
 	var id [16]byte
 	rand.Read(id[:])
 	// The Node SDK takes what is between the first and the second semicolon.
-	text := strings.ReplaceAll(e.Message, ";", ",")
+	text := strings.ReplaceAll(cmp.Or(e.Message, "the hub does not say more"), ";", ",")
 	return errorBody{
 		Message: "ErrorCode:" + codeName(e.Code) + ";" + text,
 		ExceptionMessage: "Tracking ID:" + strings.ToUpper(hex.EncodeToString(id[:])) +
 			"-G:0-TimeStamp:" + time.Now().UTC().Format("01/02/2006 15:04:05"),
 	}
+}
+
+// expectWrites sets the deadline of an answer: a peer that does not read it does
+// not hold the hub.
+func (s *Server) expectWrites(w http.ResponseWriter) {
+	// An error here shows again in the write.
+	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(s.opt.WriteTimeout))
 }
 
 // write sends an answer. Header names are written by map: Set would change
@@ -84,6 +96,9 @@ func (s *Server) write(w http.ResponseWriter, a response) {
 	if a.etag != "" {
 		h["ETag"] = []string{`"` + a.etag + `"`}
 	}
+	if a.allow != "" {
+		h["Allow"] = []string{a.allow} // RFC 9110 section 15.5.6
+	}
 	body := a.body
 	if e, ok := body.(*hubwire.Error); ok {
 		h["iothub-errorcode"] = []string{codeName(e.Code)}
@@ -92,9 +107,7 @@ func (s *Server) write(w http.ResponseWriter, a response) {
 		}
 		body = newErrorBody(e)
 	}
-	// A peer that does not read its answer does not hold the hub. An error here
-	// shows again in the write.
-	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(s.opt.WriteTimeout))
+	s.expectWrites(w)
 	if body == nil {
 		h["Content-Length"] = []string{"0"}
 		if a.status == http.StatusNoContent {

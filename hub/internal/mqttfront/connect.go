@@ -11,6 +11,14 @@ import (
 	"github.com/hubwire/hubwire/topics"
 )
 
+// The login imitates what IoT Edge's hub and Protocol Gateway do with CONNECT:
+// the user name says who it is, the client id must agree to the letter, and the
+// password is a SAS token, or none when TLS showed a certificate. A refusal is 1
+// for another version of MQTT, 2 for a client id that MQTT itself forbids, 5 for
+// all that is the client's fault and 3 for all that may pass; then the
+// connection ends. Which of 3 and 5 the service sends for a disabled device is
+// not documented. Left out: MQTT 5, and devices that others speak for (nested edge).
+
 // maxSilence is the longest that IoT Hub waits for a packet, also when the
 // client asks for more or for no keep-alive at all: 29.45 minutes.
 const maxSilence = 1767 * time.Second
@@ -61,6 +69,9 @@ func (c *conn) identify(m *mqtt.Connect) (model string, err error) {
 	if err := id.Check(); err != nil {
 		return "", err
 	}
+	if actor := u.AuthChain.Actor(); actor != "" {
+		return "", violation("edge device %.140q speaks for %q, which is not imitated", actor, id)
+	}
 	if string(m.ClientID) != id.String() {
 		return "", violation("client id %.300q is not %q, which the user name says", m.ClientID, id)
 	}
@@ -81,7 +92,6 @@ func (c *conn) login(m *mqtt.Connect, model string) error {
 	if err != nil {
 		return err
 	}
-	c.grant = g
 	session, err := c.server.core.Connect(c.ctx, g, &core.ConnectOptions{
 		Protocol: c.peer.Protocol, Clean: m.CleanSession, ModelID: model,
 	}, c)
@@ -93,6 +103,9 @@ func (c *conn) login(m *mqtt.Connect, model string) error {
 	c.session, c.subs = session, subs
 	c.mu.Unlock()
 	c.server.remember(c)
+	if raw, ok := c.peer.Raw.(interface{ Admit() }); ok {
+		raw.Admit()
+	}
 	return nil
 }
 
@@ -107,8 +120,8 @@ func (c *conn) welcome(v core.Verdict) error {
 	}
 	ack := mqtt.Connack{SessionPresent: c.session.Present(), Code: mqtt.Accepted}
 	c.out.open(ack.AppendTo(nil))
-	if c.server.opt.PurgeUnsubscribed && !c.subscribed(core.FeatureC2D) {
-		if _, err := c.server.core.Purge(c.ctx, c.id); err != nil {
+	if c.server.opt.PurgeUnsubscribed {
+		if err := c.session.PurgeUnwanted(c.ctx); err != nil {
 			return err
 		}
 	}

@@ -9,6 +9,10 @@ import (
 	"github.com/hubwire/hubwire/mqtt"
 )
 
+// Writing imitates nothing: how the service treats peers that do not read is not
+// documented. Here the peer's own requests wait, and what the hub would push to
+// it is bounded; who takes too long is dropped.
+
 // Bounds of what waits to be written to one peer, in bytes.
 const (
 	// softLimit is where the connection's own reader waits for the peer to

@@ -10,6 +10,12 @@ import (
 	"github.com/hubwire/hubwire/topics"
 )
 
+// Publishing imitates the guide's "Communicate with your IoT hub using the MQTT
+// protocol": telemetry at QoS 0 or 1 to the peer's own topic, RETAIN as a
+// property, the will as telemetry with the property iothub-MessageType. PUBACK means
+// that the message is in the log. Of DUP nothing is made: whether the service
+// marks such a message, as Protocol Gateway can, is not documented.
+
 // publish acts on a PUBLISH: telemetry, a twin operation, or the answer to a
 // direct method. Any other topic, also another identity's, closes the
 // connection, and so does QoS 2.
@@ -73,10 +79,17 @@ func (c *conn) telemetry(m *mqtt.Publish, t *topics.Topic) error {
 	if err := c.session.Telemetry(c.ctx, &r.Message); err != nil {
 		return err
 	}
+	// First the PUBACK: a route may lead back to this very connection.
+	err = c.acknowledge(v, m)
+	c.published(c.ctx, &r.Message)
+	return err
+}
+
+// published tells of a message that is in the log.
+func (c *conn) published(ctx context.Context, m *hubwire.Message) {
 	if f := c.server.opt.Published; f != nil {
-		f(c.ctx, c.id, &r.Message)
+		f(ctx, c.id, m)
 	}
-	return c.acknowledge(v, m)
 }
 
 // willMessage returns the message that is published when the connection of id
@@ -103,13 +116,15 @@ func willMessage(id hubwire.Identity, w *mqtt.Will) (*hubwire.Message, error) {
 	return &r.Message, nil
 }
 
-// publishWill publishes the will. The session is over, so it counts as the
-// identity's own, and is not published when that is gone.
-func (c *conn) publishWill() {
+// publishWill publishes the will, unless the identity is gone. To all who read
+// it, it is telemetry, though no operation of the peer: nothing intercepts it.
+func (c *conn) publishWill(s *core.Session) {
 	ctx := context.WithoutCancel(c.ctx)
-	if err := c.server.core.Telemetry(ctx, c.grant, c.will); err != nil {
+	if err := s.Will(ctx, c.will); err != nil {
 		c.server.opt.Log.Info("mqtt: will not published", "device", c.id, "error", err)
+		return
 	}
+	c.published(ctx, c.will)
 }
 
 // methodResponse passes on the answer to a direct method. One that nobody
@@ -119,11 +134,13 @@ func (c *conn) methodResponse(m *mqtt.Publish, t *topics.Topic) error {
 	if err != nil {
 		return err
 	}
+	// First the PUBACK: whoever waits for the answer may call again at once.
+	acknowledged := c.acknowledge(v, m)
 	if id, err := strconv.ParseUint(string(t.RequestID()), 16, 64); err == nil {
 		err = c.session.MethodResponse(id, &hubwire.MethodResponse{Status: int(t.Status), Payload: m.Payload})
 		if err != nil {
 			c.server.opt.Log.Info("mqtt: method response", "device", c.id, "error", err)
 		}
 	}
-	return c.acknowledge(v, m)
+	return acknowledged
 }

@@ -107,15 +107,3 @@ func (c *conn) renewSubs() {
 	defer c.mu.Unlock()
 	c.subs = subs
 }
-
-// subscribed reports whether a subscription stands for a feature.
-func (c *conn) subscribed(f core.Feature) bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	for _, s := range c.subs {
-		if s.Feature&f != 0 {
-			return true
-		}
-	}
-	return false
-}

@@ -1,11 +1,13 @@
 package mqttfront
 
 import (
+	"cmp"
 	"crypto/rand"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"slices"
 	"time"
@@ -75,8 +77,8 @@ func (c *conn) twinOperation(kind core.OpKind, m *mqtt.Publish, t *topics.Topic,
 		a, err = act()
 	}
 	if err != nil {
-		var e *hubwire.Error
-		if !errors.As(err, &e) {
+		e := refusal(err)
+		if e == nil || errors.Is(err, net.ErrClosed) { // no session is left to answer in
 			return err
 		}
 		a = refusalAnswer(e)
@@ -131,7 +133,7 @@ func refusalAnswer(e *hubwire.Error) answer {
 	body, _ := json.Marshal(errorBody{ // strings and numbers: cannot fail
 		ErrorCode:    int(code),
 		TrackingID:   hex.EncodeToString(id[:]) + "-G:0-TimeStamp:" + now.Format(time.RFC3339),
-		Message:      e.Message,
+		Message:      cmp.Or(e.Message, "the hub does not say more"), // Node shows it
 		TimestampUTC: now.Format("2006-01-02T15:04:05.0000000Z"),
 	})
 	return answer{status: code.Status(), body: body}
