@@ -39,7 +39,7 @@ func (p *Publish) remaining() int {
 func (p *Publish) AppendTo(dst []byte) []byte {
 	n := p.remaining()
 	t := len(p.Topic)
-	dst = slices.Grow(dst, maxHeader+n) // once, for all the appends
+	dst = slices.Grow(dst, headerSize(n)+n) // once, for all the appends
 	dst = appendHeader(dst, p.firstByte(), n)
 	dst = append(dst, byte(t>>8), byte(t))
 	dst = append(dst, p.Topic...)
