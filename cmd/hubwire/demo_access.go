@@ -29,7 +29,7 @@ func accessWrongKey(ctx context.Context, s *stage) error {
 	if err != nil {
 		return err
 	}
-	cs, err := sas.ParseConnectionString(sas.Secret(other.connectionString))
+	cs, err := sas.ParseConnectionString(other.connectionString)
 	if err != nil {
 		return err
 	}

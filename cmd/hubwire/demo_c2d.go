@@ -127,6 +127,10 @@ func c2dOffline(ctx context.Context, s *stage) error {
 	if err := c.completes(ctx, ms[0]); err != nil {
 		return err
 	}
+	// A completion that the hub has not read when the next connection takes over is lost.
+	if err := s.succeeded(ctx, a.id, ms[0].ID); err != nil {
+		return err
+	}
 	if err := c.Close(); err != nil {
 		return err
 	}

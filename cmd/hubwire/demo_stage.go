@@ -114,6 +114,7 @@ func (s *stage) dial(a *actor, o device.Options, dial func(*device.Options) (*de
 	p := &party{id: a.id, wire: &wire{open: s.way.dial}, states: newStateLog()}
 	o.Dial, o.TLSConfig, o.ProductInfo = p.wire.dial, s.way.tls, "demo"
 	o.Hooks = &device.Hooks{State: p.states.add}
+	o.CloseTimeout = s.grace // a machine that is busy is not a fault of the protocol
 	var err error
 	if p.Client, err = dial(&o); err != nil {
 		return nil, err

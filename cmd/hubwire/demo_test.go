@@ -133,7 +133,7 @@ func TestDemoMistakesGiveOneClearLine(t *testing.T) {
 	}{
 		{"no such feature", []string{"--only", "teleport"}, `--only "teleport": no feature has that in its name`},
 		{"no such protocol", []string{"--transport", "coap"}, `--transport "coap" is none of mqtt, mqtt-ws`},
-		{"an empty connection string", []string{"--connection-string", ""}, "sas: connection string is empty"},
+		{"an empty connection string", []string{"--connection-string", ""}, "sas: connection string at offset 0 is empty"},
 		{"a device's connection string", []string{"--connection-string", deviceCS}, "the connection string is for a device, not for a service"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -231,18 +231,20 @@ func TestACellFailsOnAHubThatIsWrong(t *testing.T) {
 func TestACellThatMisbehavesFailsAlone(t *testing.T) {
 	released := make(chan struct{})
 	defer close(released)
+	const soon, never = 50 * time.Millisecond, time.Minute
 	tests := []struct {
-		name string
-		run  func(context.Context, *stage) error
-		want string
+		name         string
+		limit, grace time.Duration
+		run          func(context.Context, *stage) error
+		want         string
 	}{
-		{"it panics", func(context.Context, *stage) error { panic("oh") }, "panic: oh"},
-		{"it does not end in time", func(ctx context.Context, _ *stage) error { <-ctx.Done(); return ctx.Err() }, "it took more than 50ms"},
-		{"it does not heed its context", func(context.Context, *stage) error { <-released; return nil }, "it did not end within 150ms"},
+		{"it panics", never, never, func(context.Context, *stage) error { panic("oh") }, "panic: oh"},
+		{"it does not end in time", soon, never, func(ctx context.Context, _ *stage) error { <-ctx.Done(); return ctx.Err() }, "it took more than 50ms"},
+		{"it does not heed its context", soon, soon, func(context.Context, *stage) error { <-released; return nil }, "it did not end within 150ms"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			v := &venue{limit: 50 * time.Millisecond, grace: 50 * time.Millisecond}
+			v := &venue{limit: tt.limit, grace: tt.grace}
 			c := v.playCell(t.Context(), feature{name: "x", run: tt.run}, protocols[0])
 			if c.status != statusFailed || !strings.HasPrefix(c.reason, tt.want) {
 				t.Errorf("the cell is %s: %q, want failed: %q", c.status, c.reason, tt.want)

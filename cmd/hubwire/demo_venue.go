@@ -50,7 +50,7 @@ func (f *demoFlags) findVenue(c *cobra.Command) (*venue, error) {
 	if err != nil {
 		return nil, err
 	}
-	cs, err := sas.ParseConnectionString(text)
+	cs, err := sas.ParseConnectionString(text.Reveal())
 	if err != nil {
 		return nil, err
 	}
@@ -76,7 +76,7 @@ func startVenue(ctx context.Context, cfg *hub.Config) (*venue, error) {
 	if err != nil {
 		return nil, errors.Join(err, h.Close())
 	}
-	cs, err := sas.ParseConnectionString(sas.Secret(p.owner))
+	cs, err := sas.ParseConnectionString(p.owner)
 	if err != nil {
 		return nil, errors.Join(err, h.Close())
 	}

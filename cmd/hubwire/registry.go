@@ -34,7 +34,7 @@ const (
 // openRegistry returns the registry that the connection string of a service
 // leads to, by the way that reachHub finds.
 func openRegistry(p *place, connectionString, caFile string) (*registry, error) {
-	cs, err := sas.ParseConnectionString(sas.Secret(connectionString))
+	cs, err := sas.ParseConnectionString(connectionString)
 	if err != nil {
 		return nil, err
 	}
@@ -139,7 +139,7 @@ func (r *registry) identity(ctx context.Context, method string, id hubwire.Ident
 	case rec.Authentication.Type != "sas":
 		cs.X509 = true
 	case rec.Authentication.SymmetricKey != nil:
-		cs.SharedAccessKey = sas.Secret(rec.Authentication.SymmetricKey.Primary)
+		cs.SharedAccessKey = sas.NewSecret(rec.Authentication.SymmetricKey.Primary)
 	}
 	return string(cs.AppendTo(nil)), nil
 }
