@@ -2,6 +2,7 @@ package device
 
 import (
 	"context"
+	"runtime/debug"
 	"sync"
 	"time"
 
@@ -92,7 +93,7 @@ func (c *Client) onState(s State, reason error) {
 		defer close(c.done)
 	}
 	if c.o.Hooks.State != nil {
-		defer c.contain()
+		defer contain(c.panicked)
 		c.o.Hooks.State(s, reason)
 	}
 }
@@ -178,10 +179,10 @@ func (c *Client) Close() error {
 // remains is the link's.
 const handlerShare = 4
 
-// contain keeps a panic of the program's function from the Client. It is to be deferred.
-func (c *Client) contain() {
+// contain keeps a panic of the program's function from the Client, and tells of it. It is to be deferred.
+func contain(panicked func(value any, stack []byte)) {
 	if v := recover(); v != nil {
-		c.panicked(v, stack())
+		panicked(v, debug.Stack())
 	}
 }
 

@@ -56,7 +56,9 @@ func (f *fakeLink) acknowledge(n int, err error) {
 	f.done = f.done[n:]
 	f.mu.Unlock()
 	for _, done := range now {
-		done(err)
+		if done != nil {
+			done(err)
+		}
 	}
 }
 

@@ -114,7 +114,7 @@ func (c *Client) answer(r hubwire.MethodRequest) (resp hubwire.MethodResponse) {
 	}
 	err := errPanicked
 	func() {
-		defer c.contain()
+		defer contain(c.panicked)
 		resp, err = h(c.life, r)
 	}()
 	switch {

@@ -35,6 +35,10 @@ type MQTTOptions struct {
 // delivers it again and it is completed, or until the next connection, where all of
 // them come again. A message counts as one delivery however often its lock on the hub runs out.
 //
+// What was queued for a device before it first subscribed (in [Client.Receive]) may be
+// lost: IoT Hub is reported to drop it when the device connects. From then on the hub keeps
+// the subscription.
+//
 // A proxy, if need be, goes into [Options].Dial (see package ws).
 //
 // Source: IoT Hub developer guide, "Communicate with your IoT hub using the MQTT protocol".
@@ -91,7 +95,7 @@ func openMQTT(ctx context.Context, cfg *config, o MQTTOptions, dial mqtt.DialFun
 		MinBackoff: cfg.MinBackoff, MaxBackoff: cfg.MaxBackoff,
 		CloseTimeout: cfg.CloseTimeout - cfg.CloseTimeout/handlerShare,
 		OnDelivery:   l.deliver, OnState: l.onState, OnPanic: cfg.panicked,
-		Trace: mqttTrace(cfg.Hooks.Packet),
+		Trace: cfg.trace(),
 	}
 	if o.Will != nil {
 		if err := o.Will.CheckTelemetry(); err != nil {
@@ -175,13 +179,18 @@ func (l *mqttLink) state() State { return stateOf(l.session.State()) }
 
 func (l *mqttLink) close() error { return l.session.Close() }
 
-func mqttTrace(packet func(sent bool, b []byte)) *mqtt.Trace {
-	if packet == nil {
+// trace is the Packet hook as a session takes it.
+func (c *config) trace() *mqtt.Trace {
+	if c.Hooks.Packet == nil {
 		return nil
 	}
+	see := func(sent bool, p mqtt.Packet) {
+		defer contain(c.panicked)
+		c.Hooks.Packet(sent, p)
+	}
 	return &mqtt.Trace{
-		Sent:     func(p mqtt.Packet) { packet(true, p) },
-		Received: func(p mqtt.Packet) { packet(false, p) },
+		Sent:     func(p mqtt.Packet) { see(true, p) },
+		Received: func(p mqtt.Packet) { see(false, p) },
 	}
 }
 

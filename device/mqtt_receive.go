@@ -53,6 +53,7 @@ func (l *mqttLink) dispatch(t *topics.Topic, payload []byte) error {
 // unexpected tells the program of something that is passed over.
 func (l *mqttLink) unexpected(err error) {
 	if l.cfg.Hooks.Unexpected != nil {
+		defer contain(l.cfg.panicked)
 		l.cfg.Hooks.Unexpected(err)
 	}
 }

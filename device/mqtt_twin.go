@@ -80,6 +80,9 @@ func (l *mqttLink) request(ctx context.Context, payload []byte, topic func(rid s
 	if err := l.subscribe(ctx, &l.twinFilter); err != nil {
 		return answer{}, notSent(err)
 	}
+	if err := l.mayWait(); err != nil {
+		return answer{}, err
+	}
 	rid, answered := l.requests.begin()
 	defer l.requests.end(rid)
 	p := &mqtt.Publish{Topic: topic(rid), QoS: mqtt.AtLeastOnce, Payload: payload}

@@ -33,6 +33,30 @@ func TestATwinRequestThatWasTakenAndNotAnsweredIsAskedAgain(t *testing.T) {
 	})
 }
 
+func TestTheOutcomeOfATwinRequestThatMayHaveBeenDone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var p peer
+		p.publish = func(c *peerConn, _ string, _ []byte) {
+			p.down.Store(true)
+			c.Close()
+		}
+		c := p.client(t, peerCredentials, nil)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		var e *hubwire.Error
+		_, err := c.Report(ctx, map[string]int{})
+		if !errors.As(err, &e) || e.Outcome != hubwire.Unknown || !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("asked once, and then not again: %v", err)
+		}
+		ctx, cancel = context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		if _, err := c.Report(ctx, map[string]int{}); !errors.As(err, &e) || e.Outcome != hubwire.NotSent {
+			t.Errorf("never asked: %v", err)
+		}
+		p.down.Store(false)
+	})
+}
+
 func TestTwinAnswers(t *testing.T) {
 	for name, tt := range map[string]struct {
 		status, body string

@@ -77,7 +77,7 @@ type Options struct {
 // Hooks let a program watch its Client. Each may be nil, must return soon, and
 // may call the Client's methods, Close included. But where such a call would
 // have to wait for what the hook itself holds up (a send, in State), it
-// returns an error at once. A panic in a hook is contained; one in State goes to HandlerPanic.
+// returns an error at once. A panic in a hook is contained, and goes to HandlerPanic.
 type Hooks struct {
 	// State tells of each change of the connection, one at a time and in order,
 	// with its reason: nil for Connected and for a Close, else why the connection

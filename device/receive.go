@@ -3,7 +3,6 @@ package device
 import (
 	"context"
 	"errors"
-	"runtime/debug"
 
 	"github.com/hubwire/hubwire"
 )
@@ -26,8 +25,8 @@ func (c *Client) Receive(ctx context.Context) (*hubwire.Received, error) {
 
 // HandleMessages calls h for each message, one at a time, in order, until ctx
 // or the Client ends, and returns why. The context that h gets ends with either. nil from h completes the message; an
-// error, or a panic, leaves it unsettled where the protocol cannot abandon, and
-// abandons it where it can. A message that h settled itself stays as it is.
+// error, or a panic, abandons it, or where the protocol cannot (see [MQTT]) leaves it
+// unsettled. A message that h settled itself stays as it is.
 //
 // A completion that is lost with its connection is not reported: the hub
 // delivers the message again.
@@ -58,7 +57,7 @@ var errPanicked = errors.New("device: the handler panicked")
 func (c *Client) handle(ctx context.Context, m *hubwire.Received, h func(context.Context, *hubwire.Received) error) error {
 	err := errPanicked
 	func() {
-		defer c.contain()
+		defer contain(c.panicked)
 		err = h(ctx, m)
 	}()
 	return err
@@ -73,5 +72,3 @@ func (c *Client) settle(ctx context.Context, m *hubwire.Received, d hubwire.Disp
 	defer cancel()
 	_ = m.Settle(ctx, d)
 }
-
-func stack() []byte { return debug.Stack() }

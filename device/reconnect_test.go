@@ -152,6 +152,78 @@ func TestTokensAreRenewedWithoutLoss(t *testing.T) {
 	})
 }
 
+func TestAHundredRenewalsInTheMidstOfTraffic(t *testing.T) {
+	const renewals = 100
+	overEach(t, hub.Config{Skew: -1}, func(t *testing.T, b *bench) {
+		renewed := make(chan struct{}, 1)
+		c := b.dial(b.device, func(o *device.Options) {
+			o.TokenTTL = 2 * time.Second
+			o.Hooks = &device.Hooks{State: func(s device.State, _ error) {
+				if s == device.Renewing {
+					renewed <- struct{}{}
+				}
+			}}
+		})
+		b.handle(c, "echo", echo)
+		ctx, cancel := context.WithCancel(t.Context())
+		var busy sync.WaitGroup
+		sent, told := 0, 0
+		every := func(d time.Duration, f func()) {
+			busy.Go(func() {
+				for ctx.Err() == nil {
+					f()
+					time.Sleep(d)
+				}
+			})
+		}
+		every(70*time.Millisecond, func() {
+			if err := c.Send(t.Context(), &hubwire.Message{Body: fmt.Append(nil, sent)}); err != nil {
+				t.Errorf("message %d: %v", sent, err)
+			}
+			sent++
+		})
+		every(110*time.Millisecond, func() {
+			b.tell(dev, fmt.Sprint(told))
+			m, err := c.Receive(t.Context())
+			for err == nil && string(m.Body) != fmt.Sprint(told) && m.Redelivered { // the PUBACK of the last one was lost
+				m.Complete(t.Context())
+				m, err = c.Receive(t.Context())
+			}
+			if err != nil || string(m.Body) != fmt.Sprint(told) {
+				t.Errorf("command %d: %v, %v", told, m, err)
+			} else if err := m.Complete(t.Context()); err != nil && !errors.Is(err, hubwire.MessageLockLost) {
+				t.Errorf("command %d: %v", told, err)
+			}
+			told++
+		})
+		every(130*time.Millisecond, func() {
+			// A call that meets the moment of the renewal fails at its caller.
+			resp, err := b.invoke("echo", "1")
+			if err == nil && resp.Status != 200 {
+				t.Errorf("%+v", resp)
+			}
+		})
+		for range renewals {
+			<-renewed
+		}
+		cancel()
+		busy.Wait()
+		if err := c.Err(); err != nil {
+			t.Error(err)
+		}
+		last := -1
+		for last < sent-1 {
+			ev := b.next()
+			var i int
+			fmt.Sscan(string(ev.Body), &i)
+			if i > last+1 {
+				t.Fatalf("message %d came after %d", i, last)
+			}
+			last = max(last, i)
+		}
+	})
+}
+
 func TestAComputerThatSleptUsesAFreshToken(t *testing.T) {
 	overEach(t, hub.Config{}, func(t *testing.T, b *bench) {
 		var asleep atomic.Bool

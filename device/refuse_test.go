@@ -129,6 +129,25 @@ func TestARefusalLaterOnEndsTheClient(t *testing.T) {
 	})
 }
 
+func TestATokenWithoutAKeyLastsUntilItExpires(t *testing.T) {
+	overEach(t, hub.Config{}, func(t *testing.T, b *bench) {
+		text, _, err := b.token("localhost/devices/dev-1", dev, time.Now().Add(time.Hour))()
+		if err != nil {
+			t.Fatal(err)
+		}
+		c := b.dial("HostName=localhost;DeviceId=dev-1;SharedAccessSignature="+text, nil)
+		time.Sleep(time.Hour)
+		if err := c.Send(t.Context(), &hubwire.Message{}); err != nil {
+			t.Errorf("while the hub allows for clocks that differ: %v", err)
+		}
+		start := time.Now()
+		<-c.Done()
+		if d := time.Since(start); d > 11*time.Minute || !errors.Is(c.Err(), sas.ErrExpired) || !errors.Is(c.Err(), hubwire.Unauthorized) {
+			t.Errorf("after %v: %v", d, c.Err())
+		}
+	})
+}
+
 func TestTroubleThatCanPassIsRetried(t *testing.T) {
 	var refusals atomic.Int32
 	cfg := hub.Config{Intercept: func(_ context.Context, op *hub.Op) hub.Verdict {

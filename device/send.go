@@ -51,14 +51,12 @@ func (c *Client) SendAsync(ctx context.Context, m *hubwire.Message, done func(er
 	if err != nil {
 		return err
 	}
-	tell := nobody
+	var tell func(error)
 	if done != nil {
 		tell = func(err error) { done(withOp("send", err)) }
 	}
 	return withOp("send", l.sendAsync(ctx, m, tell))
 }
-
-func nobody(error) {}
 
 // SendAll sends messages in order, pipelined, and returns when the hub has
 // acknowledged all. It fails message by message: what is not acceptable is left

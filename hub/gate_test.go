@@ -3,6 +3,7 @@ package hub_test
 import (
 	"context"
 	"crypto/tls"
+	"io"
 	"net"
 	"net/http"
 	"testing"
@@ -15,16 +16,28 @@ import (
 	"github.com/hubwire/hubwire/ws"
 )
 
-func TestSilentPeersAreDropped(t *testing.T) {
+// TestSlowPeersAreDropped has peers that say nothing, or begin to and go on with a
+// byte a second, at each stage before the hub knows who they are.
+func TestSlowPeersAreDropped(t *testing.T) {
+	const (
+		hello   = "\x16\x03\x01\x10\x00" // of a TLS record of 4 KiB
+		connect = "\x10\xff\x01\x00\x04MQTT\x04"
+		request = "GET /devices HTTP/1.1\r\nX: "
+	)
 	tests := []struct {
 		name, port string
 		tls        bool
+		begins     string
 		within     time.Duration
 	}{
-		{"before the TLS handshake with MQTT", "8883", false, 30 * time.Second},
-		{"before CONNECT", "8883", true, 60 * time.Second},
-		{"before the TLS handshake with HTTPS", "443", false, 30 * time.Second},
-		{"before a request", "443", true, 30 * time.Second},
+		{"before the TLS handshake with MQTT", "8883", false, "", 30 * time.Second},
+		{"in the TLS handshake with MQTT", "8883", false, hello, 30 * time.Second},
+		{"before CONNECT", "8883", true, "", 60 * time.Second},
+		{"in CONNECT", "8883", true, connect, 60 * time.Second},
+		{"before the TLS handshake with HTTPS", "443", false, "", 30 * time.Second},
+		{"in the TLS handshake with HTTPS", "443", false, hello, 30 * time.Second},
+		{"before a request", "443", true, "", 30 * time.Second},
+		{"in a request", "443", true, request, 30 * time.Second},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -39,14 +52,25 @@ func TestSilentPeersAreDropped(t *testing.T) {
 					t.Fatal(err)
 				}
 				defer nc.Close()
+				if tt.begins != "" {
+					go drip(nc, tt.begins)
+				}
 				for err == nil {
 					_, err = nc.Read(make([]byte, 1024))
 				}
 				if took := time.Since(start); took != tt.within {
 					t.Errorf("dropped after %v, want %v: %v", took, tt.within, err)
 				}
+				time.Sleep(time.Second) // until drip has noticed
 			})
 		})
+	}
+}
+
+// drip writes text, and then a byte a second until it cannot.
+func drip(w io.Writer, text string) {
+	for _, err := io.WriteString(w, text); err == nil; _, err = io.WriteString(w, "x") {
+		time.Sleep(time.Second)
 	}
 }
 

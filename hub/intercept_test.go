@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -183,6 +184,49 @@ func TestInterceptPushes(t *testing.T) {
 		p.expect("a", 1, false)
 		p.closed()
 		connect(t, h, dev, nil).expect("a", 1, true)
+	})
+}
+
+// TestInterceptMayCallTheHub has the function use the hub in the midst of everything.
+func TestInterceptMayCallTheHub(t *testing.T) {
+	var h atomic.Pointer[hub.Hub]
+	intercept := func(ctx context.Context, op *hub.Op) hub.Verdict {
+		h := h.Load()
+		if h == nil || op.Identity != dev {
+			return hub.Verdict{}
+		}
+		if _, err := h.QueueLength(dev); err != nil {
+			t.Error(err)
+		}
+		if _, err := h.PatchTwin(ctx, other, hub.TwinUpdate{Desired: json.RawMessage(`{"seen":"` + op.Kind + `"}`)}, ""); err != nil {
+			t.Error(err)
+		}
+		switch op.Kind {
+		case hub.OpPublish:
+			if err := h.SendC2D(ctx, dev, &hubwire.Message{Body: []byte("thanks")}); err != nil {
+				t.Error(err)
+			}
+		case hub.OpPing:
+			h.Disconnect(dev)
+		}
+		return hub.Verdict{}
+	}
+	bubble(t, &hub.Config{Intercept: intercept}, func(t *testing.T, running *hub.Hub) {
+		h.Store(running)
+		p := connect(t, running, dev, nil)
+		p.subscribe(c2dFilter)
+		p.write(&mqtt.Publish{Topic: []byte(telemetryTopic), QoS: 1, ID: 1})
+		types := map[mqtt.Type]bool{}
+		for range 2 { // in either order
+			k, err := p.c.ReadPacket()
+			p.check(err)
+			types[k.Type()] = true
+		}
+		if !types[mqtt.TypePuback] || !types[mqtt.TypePublish] {
+			t.Errorf("got %v", types)
+		}
+		p.write(&mqtt.Pingreq{})
+		p.closed()
 	})
 }
 

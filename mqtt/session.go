@@ -9,7 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	hubwire "github.com/hubwire/hubwire"
+	"github.com/hubwire/hubwire"
 )
 
 // Session is an MQTT client that outlives its connections. It connects again

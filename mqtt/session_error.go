@@ -6,7 +6,7 @@ import (
 	"net"
 	"time"
 
-	hubwire "github.com/hubwire/hubwire"
+	"github.com/hubwire/hubwire"
 )
 
 // What a [Session] can end, or lose a connection, for. Each also matches

@@ -6,7 +6,7 @@ import (
 	"net"
 	"time"
 
-	hubwire "github.com/hubwire/hubwire"
+	"github.com/hubwire/hubwire"
 )
 
 // DialFunc opens one connection to the server, with TLS and whatever tunnel it

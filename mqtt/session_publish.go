@@ -4,7 +4,7 @@ import (
 	"context"
 	"fmt"
 
-	hubwire "github.com/hubwire/hubwire"
+	"github.com/hubwire/hubwire"
 )
 
 // Publish sends p and returns when the server has acknowledged it, or with QoS

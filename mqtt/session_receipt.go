@@ -1,7 +1,7 @@
 package mqtt
 
 import (
-	hubwire "github.com/hubwire/hubwire"
+	"github.com/hubwire/hubwire"
 )
 
 // Delivery is an incoming message and the means to acknowledge it. The Publish

@@ -11,7 +11,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	hubwire "github.com/hubwire/hubwire"
+	"github.com/hubwire/hubwire"
 	"github.com/hubwire/hubwire/internal/testkit"
 )
 

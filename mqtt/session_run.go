@@ -7,7 +7,7 @@ import (
 	"math/rand/v2"
 	"time"
 
-	hubwire "github.com/hubwire/hubwire"
+	"github.com/hubwire/hubwire"
 )
 
 // patience is how the session's goroutine remembers, over attempts and

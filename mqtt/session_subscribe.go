@@ -6,7 +6,7 @@ import (
 	"slices"
 	"time"
 
-	hubwire "github.com/hubwire/hubwire"
+	"github.com/hubwire/hubwire"
 )
 
 // subscription is a filter that the server has granted.

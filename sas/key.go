@@ -20,6 +20,9 @@ var (
 	ErrKeyEmpty  = errors.New("sas: key is empty")
 )
 
+// strict is base64 with one text for each value.
+var strict = base64.StdEncoding.Strict()
+
 // Signer makes the MAC of a token: a [Key] in memory, a hardware module, the
 // workload API of IoT Edge.
 type Signer interface {
@@ -46,7 +49,7 @@ type keyedHash struct {
 // [ErrKeyBase64] or [ErrKeyEmpty] and does not hold the key.
 func NewKey(text Secret) (*Key, error) {
 	s := text.Reveal()
-	raw, err := base64.StdEncoding.Strict().DecodeString(s)
+	raw, err := strict.DecodeString(s)
 	if err != nil || strings.ContainsAny(s, "\r\n") { // which the decoder skips
 		return nil, ErrKeyBase64 // not err: it could quote the key
 	}

@@ -21,6 +21,9 @@ const MaxToken = 8192
 // sigLength is the length of a signature: base64 of 32 bytes.
 const sigLength = 44
 
+// ErrMAC is why no token is made when a [Signer] breaks its contract.
+var ErrMAC = errors.New("sas: the signer appended no MAC of 32 bytes")
+
 // ErrExpiry is why no token is made that expires before 1970: there is no way to
 // write that.
 var ErrExpiry = errors.New("sas: a token can't expire before 1970")
@@ -31,9 +34,8 @@ var ErrExpiry = errors.New("sas: a token can't expire before 1970")
 //
 // resource is not yet encoded ([Audience] makes one). An empty policy leaves
 // skn out. expires counts in whole seconds, rounded down. The error is the
-// signer's, or says that its MAC has not 32 bytes, or is [ErrExpiry], or a
-// [*SyntaxError]: the resource is empty, or the token would be longer than [MaxToken].
-// dst is returned as it was then. With a [Key] it allocates only to grow dst.
+// signer's, or [ErrMAC], or [ErrExpiry], or a [*SyntaxError]: the resource is empty,
+// or the token would be longer than [MaxToken]. dst is returned as it was then. With a [Key] it allocates only to grow dst.
 func AppendToken(ctx context.Context, dst []byte, s Signer, resource, policy string, expires time.Time) ([]byte, error) {
 	b := AppendEscape(append(dst, scheme+" sr="...), resource)
 	return appendSigned(ctx, dst, b, s, policy, expires)
@@ -71,8 +73,8 @@ func appendSigned(ctx context.Context, dst, b []byte, s Signer, policy string, e
 	if err != nil {
 		return dst, fmt.Errorf("sas: sign: %w", err)
 	}
-	if n := len(b) - signed; n != sha256.Size {
-		return dst, fmt.Errorf("sas: sign: the MAC has %d bytes, not %d", n, sha256.Size)
+	if len(b)-signed != sha256.Size {
+		return dst, ErrMAC
 	}
 	var sig [sigLength]byte
 	base64.StdEncoding.Encode(sig[:], b[signed:])

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"crypto/subtle"
-	"encoding/base64"
 	"errors"
 	"time"
 )
@@ -55,22 +54,25 @@ func bit(b bool) int {
 	return 0
 }
 
-// mac decodes the signature; a + is one of base64, also where it was sent as it is.
+// mac decodes the signature.
 func (t *Token) mac() (mac [sha256.Size]byte, ok bool) {
 	var text [3 * sigLength]byte
-	sig := t.sig.Reveal()
-	if len(sig) > len(text) {
+	if t.sig.size > len(text) {
 		return mac, false
 	}
-	decoded := appendUnescape(text[:0], sig, '+')
-	if len(decoded) != sigLength {
+	sig := t.signature(text[:0])
+	if len(sig) != sigLength {
 		return mac, false
 	}
 	var raw [sha256.Size + 1]byte // base64 counts in threes
-	n, err := base64.StdEncoding.Decode(raw[:], decoded)
+	n, err := strict.Decode(raw[:], sig)
 	copy(mac[:], raw[:])
 	return mac, err == nil && n == len(mac)
 }
+
+// signature appends the signature in base64 to dst. A + is one of base64, also where
+// it was sent as it is.
+func (t *Token) signature(dst []byte) []byte { return appendUnescape(dst, t.sig.Reveal(), '+') }
 
 // CheckResource returns [ErrWrongResource] unless t's resource is path, or a
 // beginning of it by whole segments: {host}, {host}/devices/{id} and so on, as

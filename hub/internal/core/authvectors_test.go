@@ -101,8 +101,8 @@ func TestVectorsOfVerification(t *testing.T) {
 	if err := json.Unmarshal(testkit.Vectors(t, "sas.json"), &all); err != nil {
 		t.Fatal(err)
 	}
-	if len(all.Verification) < 25 {
-		t.Fatalf("%d vectors of verification, there are 25 or more", len(all.Verification))
+	if len(all.Verification) == 0 {
+		t.Fatal("there are no vectors of verification: the test would pass for nothing")
 	}
 	for _, v := range all.Verification {
 		t.Run(v.ID, func(t *testing.T) {

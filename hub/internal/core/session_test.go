@@ -13,7 +13,6 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/hubwire/hubwire"
 	"github.com/hubwire/hubwire/hub/internal/store"
-	"github.com/hubwire/hubwire/internal/testkit"
 	"github.com/hubwire/hubwire/sas"
 )
 
@@ -241,8 +240,9 @@ func TestSubscribeSurvivesAStoreThatFails(t *testing.T) {
 	}
 }
 
-func TestCloseEndsEverything(t *testing.T) {
-	testkit.LeakCheck(t)
+func TestCloseEndsEverything(t *testing.T) { synctest.Test(t, closeEndsEverything) }
+
+func closeEndsEverything(t *testing.T) {
 	c := newCore(t, nil)
 	g := grant(t, c, dev)
 	g.Expires = time.Now().Add(time.Hour)
@@ -263,6 +263,7 @@ func TestCloseEndsEverything(t *testing.T) {
 	<-invoked
 	must(t, c.Close())
 	must(t, c.Close())
+	synctest.Wait() // whoever has called the link tells it of the end too
 	if l.closed() != hubwire.ServiceUnavailable {
 		t.Errorf("link closed with %d", l.closed())
 	}
