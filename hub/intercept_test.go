@@ -247,6 +247,40 @@ func TestCloseDoesNotWaitForADelay(t *testing.T) {
 	})
 }
 
+// TestADelayEndsWithItsConnection cuts it while the hub waits for something that the device did.
+func TestADelayEndsWithItsConnection(t *testing.T) {
+	bubble(t, &hub.Config{Intercept: (&once{kind: hub.OpPublish, verdict: hub.Verdict{Delay: time.Hour}}).intercept}, func(t *testing.T, h *hub.Hub) {
+		p := connect(t, h, dev, nil)
+		p.write(&mqtt.Publish{Topic: []byte(telemetryTopic), QoS: 1, ID: 1})
+		synctest.Wait()
+		h.Disconnect(dev)
+		synctest.Wait()
+		if h.Connected(dev) || len(events(t, h)) != 0 {
+			t.Error("the hub goes on with a connection that is cut")
+		}
+	})
+}
+
+// TestCloseWaitsForTheInterceptFunction has it work on something that the hub sends.
+func TestCloseWaitsForTheInterceptFunction(t *testing.T) {
+	var returned atomic.Bool
+	intercept := func(_ context.Context, op *hub.Op) hub.Verdict {
+		if op.Kind == hub.OpC2D {
+			time.Sleep(3 * time.Second)
+			returned.Store(true)
+		}
+		return hub.Verdict{}
+	}
+	bubble(t, &hub.Config{Intercept: intercept}, func(t *testing.T, h *hub.Hub) {
+		connect(t, h, dev, nil).subscribe(c2dFilter)
+		sendC2D(t, h, dev, "hi")
+		synctest.Wait()
+		if err := h.Close(); err != nil || !returned.Load() {
+			t.Errorf("Close: %v; the function has returned: %v", err, returned.Load())
+		}
+	})
+}
+
 func TestCloseGivesUpOnAStubbornIntercept(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		release := make(chan struct{})
