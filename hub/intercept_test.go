@@ -126,13 +126,23 @@ func TestInterceptConnect(t *testing.T) {
 		})
 	})
 	t.Run("swallowed", func(t *testing.T) {
-		bubble(t, &hub.Config{Intercept: (&once{kind: hub.OpConnect, verdict: hub.Verdict{SwallowAck: true}}).intercept}, func(t *testing.T, h *hub.Hub) {
-			p := open(t, h, nil)
+		var on atomic.Bool
+		intercept := func(_ context.Context, op *hub.Op) hub.Verdict {
+			return hub.Verdict{SwallowAck: op.Kind == hub.OpConnect && on.Load()}
+		}
+		bubble(t, &hub.Config{Intercept: intercept}, func(t *testing.T, h *hub.Hub) {
+			p := connect(t, h, dev, nil)
+			p.subscribe(c2dFilter)
+			p.bye()
+			on.Store(true)
+			p = open(t, h, nil)
 			p.write(connectPacket(t, h, dev))
-			p.silent()
+			synctest.Wait()
 			if !h.Connected(dev) {
 				t.Error("the device is not connected")
 			}
+			sendC2D(t, h, dev, "hi") // which it is subscribed to
+			p.silent()
 		})
 	})
 }
