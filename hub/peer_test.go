@@ -247,11 +247,14 @@ func (p *peer) ping() {
 // cut ends the connection as a network does.
 func (p *peer) cut() { p.c.Close() }
 
-// bye ends the connection as a client does.
+// bye ends the connection as a client does. The hub says good-bye too, where TLS
+// or the WebSocket has a word for it.
 func (p *peer) bye() {
 	p.t.Helper()
 	p.write(&mqtt.Disconnect{})
-	p.closed()
+	if k, err := p.c.ReadPacket(); err != io.EOF {
+		p.t.Fatalf("%v came, or %v, want the end", k.Type(), err)
+	}
 	p.cut()
 }
 
