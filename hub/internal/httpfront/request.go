@@ -134,7 +134,7 @@ func (s *Server) answer(r *request) response {
 		return fail(refuse(hubwire.InvalidProtocolVersion, "api-version %.40q is not a version", v))
 	}
 	token := r.Header.Get("Authorization")
-	if _, err := s.core.AuthorizeService(r.Context(), token, op.right, "/"+strings.Join(r.path, "/")); err != nil {
+	if _, err := s.core.AuthorizeService(r.Context(), token, "/"+strings.Join(r.path, "/"), op.right); err != nil {
 		return fail(err)
 	}
 	if raw, ok := rawConn(r.Request).(interface{ Admit() }); ok {
