@@ -43,6 +43,8 @@ func (s *Server) operations(r *request) map[string]operation {
 			http.MethodPatch: by(s.patchTwin, core.ServiceConnect),
 			http.MethodPut:   by(s.replaceTwin, core.ServiceConnect),
 		}
+	case r.isIdentity("twins", "methods"):
+		return map[string]operation{http.MethodPost: by(s.invokeMethod, core.ServiceConnect)}
 	}
 	return nil
 }

@@ -165,8 +165,10 @@ func TestMethodNotAllowed(t *testing.T) {
 			"/devices/x/modules":   "GET",
 			"/devices/x/modules/m": "DELETE, GET, PUT",
 
-			"/twins/x":           "GET, PATCH, PUT",
-			"/twins/x/modules/m": "GET, PATCH, PUT",
+			"/twins/x":                    "GET, PATCH, PUT",
+			"/twins/x/methods":            "POST",
+			"/Twins/x/Modules/m/Methods/": "POST",
+			"/twins/x/modules/m":          "GET, PATCH, PUT",
 		} {
 			nc := d.open()
 			d.write(nc, d.header("PURGE", path)+"\r\n")
