@@ -77,3 +77,24 @@ func encodeAll(ds []*core.Device) []*identity {
 	}
 	return out
 }
+
+// statistics counts devices, without modules, by status.
+type statistics struct {
+	Total    int `json:"totalDeviceCount"`
+	Enabled  int `json:"enabledDeviceCount"`
+	Disabled int `json:"disabledDeviceCount"`
+}
+
+func (s *Server) getStatistics(*request) (response, error) {
+	n := s.core.Statistics()
+	return response{status: http.StatusOK, body: statistics{n.Total, n.Enabled, n.Disabled}}, nil
+}
+
+// serviceStatistics counts the devices that are connected.
+type serviceStatistics struct {
+	Connected int `json:"connectedDeviceCount"`
+}
+
+func (s *Server) getServiceStatistics(*request) (response, error) {
+	return response{status: http.StatusOK, body: serviceStatistics{s.core.Statistics().Connected}}, nil
+}

@@ -37,6 +37,10 @@ func (s *Server) operations(r *request) map[string]operation {
 		}
 	case r.is("devices", "*", "modules"):
 		return map[string]operation{http.MethodGet: by(s.listModules, core.RegistryRead)}
+	case r.is("statistics", "devices"):
+		return map[string]operation{http.MethodGet: by(s.getStatistics, core.RegistryRead)}
+	case r.is("statistics", "service"):
+		return map[string]operation{http.MethodGet: by(s.getServiceStatistics, core.RegistryRead, core.ServiceConnect)}
 	case r.isIdentity("twins"):
 		return map[string]operation{
 			http.MethodGet:   by(s.getTwin, core.ServiceConnect),
@@ -45,6 +49,10 @@ func (s *Server) operations(r *request) map[string]operation {
 		}
 	case r.isIdentity("twins", "methods"):
 		return map[string]operation{http.MethodPost: by(s.invokeMethod, core.ServiceConnect)}
+	case r.isIdentity("devices", "messages", "deviceBound"):
+		return map[string]operation{http.MethodPost: by(s.sendC2D, core.ServiceConnect)}
+	case r.is("devices", "*", "commands"):
+		return map[string]operation{http.MethodDelete: by(s.purge, core.ServiceConnect)}
 	}
 	return nil
 }

@@ -165,10 +165,15 @@ func TestMethodNotAllowed(t *testing.T) {
 			"/devices/x/modules":   "GET",
 			"/devices/x/modules/m": "DELETE, GET, PUT",
 
-			"/twins/x":                    "GET, PATCH, PUT",
-			"/twins/x/methods":            "POST",
-			"/Twins/x/Modules/m/Methods/": "POST",
-			"/twins/x/modules/m":          "GET, PATCH, PUT",
+			"/devices/x/commands":                       "DELETE",
+			"/devices/x/messages/deviceBound":           "POST",
+			"/devices/x/modules/m/messages/devicebound": "POST",
+			"/statistics/devices":                       "GET",
+			"/statistics/service":                       "GET",
+			"/twins/x":                                  "GET, PATCH, PUT",
+			"/twins/x/modules/m":                        "GET, PATCH, PUT",
+			"/twins/x/methods":                          "POST",
+			"/Twins/x/Modules/m/Methods/":               "POST",
 		} {
 			nc := d.open()
 			d.write(nc, d.header("PURGE", path)+"\r\n")
