@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"time"
 	"unicode/utf8"
 
 	"github.com/hubwire/hubwire"
@@ -57,6 +58,7 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 	var answer response
 	switch {
 	case err == nil:
+		expectBody(w, r)
 		r.Body = http.MaxBytesReader(w, r.Body, maxBody)
 		answer = s.answer(&request{Request: r, path: path})
 	case isRefusal(err):
@@ -78,6 +80,15 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 // isPatch reports whether a POST is a PATCH, which the Java SDK cannot send.
 func isPatch(r *http.Request) bool {
 	return r.Method == http.MethodPost && strings.EqualFold(r.Header.Get("X-HTTP-Method-Override"), http.MethodPatch)
+}
+
+// expectBody sets the deadline of the body anew: the hub's delay is not the peer's.
+// Without a body net/http waits for the end of the connection, which has no deadline.
+func expectBody(w http.ResponseWriter, r *http.Request) {
+	if r.ContentLength != 0 {
+		// An error here shows again in the read.
+		_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(bodyTimeout))
+	}
 }
 
 // hold keeps a request without an answer, until the peer or the hub gives up.

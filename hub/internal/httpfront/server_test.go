@@ -143,6 +143,9 @@ func TestSlowHub(t *testing.T) {
 	for name, request := range map[string]func(d *door) string{
 		"without a body": func(d *door) string { return d.header("GET", "/devices") + "\r\n" },
 		"with a body":    func(d *door) string { return d.header("PUT", "/devices/x") + "Content-Length: 2\r\n\r\n{}" },
+		"with a body that fills buffers": func(d *door) string {
+			return d.header("PUT", "/devices/x") + "Content-Length: 30002\r\n\r\n{" + strings.Repeat(" ", 30_000) + "}"
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, slow, func(t *testing.T, d *door) {
