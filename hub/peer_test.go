@@ -222,8 +222,16 @@ func (p *peer) silent() {
 	p.check(p.c.SetReadDeadline(time.Now().Add(patience)))
 }
 
-// closed asserts that the hub closes the connection without another packet.
+// closed asserts that the hub closes the connection without another packet, and
+// at once: not because of a silence.
 func (p *peer) closed() {
+	p.t.Helper()
+	p.check(p.c.SetReadDeadline(time.Now().Add(10 * time.Second)))
+	p.ends()
+}
+
+// ends is closed, in its time.
+func (p *peer) ends() {
 	p.t.Helper()
 	k, err := p.c.ReadPacket()
 	if err == nil {

@@ -24,7 +24,7 @@ func TestLogSaysWhy(t *testing.T) {
 	}{
 		{"a good-bye", func(d *device) { d.write(&mqtt.Disconnect{}) }, "DEBUG", "mqtt: DISCONNECT"},
 		{"a cut", func(d *device) { d.c.Close() }, "DEBUG", "EOF"},
-		{"silence", (*device).closed, "INFO", "no packet within 1.5 times the keep-alive"},
+		{"silence", func(d *device) { d.ends(time.Hour) }, "INFO", "no packet within 1.5 times the keep-alive"},
 		{"a packet that is none", func(d *device) { d.c.Write([]byte{0, 0}); d.closed() }, "INFO", "section 2.2.1"},
 		{"a topic that is none", func(d *device) { d.write(&mqtt.Publish{Topic: []byte("x")}); d.closed() }, "INFO", "topic"},
 		{"a filter that is none", func(d *device) { d.c.Write([]byte{0x82, 6, 0, 1, 0, 1, 'x', 0}); d.closed() }, "INFO", `topic filter \"x\" is unknown`},
@@ -38,7 +38,7 @@ func TestLogSaysWhy(t *testing.T) {
 			}
 			time.Sleep(31 * time.Second)
 		}, "INFO", "timeout"},
-		{"a CONNECT that is late", func(d *device) { (&device{d.front, mqtt.NewConn(d.dial(), nil)}).closed() }, "INFO", "no CONNECT in time"},
+		{"a CONNECT that is late", func(d *device) { (&device{d.front, mqtt.NewConn(d.dial(), nil)}).ends(time.Hour) }, "INFO", "no CONNECT in time"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
