@@ -120,7 +120,7 @@ func (c *conn) methodResponse(m *mqtt.Publish, t *topics.Topic) error {
 		return err
 	}
 	if id, err := strconv.ParseUint(string(t.RequestID()), 16, 64); err == nil {
-		err = c.session.MethodResponse(id, &hubwire.MethodResponse{Status: int(t.Status), Payload: m.Payload})
+		err = c.session.MethodResponse(id, &hubwire.MethodResponse{Status: int(t.Status()), Payload: m.Payload})
 		if err != nil {
 			c.server.opt.Log.Info("mqtt: method response", "device", c.id, "error", err)
 		}
