@@ -158,7 +158,8 @@ func (s *Session) finish() {
 			ops = append(ops, completed{s.out.remove(i), failed("publish", sent, s.cause)})
 		}
 	}
-	s.out, s.ctl, s.subs = outbox{}, nil, nil
+	s.out.trim() // and no more: a Publish whose context ends now may still look its place up
+	s.ctl, s.subs = nil, nil
 	reason := s.cause
 	s.mu.Unlock()
 	s.call(ops)
