@@ -63,6 +63,7 @@ type Session struct {
 	requests []*request
 	lastReq  uint16
 	subs     []subscription
+	owed     bool // the server may lack subs, whatever it says of its session
 
 	timer   *time.Timer
 	timerAt time.Duration // when it fires, if timerOn
