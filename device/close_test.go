@@ -131,6 +131,8 @@ func TestHooksAndDoneFunctionsMayCallTheClient(t *testing.T) {
 			}
 			return map[string]error{
 				"Send": c.Send(t.Context(), &hubwire.Message{}), "Receive": receive(), "Twin": twin(), "Desired": desired(),
+				"SendAll":      c.SendAll(t.Context(), []*hubwire.Message{{}}),
+				"Report":       func() error { _, err := c.Report(t.Context(), struct{}{}); return err }(),
 				"HandleMethod": c.HandleMethod(t.Context(), "m", echo),
 			}
 		}
