@@ -314,6 +314,37 @@ func TestCloseTellsOfAHandlerThatDoesNotReturn(t *testing.T) {
 	})
 }
 
+func TestCloseWaitsForAHandlerWhoseSendItCutsOff(t *testing.T) {
+	overEach(t, hub.Config{}, func(t *testing.T, b *bench) {
+		holes := make(chan *testkit.Hole, 1)
+		c := b.dial(b.device, b.throughHoles(holes))
+		stalled := make(chan struct{})
+		sent := make(chan error, 1)
+		b.handle(c, "m", func(context.Context, hubwire.MethodRequest) (hubwire.MethodResponse, error) {
+			<-stalled
+			sent <- c.Send(context.Background(), &hubwire.Message{}) // does not heed the handler's context
+			return hubwire.MethodResponse{}, nil
+		})
+		go b.invoke("m", "")
+		synctest.Wait()
+		(<-holes).Swallow(true)
+		close(stalled)
+		synctest.Wait()
+		start := time.Now()
+		if err := c.Close(); err != nil || time.Since(start) > closeTimeout {
+			t.Errorf("%v after %v", err, time.Since(start))
+		}
+		select {
+		case err := <-sent:
+			if !errors.Is(err, net.ErrClosed) {
+				t.Error(err)
+			}
+		default:
+			t.Error("the handler is still at work")
+		}
+	})
+}
+
 func TestCloseLetsAHandlersAnswerGoOut(t *testing.T) {
 	overEach(t, hub.Config{}, func(t *testing.T, b *bench) {
 		c := b.dial(b.device, nil)
