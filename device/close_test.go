@@ -231,6 +231,56 @@ func TestCloseWithAStalledHub(t *testing.T) {
 	}
 }
 
+// stuckConn is a connection whose peer does not read any more, once told so.
+type stuckConn struct {
+	net.Conn
+	stuck  atomic.Bool
+	once   sync.Once
+	closed chan struct{}
+}
+
+func (c *stuckConn) Write(b []byte) (int, error) {
+	if c.stuck.Load() {
+		<-c.closed
+		return 0, net.ErrClosed
+	}
+	return c.Conn.Write(b)
+}
+
+func (c *stuckConn) Close() error {
+	c.once.Do(func() { close(c.closed) })
+	return c.Conn.Close()
+}
+
+func TestCloseKeepsAShortDeadlineWhenNothingCanBeWritten(t *testing.T) {
+	overEach(t, hub.Config{}, func(t *testing.T, b *bench) {
+		var nc *stuckConn
+		const timeout = 100 * time.Millisecond
+		c := b.dial(b.device, func(o *device.Options) {
+			o.CloseTimeout = timeout
+			o.Dial = func(ctx context.Context, network, addr string) (net.Conn, error) {
+				raw, err := b.hub.Dial(ctx, network, addr)
+				nc = &stuckConn{Conn: raw, closed: make(chan struct{})}
+				return nc, err
+			}
+		})
+		synctest.Wait()
+		nc.stuck.Store(true)
+		var y tally
+		for i := range 3 {
+			if err := c.SendAsync(t.Context(), &hubwire.Message{Body: make([]byte, 20<<10)}, y.done(i)); err != nil {
+				t.Error(err)
+			}
+		}
+		synctest.Wait()
+		start := time.Now()
+		if err := c.Close(); err != nil || time.Since(start) > timeout {
+			t.Errorf("%v after %v", err, time.Since(start))
+		}
+		y.once(t, 3, func(err error) bool { return errors.Is(err, net.ErrClosed) })
+	})
+}
+
 func TestCloseWhileThereIsNoConnection(t *testing.T) {
 	overEach(t, hub.Config{}, func(t *testing.T, b *bench) {
 		reach := b.hub.Dial
