@@ -7,6 +7,7 @@ import (
 	"sync"
 	"testing"
 	"testing/synctest"
+	"time"
 )
 
 func TestAPublishThatIsCancelledAsTheSessionEnds(t *testing.T) {
@@ -48,5 +49,18 @@ func TestAThousandPublishesThatAreCancelledAsTheSessionEnds(t *testing.T) {
 		cancel()
 		s.Close()
 		publishers.Wait()
+	})
+}
+
+func TestTheEndOfASessionCountsAlsoWhenItIsSeenLate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFake(t, well)
+		s := f.start(SessionOptions{})
+		s.Close()
+		for range 100 { // a select would choose at random
+			if !s.awaitDone(-time.Second) {
+				t.Fatal("it has ended, and that is not seen")
+			}
+		}
 	})
 }
