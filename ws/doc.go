@@ -25,7 +25,8 @@
 //     any other as a [*CloseError]. The end of the stream below reads as
 //     [io.EOF], or [io.ErrUnexpectedEOF] within a message.
 //   - Close says goodbye with status 1000, waits for no answer, and returns
-//     within a quarter of a second even when the peer is stalled.
+//     within a quarter of a second even when the peer is stalled. Beyond what a
+//     net.Conn has there is a method CloseNow() error, which cuts at once.
 //
 // Each connection owns one goroutine, which reads ahead by at most 4 KiB. It
 // ends with the connection, and Close waits for it.
