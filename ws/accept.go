@@ -86,7 +86,7 @@ func (h *hijacker) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	h.tap = &tap{Conn: nc}
+	h.tap = &tap{Conn: nc, ready: true}
 	return h.tap, rw, nil
 }
 

@@ -232,12 +232,16 @@ func (c *conn) cutAfterGrace() (stop func()) {
 type tap struct {
 	net.Conn
 	first io.Reader // bytes that came with the handshake, or nil
+	ready bool      // before the handshake is over there is nothing to read
 
 	mu  sync.Mutex
 	end error
 }
 
 func (t *tap) Read(p []byte) (int, error) {
+	if !t.ready {
+		return 0, io.EOF
+	}
 	if t.first != nil {
 		if n, err := t.first.Read(p); err == nil {
 			return n, nil
