@@ -47,7 +47,7 @@ func Accept(w http.ResponseWriter, r *http.Request, subprotocols ...string) (nc 
 	if err != nil {
 		return nil, "", &HandshakeError{Host: r.Host, Status: noted.status, Err: err}
 	}
-	return newConn(c, h.tap.Conn, h.tap), c.Subprotocol(), nil
+	return newConn(c, h.tap), c.Subprotocol(), nil
 }
 
 // offers reports whether the request offers one of subprotocols.
@@ -86,8 +86,8 @@ func (h *hijacker) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	h.tap = &tap{Conn: nc, ready: true}
-	return h.tap, rw, nil
+	h.tap = &tap{Conn: nc, first: unread(rw.Reader)}
+	return h.tap, bufio.NewReadWriter(bufio.NewReader(h.tap), rw.Writer), nil
 }
 
 // canHijack looks where [http.ResponseController] does.

@@ -3,7 +3,6 @@ package ws
 import (
 	"context"
 	"errors"
-	"io"
 	"net"
 	"os"
 	"sync"
@@ -44,12 +43,13 @@ type conn struct {
 	writers  int // calls of Write at work: raw has a write deadline only for them
 }
 
-func newConn(c *websocket.Conn, raw net.Conn, t *tap) *conn {
-	c.SetReadLimit(-1)
-	nc := &conn{ws: c, raw: raw, tap: t, pumped: make(chan struct{})}
-	nc.changed = sync.NewCond(&nc.mu)
-	go nc.pump()
-	return nc
+func newConn(ws *websocket.Conn, t *tap) *conn {
+	ws.SetReadLimit(-1)
+	t.ready = true
+	c := &conn{ws: ws, raw: t.Conn, tap: t, pumped: make(chan struct{})}
+	c.changed = sync.NewCond(&c.mu)
+	go c.pump()
+	return c
 }
 
 func (c *conn) LocalAddr() net.Addr  { return c.raw.LocalAddr() }
@@ -225,40 +225,4 @@ func (c *conn) cutAfterGrace() (stop func()) {
 			<-done
 		}
 	}
-}
-
-// tap is the connection as the library has it. It remembers how reading ended,
-// which the library does not tell in every case.
-type tap struct {
-	net.Conn
-	first io.Reader // bytes that came with the handshake, or nil
-	ready bool      // before the handshake is over there is nothing to read
-
-	mu  sync.Mutex
-	end error
-}
-
-func (t *tap) Read(p []byte) (int, error) {
-	if !t.ready {
-		return 0, io.EOF
-	}
-	if t.first != nil {
-		if n, err := t.first.Read(p); err == nil {
-			return n, nil
-		}
-		t.first = nil
-	}
-	n, err := t.Conn.Read(p)
-	if err != nil {
-		t.mu.Lock()
-		t.end = err
-		t.mu.Unlock()
-	}
-	return n, err
-}
-
-func (t *tap) ended() error {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return t.end
 }

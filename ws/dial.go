@@ -138,8 +138,7 @@ func upgrade(ctx context.Context, raw net.Conn, u *url.URL, subprotocol string) 
 	if err != nil {
 		return nil, &HandshakeError{Host: u.Host, Status: via.status, Err: err}
 	}
-	via.tap.ready = true
-	return newConn(c, raw, via.tap), nil
+	return newConn(c, via.tap), nil
 }
 
 // once is the transport for the one request that the connection nc will see.
@@ -174,7 +173,7 @@ func (o *once) RoundTrip(req *http.Request) (*http.Response, error) {
 		if got := resp.Header.Get("Sec-WebSocket-Protocol"); !strings.EqualFold(got, o.subprotocol) {
 			return nil, fmt.Errorf("%w: offered %q, answered %.40q", ErrSubprotocol, o.subprotocol, got)
 		}
-		o.tap = &tap{Conn: o.nc, first: unread(r)}
+		o.tap = &tap{Conn: o.nc, first: unread(r), client: true}
 		resp.Body = o.tap
 	} else { // the library would wait for some of the body, and its Close for all
 		resp.Body = http.NoBody

@@ -23,7 +23,8 @@
 //     for good, as over TLS.
 //   - The peer's close frame with status 1000, 1001 or none reads as [io.EOF],
 //     any other as a [*CloseError]. The end of the stream below reads as
-//     [io.EOF], or [io.ErrUnexpectedEOF] within a message.
+//     [io.EOF], or [io.ErrUnexpectedEOF] within a message or frame. A text
+//     frame is [ErrTextFrame], and what RFC 6455 forbids is [ErrProtocol].
 //   - Close says goodbye with status 1000, waits for no answer, and returns
 //     within a quarter of a second even when the peer is stalled.
 //
