@@ -6,6 +6,7 @@ import (
 	"net"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/coder/websocket"
@@ -32,6 +33,10 @@ type conn struct {
 	tap    *tap     // how the library reads raw
 	pumped chan struct{}
 
+	frames chan struct{}          // full while a message is written, or a pong
+	owed   atomic.Pointer[[]byte] // the payload of a ping that is to be answered
+	pongs  sync.WaitGroup         // who writes those; pump waits for them
+
 	mu       sync.Mutex
 	changed  *sync.Cond
 	buf      []byte // what pump has read and Read has not; pump waits while there is some
@@ -43,13 +48,14 @@ type conn struct {
 	writers  int // calls of Write at work: raw has a write deadline only for them
 }
 
-func newConn(ws *websocket.Conn, t *tap) *conn {
+// start makes c a tunnel over ws, which reads through t and tells c.pinged of pings.
+func (c *conn) start(ws *websocket.Conn, t *tap) {
 	ws.SetReadLimit(-1)
-	t.ready = true
-	c := &conn{ws: ws, raw: t.Conn, tap: t, pumped: make(chan struct{})}
+	c.ws, c.raw, c.tap = ws, t.Conn, t
+	c.pumped, c.frames = make(chan struct{}), make(chan struct{}, 1)
 	c.changed = sync.NewCond(&c.mu)
+	t.ready = true
 	go c.pump()
-	return c
 }
 
 func (c *conn) LocalAddr() net.Addr  { return c.raw.LocalAddr() }
@@ -89,7 +95,10 @@ func (c *conn) Write(p []byte) (int, error) {
 	if len(p) == 0 {
 		return 0, nil
 	}
+	c.frames <- struct{}{}
 	err := c.ws.Write(context.Background(), websocket.MessageBinary, p)
+	<-c.frames
+	c.pong()
 	switch {
 	case err == nil:
 		return len(p), nil

@@ -127,6 +127,7 @@ func guard(ctx context.Context, nc net.Conn) (stop func() error) {
 // transport: that would keep goroutines, and read heads of any length.
 func upgrade(ctx context.Context, raw net.Conn, u *url.URL, subprotocol string) (net.Conn, error) {
 	via := &once{nc: raw, subprotocol: subprotocol}
+	nc := new(conn)
 	c, _, err := websocket.Dial(ctx, u.String(), &websocket.DialOptions{
 		HTTPClient: &http.Client{
 			Transport:     via,
@@ -134,11 +135,13 @@ func upgrade(ctx context.Context, raw net.Conn, u *url.URL, subprotocol string) 
 		},
 		Subprotocols:    []string{subprotocol},
 		CompressionMode: websocket.CompressionDisabled,
+		OnPingReceived:  nc.pinged,
 	})
 	if err != nil {
 		return nil, &HandshakeError{Host: u.Host, Status: via.status, Err: err}
 	}
-	return newConn(c, via.tap), nil
+	nc.start(c, via.tap)
+	return nc, nil
 }
 
 // once is the transport for the one request that the connection nc will see.

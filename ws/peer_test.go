@@ -5,9 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"strings"
 	"testing"
 	"testing/synctest"
+	"time"
 )
 
 // What a peer does that the library would not let a test do: frames by hand, on
@@ -107,6 +109,114 @@ func TestTheCloseFrameTellsWhatWasWrong(t *testing.T) {
 			})
 		})
 	}
+}
+
+// ends gives a tunnel each way round: our end, the peer's as bare bytes, and
+// what the peer sends and gets as a frame of its kind.
+func ends(t *testing.T, f func(t *testing.T, ours, peer net.Conn, masked bool)) {
+	for _, end := range []string{"server", "client"} {
+		t.Run(end, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				if end == "server" {
+					peer, ours := rawTunnel(t)
+					f(t, ours, peer, true)
+				} else {
+					ours, peer := rawServer(t)
+					f(t, ours, peer, false)
+				}
+			})
+		})
+	}
+}
+
+// fromPeer is a frame as a client sends it, or a server.
+func fromPeer(masked bool, first byte, payload string) string {
+	if masked {
+		return frame(first, payload)
+	}
+	return string([]byte{first, byte(len(payload))}) + payload
+}
+
+func TestAPingWaitsForTheMessageThatIsBeingWritten(t *testing.T) {
+	ends(t, func(t *testing.T, ours, peer net.Conn, masked bool) {
+		const size = 400 << 10 // more than the pipe holds
+		written := make(chan error, 1)
+		go func() { _, err := ours.Write(make([]byte, size)); written <- err }()
+		synctest.Wait()
+		io.WriteString(peer, fromPeer(masked, fin|ping, "first")+fromPeer(masked, fin|ping, "last")+fromPeer(masked, fin|binary, "x"))
+		got := make([]byte, 1)
+		if _, err := ours.Read(got); string(got) != "x" || err != nil {
+			t.Errorf("what follows a ping: %q, %v", got, err)
+		}
+		time.Sleep(time.Minute) // a slow line
+		message := 10 + size
+		if !masked {
+			message += 4
+		}
+		if _, err := io.CopyN(io.Discard, peer, int64(message)); err != nil {
+			t.Fatal(err)
+		}
+		if err := <-written; err != nil {
+			t.Errorf("write: %v", err)
+		}
+		if got := readPong(t, peer); got != "last" {
+			t.Errorf("got a pong with %q, want the answer to the last ping", got)
+		}
+		io.WriteString(peer, fromPeer(masked, fin|ping, strings.Repeat("x", 125)))
+		if got := readPong(t, peer); got != strings.Repeat("x", 125) {
+			t.Errorf("got a pong with %q", got)
+		}
+	})
+}
+
+// readPong reads a pong, masked or not.
+func readPong(t *testing.T, peer net.Conn) string {
+	t.Helper()
+	head := make([]byte, 2)
+	if _, err := io.ReadFull(peer, head); err != nil || head[0] != fin|pong {
+		t.Fatalf("got a frame with %x, %v, want a pong", head, err)
+	}
+	var key [4]byte
+	if head[1]&0x80 != 0 {
+		if _, err := io.ReadFull(peer, key[:]); err != nil {
+			t.Fatal(err)
+		}
+	}
+	payload := make([]byte, head[1]&0x7f)
+	if _, err := io.ReadFull(peer, payload); err != nil {
+		t.Fatal(err)
+	}
+	for i := range payload {
+		payload[i] ^= key[i%4]
+	}
+	return string(payload)
+}
+
+func TestAFloodOfPingsStopsNothing(t *testing.T) {
+	ends(t, func(t *testing.T, ours, peer net.Conn, masked bool) {
+		for range 5000 { // whose answers nobody reads
+			io.WriteString(peer, fromPeer(masked, fin|ping, strings.Repeat("x", 125)))
+		}
+		io.WriteString(peer, fromPeer(masked, fin|binary, "data"))
+		got := make([]byte, 4)
+		if _, err := io.ReadFull(ours, got); string(got) != "data" || err != nil {
+			t.Errorf("got %q, %v", got, err)
+		}
+		start := time.Now()
+		ours.SetWriteDeadline(start.Add(time.Second))
+		var err error
+		for err == nil {
+			_, err = ours.Write(make([]byte, 1000))
+		}
+		if took := time.Since(start); took != time.Second {
+			t.Errorf("the write deadline took %v: %v", took, err)
+		}
+		start = time.Now()
+		ours.Close()
+		if took := time.Since(start); took > closeGrace {
+			t.Errorf("close took %v", took)
+		}
+	})
 }
 
 func TestBordersDoNotDependOnTheChunks(t *testing.T) {

@@ -23,6 +23,7 @@ func (c *conn) pump() {
 	c.mu.Unlock()
 
 	defer c.cutAfterGrace()()
+	defer c.pongs.Wait()
 	switch {
 	case byUser:
 		_ = c.raw.SetReadDeadline(time.Unix(1, 0)) // the library waits for an answer
