@@ -185,7 +185,7 @@ func (w *topicWork) twinResponse(n int) {
 			return
 		}
 		version, _ := t.Version()
-		sum += int(t.Status) + len(t.RequestID()) + int(version)
+		sum += t.Status() + len(t.RequestID()) + int(version)
 	}
 	sinkInt = sum
 }
