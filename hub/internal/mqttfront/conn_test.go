@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"runtime"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -251,4 +252,39 @@ func TestMessagesKeepTheirOrder(t *testing.T) {
 // TestMessageBeforeTheLogin is for the moment in which the core has the session and the connection has not.
 func TestMessageBeforeTheLogin(t *testing.T) {
 	(&conn{}).pump(true)
+}
+
+// TestNothingOvertakesSuback has messages and a method call wait for the
+// subscription that lets them through, at the QoS that it grants.
+func TestNothingOvertakesSuback(t *testing.T) {
+	f := newFront(t, core.Config{}, Options{}, store.NewMemory(nil))
+	defer f.close()
+	for range 300 {
+		d := &device{f, mqtt.NewConn(f.dial(), nil)}
+		m := f.connect()
+		m.CleanSession = true
+		d.write(m)
+		d.read(mqtt.TypeConnack)
+		var done sync.WaitGroup
+		done.Go(func() { f.core.SendC2D(context.Background(), dev, &hubwire.Message{}) })
+		done.Go(func() {
+			call := &core.Invocation{MethodRequest: hubwire.MethodRequest{Name: "m"}, ConnectTimeout: time.Minute}
+			f.core.Invoke(context.Background(), dev, call)
+		})
+		d.subscribe(c2dFilter, "$iothub/methods/POST/#")
+		for range 2 {
+			p := d.publish()
+			if strings.HasPrefix(string(p.Topic), "$iothub") {
+				rid := p.Topic[bytes.LastIndexByte(p.Topic, '=')+1:]
+				d.write(&mqtt.Publish{Topic: append([]byte("$iothub/methods/res/200/?$rid="), rid...)})
+			} else if p.QoS != mqtt.AtLeastOnce {
+				t.Fatalf("the message came at QoS %d", p.QoS)
+			} else {
+				d.write(&mqtt.Puback{ID: p.ID})
+			}
+		}
+		done.Wait()
+		d.write(&mqtt.Disconnect{})
+		d.closed()
+	}
 }

@@ -98,9 +98,8 @@ func (c *conn) login(m *mqtt.Connect, model string) error {
 	if err != nil {
 		return err
 	}
-	subs := session.Subscriptions()
 	c.mu.Lock()
-	c.session, c.subs = session, subs
+	c.session = session
 	c.mu.Unlock()
 	c.server.remember(c)
 	if raw, ok := c.peer.Raw.(interface{ Admit() }); ok {
