@@ -63,6 +63,7 @@ type Session struct {
 	requests []*request
 	lastReq  uint16
 	subs     []subscription
+	owed     bool // the server may lack subs, whatever it says of its session
 
 	timer   *time.Timer
 	timerAt time.Duration // when it fires, if timerOn
@@ -109,7 +110,8 @@ const (
 
 // StartSession connects and returns when the server has accepted. Trouble that
 // can pass is tried again until ctx ends; a refusal that cannot is returned at
-// once, as a *hubwire.Error. The session does not keep ctx.
+// once, as a *hubwire.Error. The session does not keep ctx. A DialFunc or LoginFunc that
+// does not heed the end of its context delays the return by CloseTimeout at most.
 //
 // The CONNACK codes mean: 3 is [hubwire.ServiceUnavailable] and tried again; 1
 // is [hubwire.InvalidProtocolVersion], and 2, 4 and 5 are
@@ -139,7 +141,7 @@ func StartSession(ctx context.Context, dial DialFunc, login LoginFunc, o *Sessio
 		return s, nil
 	case <-ctx.Done():
 		s.end(ctx.Err())
-		<-s.done
+		s.awaitDone(s.o.CloseTimeout)
 	case <-s.done:
 	}
 	return nil, s.startError(ctx)
@@ -259,13 +261,26 @@ func (s *Session) Close() error {
 	}
 	s.mu.Unlock()
 	s.end(ErrSessionClosed)
-	timer := time.NewTimer(limit - s.now())
+	if !s.awaitDone(limit - s.now()) {
+		return s.stuck()
+	}
+	return nil
+}
+
+// awaitDone waits for the end of the session's goroutines, for at most d, and
+// reports whether it came.
+func (s *Session) awaitDone(d time.Duration) bool {
+	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {
 	case <-s.done:
-		return nil
-	case <-timer.C:
-		return s.stuck()
+	case <-timer.C: // perhaps long ago, on a computer that is busy
+	}
+	select {
+	case <-s.done:
+		return true
+	default:
+		return false
 	}
 }
 

@@ -177,9 +177,13 @@ func (s *Session) requestID() uint16 {
 
 // restore asks again, on a new connection, for what the server no longer knows:
 // the granted filters where it has no session, and the requests it did not answer.
+//
+// A restoration that a lost connection cut short is owed: the session that the
+// server has by the next one may be that of the lost one, without the filters.
 func (s *Session) restore(now time.Duration, present bool) {
 	pending := s.requests
-	if !present || s.o.RestoreAlways {
+	s.owed = len(s.subs) > 0 && (s.owed || !present || s.o.RestoreAlways)
+	if s.owed {
 		s.requests = nil
 		for rest := s.subs; len(rest) > 0; {
 			n := s.batch(rest)
@@ -256,6 +260,9 @@ func (s *Session) suback(ack Suback) error {
 		s.subs = append(s.subs, f)
 	}
 	if refused == nil {
+		if r.restoring {
+			s.owed = slices.ContainsFunc(s.requests, func(r *request) bool { return r.restoring })
+		}
 		r.answer(nil)
 		return nil
 	}

@@ -170,6 +170,7 @@ func TestLoginAndDialFailures(t *testing.T) {
 	}{
 		{"a plain error is tried again", errors.New("no route"), true},
 		{"an error that is retryable is tried again", &hubwire.Error{Retryable: true}, true},
+		{"a nil pointer as an error, whose methods panic, is tried again", (*net.OpError)(nil), true},
 		{"an error that is not retryable is final", fmt.Errorf("wrapped: %w", final), false},
 	} {
 		for _, where := range []string{"login", "dial"} {

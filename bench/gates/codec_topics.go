@@ -183,7 +183,7 @@ func (w *topicWork) twinResponse(n int) {
 			return
 		}
 		version, _ := t.Version()
-		sum += int(t.Status) + len(t.RequestID()) + int(version)
+		sum += t.Status() + len(t.RequestID()) + int(version)
 	}
 	sink.n = sum
 }

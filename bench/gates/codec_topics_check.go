@@ -39,7 +39,7 @@ func checkTopics() error {
 	c.ok("twin response", err)
 	version, _ := t.Version()
 	want := []any{twinStatus, twinRID, twinVersion}
-	c.equal("twin response", []any{int(t.Status), string(t.RequestID()), version}, want)
+	c.equal("twin response", []any{t.Status(), string(t.RequestID()), version}, want)
 	status, rid, version := parseTwinResponse(twinResponse)
 	c.equal("twin response of the peer", []any{status, rid, version}, want)
 	return c.err

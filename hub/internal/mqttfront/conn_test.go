@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -215,4 +216,39 @@ func TestUnreadPushesAreBounded(t *testing.T) {
 			t.Errorf("the connection is over for %v", c.out.cause())
 		}
 	})
+}
+
+// TestMessagesKeepTheirOrder has a service send as fast as the queue allows while
+// the device settles: both make the connection look for messages.
+func TestMessagesKeepTheirOrder(t *testing.T) {
+	f := newFront(t, core.Config{}, Options{}, store.NewMemory(nil))
+	defer f.close()
+	d := f.login()
+	d.subscribe(c2dFilter)
+	const n = 3000
+	go func() {
+		for i := 0; i < n; {
+			err := f.core.SendC2D(context.Background(), dev, &hubwire.Message{Body: fmt.Append(nil, i)})
+			if err == nil {
+				i++
+			} else if errors.Is(err, hubwire.QueueDepthExceeded) {
+				runtime.Gosched()
+			} else {
+				t.Error(err)
+				return
+			}
+		}
+	}()
+	for i := range n {
+		m := d.publish()
+		if string(m.Payload) != fmt.Sprint(i) || m.Dup {
+			t.Fatalf("message %d: %q, DUP %v", i, m.Payload, m.Dup)
+		}
+		d.write(&mqtt.Puback{ID: m.ID})
+	}
+}
+
+// TestMessageBeforeTheLogin is for the moment in which the core has the session and the connection has not.
+func TestMessageBeforeTheLogin(t *testing.T) {
+	(&conn{}).pump(true)
 }

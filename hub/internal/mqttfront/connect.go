@@ -115,8 +115,7 @@ func (c *conn) welcome(v core.Verdict) error {
 	case v.DropAfter:
 		return core.ErrDrop
 	case v.SwallowAck:
-		c.out.open(nil)
-		return nil
+		return nil // what the hub has to send waits behind it
 	}
 	ack := mqtt.Connack{SessionPresent: c.session.Present(), Code: mqtt.Accepted}
 	c.out.open(ack.AppendTo(nil))
