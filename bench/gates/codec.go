@@ -1,15 +1,18 @@
 package main
 
-import "fmt"
+import (
+	"fmt"
+	"net/url"
+)
 
 // codecRows makes the rows of the codecs: they turn values into bytes and back,
 // in this process, with warm buffers. Inputs are those of inputs.go.
 func codecRows() ([]*row, error) {
 	var rows []*row
-	for _, make := range []func() ([]*row, error){
+	for _, set := range []func() ([]*row, error){
 		topicRows, sasRows, publishRows, pubackRows, refusalRows,
 	} {
-		some, err := make()
+		some, err := set()
 		if err != nil {
 			return nil, err
 		}
@@ -18,12 +21,13 @@ func codecRows() ([]*row, error) {
 	return rows, nil
 }
 
-// Where results go, so that the compiler can't leave out what makes them.
-var (
-	sinkBytes  []byte
-	sinkString string
-	sinkInt    int
-)
+// sink is where results go, so that the compiler can't leave out what makes them.
+var sink struct {
+	bytes  []byte
+	text   string
+	n      int
+	values url.Values
+}
 
 // memcpy is the floor of whatever makes or reads bytes.
 //
@@ -35,7 +39,7 @@ func memcpyWork[T ~string | ~[]byte](of T) *work {
 	return &work{name: fmt.Sprintf("memcpy %d B", len(src)), run: func(n int) {
 		src, dst := src, to.next()[:len(src)]
 		for range n {
-			sinkInt = memcpy(dst, src)
+			sink.n = memcpy(dst, src)
 		}
 	}}
 }
@@ -47,7 +51,7 @@ func placed[T ~string | ~[]byte](b T) []byte {
 	return block[:copy(block, b):len(b)]
 }
 
-// space is room for writing, at another place within its page on each lap. A
+// space is room for writing, at another place on each lap. A
 // processor holds up a load that follows a store to an address with the same
 // last twelve bits, so whether a lap is quick hangs on where what it reads and
 // writes happens to lie, its stack included. Some laps have it well.

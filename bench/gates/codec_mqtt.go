@@ -135,7 +135,7 @@ func (w *publishWork) encode(n int) {
 	for range n {
 		dst = p.AppendTo(dst[:0])
 	}
-	sinkBytes = dst
+	sink.bytes = dst
 }
 
 // decode takes the packet off what was read, and checks and views all of it.
@@ -152,7 +152,7 @@ func (w *publishWork) decode(n int) {
 		}
 		sum += int(p.ID) + len(p.Topic) + len(p.Payload)
 	}
-	sinkInt = sum
+	sink.n = sum
 }
 
 func (w *publishWork) encodeMochi(n int) {
@@ -169,7 +169,7 @@ func (w *publishWork) decodeMochi(n int) {
 		w.reader.Reset(w.wire)
 		readMochi(w.reader, &p)
 	}
-	sinkInt = len(p.Payload)
+	sink.n = len(p.Payload)
 }
 
 // readMochi does what mochi's server does with a packet, but for a second copy
@@ -209,7 +209,7 @@ func (w *publishWork) decodePaho(n int) {
 		if err != nil {
 			return
 		}
-		sinkInt = len(p.Payload)
+		sink.n = len(p.Payload)
 	}
 }
 

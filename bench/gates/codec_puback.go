@@ -61,7 +61,7 @@ func (w *pubackWork) encode(n int) {
 	for range n {
 		dst = p.AppendTo(dst[:0])
 	}
-	sinkBytes = dst
+	sink.bytes = dst
 }
 
 func (w *pubackWork) decode(n int) {
@@ -73,7 +73,7 @@ func (w *pubackWork) decode(n int) {
 		}
 		sum += int(p.ID)
 	}
-	sinkInt = sum
+	sink.n = sum
 }
 
 func (w *pubackWork) encodeMochi(n int) {
@@ -90,5 +90,5 @@ func (w *pubackWork) decodeMochi(n int) {
 		w.reader.Reset(w.wire)
 		readMochi(w.reader, &p)
 	}
-	sinkInt = int(p.PacketID)
+	sink.n = int(p.PacketID)
 }

@@ -92,7 +92,7 @@ func topicLoop(s string) func(n int) {
 			}
 			sum += int(t.Kind)
 		}
-		sinkInt = sum
+		sink.n = sum
 	}
 }
 
@@ -143,7 +143,7 @@ func publishLoop(s string) func(n int) {
 			}
 			sum += int(v.ID) + len(v.Topic) + len(v.Payload)
 		}
-		sinkInt = sum
+		sink.n = sum
 	}
 }
 
@@ -175,6 +175,6 @@ func tokenLoop(s string) func(n int) {
 			}
 			sum += len(t.Resource)
 		}
-		sinkInt = sum
+		sink.n = sum
 	}
 }

@@ -57,7 +57,7 @@ func (w *sasWork) bare(n int) {
 	for range n {
 		dst = bareHMAC(dst[:0], w.mac, w.signed)
 	}
-	sinkBytes = dst
+	sink.bytes = dst
 }
 
 //go:noinline
@@ -72,12 +72,12 @@ func (w *sasWork) token(n int) {
 	for range n {
 		dst, _ = sas.AppendToken(w.ctx, dst[:0], w.key, sasResource, "", sasExpires)
 	}
-	sinkBytes = dst
+	sink.bytes = dst
 }
 
 func tokenStd(n int) {
 	for range n {
-		sinkString = formatToken()
+		sink.text = formatToken()
 	}
 }
 

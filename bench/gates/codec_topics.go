@@ -71,7 +71,7 @@ func (w *topicWork) telemetry(n int) {
 	for range n {
 		dst = appendTelemetry(dst[:0])
 	}
-	sinkBytes = dst
+	sink.bytes = dst
 }
 
 func appendTelemetry(dst []byte) []byte {
@@ -87,7 +87,7 @@ func appendTelemetry(dst []byte) []byte {
 
 func telemetryStd(n int) {
 	for range n {
-		sinkString = formatTelemetry()
+		sink.text = formatTelemetry()
 	}
 }
 
@@ -112,7 +112,7 @@ func (w *topicWork) c2d(n int) {
 		}
 		sum += len(pairs)
 	}
-	sinkInt = sum
+	sink.n = sum
 }
 
 func (w *topicWork) readC2D(topic, room []byte) ([]topics.Pair, error) {
@@ -124,11 +124,9 @@ func (w *topicWork) readC2D(topic, room []byte) ([]topics.Pair, error) {
 	return pairs, nil
 }
 
-var sinkValues url.Values
-
 func c2dStd(n int) {
 	for range n {
-		sinkValues, _ = url.ParseQuery(strings.TrimPrefix(c2dTopic, c2dPrefix))
+		sink.values, _ = url.ParseQuery(strings.TrimPrefix(c2dTopic, c2dPrefix))
 	}
 }
 
@@ -141,7 +139,7 @@ func (w *topicWork) methodRequest(n int) {
 		}
 		sum += len(t.Name()) + len(t.RequestID())
 	}
-	sinkInt = sum
+	sink.n = sum
 }
 
 func methodRequestStd(n int) {
@@ -150,7 +148,7 @@ func methodRequestStd(n int) {
 		name, rid := parseMethodRequest(methodRequest)
 		sum += len(name) + len(rid)
 	}
-	sinkInt = sum
+	sink.n = sum
 }
 
 func parseMethodRequest(topic string) (name, rid string) {
@@ -164,12 +162,12 @@ func (w *topicWork) methodResponse(n int) {
 	for range n {
 		dst = topics.AppendMethodResponse(dst[:0], methodStatus, methodRID)
 	}
-	sinkBytes = dst
+	sink.bytes = dst
 }
 
 func methodResponseStd(n int) {
 	for range n {
-		sinkString = formatMethodResponse()
+		sink.text = formatMethodResponse()
 	}
 }
 
@@ -187,7 +185,7 @@ func (w *topicWork) twinResponse(n int) {
 		version, _ := t.Version()
 		sum += t.Status() + len(t.RequestID()) + int(version)
 	}
-	sinkInt = sum
+	sink.n = sum
 }
 
 func twinResponseStd(n int) {
@@ -196,7 +194,7 @@ func twinResponseStd(n int) {
 		status, rid, version := parseTwinResponse(twinResponse)
 		sum += status + len(rid) + int(version)
 	}
-	sinkInt = sum
+	sink.n = sum
 }
 
 func parseTwinResponse(topic string) (status int, rid string, version int64) {

@@ -21,7 +21,7 @@ func checkTopics() error {
 	var ours, peer []hubwire.Property
 	for _, p := range pairs {
 		ours = append(ours, hubwire.Property{Name: string(p.Name), Value: string(p.Value)})
-		peer = append(peer, hubwire.Property{Name: string(p.Name), Value: sinkValues.Get(string(p.Name))})
+		peer = append(peer, hubwire.Property{Name: string(p.Name), Value: sink.values.Get(string(p.Name))})
 	}
 	c.equal("C2D topic", ours, c2dProperties)
 	c.equal("C2D topic of the peer", peer, c2dProperties)

@@ -71,7 +71,7 @@ func spin(n int) {
 func TestARunFromEndToEnd(t *testing.T) {
 	garbage := func(n int) {
 		for range n {
-			sinkBytes = make([]byte, 64)
+			sink.bytes = make([]byte, 64)
 		}
 	}
 	for _, tt := range []struct {

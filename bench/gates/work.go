@@ -15,15 +15,16 @@ type work struct {
 	n      int     // how often a lap does it, once calibrated
 }
 
-// A round gives each work of a row about 100 ms: turns of 20 ms, in which the
-// works follow each other, so that a phase of the machine's clock meets all. What
-// counts is the quickest lap. A lap is short, so that whatever else runs on the
-// machine spoils a few of many; but one that makes garbage lasts a whole turn, to
-// pay for that.
+// A round gives each work of a row 100 ms: turns of 20 ms, in which the works
+// follow each other, so that a phase of the machine's clock meets all. What counts
+// is the quickest lap. A lap is short, so that whatever else runs on the machine
+// spoils a few of many; but one that makes garbage, a gigabyte a second as a rule,
+// is so long that the collector runs in it more than once, and is paid for.
 const (
 	turns    = 5
 	turnTime = 20 * time.Millisecond
-	shortLap = turnTime / 10
+	shortLap = 2 * time.Millisecond
+	longLap  = 10 * time.Millisecond
 )
 
 // calibrate finds out what w allocates, and how often it must run to fill a lap.
@@ -42,7 +43,7 @@ func (w *work) calibrate() {
 
 func (w *work) lapTime() time.Duration {
 	if w.allocs > 0 {
-		return turnTime
+		return longLap
 	}
 	return shortLap
 }
@@ -86,7 +87,8 @@ func (r *row) calibrate() {
 	}
 }
 
-// sample measures r once.
+// sample measures r once. This is the one thing that a group does in another way
+// whose work runs in processes of its own.
 func (r *row) sample() sample {
 	best := make(map[*work]float64)
 	for range turns {
