@@ -45,18 +45,21 @@ func (b Bag) AppendDecoded(pairs []Pair, room []byte) ([]Pair, []byte) {
 	return pairs, room[:n]
 }
 
-// special sets the top bit of each byte of w, if it is ASCII, that is below '\”
-// or the one that c is full of. Of the former '%' and '&' matter here, and the
-// others are rare. Here a byte cannot carry into the next, so all bits are right.
+// special sets the top bit of each byte of w, if it is ASCII, that is the one that
+// c is full of or is below the apostrophe. Of these '%' and '&' matter here, and
+// the others are rare. Here no byte carries into the next, so all bits are right.
 func special(w, c uint64) uint64 {
 	x := w & sevens
 	return ^((x+(0x80-'\'')*lows)&((x^c)+sevens) | w) & highs
 }
 
+// decodeRest goes on where decodeASCII has stopped: with the part of b that begins
+// at i decoded to out[start:n] as far as end, where the escape of a character
+// beyond ASCII is. It returns where the part ends, in out and in b.
 func decodeRest(out []byte, start, n int, b []byte, i, end int, c byte) (_, _ int) {
 	for end < len(b) && b[end] == '%' {
 		size := escapedRune(b, end)
-		if size == 0 { // it stays as it came
+		if size == 0 { // not UTF-8: all of it stays as it came
 			for end++; end < len(b) && b[end] != '&' && b[end] != c; {
 				end++
 			}
@@ -65,15 +68,17 @@ func decodeRest(out []byte, start, n int, b []byte, i, end int, c byte) (_, _ in
 		for range size {
 			out[n] = byte(escaped(b, end))
 			n++
-			end += 3
+			end += len("%xx")
 		}
 		n, end = decodeASCII(out, n, b, end, uint64(c)*lows)
 	}
 	return n, end
 }
 
-// decodeASCII is decode for text whose escapes all stand for ASCII: it stops
-// before one that does not. It makes no call, for that would double its cost.
+// decodeASCII decodes what is in b from i on to out[n:], up to the first '&' or
+// the byte that c is full of, and returns where it ends, in out and in b. It
+// stops, too, before an escape of what is not ASCII. It makes no call, for that
+// would double its cost, and stores up to a word more than it decodes.
 func decodeASCII(out []byte, n int, b []byte, i int, c uint64) (_, end int) {
 	for i < len(b) {
 		if b[i] == '%' {
@@ -81,13 +86,13 @@ func decodeASCII(out []byte, n int, b []byte, i int, c uint64) (_, end int) {
 			if v >= utf8.RuneSelf {
 				break
 			}
-			if v < 0 { // it stands for itself
+			if v < 0 { // malformed: it stands for itself
 				v = '%'
 				i -= 2
 			}
 			out[n] = byte(v)
 			n++
-			i += 3
+			i += len("%xx")
 		}
 		if i <= len(b)-word {
 			w := load(b, i)
@@ -106,7 +111,7 @@ func decodeASCII(out []byte, n int, b []byte, i int, c uint64) (_, end int) {
 			if b[i] == '&' || b[i] == byte(c) {
 				break
 			}
-			i++ // one of the others
+			i++ // it is like any other
 			n++
 			continue
 		}

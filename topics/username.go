@@ -210,10 +210,12 @@ func ParseDPSUserName(s string) (DPSUserName, error) {
 	}
 	id, params, _ := strings.Cut(rest, "/")
 	atID := len(s) - len(rest)
-	if scope == "" || strings.Contains(scope, "/") {
+	switch slash := strings.IndexByte(scope, '/'); {
+	case scope == "":
 		return u, wrong("id scope", 0, ErrEmpty)
-	}
-	if id == "" {
+	case slash >= 0:
+		return u, wrong("id scope", slash, ErrSegment)
+	case id == "":
 		return u, wrong("registration id", atID, ErrEmpty)
 	}
 	u.IDScope, u.RegistrationID = scope, id
