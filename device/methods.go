@@ -181,31 +181,38 @@ func (m *methods) changedLocked() {
 // of which the calling goroutine may be one, or false when limit is over first.
 func (m *methods) wait(limit <-chan time.Time) bool {
 	m.mu.Lock()
+	defer m.mu.Unlock()
 	if len(m.running) > 0 {
 		if id := goroutineID(); m.running[id] {
 			m.running[id] = false
 			m.changedLocked()
 		}
 	}
-	for {
-		pending := m.starting
-		for _, waitFor := range m.running {
-			if waitFor {
-				pending++
-			}
+	for over := false; m.pending() > 0; {
+		if over {
+			return false
 		}
 		changed := m.changed
 		m.mu.Unlock()
-		if pending == 0 {
-			return true
-		}
 		select {
 		case <-changed:
 		case <-limit:
-			return false
+			over = true
 		}
 		m.mu.Lock()
 	}
+	return true
+}
+
+// pending returns how many handlers Close is to wait for. The caller holds the lock.
+func (m *methods) pending() int {
+	n := m.starting
+	for _, waitFor := range m.running {
+		if waitFor {
+			n++
+		}
+	}
+	return n
 }
 
 // goroutineID returns the number that the runtime prints in stack traces. Go

@@ -127,6 +127,9 @@ func StartSession(ctx context.Context, dial DialFunc, login LoginFunc, o *Sessio
 	if dial == nil || login == nil {
 		return nil, badArgument("start", "no DialFunc or no LoginFunc", nil)
 	}
+	if ctx.Err() != nil {
+		return nil, gaveUp("connect", false, ctx.Err())
+	}
 	s := &Session{
 		dial: dial, login: login, o: opts, start: time.Now(),
 		started: make(chan struct{}), done: make(chan struct{}),
@@ -235,6 +238,9 @@ func abort(nc net.Conn) {
 // The error is nil, or, when a callback, a DialFunc or a LoginFunc has not returned in
 // time, one that matches [context.DeadlineExceeded]; the session ends all the same.
 func (s *Session) Close() error {
+	if s == nil || s.cancel == nil {
+		return nil // not from StartSession
+	}
 	limit := s.now() + s.o.CloseTimeout
 	switch s.ownGoroutine() {
 	case 0: // the usual case

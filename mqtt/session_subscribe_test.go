@@ -196,6 +196,34 @@ func TestARestorationThatWasCutShortIsOwedToTheNextConnection(t *testing.T) {
 	}
 }
 
+func TestAsManyFiltersAsThereMayBeAreRestored(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFake(t, well)
+		s := f.start(SessionOptions{SubscribeBatch: 1})
+		for i := range maxFilters / 100 {
+			var batch []string
+			for j := range 100 {
+				batch = append(batch, fmt.Sprintf("%d/%d", i, j))
+			}
+			if err := s.Subscribe(t.Context(), AtMostOnce, batch...); err != nil {
+				t.Fatal(err)
+			}
+		}
+		var e *hubwire.Error
+		if err := s.Subscribe(t.Context(), AtMostOnce, "one more"); !errors.As(err, &e) || e.Code != hubwire.ArgumentInvalid || e.Outcome != hubwire.NotSent {
+			t.Errorf("one more: %v", err)
+		}
+		s.mu.Lock()
+		l := s.link
+		s.mu.Unlock()
+		l.nc.Close()
+		time.Sleep(time.Minute)
+		if n := len(f.filters()); n != 2*maxFilters {
+			t.Errorf("%d filters came on two connections, want %d", n, 2*maxFilters)
+		}
+	})
+}
+
 // refusesToSubscribe is the script of a server that answers 0x80 to the first SUBSCRIBE.
 func refusesToSubscribe(c *fakeConn) {
 	c.accept()
