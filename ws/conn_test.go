@@ -340,7 +340,7 @@ func TestCloseEndsCallsThatWaitAndAllGoroutines(t *testing.T) {
 	})
 }
 
-func second(_ int, err error) error { return err }
+func second[T any](_ T, err error) error { return err }
 
 func TestCloseIsQuickOnALivePeer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
