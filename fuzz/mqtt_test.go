@@ -151,9 +151,7 @@ func FuzzMQTTPublish(f *testing.F) {
 			t.Fatalf("Size is %d, the packet has %d bytes", p.Size(), len(wire))
 		}
 		got, err := mqtt.ParsePublish(wire)
-		if (err == nil) != (refused == nil) || err != nil && err.Error() != refused.Error() {
-			t.Fatalf("Check says %v, ParsePublish says %v", refused, err)
-		}
+		sameVerdict(t, refused, err)
 		if err != nil {
 			return
 		}
@@ -284,4 +282,101 @@ func withTo(r *hubwire.Received, to, input string) *hubwire.Received {
 		m.To = to
 	}
 	return &hubwire.Received{Message: m, Input: input}
+}
+
+// As FuzzMQTTPublish, for CONNECT. Optional fields are there when has says so.
+func FuzzMQTTConnect(f *testing.F) {
+	f.Add("d1", true, uint16(240), "", []byte(nil), uint8(0), false, "h/d1/", []byte("pw"), uint8(0b110))
+	f.Add("", false, uint16(0), "w/#", []byte{0, 1}, uint8(3), true, "\xff", []byte(nil), uint8(0b111))
+	f.Add("d", false, uint16(0), "w", []byte(nil), uint8(1), true, "u\x00", []byte{}, uint8(0b011))
+	f.Fuzz(func(t *testing.T, client string, clean bool, alive uint16, topic string, payload []byte, qos uint8, retain bool, user string, password []byte, has uint8) {
+		c := mqtt.Connect{ClientID: []byte(client), CleanSession: clean, KeepAlive: alive}
+		if has&1 != 0 {
+			c.Will = mqtt.Will{Topic: []byte(topic), Payload: payload, QoS: mqtt.QoS(qos & 3), Retain: retain}
+		}
+		if has&2 != 0 {
+			c.UserName = []byte(user)
+		}
+		if has&4 != 0 {
+			c.Password = mqtt.NewSecret(append([]byte{}, password...))
+		}
+		if max(len(client), len(topic), len(payload), len(user), len(password)) > mqtt.MaxString {
+			return
+		}
+		got, err := mqtt.ParseConnect(c.AppendTo(nil))
+		sameVerdict(t, c.Check(), err)
+		if err != nil {
+			return
+		}
+		if diff := cmp.Diff(c, got, cmp.Comparer(bytes.Equal)); diff != "" {
+			t.Fatalf("(-want +got):\n%s", diff)
+		}
+	})
+}
+
+// As FuzzMQTTPublish, for the packets that are a packet identifier and a list.
+func FuzzMQTTList(f *testing.F) {
+	f.Add(uint8(0), uint16(1), []byte("\x00\x03a/#\x01\x00\x02+/\x00"))
+	f.Add(uint8(1), uint16(0), []byte("\x00\x01#\x00\x04a//b"))
+	f.Add(uint8(2), uint16(7), []byte("\x00\x01\x02\x80\x03"))
+	f.Add(uint8(0), uint16(7), []byte("\x00\x02+a\x00"))
+	f.Fuzz(func(t *testing.T, kind uint8, id uint16, list []byte) {
+		var p, got mqttPacket
+		var err error
+		switch kind % 3 {
+		case 0:
+			p = &mqtt.Subscribe{ID: id, Filters: list}
+			got, err = packetOf(mqtt.ParseSubscribe(p.AppendTo(nil)))
+		case 1:
+			p = &mqtt.Unsubscribe{ID: id, Filters: list}
+			got, err = packetOf(mqtt.ParseUnsubscribe(p.AppendTo(nil)))
+		case 2:
+			p = &mqtt.Suback{ID: id, Codes: list}
+			got, err = packetOf(mqtt.ParseSuback(p.AppendTo(nil)))
+		}
+		sameVerdict(t, p.Check(), err)
+		if err != nil {
+			return
+		}
+		if diff := cmp.Diff(p, got, cmp.Comparer(bytes.Equal)); diff != "" {
+			t.Fatalf("(-want +got):\n%s", diff)
+		}
+		relist(t, p)
+	})
+}
+
+// relist takes the list of p apart and puts it together again.
+func relist(t *testing.T, p mqttPacket) {
+	t.Helper()
+	var err error
+	switch p := p.(type) {
+	case *mqtt.Subscribe:
+		var again mqtt.Filters
+		for filter, qos := range p.Filters.All() {
+			if again, err = mqtt.AppendFilter(again, filter, qos); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if !bytes.Equal(again, p.Filters) {
+			t.Fatalf("%x came back as %x", p.Filters, again)
+		}
+	case *mqtt.Unsubscribe:
+		var again mqtt.FilterNames
+		for filter := range p.Filters.All() {
+			if again, err = mqtt.AppendFilterName(again, filter); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if !bytes.Equal(again, p.Filters) {
+			t.Fatalf("%x came back as %x", p.Filters, again)
+		}
+	}
+}
+
+// sameVerdict compares what Check says of a packet with what its parser says of its bytes.
+func sameVerdict(t *testing.T, check, parse error) {
+	t.Helper()
+	if (check == nil) != (parse == nil) || check != nil && check.Error() != parse.Error() {
+		t.Fatalf("Check says %v, Parse says %v", check, parse)
+	}
 }

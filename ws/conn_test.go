@@ -340,7 +340,7 @@ func TestCloseEndsCallsThatWaitAndAllGoroutines(t *testing.T) {
 	})
 }
 
-func second(_ int, err error) error { return err }
+func second[T any](_ T, err error) error { return err }
 
 func TestCloseNowDoesNotWaitForThePeer(t *testing.T) {
 	for name, before := range map[string]func(net.Conn){

@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"os"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -78,6 +80,36 @@ func TestAMessageOf300KiBInOneFrame(t *testing.T) {
 		got := make([]byte, len(want))
 		if _, err := io.ReadFull(srv, got); err != nil || !bytes.Equal(got, want) {
 			t.Errorf("read: %v, equal: %t", err, bytes.Equal(got, want))
+		}
+	})
+}
+
+func TestWriteIsOneMaskedBinaryMessage(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		client, raw := rawServer(t)
+		keys := map[string]bool{}
+		for _, c := range []struct {
+			size int
+			head string
+		}{
+			{1, "\x82\x81"}, {125, "\x82\xfd"}, {126, "\x82\xfe\x00\x7e"}, {65535, "\x82\xfe\xff\xff"},
+			{300 << 10, "\x82\xff\x00\x00\x00\x00\x00\x04\xb0\x00"},
+		} {
+			msg := bytes.Repeat([]byte{'m'}, c.size)
+			go client.Write(msg)
+			got := make([]byte, len(c.head)+4+c.size)
+			if _, err := io.ReadFull(raw, got); err != nil {
+				t.Fatal(err)
+			}
+			head, rest := string(got[:len(c.head)]), got[len(c.head):]
+			key, payload := rest[:4], rest[4:]
+			for i := range payload {
+				payload[i] ^= key[i%4]
+			}
+			if head != c.head || !bytes.Equal(payload, msg) || keys[string(key)] {
+				t.Errorf("%d bytes: head %x, key %x, payload equal: %t", c.size, head, key, bytes.Equal(payload, msg))
+			}
+			keys[string(key)] = true // which must not be used again
 		}
 	})
 }
@@ -217,6 +249,45 @@ func TestAFloodOfPingsStopsNothing(t *testing.T) {
 			t.Errorf("close took %v", took)
 		}
 	})
+}
+
+// Run it under the race detector.
+func TestEverythingAtOnce(t *testing.T) {
+	for round := range 20 {
+		synctest.Test(t, func(t *testing.T) {
+			client, srv := pair(t, nil)
+			var all sync.WaitGroup
+			for _, nc := range []net.Conn{client, srv} {
+				for n := range 3 {
+					all.Go(func() {
+						for {
+							if _, err := nc.Write(bytes.Repeat([]byte{byte(n + 1)}, 1000*(n+1))); err != nil {
+								return
+							}
+							time.Sleep(100 * time.Microsecond)
+						}
+					})
+				}
+				all.Go(func() { // until there is no more, whatever the deadlines
+					for errors.Is(second(io.Copy(io.Discard, nc)), os.ErrDeadlineExceeded) {
+						time.Sleep(time.Millisecond)
+					}
+				})
+				all.Go(func() {
+					for i := range 50 {
+						nc.SetReadDeadline(time.Now().Add(time.Duration(i%3-1) * time.Millisecond))
+						nc.SetWriteDeadline(time.Now().Add(time.Hour))
+						time.Sleep(time.Millisecond)
+					}
+					nc.SetDeadline(time.Time{})
+					if round%2 == 0 || nc == client {
+						nc.Close()
+					}
+				})
+			}
+			all.Wait()
+		})
+	}
 }
 
 func TestBordersDoNotDependOnTheChunks(t *testing.T) {
