@@ -137,7 +137,7 @@ func (c *conn) ping(p mqtt.Packet) error {
 	if err != nil {
 		return err
 	}
-	return c.reply(v, (&mqtt.Pingresp{}).AppendTo)
+	return c.respond(v, func() error { return nil }, (&mqtt.Pingresp{}).AppendTo)
 }
 
 func (c *conn) disconnect(p mqtt.Packet) error {
@@ -150,15 +150,24 @@ func (c *conn) disconnect(p mqtt.Packet) error {
 	return errGoodBye // it needs no answer, and takes no refusal
 }
 
-// reply adds an answer, unless the verdict on its cause says otherwise.
-func (c *conn) reply(v core.Verdict, add func([]byte) []byte) error {
+// respond acts on a packet and adds the answer, which goes before anything that
+// the hub sends because of it, unless the verdict says otherwise.
+func (c *conn) respond(v core.Verdict, act func() error, answer func([]byte) []byte) error {
+	if err := c.out.hold(); err != nil {
+		return err
+	}
+	if err := act(); err != nil {
+		return err
+	}
 	switch {
 	case v.DropAfter:
 		return core.ErrDrop
 	case v.SwallowAck:
-		return nil
+		c.out.open(nil)
+	default:
+		c.out.open(answer)
 	}
-	return c.out.answer(add)
+	return nil
 }
 
 // intercept shows an operation of the peer to the hub's intercept function.

@@ -5,9 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"runtime"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -219,72 +217,28 @@ func TestUnreadPushesAreBounded(t *testing.T) {
 	})
 }
 
-// TestMessagesKeepTheirOrder has a service send as fast as the queue allows while
-// the device settles: both make the connection look for messages.
-func TestMessagesKeepTheirOrder(t *testing.T) {
-	f := newFront(t, core.Config{}, Options{}, store.NewMemory(nil))
-	defer f.close()
-	d := f.login()
-	d.subscribe(c2dFilter)
-	const n = 3000
-	go func() {
-		for i := 0; i < n; {
-			err := f.core.SendC2D(context.Background(), dev, &hubwire.Message{Body: fmt.Append(nil, i)})
-			if err == nil {
-				i++
-			} else if errors.Is(err, hubwire.QueueDepthExceeded) {
-				runtime.Gosched()
-			} else {
-				t.Error(err)
-				return
-			}
-		}
-	}()
-	for i := range n {
-		m := d.publish()
-		if string(m.Payload) != fmt.Sprint(i) || m.Dup {
-			t.Fatalf("message %d: %q, DUP %v", i, m.Payload, m.Dup)
-		}
-		d.write(&mqtt.Puback{ID: m.ID})
-	}
-}
-
 // TestMessageBeforeTheLogin is for the moment in which the core has the session and the connection has not.
 func TestMessageBeforeTheLogin(t *testing.T) {
 	(&conn{}).pump(true)
 }
 
-// TestNothingOvertakesSuback has messages and a method call wait for the
-// subscription that lets them through, at the QoS that it grants.
-func TestNothingOvertakesSuback(t *testing.T) {
-	f := newFront(t, core.Config{}, Options{}, store.NewMemory(nil))
-	defer f.close()
-	for range 300 {
-		d := &device{f, mqtt.NewConn(f.dial(), nil)}
-		m := f.connect()
-		m.CleanSession = true
-		d.write(m)
-		d.read(mqtt.TypeConnack)
-		var done sync.WaitGroup
-		done.Go(func() { f.core.SendC2D(context.Background(), dev, &hubwire.Message{}) })
-		done.Go(func() {
-			call := &core.Invocation{MethodRequest: hubwire.MethodRequest{Name: "m"}, ConnectTimeout: time.Minute}
-			f.core.Invoke(context.Background(), dev, call)
-		})
-		d.subscribe(c2dFilter, "$iothub/methods/POST/#")
-		for range 2 {
-			p := d.publish()
-			if strings.HasPrefix(string(p.Topic), "$iothub") {
-				rid := p.Topic[bytes.LastIndexByte(p.Topic, '=')+1:]
-				d.write(&mqtt.Publish{Topic: append([]byte("$iothub/methods/res/200/?$rid="), rid...)})
-			} else if p.QoS != mqtt.AtLeastOnce {
-				t.Fatalf("the message came at QoS %d", p.QoS)
-			} else {
-				d.write(&mqtt.Puback{ID: p.ID})
-			}
+// TestPushesEnd has a connection end while one push runs and others wait.
+func TestPushesEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var p pushes
+		ran := 0
+		for range 3 {
+			p.add(func() { time.Sleep(time.Minute); ran++ })
 		}
-		done.Wait()
-		d.write(&mqtt.Disconnect{})
-		d.closed()
-	}
+		synctest.Wait()
+		start := time.Now()
+		p.close()
+		if took := time.Since(start); took != time.Minute || ran != 1 {
+			t.Errorf("%d ran within %v, want the one that had begun", ran, took)
+		}
+		if !p.add(func() { t.Error("it ran after the end") }) {
+			t.Error("there was no room for what is dropped")
+		}
+		p.close()
+	})
 }

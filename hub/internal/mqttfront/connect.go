@@ -117,7 +117,7 @@ func (c *conn) welcome(v core.Verdict) error {
 		return nil // what the hub has to send waits behind it
 	}
 	ack := mqtt.Connack{SessionPresent: c.session.Present(), Code: mqtt.Accepted}
-	c.out.open(ack.AppendTo(nil))
+	c.out.open(ack.AppendTo)
 	if c.server.opt.PurgeUnsubscribed {
 		if err := c.session.PurgeUnwanted(c.ctx); err != nil {
 			return err
@@ -129,7 +129,7 @@ func (c *conn) welcome(v core.Verdict) error {
 
 // refuse answers CONNECT with a refusal.
 func (c *conn) refuse(code mqtt.ReturnCode) error {
-	c.out.open((&mqtt.Connack{Code: code}).AppendTo(nil))
+	c.out.open((&mqtt.Connack{Code: code}).AppendTo)
 	if err := c.out.flush(); err != nil {
 		return err
 	}

@@ -51,26 +51,25 @@ func newOut(c *mqtt.Conn, timeout time.Duration, cut func()) *out {
 	return o
 }
 
-// open adds an answer, of which the CONNACK is the first, and lets out what was
-// held back for it.
-func (o *out) open(answer []byte) {
+// open adds what add appends, an answer, of which the CONNACK is the first, and
+// lets out what was held back for it. A nil add is for no answer.
+func (o *out) open(add func(dst []byte) []byte) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.buf = append(append(o.buf, answer...), o.early...)
+	if o.err != nil {
+		return
+	}
+	if add != nil {
+		o.buf = add(o.buf)
+	}
+	o.buf = append(o.buf, o.early...)
 	o.early, o.opened = nil, true
 }
 
-// hold keeps back what is pushed from now on, until the reader calls open.
+// hold keeps back what is pushed from now on, until open: the reader, who has a
+// packet to answer, calls both, and flush before it reads on. When too much
+// waits it waits for the peer.
 func (o *out) hold() error {
-	return o.answer(func(dst []byte) []byte {
-		o.opened = false
-		return dst
-	})
-}
-
-// answer adds what add appends, for the reader, who calls flush before it
-// reads on. When too much waits it waits for the peer.
-func (o *out) answer(add func(dst []byte) []byte) error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	for len(o.buf) > softLimit && o.err == nil {
@@ -80,9 +79,7 @@ func (o *out) answer(add func(dst []byte) []byte) error {
 		}
 		o.changed.Wait()
 	}
-	if o.err == nil {
-		o.buf = add(o.buf)
-	}
+	o.opened = false
 	return o.err
 }
 

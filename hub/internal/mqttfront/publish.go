@@ -44,15 +44,12 @@ func (c *conn) publish(p mqtt.Packet) error {
 	return violation("topic %.300q is not for a device to publish to", m.Topic)
 }
 
-// acknowledge adds the PUBACK for a message at QoS 1.
-func (c *conn) acknowledge(v core.Verdict, m *mqtt.Publish) error {
+// acknowledgement returns what appends the PUBACK for a message, nil at QoS 0.
+func acknowledgement(m *mqtt.Publish) func([]byte) []byte {
 	if m.QoS == mqtt.AtMostOnce {
-		if v.DropAfter {
-			return core.ErrDrop
-		}
 		return nil
 	}
-	return c.reply(v, (&mqtt.Puback{ID: m.ID}).AppendTo)
+	return (&mqtt.Puback{ID: m.ID}).AppendTo
 }
 
 // The properties that the hub adds to telemetry.
@@ -76,13 +73,13 @@ func (c *conn) telemetry(m *mqtt.Publish, t *topics.Topic) error {
 	if err != nil {
 		return err // MQTT 3.1.1 has no negative PUBACK
 	}
-	if err := c.session.Telemetry(c.ctx, &r.Message); err != nil {
-		return err
-	}
-	// First the PUBACK: a route may lead back to this very connection.
-	err = c.acknowledge(v, m)
-	c.published(c.ctx, &r.Message)
-	return err
+	return c.respond(v, func() error {
+		if err := c.session.Telemetry(c.ctx, &r.Message); err != nil {
+			return err
+		}
+		c.published(c.ctx, &r.Message)
+		return nil
+	}, acknowledgement(m))
 }
 
 // published tells of a message that is in the log.
@@ -134,13 +131,14 @@ func (c *conn) methodResponse(m *mqtt.Publish, t *topics.Topic) error {
 	if err != nil {
 		return err
 	}
-	// First the PUBACK: whoever waits for the answer may call again at once.
-	acknowledged := c.acknowledge(v, m)
-	if id, err := strconv.ParseUint(string(t.RequestID()), 16, 64); err == nil {
-		err = c.session.MethodResponse(id, &hubwire.MethodResponse{Status: int(t.Status()), Payload: m.Payload})
+	return c.respond(v, func() error {
+		id, err := strconv.ParseUint(string(t.RequestID()), 16, 64)
+		if err == nil {
+			err = c.session.MethodResponse(id, &hubwire.MethodResponse{Status: t.Status(), Payload: m.Payload})
+		}
 		if err != nil {
 			c.server.opt.Log.Info("mqtt: method response", "device", c.id, "error", err)
 		}
-	}
-	return acknowledged
+		return nil
+	}, acknowledgement(m))
 }

@@ -19,20 +19,9 @@ func (c *conn) subscribe(p mqtt.Packet) error {
 	if err != nil {
 		return err
 	}
-	// First the SUBACK, then what it brings: a method call may have waited for it.
-	if err := c.out.hold(); err != nil {
+	subscribe := func() error { return c.session.Subscribe(c.ctx, subs...) }
+	if err := c.respond(v, subscribe, (&mqtt.Suback{ID: m.ID, Codes: codes}).AppendTo); err != nil {
 		return err
-	}
-	if err := c.session.Subscribe(c.ctx, subs...); err != nil {
-		return err
-	}
-	switch {
-	case v.DropAfter:
-		return core.ErrDrop
-	case v.SwallowAck:
-		c.out.open(nil)
-	default:
-		c.out.open((&mqtt.Suback{ID: m.ID, Codes: codes}).AppendTo(nil))
 	}
 	c.deliver()
 	return nil
@@ -83,10 +72,8 @@ func (c *conn) unsubscribe(p mqtt.Packet) error {
 		verdict.SwallowAck = verdict.SwallowAck || v.SwallowAck
 		filters = append(filters, string(filter))
 	}
-	if err := c.session.Unsubscribe(c.ctx, filters...); err != nil {
-		return err
-	}
-	return c.reply(verdict, (&mqtt.Unsuback{ID: m.ID}).AppendTo)
+	unsubscribe := func() error { return c.session.Unsubscribe(c.ctx, filters...) }
+	return c.respond(verdict, unsubscribe, (&mqtt.Unsuback{ID: m.ID}).AppendTo)
 }
 
 // classify says what a topic filter stands for, when it is one that this

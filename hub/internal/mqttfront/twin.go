@@ -70,32 +70,42 @@ func condition(t *topics.Topic) (int64, error) {
 
 // twinOperation answers a twin operation with what act returns, or with its refusal.
 func (c *conn) twinOperation(kind core.OpKind, m *mqtt.Publish, t *topics.Topic, act func() (answer, error)) error {
-	v, err := c.intercept(kind, "", nil, m.Payload)
+	v, refused := c.intercept(kind, "", nil, m.Payload)
+	wanted := len(t.RequestID()) > 0 && c.wantsTwinResponses()
 	var a answer
-	if err == nil {
-		a, err = act()
-	}
-	if err != nil {
+	return c.respond(v, func() error {
+		err := refused
+		if err == nil {
+			a, err = act()
+		}
+		if err == nil {
+			return nil
+		}
 		e := refusal(err)
 		if e == nil || errors.Is(err, net.ErrClosed) { // no session is left to answer in
 			return err
 		}
 		a = refusalAnswer(e)
-	}
-	if err := c.acknowledge(v, m); err != nil {
-		return err
-	}
-	if len(t.RequestID()) == 0 || v.SwallowAck || !c.wantsTwinResponses() {
 		return nil
-	}
-	return c.reply(v, func(dst []byte) []byte {
-		at := len(dst)
-		dst = mqtt.OpenPublish(dst, len(a.body))
-		dst = topics.AppendTwinResponse(dst, a.status, t.RequestID(), a.version)
-		// A request id that fills a topic has no room in that of an answer: none is sent.
-		dst, _ = mqtt.ClosePublish(dst, at, &mqtt.Publish{Payload: a.body})
+	}, func(dst []byte) []byte {
+		if m.QoS != mqtt.AtMostOnce {
+			dst = (&mqtt.Puback{ID: m.ID}).AppendTo(dst)
+		}
+		if wanted {
+			dst = a.appendTo(dst, t.RequestID())
+		}
 		return dst
 	})
+}
+
+// appendTo appends the answer to the request rid.
+func (a *answer) appendTo(dst, rid []byte) []byte {
+	at := len(dst)
+	dst = mqtt.OpenPublish(dst, len(a.body))
+	dst = topics.AppendTwinResponse(dst, a.status, rid, a.version)
+	// A request id that fills a topic has no room in that of an answer: none is sent.
+	dst, _ = mqtt.ClosePublish(dst, at, &mqtt.Publish{Payload: a.body})
+	return dst
 }
 
 func (c *conn) wantsTwinResponses() bool {
