@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"math/bits"
+	"strings"
 	"unicode/utf8"
 )
 
@@ -35,6 +36,10 @@ func odd(w uint64) uint64 { return (w | ^(w + toDollar)) & highs }
 func oddOr(w, c uint64) uint64 {
 	return (w | ^((w + toDollar) & ((w ^ c) + sevens))) & highs
 }
+
+// zeros sets the top bit of each byte of w that is zero. Above the first such
+// byte it may be wrong.
+func zeros(w uint64) uint64 { return (w - lows) &^ w & highs }
 
 // first returns which byte has the lowest bit of m, a result of the above; 8 if none has.
 func first(m uint64) int { return bits.TrailingZeros64(m) / 8 }
@@ -120,4 +125,21 @@ func plain(b []byte, i int) bool {
 		i += word
 	}
 	return i >= len(b)-word
+}
+
+// checkString refuses what no text in MQTT may be (3.1.1 section 1.5.3): longer
+// than maxText, not UTF-8, or with NUL. It returns nil if all is well.
+func checkString(part, s string) *SyntaxError {
+	if len(s) > maxText {
+		return &SyntaxError{Part: part, Offset: maxText, Limit: maxText, Err: ErrTooLong}
+	}
+	for i, r := range s {
+		if r == 0 {
+			return wrong(part, i, ErrNUL)
+		}
+		if r == utf8.RuneError && !strings.HasPrefix(s[i:], "\ufffd") {
+			return wrong(part, i, ErrUTF8)
+		}
+	}
+	return nil
 }

@@ -22,8 +22,8 @@ func AppendClientID(dst []byte, id hubwire.Identity) []byte {
 // ParseClientID is the inverse of [AppendClientID]: the first '/' parts the ids.
 // Neither may be empty; the legality of their characters is [hubwire.Identity.Check]'s.
 func ParseClientID(s string) (hubwire.Identity, error) {
-	if len(s) > maxText {
-		return hubwire.Identity{}, tooLong("client id")
+	if err := checkString("client id", s); err != nil {
+		return hubwire.Identity{}, err
 	}
 	device, module, isModule := strings.Cut(s, "/")
 	if device == "" {

@@ -47,6 +47,8 @@ func TestDPSUserName(t *testing.T) {
 		{"a/b/registrations/r/api-version=1", topics.SyntaxError{Part: "id scope", Offset: 1, Err: topics.ErrSegment}},
 		{"0ne/registrations/r", topics.SyntaxError{Part: "api-version", Offset: 19, Err: topics.ErrMissing}},
 		{"0ne/registrations/r/api-version=", topics.SyntaxError{Part: "api-version", Offset: 20, Err: topics.ErrMissing}},
+		{"0ne/registrations/\x00/api-version=1", topics.SyntaxError{Part: "user name", Offset: 18, Err: topics.ErrNUL}},
+		{"0ne/registrations/\xed\xa0\x80/api-version=1", topics.SyntaxError{Part: "user name", Offset: 18, Err: topics.ErrUTF8}},
 		{"0ne/registrations/r/" + strings.Repeat("x", 65536), topics.SyntaxError{Part: "user name", Offset: 65535, Limit: 65535, Err: topics.ErrTooLong}},
 	} {
 		u, err := topics.ParseDPSUserName(c.in)

@@ -52,11 +52,6 @@ func wrong(part string, offset int, err error) *SyntaxError {
 	return &SyntaxError{Part: part, Offset: offset, Err: err}
 }
 
-// tooLong makes the SyntaxError for text that has more than maxText bytes.
-func tooLong(part string) *SyntaxError {
-	return &SyntaxError{Part: part, Offset: maxText, Limit: maxText, Err: ErrTooLong}
-}
-
 // fault is one way in which a topic or filter can be wrong. It keeps the error
 // that it made last, so that refusing what a peer sends over and over does not
 // cost more than accepting it: an allocation is dearer than a whole parse.

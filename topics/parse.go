@@ -47,8 +47,8 @@ func Parse(topic []byte) (Topic, error) {
 	case string(topic[:16]) == "$iothub/twin/res" && topic[16] == '/':
 		const status = len("$iothub/twin/res/")
 		n, end := threeDigits(topic, status), topic[status+3]
-		if n < 0 || end != '/' && end != '?' {
-			return Topic{}, badStatus.at(status) // the Java SDK takes no other number either
+		if n < 100 || end != '/' && end != '?' {
+			return Topic{}, badStatus.at(status) // the Java SDK wants three digits, too
 		}
 		return parseRequestID(topic, TwinResponse, status+3, n)
 	case string(topic[:8]) == "$iothub/":
@@ -219,7 +219,7 @@ func parseRequestID(b []byte, k Kind, i, a int) (Topic, error) {
 	if rest := len(b) - end; rest < word {
 		// It is in the last word, moved down: there all is well with the text.
 		w := load(b, len(b)-word) >> (8 * (word - rest) & 63)
-		end = min(len(b), end+first(oddOr(w, '&'*lows)))
+		end = min(len(b), end+first(zeros(w^'&'*lows)))
 	} else if b[end] != '&' || !plain(b, end) {
 		return parseQuery(b, k, i, a)
 	}
@@ -244,9 +244,13 @@ func parseQuery(b []byte, k Kind, i, a int) (Topic, error) {
 	if err := checkText(b, i); err != nil {
 		return Topic{}, err
 	}
-	rid, end := param(b, q+1, "$rid=")
-	if rid == end && k != TwinReported && k != TwinDesired {
-		return Topic{}, noRequestID.at(q + 1)
+	q++
+	rid, end := param(b, q, "$rid=")
+	switch {
+	case rid == end && k != TwinReported && k != TwinDesired,
+		k == MethodRequest && !hasPrefixAt(b, q, "$rid="),
+		k == TwinResponse && !hasPrefixAt(b, q, "$rid=") && !hasPrefixAt(b, q, "$version="):
+		return Topic{}, noRequestID.at(q)
 	}
 	return Topic{b, k, marks{uint16(a), uint16(rid), uint16(end)}}, nil
 }

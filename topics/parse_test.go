@@ -141,6 +141,10 @@ var valid = []struct {
 		reading{Kind: topics.MethodRequest, Name: "m", RID: "12345678", Bag: "$rid=12345678&extra=größer"}, nil},
 	{"a method request with an ampersand at the end", "$iothub/methods/POST/m/?$rid=12345678&",
 		reading{Kind: topics.MethodRequest, Name: "m", RID: "12345678", Bag: "$rid=12345678&"}, nil},
+	{"a method request whose id has blanks and marks", "$iothub/methods/POST/m/?$rid= a\"!b ",
+		reading{Kind: topics.MethodRequest, Name: "m", RID: " a\"!b ", Bag: "$rid= a\"!b "}, nil},
+	{"a method request with a blank in its name", "$iothub/methods/POST/my method/?$rid=1",
+		reading{Kind: topics.MethodRequest, Name: "my method", RID: "1", Bag: "$rid=1"}, nil},
 	{"a method request whose id has escapes, which stay", "$iothub/methods/POST/m/?$rid=a%24b",
 		reading{Kind: topics.MethodRequest, Name: "m", RID: "a%24b", Bag: "$rid=a%24b"}, nil},
 

@@ -135,11 +135,15 @@ func eachProperty(component string, value json.RawMessage, yield func(TwinProper
 }
 
 // isMarked reports whether value is an object that says it is a component.
-func isMarked(value json.RawMessage) bool {
-	var v struct {
-		Type string `json:"__t"`
+func isMarked(value json.RawMessage) (marked bool) {
+	if value[0] != '{' {
+		return false
 	}
-	return value[0] == '{' && json.Unmarshal(value, &v) == nil && v.Type == "c"
+	eachMember(value, func(name string, value json.RawMessage) error { // well-formed, or it were no value
+		marked = marked || name == "__t" && string(value) == `"c"`
+		return nil
+	})
+	return marked
 }
 
 // eachMember calls f for the members of a JSON object, but for those that begin

@@ -89,8 +89,8 @@ func TestTwinProperties(t *testing.T) {
 			[]topics.TwinProperty{{"", "thermostat1", raws(`{"target":21.3}`)}}},
 		{"a component that is deleted", `{"thermostat1":null,"thermostat2":{"a":null}}`, thermostats,
 			[]topics.TwinProperty{{"thermostat1", "", raws("null")}, {"thermostat2", "a", raws("null")}}},
-		{"an object that is no component", `{"a":{"__t":"x","b":1},"c":{"__t":1}}`, nil,
-			[]topics.TwinProperty{{"", "a", raws(`{"__t":"x","b":1}`)}, {"", "c", raws(`{"__t":1}`)}}},
+		{"an object that is no component", `{"a":{"__t":"x","b":1},"c":{"__t":1},"d":{"__T":"c"}}`, nil,
+			[]topics.TwinProperty{{"", "a", raws(`{"__t":"x","b":1}`)}, {"", "c", raws(`{"__t":1}`)}, {"", "d", raws(`{"__T":"c"}`)}}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			var got []topics.TwinProperty

@@ -78,8 +78,8 @@ const legacyTail = "/api-version=2017-06-30/DeviceClientType=Microsoft.Azure.Dev
 // The host is not compared with anything. nil options mean the zero ones. The
 // error is a [*SyntaxError], which does not hold the user name.
 func ParseUserName(s string, opts *UserNameOptions) (UserName, error) {
-	if len(s) > maxText {
-		return UserName{}, tooLong("user name")
+	if err := checkString("user name", s); err != nil {
+		return UserName{}, err
 	}
 	lenient := opts != nil && opts.Lenient
 	ids, params, at, err := splitUserName(s, lenient)
@@ -201,8 +201,8 @@ func AppendDPSUserName(dst []byte, u *DPSUserName) []byte {
 // the parameters, and ignores parameters that it does not know. The error is a [*SyntaxError].
 func ParseDPSUserName(s string) (DPSUserName, error) {
 	var u DPSUserName
-	if len(s) > maxText {
-		return u, tooLong("user name")
+	if err := checkString("user name", s); err != nil {
+		return u, err
 	}
 	scope, rest, ok := strings.Cut(s, "/registrations/")
 	if !ok {

@@ -36,6 +36,7 @@ func TestParseUserName(t *testing.T) {
 			topics.UserName{Host: "h.azure-devices.net", Identity: device, APIVersion: "2021-04-12"}},
 		{"a preview", "h/d/m/?api-version=2019-07-01-preview", topics.UserName{Host: "h", Identity: module, APIVersion: "2019-07-01-preview"}},
 		{"a version nobody knows", "h/d/?api-version=x", topics.UserName{Host: "h", Identity: device, APIVersion: "x"}},
+		{"the replacement character is one like any other", "h/\ufffd/?api-version=1", topics.UserName{Host: "h", Identity: hubwire.Identity{DeviceID: "\ufffd"}, APIVersion: "1"}},
 		{"any order", "127.0.0.1/d/?x=y&model-id=M&auth-chain=d&DeviceClientType=T&api-version=1&z",
 			topics.UserName{Host: "127.0.0.1", Identity: device, APIVersion: "1", ClientType: "T", ModelID: "M", AuthChain: topics.AuthChain{"d"}}},
 		{"trailing and doubled ampersands", "h/d/?&api-version=1&&DeviceClientType=T&", topics.UserName{Host: "h", Identity: device, APIVersion: "1", ClientType: "T"}},
@@ -99,6 +100,9 @@ func TestParseUserNameRefuses(t *testing.T) {
 			topics.SyntaxError{Part: "api-version", Offset: 77, Err: topics.ErrMissing}},
 		{"a chain of another", "h/d/?api-version=1&auth-chain=other%3Bedge", topics.SyntaxError{Part: "auth-chain", Offset: 5, Err: topics.ErrAuthChain}},
 		{"a module's chain that begins with its device", "h/d/m/?api-version=1&auth-chain=d%3Bedge", topics.SyntaxError{Part: "auth-chain", Offset: 7, Err: topics.ErrAuthChain}},
+		{"NUL", "h/d\x00/?api-version=1", topics.SyntaxError{Part: "user name", Offset: 3, Err: topics.ErrNUL}},
+		{"not UTF-8", "h/d\xff/?api-version=1", topics.SyntaxError{Part: "user name", Offset: 3, Err: topics.ErrUTF8}},
+		{"an overlong slash", "h\xc0\xafd/?api-version=1", topics.SyntaxError{Part: "user name", Offset: 1, Err: topics.ErrUTF8}},
 		{"65,536 bytes", "h/d/?api-version=" + strings.Repeat("1", 65536-17), topics.SyntaxError{Part: "user name", Offset: 65535, Limit: 65535, Err: topics.ErrTooLong}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -159,7 +163,7 @@ func TestClientID(t *testing.T) {
 		}
 		same(t, "client id", string(topics.AppendClientID([]byte("x"), want)), "x"+in)
 	}
-	for _, in := range []string{"", "/", "/m", "d/", strings.Repeat("d", 65536)} {
+	for _, in := range []string{"", "/", "/m", "d/", "d\x00", "d\xff/m", strings.Repeat("d", 65536)} {
 		id, err := topics.ParseClientID(in)
 		checkSyntaxError(t, in, err)
 		if id != (hubwire.Identity{}) {
