@@ -22,7 +22,8 @@ type MethodHandler func(context.Context, hubwire.MethodRequest) (hubwire.MethodR
 
 // HandleMethod makes h answer the direct method of that name; the name "" is for
 // those without a handler of their own, which else get status 501. nil removes
-// a handler. ctx bounds the subscription that the first call makes; when that fails, h is not in place.
+// a handler. ctx bounds the subscription that the first call makes; when that fails, h is not in
+// place. It is given up, with an error that is Retryable, when it has cost the connection three times.
 //
 // Calls run concurrently, each in its own goroutine, off the read loop, at
 // most [Options].MaxMethods at a time; a panic answers 500. The

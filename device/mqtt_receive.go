@@ -176,7 +176,7 @@ func (b *inbox) lost() {
 }
 
 func (l *mqttLink) receive(ctx context.Context) (*hubwire.Received, error) {
-	if err := l.subscribe(ctx, &l.c2d); err != nil {
+	if err := l.insist(ctx, &l.c2d); err != nil {
 		return nil, err
 	}
 	for {

@@ -195,7 +195,7 @@ func (d *desiredPatches) reset() {
 func (l *mqttLink) watchDesired(ctx context.Context, change func(int64, []byte), reset func()) (stop func(), err error) {
 	l.desired.watch(change, reset)
 	stop = func() { l.desired.watch(nil, nil) }
-	if err := l.subscribe(ctx, &l.desiredFilter); err != nil {
+	if err := l.insist(ctx, &l.desiredFilter); err != nil {
 		stop()
 		return nil, err
 	}

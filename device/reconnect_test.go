@@ -344,3 +344,45 @@ func TestEveryFeatureComesBackAfterEachCut(t *testing.T) {
 		}
 	})
 }
+
+func TestWaitingOutlastsSubscriptionsThatCostTheConnection(t *testing.T) {
+	for name, wait := range map[string]func(*testing.T, *bench, *device.Client){
+		"Receive": func(t *testing.T, b *bench, c *device.Client) { b.receive(c, "x") },
+		"HandleMessages": func(t *testing.T, b *bench, c *device.Client) {
+			ctx, cancel := context.WithCancel(t.Context())
+			err := c.HandleMessages(ctx, func(context.Context, *hubwire.Received) error { cancel(); return nil })
+			if !errors.Is(err, context.Canceled) {
+				t.Error(err)
+			}
+		},
+		"Desired": func(t *testing.T, b *bench, c *device.Client) {
+			for _, err := range c.Desired(t.Context()) {
+				if err != nil {
+					t.Error(err)
+				}
+				break
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var dropped atomic.Int32
+			cfg := hub.Config{Intercept: func(_ context.Context, op *hub.Op) hub.Verdict {
+				return hub.Verdict{DropBefore: op.Kind == hub.OpSubscribe && dropped.Add(1) <= 10}
+			}}
+			overEach(t, cfg, func(t *testing.T, b *bench) {
+				dropped.Store(0)
+				b.tell(dev, "x")
+				c := b.dial(b.device, nil)
+				// What does not wait by its nature gets an error, and can be tried again.
+				var e *hubwire.Error
+				if err := c.HandleMethod(t.Context(), "m", echo); !errors.As(err, &e) || !e.Retryable || !errors.Is(err, net.ErrClosed) {
+					t.Errorf("HandleMethod: %v", err)
+				}
+				wait(t, b, c)
+				if n := dropped.Load(); n < 10 {
+					t.Errorf("only %d connections were lost", n)
+				}
+			})
+		})
+	}
+}

@@ -31,7 +31,8 @@ import (
 //
 // A callback may call every method. One that would have to wait for the
 // callback to return (a blocking Publish, a full window, a Subscribe) returns
-// [ErrWouldDeadlock] at once. A panic in a callback is contained and reported to OnPanic.
+// [ErrWouldDeadlock] at once. A panic in a callback is contained and reported to OnPanic. One that
+// ends its goroutine ([runtime.Goexit], and so t.FailNow) may end the session, in good order.
 type Session struct {
 	dial  DialFunc
 	login LoginFunc

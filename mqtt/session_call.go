@@ -22,19 +22,26 @@ type completed struct {
 // call runs the done functions and wakes the waiters of ops, in order. mu is not held.
 func (s *Session) call(ops []completed) {
 	inside := false
-	for i := range ops {
-		if w := ops[i].wait; w != nil {
-			w.ch <- ops[i].err // has room: it is sent to once
-		} else if ops[i].done != nil {
+	defer func() {
+		if inside {
+			s.calling.Add(-1)
+		}
+		if len(ops) > 0 {
+			s.call(ops) // a done function has ended the goroutine (runtime.Goexit), not what the others wait for
+		}
+	}()
+	for len(ops) > 0 {
+		op := &ops[0]
+		ops = ops[1:]
+		if op.wait != nil {
+			op.wait.ch <- op.err // has room: it is sent to once
+		} else if op.done != nil {
 			if !inside {
 				inside = true
 				s.calling.Add(1)
 			}
-			s.callDone(ops[i].done, ops[i].err)
+			s.callDone(op.done, op.err)
 		}
-	}
-	if inside {
-		s.calling.Add(-1) // not deferred, which would allocate: callDone returns
 	}
 }
 

@@ -139,6 +139,7 @@ func (s *Session) backoff(attempts int) time.Duration {
 
 // finish is the end of run: everybody gets an answer, and the goroutines go.
 func (s *Session) finish() {
+	defer close(s.done)
 	s.end(ErrSessionClosed) // there is a cause already, unless a callback ended the goroutine
 	s.mu.Lock()
 	l := s.link
@@ -167,7 +168,6 @@ func (s *Session) finish() {
 		reason = nil
 	}
 	s.setState(Closed, reason)
-	close(s.done)
 }
 
 // failWaitersLocked lets all blocked calls go. They run no code of the

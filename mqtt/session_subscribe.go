@@ -62,7 +62,8 @@ func (r *request) answer(err error) {
 // The error is a *hubwire.Error. When the server refuses filters (SUBACK 0x80) it
 // wraps a [*SubscribeError] that names them; the others are granted. A server that closes
 // the connection instead, as IoT Hub does for a filter that it does not know, is asked
-// three times; the outcome is then [hubwire.Unknown]. When ctx ends first, the
+// three times; the outcome is then [hubwire.Unknown], and as a bad network looks the same,
+// Retryable. When ctx ends first, the
 // filters count as granted if the server still says so.
 func (s *Session) Subscribe(ctx context.Context, qos QoS, filters ...string) error {
 	r := &request{}
@@ -241,6 +242,7 @@ func (s *Session) dropRequests(why error) {
 			return r.w == nil && r.tries > 0 // nobody waits: no need to insist
 		}
 		e := failed(r.op(), true, why).(*hubwire.Error)
+		e.Retryable = true // the network may have done it
 		e.Message = fmt.Sprintf("the connection was lost %d times before the answer; IoT Hub does that for a filter it does not know", r.tries)
 		r.answer(e)
 		return true

@@ -121,9 +121,18 @@ func (s *Session) callWritten(l *link, ops []completed) {
 	s.callers = append(s.callers, id)
 	s.changed.Broadcast()
 	s.mu.Unlock()
+	returned := false
+	defer func() {
+		s.mu.Lock()
+		s.callers = slices.DeleteFunc(s.callers, func(c uint64) bool { return c == id })
+		if !returned { // a done function has ended the goroutine
+			s.helpers--
+			s.changed.Broadcast()
+			s.mu.Unlock()
+		}
+	}()
 	s.call(ops)
-	s.mu.Lock()
-	s.callers = slices.DeleteFunc(s.callers, func(c uint64) bool { return c == id })
+	returned = true
 }
 
 // writeNext writes what is to go next, if anything, and appends to ops the QoS
