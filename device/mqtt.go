@@ -231,8 +231,6 @@ func (l *mqttLink) subscribe(ctx context.Context, f *feature) error {
 	return nil
 }
 
-// mayWait refuses calls that would wait, inside a hook or a done function, for
-// what only its return lets happen.
 func (l *mqttLink) mayWait() error {
 	if l.session.InCallback() {
 		return &hubwire.Error{Outcome: hubwire.NotSent, Err: mqtt.ErrWouldDeadlock}

@@ -115,6 +115,16 @@ func (b *inbox) signal() {
 	}
 }
 
+// pass lets another one who waits look, as the caller, who may have been told of
+// a message, will not.
+func (b *inbox) pass() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if len(b.queue) > 0 {
+		b.signal()
+	}
+}
+
 // settle completes a message. A message that is given up is taken anew when the
 // hub delivers it again.
 func (b *inbox) settle(r mqtt.Receipt, how hubwire.Disposition) error {
@@ -171,6 +181,7 @@ func (l *mqttLink) receive(ctx context.Context) (*hubwire.Received, error) {
 	}
 	for {
 		if ctx.Err() != nil || l.cfg.life.Err() != nil {
+			l.messages.pass()
 			return nil, ended(ctx, l.cfg.life)
 		}
 		if m := l.messages.take(); m != nil {

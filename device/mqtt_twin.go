@@ -69,7 +69,7 @@ func (r *requests) answer(t *topics.Topic, payload []byte) error {
 	defer r.mu.Unlock()
 	if answered, ok := r.open[string(t.RequestID())]; ok {
 		delete(r.open, string(t.RequestID()))
-		answered <- answer{int(t.Status), version, bytes.Clone(payload)}
+		answered <- answer{t.Status(), version, bytes.Clone(payload)}
 	}
 	return nil
 }

@@ -66,8 +66,12 @@ func (c *Client) SendAsync(ctx context.Context, m *hubwire.Message, done func(er
 // [hubwire.Unknown], and may still be sent; the others are [hubwire.NotSent].
 // The messages must not change until they are acknowledged.
 func (c *Client) SendAll(ctx context.Context, ms []*hubwire.Message) error {
-	if _, err := c.alive("send"); err != nil {
+	l, err := c.alive("send")
+	if err != nil {
 		return err
+	}
+	if err := l.mayWait(); err != nil {
+		return withOp("send", err)
 	}
 	b := &burst{outcome: make([]error, len(ms)), acked: make(chan struct{})}
 	for i := range b.outcome {

@@ -280,7 +280,7 @@ func TestSilence(t *testing.T) {
 				time.Sleep(tt.want - time.Millisecond)
 				p.ping() // starts it anew
 				start := time.Now()
-				p.closed()
+				p.ends()
 				if took := time.Since(start); took != tt.want {
 					t.Errorf("closed after %v, want %v", took, tt.want)
 				}
@@ -328,7 +328,7 @@ func TestTokenExpiryEndsTheConnection(t *testing.T) {
 					m.Password = password(token(d.PrimaryKey, audience(dev), "", start.Add(10*time.Minute)))
 					m.KeepAlive = 0
 				})
-				p.closed()
+				p.ends()
 				if took := time.Since(start); took != tt.want {
 					t.Errorf("closed after %v, want %v", took, tt.want)
 				}

@@ -128,7 +128,7 @@ func threeDays(s *story) {
 
 	// The token of one hour ends the connection with five minutes of grace.
 	keepAlive(p, s.start.Add(64*m))
-	p.closed()
+	p.ends()
 	s.now("the token ended the connection", 65*m)
 	synctest.Wait()
 	if s.h.Connected(dev) {
@@ -161,7 +161,7 @@ func threeDays(s *story) {
 	}
 
 	// Then it falls silent: 1.5 times its keep-alive of 240 s.
-	p.closed()
+	p.ends()
 	s.now("silence ended the connection", 3*h+6*m)
 
 	// No message lives longer than two days, whatever its sender says.

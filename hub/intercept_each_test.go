@@ -38,7 +38,7 @@ var operations = []operation{
 	{
 		kind:    hub.OpDisconnect,
 		trigger: func(s *scene) { s.p.write(&mqtt.Disconnect{}) },
-		answer:  func(s *scene) { s.p.closed() },
+		answer:  func(s *scene) { s.p.ends() },
 		refused: func(s *scene) { s.p.closed() },
 		acted:   func(s *scene) bool { return len(events(s, s.h)) == 0 }, // there is no will
 		mute:    true,

@@ -126,13 +126,23 @@ func TestInterceptConnect(t *testing.T) {
 		})
 	})
 	t.Run("swallowed", func(t *testing.T) {
-		bubble(t, &hub.Config{Intercept: (&once{kind: hub.OpConnect, verdict: hub.Verdict{SwallowAck: true}}).intercept}, func(t *testing.T, h *hub.Hub) {
-			p := open(t, h, nil)
+		var on atomic.Bool
+		intercept := func(_ context.Context, op *hub.Op) hub.Verdict {
+			return hub.Verdict{SwallowAck: op.Kind == hub.OpConnect && on.Load()}
+		}
+		bubble(t, &hub.Config{Intercept: intercept}, func(t *testing.T, h *hub.Hub) {
+			p := connect(t, h, dev, nil)
+			p.subscribe(c2dFilter)
+			p.bye()
+			on.Store(true)
+			p = open(t, h, nil)
 			p.write(connectPacket(t, h, dev))
-			p.silent()
+			synctest.Wait()
 			if !h.Connected(dev) {
 				t.Error("the device is not connected")
 			}
+			sendC2D(t, h, dev, "hi") // which it is subscribed to
+			p.silent()
 		})
 	})
 }
@@ -244,6 +254,40 @@ func TestCloseDoesNotWaitForADelay(t *testing.T) {
 			t.Errorf("Close took %v", took)
 		}
 		p.closed()
+	})
+}
+
+// TestADelayEndsWithItsConnection cuts it while the hub waits for something that the device did.
+func TestADelayEndsWithItsConnection(t *testing.T) {
+	bubble(t, &hub.Config{Intercept: (&once{kind: hub.OpPublish, verdict: hub.Verdict{Delay: time.Hour}}).intercept}, func(t *testing.T, h *hub.Hub) {
+		p := connect(t, h, dev, nil)
+		p.write(&mqtt.Publish{Topic: []byte(telemetryTopic), QoS: 1, ID: 1})
+		synctest.Wait()
+		h.Disconnect(dev)
+		synctest.Wait()
+		if h.Connected(dev) || len(events(t, h)) != 0 {
+			t.Error("the hub goes on with a connection that is cut")
+		}
+	})
+}
+
+// TestCloseWaitsForTheInterceptFunction has it work on something that the hub sends.
+func TestCloseWaitsForTheInterceptFunction(t *testing.T) {
+	var returned atomic.Bool
+	intercept := func(_ context.Context, op *hub.Op) hub.Verdict {
+		if op.Kind == hub.OpC2D {
+			time.Sleep(3 * time.Second)
+			returned.Store(true)
+		}
+		return hub.Verdict{}
+	}
+	bubble(t, &hub.Config{Intercept: intercept}, func(t *testing.T, h *hub.Hub) {
+		connect(t, h, dev, nil).subscribe(c2dFilter)
+		sendC2D(t, h, dev, "hi")
+		synctest.Wait()
+		if err := h.Close(); err != nil || !returned.Load() {
+			t.Errorf("Close: %v; the function has returned: %v", err, returned.Load())
+		}
 	})
 }
 

@@ -248,7 +248,7 @@ func TestWill(t *testing.T) {
 	}{
 		{"not after DISCONNECT", func(t *testing.T, h *hub.Hub, p *peer) { p.bye() }, 0},
 		{"after a cut", func(t *testing.T, h *hub.Hub, p *peer) { p.cut() }, 1},
-		{"after silence", func(t *testing.T, h *hub.Hub, p *peer) { p.closed() }, 1},
+		{"after silence", func(t *testing.T, h *hub.Hub, p *peer) { p.ends() }, 1},
 		{"after a violation", func(t *testing.T, h *hub.Hub, p *peer) { p.raw([]byte{0, 0}); p.closed() }, 1},
 		{"after a take-over", func(t *testing.T, h *hub.Hub, p *peer) { connect(t, h, dev, nil) }, 1},
 		{"after a kick", func(t *testing.T, h *hub.Hub, p *peer) { h.Disconnect(dev) }, 1},

@@ -202,7 +202,7 @@ func TestSilentTunnelIsDropped(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, h *hub.Hub) {
 		p := openTunnel(t, h, ws.DialOptions{})
 		start := time.Now()
-		p.closed()
+		p.ends()
 		if took := time.Since(start); took != time.Minute {
 			t.Errorf("dropped after %v", took)
 		}

@@ -3,6 +3,7 @@ package mqtt
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"runtime"
@@ -64,30 +65,39 @@ func (s *Session) deliver(d Delivery) {
 	s.o.OnDelivery(d)
 }
 
+// callLogin calls the LoginFunc. Its error is looked through in here, since the
+// error's methods are the caller's too.
 func (s *Session) callLogin(ctx context.Context) (l Login, err error) {
 	s.calling.Add(1)
 	defer s.calling.Add(-1)
 	defer func() {
 		if v := recover(); v != nil {
 			s.reportPanic(v)
-			err = fmt.Errorf("mqtt: LoginFunc panicked: %v", v)
+			err = attemptFailed(fmt.Errorf("mqtt: LoginFunc panicked: %v", v))
 		}
 	}()
-	return s.login(ctx)
+	if l, err = s.login(ctx); err != nil {
+		err = attemptFailed(fmt.Errorf("mqtt: login: %w", err))
+	}
+	return l, err
 }
 
+// callDial calls the DialFunc, as callLogin does the LoginFunc.
 func (s *Session) callDial(ctx context.Context) (nc net.Conn, err error) {
 	s.calling.Add(1)
 	defer s.calling.Add(-1)
 	defer func() {
 		if v := recover(); v != nil {
 			s.reportPanic(v)
-			err = fmt.Errorf("mqtt: DialFunc panicked: %v", v)
+			err = attemptFailed(fmt.Errorf("mqtt: DialFunc panicked: %v", v))
 		}
 	}()
 	nc, err = s.dial(ctx)
 	if err == nil && nc == nil {
-		err = fmt.Errorf("mqtt: DialFunc returned neither a connection nor an error")
+		err = errors.New("neither a connection nor an error")
+	}
+	if err != nil {
+		err = attemptFailed(fmt.Errorf("mqtt: dial: %w", err))
 	}
 	return nc, err
 }

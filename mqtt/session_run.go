@@ -158,7 +158,8 @@ func (s *Session) finish() {
 			ops = append(ops, completed{s.out.remove(i), failed("publish", sent, s.cause)})
 		}
 	}
-	s.out, s.ctl, s.subs = outbox{}, nil, nil
+	s.out.trim() // and no more: a Publish whose context ends now may still look its place up
+	s.ctl, s.subs = nil, nil
 	reason := s.cause
 	s.mu.Unlock()
 	s.call(ops)
@@ -196,7 +197,7 @@ func (s *Session) connect(ctx context.Context) (l *link, expires time.Time, err 
 	login, err := s.callLogin(loginCtx)
 	cancel()
 	if err != nil {
-		return nil, expires, attemptFailed(fmt.Errorf("mqtt: login: %w", err))
+		return nil, expires, err
 	}
 	packet, err := s.hello(&login)
 	if err != nil {
@@ -207,7 +208,7 @@ func (s *Session) connect(ctx context.Context) (l *link, expires time.Time, err 
 	defer cancel()
 	nc, err := s.callDial(dialCtx)
 	if err != nil {
-		return nil, expires, attemptFailed(fmt.Errorf("mqtt: dial: %w", err))
+		return nil, expires, err
 	}
 	l = &link{nc: nc, conn: NewConn(nc, &ConnOptions{MaxPacket: s.o.MaxPacket, Trace: s.o.Trace})}
 	s.mu.Lock()

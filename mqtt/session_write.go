@@ -148,7 +148,7 @@ func (s *Session) writeNext(l *link, ops []completed) (_ []completed, more bool)
 				why = ErrRenewal
 			}
 			s.mu.Unlock()
-			closeWrite(l.nc)
+			goodbye(l.nc)
 			s.kill(l, why)
 			s.mu.Lock()
 		}
@@ -169,11 +169,15 @@ func (s *Session) writeNext(l *link, ops []completed) (_ []completed, more bool)
 	return ops, true
 }
 
-// closeWrite says, where the connection has a way to, that this was all: after
-// close_notify or FIN a server knows that nothing was cut off.
-func closeWrite(nc net.Conn) {
-	if c, ok := nc.(interface{ CloseWrite() error }); ok {
-		_ = c.CloseWrite() // nothing depends on it
+// goodbye says, where the connection has a way to, that this was all: after
+// close_notify, FIN or a close frame a server knows that nothing was cut off. It may
+// wait for the server; abort ends that.
+func goodbye(nc net.Conn) {
+	switch c := nc.(type) { // nothing depends on it
+	case interface{ CloseWrite() error }:
+		_ = c.CloseWrite()
+	case interface{ CloseNow() error }:
+		_ = nc.Close() // which is the polite way, then
 	}
 }
 

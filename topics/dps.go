@@ -99,10 +99,10 @@ func ParseDPSResult(body []byte) (DPSResult, error) {
 	}
 	if s := r.State; s != nil {
 		if s.AssignedHub == "" && s.DeviceID != "" {
-			return DPSResult{}, &SyntaxError{"assignedHub", 0, ErrMissing}
+			return DPSResult{}, wrong("assignedHub", 0, ErrMissing)
 		}
 		if s.AssignedHub != "" && s.DeviceID == "" {
-			return DPSResult{}, &SyntaxError{"deviceId", 0, ErrMissing}
+			return DPSResult{}, wrong("deviceId", 0, ErrMissing)
 		}
 	}
 	return r, nil
@@ -119,5 +119,5 @@ func badJSON(part string, err error) error {
 	case errors.As(err, &te):
 		offset = int(te.Offset)
 	}
-	return &SyntaxError{part, offset, fmt.Errorf("%w: %w", ErrJSON, err)}
+	return wrong(part, offset, fmt.Errorf("%w: %w", ErrJSON, err))
 }

@@ -55,7 +55,7 @@ func appendEscaped[T Text](dst []byte, s T, t *escapes) []byte {
 	out := dst[:cap(dst)]
 	for i := range len(s) {
 		e := t[s[i]]
-		binary.LittleEndian.PutUint32(out[n:], e)
+		binary.LittleEndian.PutUint32(out[n:n+4:n+4], e)
 		n += int(e >> 24)
 	}
 	return out[:n]
@@ -80,26 +80,58 @@ func appendEscapedTight[T Text](dst []byte, s T, t *escapes) []byte {
 }
 
 // AppendUnescape appends s with its escapes decoded, in either case of hex. A
-// malformed escape stays as it is, and so does all of s if the result would not
-// be UTF-8 (IoT Hub's own behaviour is not documented). A plus sign stays one.
+// malformed escape stands for itself, and so do all when those beyond ASCII do not
+// spell UTF-8 (IoT Hub's own behaviour is not documented). A plus sign stays one.
 func AppendUnescape[T Text](dst []byte, s T) []byte {
 	start := len(dst)
-	var high byte
-	for i := 0; i < len(s); i++ {
-		c := s[i]
-		if c == '%' && i+2 < len(s) {
-			if v := unhex(s[i+1], s[i+2]); v >= 0 {
-				c = byte(v)
-				i += 2
-				high |= c
+	for i := 0; i < len(s); {
+		switch v := escaped(s, i); {
+		case v < 0:
+			dst = append(dst, s[i])
+			i++
+		case v < utf8.RuneSelf:
+			dst = append(dst, byte(v))
+			i += 3
+		default:
+			size := escapedRune(s, i)
+			if size == 0 {
+				return append(dst[:start], s...)
+			}
+			for range size {
+				dst = append(dst, byte(escaped(s, i)))
+				i += 3
 			}
 		}
-		dst = append(dst, c)
-	}
-	if high >= utf8.RuneSelf && !utf8.Valid(dst[start:]) {
-		return append(dst[:start], s...)
 	}
 	return dst
+}
+
+// escapedRune returns how many bytes in UTF-8 the character has that begins with
+// the escape at s[i], which is beyond ASCII; 0 when it is none.
+func escapedRune[T Text](s T, i int) (size int) {
+	x, y := escaped(s, i), escaped(s, i+3)
+	if x >= 0xc2 && x < 0xe0 && y >= 0x80 && y < 0xc0 {
+		return 2 // nearly always
+	}
+	r := [utf8.UTFMax]byte{byte(x)}
+	for size = 1; size < len(r) && y >= utf8.RuneSelf; size++ {
+		r[size] = byte(y)
+		y = escaped(s, i+3*size+3)
+	}
+	_, n := utf8.DecodeRune(r[:size])
+	if n == 1 {
+		return 0 // one byte beyond ASCII is no character
+	}
+	return n
+}
+
+// escaped returns the byte that the escape at s[i] stands for, or a negative
+// number when there is none.
+func escaped[T Text](s T, i int) int {
+	if i+2 >= len(s) || s[i] != '%' {
+		return -1
+	}
+	return unhex(s[i+1], s[i+2])
 }
 
 // unhex returns the byte that two hex digits stand for, or a negative number.

@@ -85,7 +85,7 @@ func dpsResponseVector(t *testing.T, v *vector) {
 // wantAnswer compares what the topic of an answer says.
 func wantAnswer(t *testing.T, want expectation, parsed *topics.Topic) {
 	t.Helper()
-	want.want(t, "status", parsed.Status)
+	want.want(t, "status", parsed.Status())
 	want.want(t, "rid", parsed.RequestID())
 	wait, ok := parsed.RetryAfter()
 	if ok != (want["retry_after"] != nil) {

@@ -145,20 +145,34 @@ func (c *conn) isClosed() bool {
 // Close sends a close frame, closes what is below, and waits for pump. What the
 // peer does not take within closeGrace is lost.
 func (c *conn) Close() error {
-	c.mu.Lock()
-	first := !c.closed
-	c.closed = true
-	if first && c.readWake != nil {
-		c.readWake.Stop()
-	}
-	c.changed.Broadcast()
-	c.mu.Unlock()
-	if first {
+	if c.startClose() {
 		defer c.cutAfterGrace()()
 		_ = c.raw.SetReadDeadline(time.Unix(1, 0)) // ends pump's call
 	}
 	<-c.pumped
 	return nil
+}
+
+// CloseNow cuts the connection without a word to the peer, also one that a
+// Close is about to take leave of, and waits for pump.
+func (c *conn) CloseNow() error {
+	c.startClose()
+	c.bottom().Close()
+	<-c.pumped
+	return nil
+}
+
+// startClose ends the calls of Read, and reports whether it is the first to do so.
+func (c *conn) startClose() (first bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	first = !c.closed
+	c.closed = true
+	if first && c.readWake != nil {
+		c.readWake.Stop()
+	}
+	c.changed.Broadcast()
+	return first
 }
 
 // SetDeadline sets both deadlines.
@@ -212,18 +226,22 @@ func (c *conn) SetWriteDeadline(t time.Time) error {
 
 func passed(t time.Time) bool { return !t.IsZero() && !time.Now().Before(t) }
 
-// cutAfterGrace closes the connection at the very bottom, below any TLS, after
-// closeGrace: nothing that writes, or waits to, outlives that. The func it
-// returns calls this off, or waits until it is done.
-func (c *conn) cutAfterGrace() (stop func()) {
+// bottom returns the connection below any TLS.
+func (c *conn) bottom() net.Conn {
 	bottom := c.raw
 	for {
 		over, ok := bottom.(interface{ NetConn() net.Conn })
 		if !ok {
-			break
+			return bottom
 		}
 		bottom = over.NetConn()
 	}
+}
+
+// cutAfterGrace closes the bottom after closeGrace: nothing that writes, or waits
+// to, outlives that. The func it returns calls this off, or waits until it is done.
+func (c *conn) cutAfterGrace() (stop func()) {
+	bottom := c.bottom()
 	done := make(chan struct{})
 	timer := time.AfterFunc(closeGrace, func() {
 		bottom.Close()

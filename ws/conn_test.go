@@ -342,6 +342,39 @@ func TestCloseEndsCallsThatWaitAndAllGoroutines(t *testing.T) {
 
 func second[T any](_ T, err error) error { return err }
 
+func TestCloseNowDoesNotWaitForThePeer(t *testing.T) {
+	for name, before := range map[string]func(net.Conn){
+		"":                               func(net.Conn) {},
+		" while a Close takes its leave": func(nc net.Conn) { go nc.Close() },
+	} {
+		synctest.Test(t, func(t *testing.T) { // which fails when a goroutine stays
+			client, srv := pair(t, nil)
+			failed := make(chan error, 1)
+			go func() {
+				var err error
+				for err == nil { // nobody reads this
+					_, err = client.Write(make([]byte, 32<<10))
+				}
+				failed <- err
+			}()
+			synctest.Wait()
+			before(client)
+			synctest.Wait()
+			start := time.Now()
+			if err := client.(interface{ CloseNow() error }).CloseNow(); err != nil {
+				t.Errorf("close now%s: %v", name, err)
+			}
+			if err := <-failed; !errors.Is(err, net.ErrClosed) {
+				t.Errorf("close now%s: the write: got %v, want %v", name, err, net.ErrClosed)
+			}
+			if took := time.Since(start); took != 0 {
+				t.Errorf("close now%s took %v", name, took)
+			}
+			io.Copy(io.Discard, srv)
+		})
+	}
+}
+
 func TestCloseIsQuickOnALivePeer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		client, srv := pair(t, nil)

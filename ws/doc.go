@@ -26,7 +26,8 @@
 //     [io.EOF], or [io.ErrUnexpectedEOF] within a message or frame. A text
 //     frame is [ErrTextFrame], and what RFC 6455 forbids is [ErrProtocol].
 //   - Close says goodbye with status 1000, waits for no answer, and returns
-//     within a quarter of a second even when the peer is stalled.
+//     within a quarter of a second even when the peer is stalled. Beyond what a
+//     net.Conn has there is a method CloseNow() error, which cuts at once.
 //
 // Each connection owns one goroutine, which reads ahead by at most 4 KiB, and
 // another for as long as it takes to answer a ping. They end with the

@@ -137,3 +137,16 @@ func (s *Session) change(ctx context.Context, op string, edit func([]Subscriptio
 	e.changed.broadcast()
 	return nil
 }
+
+// Granted returns the highest QoS of the subscriptions that match, the kept
+// ones included, and whether there are any.
+func (s *Session) Granted(match func(*Subscription) bool) (qos byte, ok bool) {
+	s.entity.mu.Lock()
+	defer s.entity.unlock()
+	for i := range s.subs {
+		if sub := &s.subs[i]; match(sub) {
+			qos, ok = max(qos, sub.QoS), true
+		}
+	}
+	return qos, ok
+}

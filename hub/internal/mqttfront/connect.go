@@ -98,9 +98,8 @@ func (c *conn) login(m *mqtt.Connect, model string) error {
 	if err != nil {
 		return err
 	}
-	subs := session.Subscriptions()
 	c.mu.Lock()
-	c.session, c.subs = session, subs
+	c.session = session
 	c.mu.Unlock()
 	c.server.remember(c)
 	if raw, ok := c.peer.Raw.(interface{ Admit() }); ok {
@@ -115,8 +114,7 @@ func (c *conn) welcome(v core.Verdict) error {
 	case v.DropAfter:
 		return core.ErrDrop
 	case v.SwallowAck:
-		c.out.open(nil)
-		return nil
+		return nil // what the hub has to send waits behind it
 	}
 	ack := mqtt.Connack{SessionPresent: c.session.Present(), Code: mqtt.Accepted}
 	c.out.open(ack.AppendTo(nil))

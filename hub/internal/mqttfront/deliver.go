@@ -28,7 +28,6 @@ const (
 
 // deliveries are what a connection knows of its messages; guarded by conn.mu.
 type deliveries struct {
-	subs     []core.Subscription
 	inFlight []delivery // in the order of sending
 	pumping  bool       // somebody is in pump
 	again    bool       // who should look once more
@@ -144,21 +143,18 @@ func (c *conn) settle(lock string, d hubwire.Disposition) {
 	}
 }
 
-// granted returns the QoS that a message goes out at.
+// granted returns the QoS that a message goes out at. One whose subscription has
+// ended meanwhile goes out as if it needed a PUBACK, so that it is not lost.
 func (c *conn) granted(r *hubwire.Received) mqtt.QoS {
 	want := core.FeatureC2D
 	if r.Input != "" {
 		want = core.FeatureInputs
 	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	qos := mqtt.AtMostOnce
-	for _, s := range c.subs {
-		if s.Feature&want != 0 {
-			qos = max(qos, mqtt.QoS(s.QoS))
-		}
+	qos, ok := c.session.Granted(func(s *core.Subscription) bool { return s.Feature&want != 0 })
+	if !ok {
+		return mqtt.AtLeastOnce
 	}
-	return qos
+	return mqtt.QoS(qos)
 }
 
 // packetID notes a message as sent at QoS 1 and returns its packet

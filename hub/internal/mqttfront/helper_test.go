@@ -149,10 +149,16 @@ func (d *device) subscribe(filters ...string) {
 	d.read(mqtt.TypeSuback)
 }
 
-// closed asserts that the hub cuts the connection without another packet.
+// closed asserts that the hub cuts the connection without another packet, and at once.
 func (d *device) closed() {
 	d.Helper()
-	if err := d.c.SetReadDeadline(time.Now().Add(time.Hour)); err != nil {
+	d.ends(10 * time.Second)
+}
+
+// ends asserts that the hub cuts the connection within some time.
+func (d *device) ends(within time.Duration) {
+	d.Helper()
+	if err := d.c.SetReadDeadline(time.Now().Add(within)); err != nil {
 		d.Fatal(err)
 	}
 	if p, err := d.c.ReadPacket(); err == nil || errors.Is(err, os.ErrDeadlineExceeded) || errors.Is(err, io.ErrUnexpectedEOF) {

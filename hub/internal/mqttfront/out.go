@@ -39,8 +39,8 @@ type out struct {
 	changed *sync.Cond // writing, len(buf) or err has changed
 	buf     []byte     // waits for the writer
 	spare   []byte     // for the next buf
-	early   []byte     // pushed before the CONNACK
-	opened  bool       // the CONNACK is in buf, or gone
+	early   []byte     // pushed before the CONNACK, or while it is held
+	opened  bool       // nothing is held back; the CONNACK is in buf, or gone
 	writing bool       // somebody is in write, or about to be
 	err     error      // no more writes
 }
@@ -51,12 +51,21 @@ func newOut(c *mqtt.Conn, timeout time.Duration, cut func()) *out {
 	return o
 }
 
-// open adds the CONNACK, and lets out what was pushed before it.
-func (o *out) open(connack []byte) {
+// open adds an answer, of which the CONNACK is the first, and lets out what was
+// held back for it.
+func (o *out) open(answer []byte) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.buf = append(append(o.buf, connack...), o.early...)
+	o.buf = append(append(o.buf, answer...), o.early...)
 	o.early, o.opened = nil, true
+}
+
+// hold keeps back what is pushed from now on, until the reader calls open.
+func (o *out) hold() error {
+	return o.answer(func(dst []byte) []byte {
+		o.opened = false
+		return dst
+	})
 }
 
 // answer adds what add appends, for the reader, who calls flush before it

@@ -137,7 +137,7 @@ func (c *conn) methodResponse(m *mqtt.Publish, t *topics.Topic) error {
 	// First the PUBACK: whoever waits for the answer may call again at once.
 	acknowledged := c.acknowledge(v, m)
 	if id, err := strconv.ParseUint(string(t.RequestID()), 16, 64); err == nil {
-		err = c.session.MethodResponse(id, &hubwire.MethodResponse{Status: int(t.Status), Payload: m.Payload})
+		err = c.session.MethodResponse(id, &hubwire.MethodResponse{Status: int(t.Status()), Payload: m.Payload})
 		if err != nil {
 			c.server.opt.Log.Info("mqtt: method response", "device", c.id, "error", err)
 		}

@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"net"
 	"net/http"
-	"slices"
 	"time"
 
 	"github.com/hubwire/hubwire"
@@ -100,9 +99,8 @@ func (c *conn) twinOperation(kind core.OpKind, m *mqtt.Publish, t *topics.Topic,
 }
 
 func (c *conn) wantsTwinResponses() bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return slices.ContainsFunc(c.subs, func(s core.Subscription) bool { return s.Filter == topics.TwinResponseFilter })
+	_, ok := c.session.Granted(func(s *core.Subscription) bool { return s.Filter == topics.TwinResponseFilter })
+	return ok
 }
 
 // twinBody is the twin as a device gets it.
