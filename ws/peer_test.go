@@ -253,7 +253,7 @@ func TestAFloodOfPingsStopsNothing(t *testing.T) {
 
 // Run it under the race detector.
 func TestEverythingAtOnce(t *testing.T) {
-	for round := range 20 {
+	for round := range 8 {
 		synctest.Test(t, func(t *testing.T) {
 			client, srv := pair(t, nil)
 			var all sync.WaitGroup
