@@ -82,7 +82,7 @@ func (b *bench) adjust(o device.MQTTOptions) {
 // dial opens a Client, which the test's cleanup closes.
 func (b *bench) dial(connectionString string, change func(*device.Options)) *device.Client {
 	b.t.Helper()
-	ctx, cancel := context.WithTimeout(b.t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(b.t.Context(), time.Hour) // mostly by the clock of a bubble, and one test backs off for minutes
 	defer cancel()
 	c, err := device.Dial(ctx, connectionString, b.transport, b.options(change))
 	if err != nil {
