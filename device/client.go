@@ -2,10 +2,11 @@ package device
 
 import (
 	"context"
+	"runtime/debug"
 	"sync"
 	"time"
 
-	hubwire "github.com/hubwire/hubwire"
+	"github.com/hubwire/hubwire"
 )
 
 // Client is one device or module on its hub. Its methods may be called from
@@ -22,8 +23,7 @@ type Client struct {
 	end  context.CancelCauseFunc
 	done chan struct{} // closed by the link's last call of onState
 
-	methods methods
-
+	methods  methods
 	desiring sync.Mutex // held by Desired; tried, never waited for
 }
 
@@ -93,7 +93,7 @@ func (c *Client) onState(s State, reason error) {
 		defer close(c.done)
 	}
 	if c.o.Hooks.State != nil {
-		defer c.contain()
+		defer contain(c.panicked)
 		c.o.Hooks.State(s, reason)
 	}
 }
@@ -160,13 +160,16 @@ func (c *Client) Close() error {
 		return nil
 	}
 	c.end(errClosed)
-	limit := time.NewTimer(c.o.CloseTimeout / handlerShare)
+	limit := time.NewTimer(c.o.CloseTimeout)
 	defer limit.Stop()
-	returned := c.methods.wait(limit.C)
+	moment := time.NewTimer(c.o.CloseTimeout / handlerShare)
+	defer moment.Stop()
+	c.methods.wait(moment.C)
 	if err := l.close(); err != nil {
 		return withOp("close", err)
 	}
-	if !returned {
+	// What a handler waited for on the link has failed by now.
+	if !c.methods.wait(limit.C) {
 		return &hubwire.Error{
 			Op: "close", Outcome: hubwire.Unknown, Err: context.DeadlineExceeded,
 			Message: "a method handler has not returned after its context ended",
@@ -175,14 +178,14 @@ func (c *Client) Close() error {
 	return nil
 }
 
-// handlerShare is the part of CloseTimeout that method handlers get; what
-// remains is the link's.
+// handlerShare is the part of CloseTimeout that method handlers get for their
+// answers; what remains is the link's.
 const handlerShare = 4
 
-// contain keeps a panic of the program's function from the Client. It is to be deferred.
-func (c *Client) contain() {
+// contain keeps a panic of the program's function from the Client, and tells of it. It is to be deferred.
+func contain(panicked func(value any, stack []byte)) {
 	if v := recover(); v != nil {
-		c.panicked(v, stack())
+		panicked(v, debug.Stack())
 	}
 }
 
@@ -205,7 +208,7 @@ func (c *Client) bounded(ctx context.Context) (context.Context, context.CancelFu
 
 // until returns a context that ends with ctx or the Client, whichever is first.
 func (c *Client) until(ctx context.Context) (context.Context, context.CancelFunc) {
-	ctx, cancel := context.WithCancelCause(ctx)
-	stop := context.AfterFunc(c.life, func() { cancel(context.Cause(c.life)) })
-	return ctx, func() { stop(); cancel(context.Canceled) }
+	ctx, cancel := context.WithCancel(ctx)
+	stop := context.AfterFunc(c.life, cancel)
+	return ctx, func() { stop(); cancel() }
 }

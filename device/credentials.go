@@ -7,9 +7,11 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
+	"strings"
 	"time"
 
-	hubwire "github.com/hubwire/hubwire"
+	"github.com/hubwire/hubwire"
 	"github.com/hubwire/hubwire/sas"
 )
 
@@ -57,7 +59,7 @@ func CredentialsFromConnectionString(s string) (Credentials, error) {
 }
 
 func credentials(s string, ttl time.Duration) (Credentials, error) {
-	cs, err := sas.ParseConnectionString(sas.Secret(s))
+	cs, err := sas.ParseConnectionString(s)
 	if err != nil {
 		return Credentials{}, badConnectionString(err)
 	}
@@ -69,14 +71,14 @@ func credentials(s string, ttl time.Duration) (Credentials, error) {
 	}
 	c := Credentials{HostName: cs.HostName, GatewayHostName: cs.GatewayHostName, Identity: cs.Identity()}
 	switch {
-	case cs.SharedAccessKey != "":
+	case !cs.SharedAccessKey.IsZero():
 		key, err := sas.NewKey(cs.SharedAccessKey)
 		if err != nil {
 			return Credentials{}, badConnectionString(err)
 		}
 		c.Tokens = &sas.Source{Signer: key, Policy: cs.SharedAccessKeyName, TTL: ttl}
-	case cs.SharedAccessSignature != "":
-		token, err := sas.ParseToken(cs.SharedAccessSignature)
+	case !cs.SharedAccessSignature.IsZero():
+		token, err := sas.ParseToken(cs.SharedAccessSignature.Reveal())
 		if err != nil {
 			return Credentials{}, badConnectionString(err)
 		}
@@ -107,7 +109,7 @@ func (f *fixedToken) Token(context.Context, string) (string, time.Time, error) {
 			Err:     sas.ErrExpired,
 		}
 	}
-	return string(f.token), time.Time{}, nil
+	return f.token.Reveal(), time.Time{}, nil
 }
 
 // check reports what is missing or contradictory.
@@ -115,6 +117,8 @@ func (c *Credentials) check() error {
 	switch {
 	case c.HostName == "":
 		return invalid("dial", "Credentials.HostName is empty")
+	case hasPort(c.HostName) || hasPort(c.GatewayHostName):
+		return invalid("dial", "a host name with a port; that goes into Options.Port")
 	case c.Tokens == nil && c.GetClientCertificate == nil:
 		return invalid("dial", "Credentials have neither Tokens nor GetClientCertificate (which a connection string with x509=true needs)")
 	case c.Tokens != nil && c.GetClientCertificate != nil:
@@ -122,6 +126,8 @@ func (c *Credentials) check() error {
 	}
 	return withOp("dial", c.Identity.Check())
 }
+
+func hasPort(host string) bool { return strings.Contains(host, ":") && net.ParseIP(host) == nil }
 
 // host is where to connect to.
 func (c *Credentials) host() string {

@@ -3,13 +3,12 @@ package device
 import (
 	"context"
 	"errors"
-	"fmt"
 	"iter"
 	"math/rand/v2"
 	"sync"
 	"time"
 
-	hubwire "github.com/hubwire/hubwire"
+	"github.com/hubwire/hubwire"
 )
 
 // Desired yields the desired properties: first the whole section, then each
@@ -67,11 +66,11 @@ type feed struct {
 
 type patch struct {
 	version int64
-	json    []byte
+	json    []byte // nil when it was dropped
 }
 
-// A feed holds so much for a consumer that is slow. Reading the whole section
-// makes up for what it drops.
+// A feed holds so much for a consumer that is slow. Of what it drops the last
+// version is kept: reading the whole section, once it is as new, makes up for it.
 const (
 	maxPatches    = 64
 	maxPatchBytes = 1 << 20
@@ -82,10 +81,9 @@ func (f *feed) change(version int64, json []byte) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if len(f.patches) == maxPatches || f.bytes+len(json) > maxPatchBytes {
-		f.patches, f.bytes, f.stale = nil, 0, true
-	} else {
-		f.patches, f.bytes = append(f.patches, patch{version, json}), f.bytes+len(json)
+		f.patches, f.bytes, json = nil, 0, nil
 	}
+	f.patches, f.bytes = append(f.patches, patch{version, json}), f.bytes+len(json)
 	f.signal()
 }
 
@@ -136,30 +134,28 @@ func (f *feed) run(ctx context.Context, yield func(hubwire.DesiredChange) bool) 
 			select {
 			case <-f.wake:
 			case <-ctx.Done():
-				err = ended("", context.Cause(ctx))
+				err = ended(ctx, f.client.life)
 			}
 		}
 	}
 	return err
 }
 
-// apply yields a patch when it is the next one. more is false when yield had enough.
+// apply yields a patch when it is the next one, and else the section as soon as it
+// has what the patch says. more is false when yield had enough.
 func (f *feed) apply(ctx context.Context, p patch, yield func(hubwire.DesiredChange) bool) (more bool, err error) {
-	for wait := f.client.o.MinBackoff; p.version > f.version+1 && !f.isStale(); wait = min(2*wait, f.client.o.MaxBackoff) {
+	body, bad := withoutMember(p.json, "$version", "$metadata") // bad, too, when it was dropped
+	missing := func() bool { return p.version > f.version+1 || p.version == f.version+1 && bad != nil }
+	for wait := f.client.o.MinBackoff; missing() && !f.isStale(); wait = min(2*wait, f.client.o.MaxBackoff) {
 		if more, err := f.read(ctx, yield, false); !more || err != nil {
 			return more, err
 		}
-		if p.version > f.version+1 && !pause(ctx, wait) { // what the hub reads from lags behind what it sends
-			return false, ended("", context.Cause(ctx))
+		if missing() && !pause(ctx, wait) { // what the hub reads from lags behind what it sends
+			return false, ended(ctx, f.client.life)
 		}
 	}
-	if p.version != f.version+1 {
-		return true, nil // the section that was read has it
-	}
-	body, err := withoutMember(p.json, "$version", "$metadata")
-	if err != nil {
-		f.reset() // no patch at all: the section has what it should have said
-		return true, nil
+	if p.version != f.version+1 || bad != nil {
+		return true, nil // the section that was read, or is about to be, has it
 	}
 	f.version = p.version
 	return yield(hubwire.DesiredChange{Version: p.version, JSON: body}), nil
@@ -185,11 +181,15 @@ func (f *feed) read(ctx context.Context, yield func(hubwire.DesiredChange) bool,
 			return yield(hubwire.DesiredChange{Version: v, Full: true, JSON: t.Desired.JSON}), nil
 		}
 		e, ok := errors.AsType[*hubwire.Error](err)
-		if ctx.Err() != nil || !ok || !e.Retryable {
+		switch {
+		case ctx.Err() != nil:
+			return false, ended(ctx, f.client.life)
+		case !ok || !e.Retryable:
 			return false, err
-		}
-		if !pause(ctx, max(e.RetryAfter, rand.N(wait)+1)) {
-			return false, ended("", fmt.Errorf("%w, after: %w", context.Cause(ctx), err))
+		case !pause(ctx, max(e.RetryAfter, rand.N(wait)+1)):
+			end := ended(ctx, f.client.life)
+			end.Message = "the twin could not be read: " + err.Error()
+			return false, end
 		}
 	}
 }

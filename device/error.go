@@ -1,11 +1,12 @@
 package device
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net"
 
-	hubwire "github.com/hubwire/hubwire"
+	"github.com/hubwire/hubwire"
 )
 
 // SendError is why one of the messages given to [Client.SendAll] failed.
@@ -23,9 +24,17 @@ func (e *SendError) Unwrap() error { return e.Err }
 // errClosed is why a Client ended that was closed.
 var errClosed error = &closedError{}
 
-type closedError struct{}
+// closedError is the end of a Client: by Close, or by its cause.
+type closedError struct{ cause error }
 
-func (*closedError) Error() string { return "device: client closed" }
+func (e *closedError) Error() string {
+	if e.cause == nil {
+		return "device: client closed"
+	}
+	return "device: client ended: " + e.cause.Error()
+}
+
+func (e *closedError) Unwrap() error { return e.cause }
 
 func (*closedError) Is(target error) bool { return target == net.ErrClosed }
 
@@ -52,8 +61,15 @@ func invalid(op, format string, args ...any) *hubwire.Error {
 	return &hubwire.Error{Op: op, Code: hubwire.ArgumentInvalid, Outcome: hubwire.NotSent, Message: fmt.Sprintf(format, args...)}
 }
 
-// ended is the error of a call that ended before it did anything, because of
-// its context or the Client.
-func ended(op string, cause error) error {
-	return &hubwire.Error{Op: op, Outcome: hubwire.NotSent, Err: cause}
+// ended is the error of a call that waited, and did nothing, until its
+// context ended or the Client's life did.
+func ended(ctx, life context.Context) *hubwire.Error {
+	if life.Err() == nil {
+		return &hubwire.Error{Outcome: hubwire.NotSent, Retryable: true, Err: ctx.Err()}
+	}
+	cause := context.Cause(life)
+	if !errors.Is(cause, net.ErrClosed) {
+		cause = &closedError{cause}
+	}
+	return &hubwire.Error{Outcome: hubwire.NotSent, Err: cause}
 }

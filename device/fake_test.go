@@ -5,7 +5,7 @@ import (
 	"sync"
 	"testing"
 
-	hubwire "github.com/hubwire/hubwire"
+	"github.com/hubwire/hubwire"
 	"github.com/hubwire/hubwire/sas"
 )
 
@@ -56,7 +56,9 @@ func (f *fakeLink) acknowledge(n int, err error) {
 	f.done = f.done[n:]
 	f.mu.Unlock()
 	for _, done := range now {
-		done(err)
+		if done != nil {
+			done(err)
+		}
 	}
 }
 
@@ -65,9 +67,9 @@ func (f *fakeLink) receive(ctx context.Context) (*hubwire.Received, error) {
 	case m := <-f.messages:
 		return m, nil
 	case <-ctx.Done():
-		return nil, ended("", ctx.Err())
+		return nil, ended(ctx, f.cfg.life)
 	case <-f.cfg.life.Done():
-		return nil, ended("", context.Cause(f.cfg.life))
+		return nil, ended(ctx, f.cfg.life)
 	}
 }
 
@@ -99,15 +101,22 @@ func (f *fakeLink) watchDesired(ctx context.Context, change func(int64, []byte),
 
 func (f *fakeLink) state() State { return Connected }
 
+func (f *fakeLink) mayWait() error { return nil }
+
 func (f *fakeLink) close() error {
+	f.end(nil)
+	return nil
+}
+
+// end ends the Client, the first time.
+func (f *fakeLink) end(reason error) {
 	f.mu.Lock()
 	f.closed++
 	first := f.closed == 1
 	f.mu.Unlock()
 	if first {
-		f.cfg.state(Closed, nil)
+		f.cfg.state(Closed, reason)
 	}
-	return nil
 }
 
 var fakeCredentials = Credentials{

@@ -7,7 +7,7 @@ import (
 	"io"
 	"slices"
 
-	hubwire "github.com/hubwire/hubwire"
+	"github.com/hubwire/hubwire"
 )
 
 // errNotObject is what is wrong with JSON from the hub that should be one object.

@@ -12,7 +12,7 @@ import (
 	"sync"
 	"time"
 
-	hubwire "github.com/hubwire/hubwire"
+	"github.com/hubwire/hubwire"
 )
 
 // MethodHandler answers a direct method. The error is for the device's own
@@ -22,7 +22,8 @@ type MethodHandler func(context.Context, hubwire.MethodRequest) (hubwire.MethodR
 
 // HandleMethod makes h answer the direct method of that name; the name "" is for
 // those without a handler of their own, which else get status 501. nil removes
-// a handler. ctx bounds the subscription that the first call makes; when that fails, h is not in place.
+// a handler. ctx bounds the subscription that the first call makes; when that fails, h is not in
+// place. It is given up, with an error that is Retryable, when it has cost the connection three times.
 //
 // Calls run concurrently, each in its own goroutine, off the read loop, at
 // most [Options].MaxMethods at a time; a panic answers 500. The
@@ -37,7 +38,7 @@ func (c *Client) HandleMethod(ctx context.Context, name string, h MethodHandler)
 	if h == nil {
 		return nil
 	}
-	if err := c.methods.subscribe(ctx, l, c.serveMethod); err != nil {
+	if err := l.serveMethods(ctx, c.serveMethod); err != nil {
 		c.methods.set(name, before)
 		return withOp("handle method", err)
 	}
@@ -47,19 +48,16 @@ func (c *Client) HandleMethod(ctx context.Context, name string, h MethodHandler)
 // methods are a Client's handlers and the goroutines that run them.
 type methods struct {
 	limit int
-	once  chan struct{} // a lock whose holder may subscribe; waiting for it can end
 
-	mu         sync.Mutex
-	subscribed bool
-	handlers   map[string]MethodHandler
-	running    map[uint64]bool // by goroutine; true when Close is to wait for it
-	starting   int             // goroutines that have not entered running yet
-	changed    chan struct{}   // closed and made anew when one ends
+	mu       sync.Mutex
+	handlers map[string]MethodHandler
+	running  map[uint64]bool // by goroutine; true when Close is to wait for it
+	starting int             // goroutines that have not entered running yet
+	changed  chan struct{}   // closed and made anew when one ends
 }
 
 func (m *methods) init(limit int) {
 	m.limit = limit
-	m.once = make(chan struct{}, 1)
 	m.handlers = map[string]MethodHandler{}
 	m.running = map[uint64]bool{}
 	m.changed = make(chan struct{})
@@ -85,24 +83,6 @@ func (m *methods) find(name string) MethodHandler {
 		return h
 	}
 	return m.handlers[""]
-}
-
-// subscribe asks for method calls, the first time.
-func (m *methods) subscribe(ctx context.Context, l link, serve func(hubwire.MethodRequest, replyFunc)) error {
-	select {
-	case m.once <- struct{}{}:
-		defer func() { <-m.once }()
-	case <-ctx.Done():
-		return ended("", ctx.Err())
-	}
-	if m.subscribed { // guarded by once
-		return nil
-	}
-	if err := l.serveMethods(ctx, serve); err != nil {
-		return err
-	}
-	m.subscribed = true
-	return nil
 }
 
 // serveMethod is called by the link for each call that comes in. It does not block.
@@ -133,22 +113,29 @@ func (c *Client) answer(r hubwire.MethodRequest) (resp hubwire.MethodResponse) {
 	if h == nil {
 		return textResponse(http.StatusNotImplemented, fmt.Sprintf("the device has no method %q", r.Name))
 	}
-	err := errPanicked
+	resp = textResponse(http.StatusInternalServerError, errPanicked.Error())
 	func() {
-		defer c.contain()
-		resp, err = h(c.life, r)
+		defer contain(c.panicked)
+		if own, err := h(c.life, r); err != nil {
+			resp = textResponse(http.StatusInternalServerError, err.Error()) // which may panic as well
+		} else {
+			resp = acceptable(own)
+		}
 	}()
+	return resp
+}
+
+// acceptable returns a handler's answer, or what to answer where that cannot be sent.
+func acceptable(r hubwire.MethodResponse) hubwire.MethodResponse {
 	switch {
-	case err != nil:
-		return textResponse(http.StatusInternalServerError, err.Error())
-	case resp.Status < 0 || resp.Status > math.MaxInt32:
-		return textResponse(http.StatusInternalServerError, fmt.Sprintf("the handler's status is %d", resp.Status))
-	case len(resp.Payload) > hubwire.MaxMethodPayload:
-		return textResponse(http.StatusInternalServerError, fmt.Sprintf("the handler's answer has %d bytes, the limit is %d", len(resp.Payload), hubwire.MaxMethodPayload))
-	case len(resp.Payload) > 0 && !json.Valid(resp.Payload):
+	case r.Status < 0 || r.Status > math.MaxInt32:
+		return textResponse(http.StatusInternalServerError, fmt.Sprintf("the handler's status is %d", r.Status))
+	case len(r.Payload) > hubwire.MaxMethodPayload:
+		return textResponse(http.StatusInternalServerError, fmt.Sprintf("the handler's answer has %d bytes, the limit is %d", len(r.Payload), hubwire.MaxMethodPayload))
+	case len(r.Payload) > 0 && !json.Valid(r.Payload):
 		return textResponse(http.StatusInternalServerError, "the handler's answer is not JSON")
 	}
-	return resp
+	return r
 }
 
 // textResponse is an answer whose payload is text as a JSON string.
@@ -157,10 +144,7 @@ func textResponse(status int, text string) hubwire.MethodResponse {
 	if len(text) > most {
 		text = text[:most]
 	}
-	payload, err := json.Marshal(text)
-	if err != nil {
-		payload = nil // cannot be: any string marshals
-	}
+	payload, _ := json.Marshal(text) // of a string, which cannot fail
 	return hubwire.MethodResponse{Status: status, Payload: payload}
 }
 
@@ -198,31 +182,38 @@ func (m *methods) changedLocked() {
 // of which the calling goroutine may be one, or false when limit is over first.
 func (m *methods) wait(limit <-chan time.Time) bool {
 	m.mu.Lock()
+	defer m.mu.Unlock()
 	if len(m.running) > 0 {
 		if id := goroutineID(); m.running[id] {
 			m.running[id] = false
 			m.changedLocked()
 		}
 	}
-	for {
-		pending := m.starting
-		for _, waitFor := range m.running {
-			if waitFor {
-				pending++
-			}
+	for over := false; m.pending() > 0; {
+		if over {
+			return false
 		}
 		changed := m.changed
 		m.mu.Unlock()
-		if pending == 0 {
-			return true
-		}
 		select {
 		case <-changed:
 		case <-limit:
-			return false
+			over = true
 		}
 		m.mu.Lock()
 	}
+	return true
+}
+
+// pending returns how many handlers Close is to wait for. The caller holds the lock.
+func (m *methods) pending() int {
+	n := m.starting
+	for _, waitFor := range m.running {
+		if waitFor {
+			n++
+		}
+	}
+	return n
 }
 
 // goroutineID returns the number that the runtime prints in stack traces. Go

@@ -17,8 +17,8 @@ type Options struct {
 	Dial func(ctx context.Context, network, addr string) (net.Conn, error)
 
 	// TLSConfig is the base of each TLS configuration: roots, versions. The
-	// Client clones it and sets ServerName and GetClientCertificate. nil means
-	// the system's roots, TLS 1.2 or newer.
+	// Client clones it and sets ServerName, where that is empty, and
+	// GetClientCertificate. nil means the system's roots, TLS 1.2 or newer.
 	TLSConfig *tls.Config
 
 	// Port replaces the protocol's own port (8883, 443, 5671). 0 means that port.
@@ -77,7 +77,7 @@ type Options struct {
 // Hooks let a program watch its Client. Each may be nil, must return soon, and
 // may call the Client's methods, Close included. But where such a call would
 // have to wait for what the hook itself holds up (a send, in State), it
-// returns an error at once. A panic in a hook is contained; one in State goes to HandlerPanic.
+// returns an error at once. A panic in a hook is contained, and goes to HandlerPanic.
 type Hooks struct {
 	// State tells of each change of the connection, one at a time and in order,
 	// with its reason: nil for Connected and for a Close, else why the connection
@@ -88,6 +88,10 @@ type Hooks struct {
 	// a done function, a hook); the Client lives on. stack is as
 	// [runtime/debug.Stack] gives it. It may be called from several goroutines at once.
 	HandlerPanic func(value any, stack []byte)
+
+	// Unexpected tells of something that came from the hub and was passed over, as it
+	// made no sense: an unknown topic, a message for somebody else.
+	Unexpected func(err error)
 
 	// Packet sees each packet as it is on the wire, without the secrets of CONNECT. It must not keep b,
 	// nor call the Client.

@@ -3,9 +3,8 @@ package device
 import (
 	"context"
 	"errors"
-	"runtime/debug"
 
-	hubwire "github.com/hubwire/hubwire"
+	"github.com/hubwire/hubwire"
 )
 
 // Receive returns the next message for this identity: cloud-to-device, or for
@@ -14,7 +13,7 @@ import (
 // came before it wait here. Settle each message; the hub sends only so many ahead, and
 // delivers again what was not settled when its connection was lost.
 //
-// The error matches ctx's, or says why the Client ended.
+// The error matches ctx's, says why the Client ended, or that the hub refuses the subscription.
 func (c *Client) Receive(ctx context.Context) (*hubwire.Received, error) {
 	l, err := c.alive("receive")
 	if err != nil {
@@ -26,8 +25,8 @@ func (c *Client) Receive(ctx context.Context) (*hubwire.Received, error) {
 
 // HandleMessages calls h for each message, one at a time, in order, until ctx
 // or the Client ends, and returns why. The context that h gets ends with either. nil from h completes the message; an
-// error, or a panic, leaves it unsettled where the protocol cannot abandon, and
-// abandons it where it can. A message that h settled itself stays as it is.
+// error, or a panic, abandons it, or where the protocol cannot (see [MQTT]) leaves it
+// unsettled. A message that h settled itself stays as it is.
 //
 // A completion that is lost with its connection is not reported: the hub
 // delivers the message again.
@@ -58,7 +57,7 @@ var errPanicked = errors.New("device: the handler panicked")
 func (c *Client) handle(ctx context.Context, m *hubwire.Received, h func(context.Context, *hubwire.Received) error) error {
 	err := errPanicked
 	func() {
-		defer c.contain()
+		defer contain(c.panicked)
 		err = h(ctx, m)
 	}()
 	return err
@@ -73,5 +72,3 @@ func (c *Client) settle(ctx context.Context, m *hubwire.Received, d hubwire.Disp
 	defer cancel()
 	_ = m.Settle(ctx, d)
 }
-
-func stack() []byte { return debug.Stack() }

@@ -5,7 +5,7 @@ import (
 	"errors"
 	"sync"
 
-	hubwire "github.com/hubwire/hubwire"
+	"github.com/hubwire/hubwire"
 )
 
 // Send sends a telemetry message and returns when the hub has acknowledged it.
@@ -51,14 +51,12 @@ func (c *Client) SendAsync(ctx context.Context, m *hubwire.Message, done func(er
 	if err != nil {
 		return err
 	}
-	tell := nobody
+	var tell func(error)
 	if done != nil {
 		tell = func(err error) { done(withOp("send", err)) }
 	}
 	return withOp("send", l.sendAsync(ctx, m, tell))
 }
-
-func nobody(error) {}
 
 // SendAll sends messages in order, pipelined, and returns when the hub has
 // acknowledged all. It fails message by message: what is not acceptable is left
@@ -68,8 +66,12 @@ func nobody(error) {}
 // [hubwire.Unknown], and may still be sent; the others are [hubwire.NotSent].
 // The messages must not change until they are acknowledged.
 func (c *Client) SendAll(ctx context.Context, ms []*hubwire.Message) error {
-	if _, err := c.alive("send"); err != nil {
+	l, err := c.alive("send")
+	if err != nil {
 		return err
+	}
+	if err := l.mayWait(); err != nil {
+		return withOp("send", err)
 	}
 	b := &burst{outcome: make([]error, len(ms)), acked: make(chan struct{})}
 	for i := range b.outcome {

@@ -7,7 +7,7 @@ import (
 	"testing"
 	"testing/synctest"
 
-	hubwire "github.com/hubwire/hubwire"
+	"github.com/hubwire/hubwire"
 )
 
 func TestWhatTheHubWouldRefuseIsNotSent(t *testing.T) {
@@ -76,10 +76,12 @@ func TestSendAllFailsMessageByMessage(t *testing.T) {
 	c, f := fake(t, nil)
 	ms := []*hubwire.Message{{ID: "0"}, nil, {ID: "2"}, {ID: "3"}}
 	ctx, cancel := context.WithCancel(t.Context())
+	life := context.Background()
 	f.onSend = func(_ context.Context, m *hubwire.Message) error {
 		if m.ID == "3" {
 			go func() { f.acknowledge(1, nil); cancel() }() // the first; then time is up
-			return ended("", context.Canceled)
+			<-ctx.Done()
+			return ended(ctx, life)
 		}
 		return nil
 	}

@@ -3,7 +3,7 @@ package device
 import (
 	"context"
 
-	hubwire "github.com/hubwire/hubwire"
+	"github.com/hubwire/hubwire"
 )
 
 // Transport is the protocol that a Client speaks, with the protocol's own
@@ -41,15 +41,15 @@ type link interface {
 	// send returns when the hub has acknowledged m.
 	send(ctx context.Context, m *hubwire.Message) error
 
-	// sendAsync returns when m has a place in the window; done is called once
-	// when sendAsync returned nil, and never when it did not.
+	// sendAsync returns when m has a place in the window; done, which may be nil,
+	// is called once when sendAsync returned nil, and never when it did not.
 	sendAsync(ctx context.Context, m *hubwire.Message, done func(error)) error
 
 	// receive subscribes on first use and returns the next message for this identity.
 	receive(ctx context.Context) (*hubwire.Received, error)
 
-	// serveMethods subscribes and from then on calls serve, which does not
-	// block, for each call that comes in. reply may be called from any
+	// serveMethods subscribes, the first time, and from then on calls serve, which
+	// does not block, for each call that comes in. reply may be called from any
 	// goroutine; it waits for a place in the window, if that does not mean to wait for itself.
 	serveMethods(ctx context.Context, serve func(r hubwire.MethodRequest, reply replyFunc)) error
 
@@ -64,6 +64,10 @@ type link interface {
 	watchDesired(ctx context.Context, change func(version int64, patch []byte), reset func()) (stop func(), err error)
 
 	state() State
+
+	// mayWait refuses calls that would wait, inside a hook or a done function, for
+	// what only its return lets happen.
+	mayWait() error
 
 	// close ends the conversation within the time it was opened with, from any
 	// goroutine, any number of times.

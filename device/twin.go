@@ -5,14 +5,15 @@ import (
 	"context"
 	"encoding/json"
 
-	hubwire "github.com/hubwire/hubwire"
+	"github.com/hubwire/hubwire"
 )
 
 // Twin reads the desired and reported properties. When the connection is lost
 // meanwhile, it asks again on the next one, until ctx or [Options].OperationTimeout ends it.
 //
 // What the hub refuses has its code and tracking id: [hubwire.Throttled] and
-// the like are Retryable.
+// the like are Retryable. So is a first use that cost the connection three times: by
+// a bad network, or by a hub of the basic tier, which has no twins.
 func (c *Client) Twin(ctx context.Context) (*hubwire.Twin, error) {
 	l, err := c.alive("twin get")
 	if err != nil {
@@ -35,9 +36,9 @@ func (c *Client) Twin(ctx context.Context) (*hubwire.Twin, error) {
 //
 // When the connection is lost before the answer, the patch is sent again on
 // the next one: merging it twice gives the same properties as once (the version may count
-// twice). Reports that overlap have no order among each other. When ctx ends
-// first, the Outcome says whether the patch may have been merged; it is not sent
-// again. Other errors are those of [Client.Twin].
+// twice). Reports one after another are merged in that order; those that overlap have none. When
+// ctx ends first, the Outcome says whether the patch never left ([hubwire.NotSent]) or may have
+// been merged, or may still be ([hubwire.Unknown]). Other errors are those of [Client.Twin].
 func (c *Client) Report(ctx context.Context, patch any) (version int64, err error) {
 	l, err := c.alive("twin report")
 	if err != nil {

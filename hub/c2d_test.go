@@ -85,6 +85,28 @@ func TestC2D(t *testing.T) {
 	})
 }
 
+// TestC2DTopic has all that a service can set, in the order that the hub was seen to write.
+func TestC2DTopic(t *testing.T) {
+	bubble(t, nil, func(t *testing.T, h *hub.Hub) {
+		p := connect(t, h, dev, nil)
+		p.subscribe(c2dFilter)
+		err := h.SendC2D(t.Context(), dev, &hubwire.Message{
+			ID: "mid", CorrelationID: "cid", UserID: "uid", To: "/devices/dev-1/messages/deviceBound", ContentType: "ct", ContentEncoding: "ce",
+			Expiry: time.Now().Add(time.Hour), CreationTime: time.Date(2020, 1, 2, 3, 4, 5, 0, time.UTC), Ack: hubwire.AckFull,
+			Properties: []hubwire.Property{{Name: "b", Value: "größe"}, {Name: "a", Value: "x/y=z&-._"}},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		const want = "devices/dev-1/messages/devicebound/%24.exp=2000-01-01T01%3A00%3A00.0000000Z&%24.cid=cid&%24.mid=mid" +
+			"&%24.to=%2Fdevices%2Fdev-1%2Fmessages%2FdeviceBound&%24.ct=ct&%24.ce=ce&%24.uid=uid&%24.ctime=2020-01-02T03%3A04%3A05.0000000Z" +
+			"&iothub-ack=full&b=gr%C3%B6%C3%9Fe&a=x%2Fy%3Dz%26-._"
+		if diff := cmp.Diff(want, string(p.publish().Topic)); diff != "" {
+			t.Errorf("topic (-want +got)\n%s", diff)
+		}
+	})
+}
+
 func TestC2DBagIsNeverEmpty(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, h *hub.Hub) {
 		p := connect(t, h, dev, nil)
@@ -150,6 +172,27 @@ func TestC2DPurgedWithoutSubscription(t *testing.T) {
 	})
 }
 
+// TestInputsAreNotPurgedWithC2D has a module that is subscribed to its inputs alone.
+func TestInputsAreNotPurgedWithC2D(t *testing.T) {
+	bubble(t, &hub.Config{PurgeUnsubscribed: true}, func(t *testing.T, h *hub.Hub) {
+		p := connect(t, h, mod, nil)
+		p.subscribe(inputsFilter)
+		p.bye()
+		sendC2D(t, h, mod, "gone")
+		if err := h.SendInput(t.Context(), mod, "in", &hubwire.Message{Body: []byte("kept")}); err != nil {
+			t.Fatal(err)
+		}
+		connect(t, h, mod, nil).expect("kept", 1, false)
+		if n := queueLength(t, h, mod); n != 1 {
+			t.Errorf("queue length %d", n)
+		}
+		fb, err := h.Feedback(t.Context())
+		if err != nil || len(fb) != 1 || fb[0].MessageID != "gone" || fb[0].Status != "Purged" {
+			t.Errorf("feedback %+v, %v", fb, err)
+		}
+	})
+}
+
 func TestC2DComesRightAfterConnack(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, h *hub.Hub) {
 		p := connect(t, h, dev, nil)
@@ -171,6 +214,23 @@ func TestC2DComesRightAfterConnack(t *testing.T) {
 		p.write(&mqtt.Puback{ID: m.ID})
 		p.bye()
 		connect(t, h, dev, nil).expect("b", 1, true)
+	})
+}
+
+// TestC2DKeepsItsPacketIdentifier has a message come again over the next
+// connection, behind one that was acknowledged.
+func TestC2DKeepsItsPacketIdentifier(t *testing.T) {
+	bubble(t, nil, func(t *testing.T, h *hub.Hub) {
+		p := connect(t, h, dev, nil)
+		p.subscribe(c2dFilter)
+		sendC2D(t, h, dev, "a", "b")
+		a, b := p.expect("a", 1, false), p.expect("b", 1, false)
+		p.write(&mqtt.Puback{ID: a.ID})
+		p.ping()
+		p.cut()
+		if again := connect(t, h, dev, nil).expect("b", 1, true); again.ID != b.ID || a.ID == b.ID {
+			t.Errorf("identifiers %d and %d, and %d for the second when it came again", a.ID, b.ID, again.ID)
+		}
 	})
 }
 
@@ -237,6 +297,43 @@ func TestC2DSettledTooLate(t *testing.T) {
 	})
 }
 
+// TestC2DThatIsGoneMakesRoom has a device that never settles: what it was sent
+// must not fill the window for ever.
+func TestC2DThatIsGoneMakesRoom(t *testing.T) {
+	fill := func(t *testing.T, h *hub.Hub) *peer {
+		p := connect(t, h, dev, func(m *mqtt.Connect) { m.KeepAlive = 0 })
+		p.subscribe(c2dFilter)
+		for i := range 16 {
+			sendC2D(t, h, dev, fmt.Sprint(i))
+			p.expect(fmt.Sprint(i), 1, false)
+		}
+		return p
+	}
+	t.Run("when it has expired", func(t *testing.T) {
+		bubble(t, &hub.Config{DefaultTTL: 10 * time.Minute, LockTimeout: 20 * time.Minute}, func(t *testing.T, h *hub.Hub) {
+			p := fill(t, h)
+			if err := h.SendC2D(t.Context(), dev, &hubwire.Message{Body: []byte("next"), Expiry: time.Now().Add(time.Hour)}); err != nil {
+				t.Fatal(err)
+			}
+			start := time.Now()
+			p.expect("next", 1, false)
+			if took := time.Since(start); took != 20*time.Minute {
+				t.Errorf("it came after %v, want when the locks are over", took)
+			}
+		})
+	})
+	t.Run("when it was purged", func(t *testing.T) {
+		bubble(t, nil, func(t *testing.T, h *hub.Hub) {
+			p := fill(t, h)
+			if n, err := h.Purge(t.Context(), dev); n != 16 || err != nil {
+				t.Fatalf("Purge = %d, %v", n, err)
+			}
+			sendC2D(t, h, dev, "next")
+			p.expect("next", 1, false)
+		})
+	})
+}
+
 func TestC2DQueueIsBounded(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, h *hub.Hub) {
 		for i := range hubwire.MaxC2DQueue {
@@ -271,31 +368,6 @@ func TestC2DThatCannotBeSent(t *testing.T) {
 		if err != nil || len(fb) != 1 || fb[0].MessageID != "long" || fb[0].Status != "Rejected" {
 			t.Errorf("feedback %+v, %v", fb, err)
 		}
-	})
-}
-
-func TestUnsubscribe(t *testing.T) {
-	bubble(t, nil, func(t *testing.T, h *hub.Hub) {
-		p := connect(t, h, dev, nil)
-		p.subscribe(c2dFilter, "$iothub/methods/POST/#")
-		var names mqtt.FilterNames
-		for _, f := range []string{c2dFilter, "never/subscribed"} {
-			var err error
-			if names, err = mqtt.AppendFilterName(names, f); err != nil {
-				t.Fatal(err)
-			}
-		}
-		p.write(&mqtt.Unsubscribe{ID: 5, Filters: names})
-		if m, err := mqtt.ParseUnsuback(p.read(mqtt.TypeUnsuback)); err != nil || m.ID != 5 {
-			t.Errorf("%+v, %v", m, err)
-		}
-		sendC2D(t, h, dev, "hi")
-		p.silent()
-		p.bye()
-		p = connect(t, h, dev, nil) // it is gone from the kept session too
-		p.silent()
-		p.subscribe(c2dFilter)
-		p.expect("hi", 1, false)
 	})
 }
 
@@ -338,68 +410,4 @@ func TestModuleMessages(t *testing.T) {
 			})
 		})
 	}
-}
-
-func TestSubscribeKnownFilters(t *testing.T) {
-	bubble(t, nil, func(t *testing.T, h *hub.Hub) {
-		// The C SDK asks for all at once.
-		p := connect(t, h, dev, nil)
-		p.write(subscribePacket(t, 3, subscription{c2dFilter, 1}, subscription{"$iothub/twin/res/#", 0},
-			subscription{"$iothub/twin/PATCH/properties/desired/#", 0}, subscription{"$iothub/methods/POST/#", 2}))
-		if codes := p.suback(3); !cmp.Equal(codes, []byte{1, 0, 0, 1}) {
-			t.Errorf("codes %v", codes)
-		}
-	})
-}
-
-var unknownFilters = map[string]string{
-	"everything":                  "#",
-	"everything of the hub":       "$iothub/#",
-	"all devices' telemetry":      "devices/+/messages/events/#",
-	"its own telemetry":           "devices/dev-1/messages/events/#",
-	"another device's messages":   "devices/dev-2/messages/devicebound/#",
-	"another device's inputs":     "devices/dev-2/modules/mod/inputs/#",
-	"a module's inputs":           "devices/dev-1/modules/mod/inputs/#",
-	"a topic of nobody":           "hello/world",
-	"a filter of the DPS":         "$dps/registrations/res/#",
-	"twin responses without hash": "$iothub/twin/res/",
-}
-
-func TestSubscribeUnknownFilterCloses(t *testing.T) {
-	for name, filter := range unknownFilters {
-		t.Run(name, func(t *testing.T) {
-			bubble(t, nil, func(t *testing.T, h *hub.Hub) {
-				p := connect(t, h, dev, nil)
-				p.write(subscribePacket(t, 1, subscription{c2dFilter, 1}, subscription{filter, 1}))
-				p.closed()
-				sendC2D(t, h, dev, "hi")
-				connect(t, h, dev, nil).ping() // nothing was subscribed
-			})
-		})
-	}
-}
-
-func TestSubscribeUnknownFilterRefused(t *testing.T) {
-	for name, filter := range unknownFilters {
-		t.Run(name, func(t *testing.T) {
-			bubble(t, &hub.Config{RefuseFilters: true}, func(t *testing.T, h *hub.Hub) {
-				p := connect(t, h, dev, nil)
-				p.write(subscribePacket(t, 1, subscription{filter, 1}, subscription{c2dFilter, 1}))
-				if codes := p.suback(1); !cmp.Equal(codes, []byte{0x80, 1}) {
-					t.Errorf("codes %v", codes)
-				}
-				p.ping()
-			})
-		})
-	}
-}
-
-func TestTooManySubscriptionsClose(t *testing.T) {
-	bubble(t, &hub.Config{MaxSubscriptions: 2}, func(t *testing.T, h *hub.Hub) {
-		p := connect(t, h, dev, nil)
-		p.subscribe(c2dFilter, "$iothub/twin/res/#")
-		p.subscribe(c2dFilter) // again: none more
-		p.write(subscribePacket(t, 2, subscription{"$iothub/methods/POST/#", 0}))
-		p.closed()
-	})
 }

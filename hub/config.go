@@ -4,7 +4,10 @@ import (
 	"cmp"
 	"context"
 	"crypto/x509"
+	"fmt"
 	"log/slog"
+	"net"
+	"strings"
 	"time"
 
 	"github.com/hubwire/hubwire"
@@ -62,6 +65,11 @@ type Config struct {
 	// handshake (but never more than 30 s) and for its first packet. 0 means 60 s.
 	ConnectTimeout time.Duration
 
+	// MaxStrangers bounds the connections of a door whose peers have not logged
+	// in, or over HTTPS been authorized. Those beyond it wait to be accepted.
+	// 0 means 1024.
+	MaxStrangers int
+
 	// WriteTimeout is how long a peer may take to read what it is sent, before
 	// its connection is dropped. 0 means 30 s.
 	WriteTimeout time.Duration
@@ -110,8 +118,33 @@ func (c *Config) withDefaults() Config {
 	cfg.HostName = cmp.Or(cfg.HostName, "localhost")
 	cfg.ConnectTimeout = cmp.Or(cfg.ConnectTimeout, 60*time.Second)
 	cfg.WriteTimeout = cmp.Or(cfg.WriteTimeout, 30*time.Second)
+	cfg.MaxStrangers = cmp.Or(cfg.MaxStrangers, 1024)
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
 	return cfg
+}
+
+// check refuses what no hub can be.
+func (c *Config) check() error {
+	if net.ParseIP(c.HostName) == nil && strings.ContainsAny(c.HostName, ":/?&;= ") {
+		return invalid("HostName %q is not the name of a host, without a port", c.HostName)
+	}
+	if c.MaxDeliveryCount < 0 || c.MaxDeliveryCount > 100 {
+		return invalid("MaxDeliveryCount %d is not 1 to 100", c.MaxDeliveryCount)
+	}
+	for name, v := range map[string]int64{
+		"LockTimeout": int64(c.LockTimeout), "DefaultTTL": int64(c.DefaultTTL),
+		"ConnectTimeout": int64(c.ConnectTimeout), "WriteTimeout": int64(c.WriteTimeout),
+		"MaxSubscriptions": int64(c.MaxSubscriptions), "MaxStrangers": int64(c.MaxStrangers),
+	} {
+		if v < 0 {
+			return invalid("%s is negative", name)
+		}
+	}
+	return nil
+}
+
+func invalid(format string, args ...any) error {
+	return &hubwire.Error{Op: "start hub", Code: hubwire.ArgumentInvalid, Outcome: hubwire.NotSent, Message: fmt.Sprintf(format, args...)}
 }

@@ -20,6 +20,7 @@ func TestConnectTakesEveryUserName(t *testing.T) {
 		"parameters in any order":  "localhost/dev-1/?x=y&DeviceClientType=z&api-version=2018-06-30&",
 		"another host name":        "gateway.example/dev-1/?api-version=2021-04-12",
 		"a preview version":        "localhost/dev-1/?api-version=2019-07-01-preview",
+		"a chain of trust of one":  "localhost/dev-1/?api-version=2020-09-30&auth-chain=dev-1",
 	} {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, nil, func(t *testing.T, h *hub.Hub) {
@@ -51,14 +52,14 @@ func TestConnectWithPolicyTokenAndSecondaryKey(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, h *hub.Hub) {
 		in := time.Now().Add(time.Hour)
 		connect(t, h, dev, func(m *mqtt.Connect) {
-			m.Password = mqtt.Secret(token(policyKey(t, h, "device"), "localhost", "device", in))
+			m.Password = password(token(policyKey(t, h, "device"), "localhost", "device", in))
 		}).ping()
 		d, err := h.Device(mod)
 		if err != nil {
 			t.Fatal(err)
 		}
 		connect(t, h, mod, func(m *mqtt.Connect) {
-			m.Password = mqtt.Secret(token(d.SecondaryKey, audience(mod), "", in))
+			m.Password = password(token(d.SecondaryKey, audience(mod), "", in))
 		}).ping()
 	})
 }
@@ -78,30 +79,36 @@ func TestConnectRefusals(t *testing.T) {
 		code mqtt.ReturnCode
 	}{
 		{"the wrong key", func(t *testing.T, h *hub.Hub, m *mqtt.Connect) {
-			m.Password = mqtt.Secret(token(key(t, h, other), audience(dev), "", time.Now().Add(time.Hour)))
+			m.Password = password(token(key(t, h, other), audience(dev), "", time.Now().Add(time.Hour)))
 		}, mqtt.NotAuthorized},
 		{"an expired token", func(t *testing.T, h *hub.Hub, m *mqtt.Connect) {
-			m.Password = mqtt.Secret(token(key(t, h, dev), audience(dev), "", time.Now().Add(-6*time.Minute)))
+			m.Password = password(token(key(t, h, dev), audience(dev), "", time.Now().Add(-6*time.Minute)))
 		}, mqtt.NotAuthorized},
 		{"another device's token", func(t *testing.T, h *hub.Hub, m *mqtt.Connect) {
-			m.Password = mqtt.Secret(token(key(t, h, other), audience(other), "", time.Now().Add(time.Hour)))
+			m.Password = password(token(key(t, h, other), audience(other), "", time.Now().Add(time.Hour)))
 		}, mqtt.NotAuthorized},
 		{"a module's token for its device", func(t *testing.T, h *hub.Hub, m *mqtt.Connect) {
-			m.Password = mqtt.Secret(token(key(t, h, mod), audience(mod), "", time.Now().Add(time.Hour)))
+			m.Password = password(token(key(t, h, mod), audience(mod), "", time.Now().Add(time.Hour)))
 		}, mqtt.NotAuthorized},
 		{"a policy without the right to connect", func(t *testing.T, h *hub.Hub, m *mqtt.Connect) {
-			m.Password = mqtt.Secret(token(policyKey(t, h, "service"), "localhost", "service", time.Now().Add(time.Hour)))
+			m.Password = password(token(policyKey(t, h, "service"), "localhost", "service", time.Now().Add(time.Hour)))
 		}, mqtt.NotAuthorized},
-		{"a token that is none", func(t *testing.T, h *hub.Hub, m *mqtt.Connect) { m.Password = mqtt.Secret("secret") }, mqtt.NotAuthorized},
-		{"no password and no certificate", func(t *testing.T, h *hub.Hub, m *mqtt.Connect) { m.Password = nil }, mqtt.NotAuthorized},
-		{"an empty password and no certificate", func(t *testing.T, h *hub.Hub, m *mqtt.Connect) { m.Password = mqtt.Secret{} }, mqtt.NotAuthorized},
-		{"no user name", func(t *testing.T, h *hub.Hub, m *mqtt.Connect) { m.UserName, m.Password = nil, nil }, mqtt.NotAuthorized},
+		{"a token that is none", func(t *testing.T, h *hub.Hub, m *mqtt.Connect) { m.Password = password("secret") }, mqtt.NotAuthorized},
+		{"no password and no certificate", func(t *testing.T, h *hub.Hub, m *mqtt.Connect) { m.Password = mqtt.Secret{} }, mqtt.NotAuthorized},
+		{"an empty password and no certificate", func(t *testing.T, h *hub.Hub, m *mqtt.Connect) { m.Password = password("") }, mqtt.NotAuthorized},
+		{"no user name", func(t *testing.T, h *hub.Hub, m *mqtt.Connect) { m.UserName, m.Password = nil, mqtt.Secret{} }, mqtt.NotAuthorized},
 		{"a user name of too few levels", func(t *testing.T, h *hub.Hub, m *mqtt.Connect) {
 			m.UserName = []byte("localhost/dev-1?&api-version=2021-04-12")
 		}, mqtt.NotAuthorized},
 		{"a user name without api-version", func(t *testing.T, h *hub.Hub, m *mqtt.Connect) { m.UserName = []byte("localhost/dev-1/?x=y") }, mqtt.NotAuthorized},
 		{"a client id that is not the user name's", func(t *testing.T, h *hub.Hub, m *mqtt.Connect) { m.ClientID = []byte("dev-2") }, mqtt.NotAuthorized},
 		{"a client id in other letters", func(t *testing.T, h *hub.Hub, m *mqtt.Connect) { m.ClientID = []byte("DEV-1") }, mqtt.NotAuthorized},
+		{"another who speaks for the device", func(t *testing.T, h *hub.Hub, m *mqtt.Connect) {
+			m.UserName = append(m.UserName, "&auth-chain=dev-1%3Bedge-1"...)
+		}, mqtt.NotAuthorized},
+		{"a chain of trust that begins with another", func(t *testing.T, h *hub.Hub, m *mqtt.Connect) {
+			m.UserName = append(m.UserName, "&auth-chain=dev-2"...)
+		}, mqtt.NotAuthorized},
 		{"an unknown device", func(t *testing.T, h *hub.Hub, m *mqtt.Connect) {
 			m.ClientID, m.UserName = []byte("x"), []byte("localhost/x/?api-version=2021-04-12")
 		}, mqtt.NotAuthorized},
@@ -273,7 +280,7 @@ func TestSilence(t *testing.T) {
 				time.Sleep(tt.want - time.Millisecond)
 				p.ping() // starts it anew
 				start := time.Now()
-				p.closed()
+				p.ends()
 				if took := time.Since(start); took != tt.want {
 					t.Errorf("closed after %v, want %v", took, tt.want)
 				}
@@ -318,10 +325,10 @@ func TestTokenExpiryEndsTheConnection(t *testing.T) {
 				}
 				start := time.Now()
 				p := connect(t, h, dev, func(m *mqtt.Connect) {
-					m.Password = mqtt.Secret(token(d.PrimaryKey, audience(dev), "", start.Add(10*time.Minute)))
+					m.Password = password(token(d.PrimaryKey, audience(dev), "", start.Add(10*time.Minute)))
 					m.KeepAlive = 0
 				})
-				p.closed()
+				p.ends()
 				if took := time.Since(start); took != tt.want {
 					t.Errorf("closed after %v, want %v", took, tt.want)
 				}
@@ -338,7 +345,7 @@ func TestRegistryEndsConnections(t *testing.T) {
 			return err
 		},
 		"when its key is replaced": func(t *testing.T, h *hub.Hub, d *hub.Device) error {
-			d.PrimaryKey = ""
+			d.PrimaryKey = hub.Secret{}
 			_, err := h.Update(t.Context(), d, "")
 			return err
 		},
@@ -388,19 +395,24 @@ func TestSessionPresent(t *testing.T) {
 }
 
 func TestModelIDReachesTheTwin(t *testing.T) {
-	bubble(t, nil, func(t *testing.T, h *hub.Hub) {
-		p := connect(t, h, dev, func(m *mqtt.Connect) {
-			m.UserName = []byte("localhost/dev-1/?api-version=2021-04-12&model-id=dtmi%3Acom%3Aexample%3AThermostat%3B1")
+	for name, param := range map[string]string{
+		"percent-encoded":         "dtmi%3Acom%3Aexample%3AThermostat%3B1",
+		"as the Node SDK puts it": "dtmi:com:example:Thermostat;1",
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, nil, func(t *testing.T, h *hub.Hub) {
+				p := connect(t, h, dev, func(m *mqtt.Connect) { m.UserName = append(m.UserName, "&model-id="+param...) })
+				p.write(&mqtt.Publish{Topic: []byte("devices/dev-1/messages/events/"), QoS: 1, ID: 1})
+				p.puback(1)
+				twin, err := h.Twin(t.Context(), dev)
+				if err != nil {
+					t.Fatal(err)
+				}
+				const model = "dtmi:com:example:Thermostat;1"
+				if evs := events(t, h); twin.ModelID != model || len(evs) != 1 || evs[0].ModelID != model {
+					t.Errorf("model id %q", twin.ModelID)
+				}
+			})
 		})
-		p.write(&mqtt.Publish{Topic: []byte("devices/dev-1/messages/events/"), QoS: 1, ID: 1})
-		p.puback(1)
-		twin, err := h.Twin(t.Context(), dev)
-		if err != nil {
-			t.Fatal(err)
-		}
-		const model = "dtmi:com:example:Thermostat;1"
-		if evs := events(t, h); twin.ModelID != model || len(evs) != 1 || evs[0].ModelID != model {
-			t.Errorf("model id %q", twin.ModelID)
-		}
-	})
+	}
 }

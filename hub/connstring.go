@@ -27,7 +27,7 @@ func (h *Hub) ConnectionString(id hubwire.Identity) (string, error) {
 		s += ";ModuleId=" + id.ModuleID
 	}
 	if d.Auth.Type == core.AuthSAS {
-		return s + ";SharedAccessKey=" + string(d.Auth.Primary), nil
+		return s + ";SharedAccessKey=" + d.Auth.Primary.Reveal(), nil
 	}
 	return s + ";x509=true", nil
 }
@@ -44,7 +44,7 @@ func (h *Hub) PolicyConnectionString(policy string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return "HostName=" + h.cfg.HostName + ";SharedAccessKeyName=" + p.Name + ";SharedAccessKey=" + string(p.Primary), nil
+	return "HostName=" + h.cfg.HostName + ";SharedAccessKeyName=" + p.Name + ";SharedAccessKey=" + p.Primary.Reveal(), nil
 }
 
 // EventHubConnectionString returns the connection string of the built-in,
@@ -60,7 +60,7 @@ func (h *Hub) EventHubConnectionString() string {
 	}
 	name, _, _ := strings.Cut(h.cfg.HostName, ".")
 	return "Endpoint=sb://" + h.cfg.HostName + "/;SharedAccessKeyName=" + p.Name +
-		";SharedAccessKey=" + string(p.Primary) + ";EntityPath=" + name
+		";SharedAccessKey=" + p.Primary.Reveal() + ";EntityPath=" + name
 }
 
 const ownerPolicy = "iothubowner"

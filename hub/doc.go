@@ -31,11 +31,32 @@
 // hub refuses is a [*hubwire.Error] with the service's code, outcome
 // [hubwire.Refused].
 //
+// Services in other languages and processes have part of it over REST, as the service
+// has it: identities, statistics, twins, methods, and the purging of queues. One thing is
+// an extension of this hub, since the service takes cloud-to-device messages over
+// AMQP alone:
+//
+//	POST /devices/{id}[/modules/{mid}]/messages/deviceBound?api-version=…
+//
+// The body is the message's. Properties are headers: iothub-app-{name}, and iothub-messageid,
+// -correlationid, -userid, -to, -contenttype, -contentencoding, -expiry (ISO 8601) and -ack, as
+// for devices that send over HTTPS. The right is ServiceConnect, the answer 204.
+//
 // # What is imitated
 //
 // The rules are those of the IoT Hub developer guide (api-version 2021-04-12)
 // and of MQTT 3.1.1. Where the service is stricter or looser than the
-// documents say, the hub does what the official SDKs rely on. Throttling and
-// quotas are not imitated, but [Config.Intercept] can play them, as any
-// other trouble.
+// documents say, the hub does what the official SDKs rely on; the fields of
+// [Config] switch what they disagree on. Throttling and quotas are not
+// imitated, but [Config.Intercept] can play them, as any other trouble.
+//
+// # Limits
+//
+// Everything is bounded, by the service's own limits where they are documented:
+// a packet or message of 256 KiB, 64 KiB towards a device, 50 messages that wait
+// for one, 32 KiB for each half of a twin and 8 KiB of tags, 128 KiB for a
+// method, five subscriptions, 50 modules of a device, a million identities. The
+// log of events holds 100,000 entries or 64 MiB in each of its four partitions,
+// the feedback queue 10,000 records; the oldest make room. A peer that does
+// not read is dropped after 30 s or 8 MiB, whichever is first.
 package hub

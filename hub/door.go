@@ -11,6 +11,10 @@ import (
 	"github.com/hubwire/hubwire/hub/internal/pipe"
 )
 
+// Doors imitate the service's ports, on loopback and in memory. Left out: TLS
+// before 1.2, and the renegotiation that asks for a client's certificate on port
+// 443 (it is asked for at once).
+
 // The ports that IoT Hub's protocols have everywhere.
 const (
 	mqttPort  = 8883
@@ -22,6 +26,7 @@ type door struct {
 	port   int // the protocol's own
 	memory *pipe.Listener
 	socket net.Listener // nil without
+	gates  []net.Listener
 }
 
 func (h *Hub) openDoors(ctx context.Context, base *tls.Config) error {
@@ -35,10 +40,10 @@ func (h *Hub) openDoors(ctx context.Context, base *tls.Config) error {
 	if err != nil {
 		return err
 	}
-	for _, l := range mqtt.listeners() {
+	for _, l := range mqtt.gates {
 		h.serving.Go(func() { h.mqtt.Accept(l, base) })
 	}
-	for _, l := range https.listeners() {
+	for _, l := range https.gates {
 		h.serving.Go(func() { h.https.Accept(tls.NewListener(l, web)) })
 	}
 	return nil
@@ -62,19 +67,17 @@ func (h *Hub) openDoor(ctx context.Context, port int, addr string) (*door, error
 			return nil, err
 		}
 	}
+	strangers := make(chan struct{}, h.cfg.MaxStrangers)
+	d.gates = append(d.gates, newGate(d.memory, strangers))
+	if d.socket != nil {
+		d.gates = append(d.gates, newGate(d.socket, strangers))
+	}
 	h.doors = append(h.doors, d)
 	return d, nil
 }
 
-func (d *door) listeners() []net.Listener {
-	if d.socket == nil {
-		return []net.Listener{d.memory}
-	}
-	return []net.Listener{d.memory, d.socket}
-}
-
 func (d *door) close() {
-	for _, l := range d.listeners() {
+	for _, l := range d.gates {
 		l.Close()
 	}
 }

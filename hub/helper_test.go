@@ -16,6 +16,7 @@ import (
 
 	"github.com/hubwire/hubwire"
 	"github.com/hubwire/hubwire/hub"
+	"github.com/hubwire/hubwire/sas"
 )
 
 var (
@@ -29,7 +30,7 @@ var (
 func token(key hub.Secret, resource, policy string, expires time.Time) string {
 	sr := url.QueryEscape(resource)
 	se := strconv.FormatInt(expires.Unix(), 10)
-	secret, err := base64.StdEncoding.DecodeString(string(key))
+	secret, err := base64.StdEncoding.DecodeString(key.Reveal())
 	if err != nil {
 		panic(err)
 	}
@@ -53,7 +54,7 @@ func policyKey(t testing.TB, h *hub.Hub, policy string) hub.Secret {
 	if !ok {
 		t.Fatal("the connection string has no key")
 	}
-	return hub.Secret(key)
+	return sas.NewSecret(key)
 }
 
 // create registers identities.

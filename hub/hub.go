@@ -44,9 +44,13 @@ type Hub struct {
 
 // Start makes a hub and returns when all its doors are open. It keeps neither
 // ctx nor cfg. The errors are those of listening (a port that is taken or not
-// permitted, as a [net.OpError]) and of [Config.DataDir].
+// permitted, as a [net.OpError]), of [Config.DataDir], and code ArgumentInvalid
+// for a cfg that makes no sense.
 func Start(ctx context.Context, cfg *Config) (*Hub, error) {
 	h := &Hub{cfg: cfg.withDefaults(), store: store.NewMemory(nil)}
+	if err := h.cfg.check(); err != nil {
+		return nil, err
+	}
 	tlsConfig, err := h.openAuthority()
 	if err != nil {
 		return nil, fmt.Errorf("hub: %w", err)

@@ -14,8 +14,6 @@ import (
 	"sync"
 	"syscall"
 	"testing"
-	"testing/synctest"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -42,20 +40,40 @@ func TestStartListensOnLoopback(t *testing.T) {
 	}
 }
 
-func TestStartIsQuick(t *testing.T) {
-	best := time.Hour
-	for range 5 {
-		start := time.Now()
-		h, err := hub.Start(t.Context(), nil)
-		took := time.Since(start)
+func TestStartRefusesWhatMakesNoSense(t *testing.T) {
+	for name, cfg := range map[string]*hub.Config{
+		"HostName with a port":        {HostName: "localhost:8883"},
+		"HostName that is a URL":      {HostName: "https://localhost"},
+		"MaxDeliveryCount below 1":    {MaxDeliveryCount: -1},
+		"MaxDeliveryCount over 100":   {MaxDeliveryCount: 101},
+		"LockTimeout below zero":      {LockTimeout: -1},
+		"DefaultTTL below zero":       {DefaultTTL: -1},
+		"ConnectTimeout below zero":   {ConnectTimeout: -1},
+		"WriteTimeout below zero":     {WriteTimeout: -1},
+		"MaxSubscriptions below zero": {MaxSubscriptions: -1},
+		"MaxStrangers below zero":     {MaxStrangers: -1},
+	} {
+		h, err := hub.Start(t.Context(), cfg)
+		field, _, _ := strings.Cut(name, " ")
+		if h != nil || !errors.Is(err, hubwire.ArgumentInvalid) || !strings.Contains(err.Error(), field) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	for _, name := range []string{"::1", "127.0.0.1", "my-hub.azure-devices.net"} {
+		h := hubtest.Start(t, &hub.Config{InMemory: true, HostName: name})
+		if h.HostName() != name {
+			t.Errorf("HostName %q", h.HostName())
+		}
+	}
+}
+
+func BenchmarkStart(b *testing.B) {
+	for b.Loop() {
+		h, err := hub.Start(b.Context(), nil)
 		if err != nil {
-			t.Fatal(err)
+			b.Fatal(err)
 		}
 		h.Close()
-		best = min(best, took)
-	}
-	if best > 50*time.Millisecond {
-		t.Errorf("the quickest of five starts took %v", best)
 	}
 }
 
@@ -93,7 +111,6 @@ func TestClose(t *testing.T) {
 	}
 	dialTLS(t, h, "8883", nil)
 	dialTLS(t, h, "443", nil)
-	start := time.Now()
 	var wg sync.WaitGroup
 	for range 3 {
 		wg.Go(func() {
@@ -103,9 +120,6 @@ func TestClose(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	if took := time.Since(start); took > 2*time.Second {
-		t.Errorf("Close took %v", took)
-	}
 	if _, err := h.Dial(t.Context(), "tcp", "localhost:8883"); !errors.Is(err, syscall.ECONNREFUSED) {
 		t.Errorf("Dial after Close: %v", err)
 	}
@@ -252,7 +266,7 @@ func TestConnectionStrings(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		return string(d.PrimaryKey)
+		return d.PrimaryKey.Reveal()
 	}
 	get := func(s string, err error) string {
 		if err != nil {
@@ -260,13 +274,13 @@ func TestConnectionStrings(t *testing.T) {
 		}
 		return s
 	}
-	owner := string(policyKey(t, h, "iothubowner"))
+	owner := policyKey(t, h, "iothubowner").Reveal()
 	const host = "HostName=myhub.azure-devices.net;"
 	want := map[string]string{
 		"device":  host + "DeviceId=dev-1;SharedAccessKey=" + key(dev),
 		"module":  host + "DeviceId=dev-1;ModuleId=mod;SharedAccessKey=" + key(mod),
 		"x509":    host + "DeviceId=dev-2;x509=true",
-		"service": host + "SharedAccessKeyName=service;SharedAccessKey=" + string(policyKey(t, h, "service")),
+		"service": host + "SharedAccessKeyName=service;SharedAccessKey=" + policyKey(t, h, "service").Reveal(),
 		"owner":   host + "SharedAccessKeyName=iothubowner;SharedAccessKey=" + owner,
 		"events":  "Endpoint=sb://myhub.azure-devices.net/;SharedAccessKeyName=iothubowner;SharedAccessKey=" + owner + ";EntityPath=myhub",
 	}
@@ -296,11 +310,8 @@ func TestKeysDoNotPrint(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, verb := range []string{"%v", "%+v", "%#v", "%s"} {
-		if s := fmt.Sprintf(verb, d); strings.Contains(s, string(d.PrimaryKey)) || strings.Contains(s, string(d.SecondaryKey)) {
-			t.Errorf("%s shows a key", verb)
-		}
-	}
+	testkit.Hides(t, "a device", d.PrimaryKey.Reveal(), d)
+	testkit.Hides(t, "a device", d.SecondaryKey.Reveal(), *d)
 }
 
 func TestManyHubsDoNotMeet(t *testing.T) {
@@ -324,39 +335,4 @@ func TestManyHubsDoNotMeet(t *testing.T) {
 		})
 	}
 	wg.Wait()
-}
-
-func TestSilentPeersAreDropped(t *testing.T) {
-	tests := []struct {
-		name, port string
-		tls        bool
-		within     time.Duration
-	}{
-		{"before the TLS handshake with MQTT", "8883", false, 30 * time.Second},
-		{"before CONNECT", "8883", true, 60 * time.Second},
-		{"before the TLS handshake with HTTPS", "443", false, 30 * time.Second},
-		{"before a request", "443", true, 30 * time.Second},
-	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				h := hubtest.Start(t, &hub.Config{InMemory: true})
-				start := time.Now()
-				var nc net.Conn
-				var err error
-				if tt.tls {
-					nc = dialTLS(t, h, tt.port, nil)
-				} else if nc, err = h.Dial(t.Context(), "tcp", "localhost:"+tt.port); err != nil {
-					t.Fatal(err)
-				}
-				defer nc.Close()
-				for err == nil {
-					_, err = nc.Read(make([]byte, 1024))
-				}
-				if took := time.Since(start); took != tt.within {
-					t.Errorf("dropped after %v, want %v: %v", took, tt.within, err)
-				}
-			})
-		})
-	}
 }

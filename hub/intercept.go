@@ -41,28 +41,34 @@ type Op struct {
 	Body     []byte           // or nil
 }
 
-// Verdict is what becomes of an operation. The zero Verdict lets it pass.
+// Verdict is what becomes of an operation. The zero Verdict lets it pass. What
+// stands first in it goes first; a good-bye ([OpDisconnect]) can only be delayed
+// or, as if it had been lost, dropped before.
 type Verdict struct {
 	// Delay is how long to wait before anything else. What follows on the same
 	// connection waits too.
 	Delay time.Duration
 
+	// DropBefore cuts the connection, and the hub does not act.
+	DropBefore bool
+
 	// Refuse, when not 0, is the code that the operation fails with. The hub
-	// does not act. MQTT can say it to a twin operation; a login fails with
-	// CONNACK 3 or 5; a subscription with 0x80; what comes from the hub is not
-	// sent; everything else closes the connection.
+	// does not act. HTTPS answers with it. MQTT can say it to a twin operation; a
+	// login fails with CONNACK 3 or 5, a subscription with 0x80; what comes from
+	// the hub is not sent; a settlement does not count; everything else closes
+	// the connection.
 	Refuse hubwire.Code
 
 	// RetryAfter goes with Refuse, where the protocol can say it.
 	RetryAfter time.Duration
 
-	// DropBefore cuts the connection, and the hub does not act.
-	DropBefore bool
-
-	// DropAfter lets the hub act, and cuts the connection instead of the answer.
+	// DropAfter lets the hub act, and cuts the connection instead of the
+	// answer, or behind what the hub has sent by itself.
 	DropAfter bool
 
-	// SwallowAck lets the hub act, and sends no answer.
+	// SwallowAck lets the hub act, and sends no answer: no CONNACK, PUBACK, …,
+	// no result of a twin operation, no response. It changes nothing of what
+	// comes from the hub or has no answer.
 	SwallowAck bool
 }
 

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -111,53 +112,39 @@ func TestInterceptConnect(t *testing.T) {
 			})
 		})
 	}
-	t.Run("swallowed", func(t *testing.T) {
-		bubble(t, &hub.Config{Intercept: (&once{kind: hub.OpConnect, verdict: hub.Verdict{SwallowAck: true}}).intercept}, func(t *testing.T, h *hub.Hub) {
+	t.Run("delayed", func(t *testing.T) {
+		bubble(t, &hub.Config{Intercept: (&once{kind: hub.OpConnect, verdict: hub.Verdict{Delay: time.Hour}}).intercept}, func(t *testing.T, h *hub.Hub) {
 			p := open(t, h, nil)
-			p.write(connectPacket(t, h, dev))
-			p.silent()
-			if !h.Connected(dev) {
-				t.Error("the device is not connected")
+			p.check(p.c.SetReadDeadline(time.Time{}))
+			start := time.Now()
+			p.write(connectPacket(t, h, dev), &mqtt.Pingreq{})
+			p.connack()
+			p.read(mqtt.TypePingresp)
+			if took := time.Since(start); took != time.Hour {
+				t.Errorf("it took %v", took)
 			}
 		})
 	})
-}
-
-func TestInterceptPublish(t *testing.T) {
-	send := func(p *peer) {
-		p.write(&mqtt.Publish{Topic: []byte(telemetryTopic), QoS: 1, ID: 1}, &mqtt.Pingreq{})
-	}
-	tests := []struct {
-		name    string
-		verdict hub.Verdict
-		see     func(t *testing.T, p *peer)
-		events  int
-	}{
-		{"delayed", hub.Verdict{Delay: 20 * time.Second}, func(t *testing.T, p *peer) {
-			start := time.Now()
-			p.puback(1)
-			p.read(mqtt.TypePingresp)
-			if took := time.Since(start); took != 20*time.Second {
-				t.Errorf("it took %v", took)
+	t.Run("swallowed", func(t *testing.T) {
+		var on atomic.Bool
+		intercept := func(_ context.Context, op *hub.Op) hub.Verdict {
+			return hub.Verdict{SwallowAck: op.Kind == hub.OpConnect && on.Load()}
+		}
+		bubble(t, &hub.Config{Intercept: intercept}, func(t *testing.T, h *hub.Hub) {
+			p := connect(t, h, dev, nil)
+			p.subscribe(c2dFilter)
+			p.bye()
+			on.Store(true)
+			p = open(t, h, nil)
+			p.write(connectPacket(t, h, dev))
+			synctest.Wait()
+			if !h.Connected(dev) {
+				t.Error("the device is not connected")
 			}
-		}, 1},
-		{"refused", hub.Verdict{Refuse: hubwire.Throttled}, func(t *testing.T, p *peer) { p.closed() }, 0},
-		{"dropped before", hub.Verdict{DropBefore: true}, func(t *testing.T, p *peer) { p.closed() }, 0},
-		{"dropped after", hub.Verdict{DropAfter: true}, func(t *testing.T, p *peer) { p.closed() }, 1},
-		{"swallowed", hub.Verdict{SwallowAck: true}, func(t *testing.T, p *peer) { p.read(mqtt.TypePingresp); p.ping() }, 1},
-	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			bubble(t, &hub.Config{Intercept: (&once{kind: hub.OpPublish, verdict: tt.verdict}).intercept}, func(t *testing.T, h *hub.Hub) {
-				p := connect(t, h, dev, nil)
-				send(p)
-				tt.see(t, p)
-				if evs := events(t, h); len(evs) != tt.events {
-					t.Errorf("%d events, want %d", len(evs), tt.events)
-				}
-			})
+			sendC2D(t, h, dev, "hi") // which it is subscribed to
+			p.silent()
 		})
-	}
+	})
 }
 
 func TestInterceptTwin(t *testing.T) {
@@ -172,26 +159,6 @@ func TestInterceptTwin(t *testing.T) {
 		if topic != "$iothub/twin/res/204/?$rid=2&$version=2" {
 			t.Errorf("%q", topic)
 		}
-	})
-	bubble(t, &hub.Config{Intercept: (&once{kind: hub.OpTwinGet, verdict: hub.Verdict{SwallowAck: true}}).intercept}, func(t *testing.T, h *hub.Hub) {
-		p := connect(t, h, dev, nil)
-		p.subscribe(twinResponses)
-		p.write(&mqtt.Publish{Topic: []byte(getTopic + "1"), QoS: 1, ID: 1})
-		p.ping()
-	})
-}
-
-func TestInterceptSubscribe(t *testing.T) {
-	bubble(t, &hub.Config{Intercept: (&once{kind: hub.OpSubscribe, verdict: hub.Verdict{Refuse: hubwire.ServerError}}).intercept}, func(t *testing.T, h *hub.Hub) {
-		p := connect(t, h, dev, nil)
-		p.write(subscribePacket(t, 1, subscription{c2dFilter, 1}))
-		if codes := p.suback(1); codes[0] != 0x80 {
-			t.Errorf("codes %v", codes)
-		}
-		sendC2D(t, h, dev, "hi")
-		p.silent()
-		p.subscribe(c2dFilter)
-		p.expect("hi", 1, false)
 	})
 }
 
@@ -228,18 +195,48 @@ func TestInterceptPushes(t *testing.T) {
 		p.closed()
 		connect(t, h, dev, nil).expect("a", 1, true)
 	})
-	bubble(t, &hub.Config{Intercept: (&once{kind: hub.OpAck, verdict: hub.Verdict{DropBefore: true}}).intercept}, func(t *testing.T, h *hub.Hub) {
-		p := connect(t, h, dev, nil)
-		p.subscribe(c2dFilter)
-		sendC2D(t, h, dev, "a")
-		p.write(&mqtt.Puback{ID: p.expect("a", 1, false).ID})
-		p.closed()
-		p = connect(t, h, dev, nil)
-		p.write(&mqtt.Puback{ID: p.expect("a", 1, true).ID})
-		p.ping()
-		if n := queueLength(t, h, dev); n != 0 {
-			t.Errorf("queue length %d", n)
+}
+
+// TestInterceptMayCallTheHub has the function use the hub in the midst of everything.
+func TestInterceptMayCallTheHub(t *testing.T) {
+	var h atomic.Pointer[hub.Hub]
+	intercept := func(ctx context.Context, op *hub.Op) hub.Verdict {
+		h := h.Load()
+		if h == nil || op.Identity != dev {
+			return hub.Verdict{}
 		}
+		if _, err := h.QueueLength(dev); err != nil {
+			t.Error(err)
+		}
+		if _, err := h.PatchTwin(ctx, other, hub.TwinUpdate{Desired: json.RawMessage(`{"seen":"` + op.Kind + `"}`)}, ""); err != nil {
+			t.Error(err)
+		}
+		switch op.Kind {
+		case hub.OpPublish:
+			if err := h.SendC2D(ctx, dev, &hubwire.Message{Body: []byte("thanks")}); err != nil {
+				t.Error(err)
+			}
+		case hub.OpPing:
+			h.Disconnect(dev)
+		}
+		return hub.Verdict{}
+	}
+	bubble(t, &hub.Config{Intercept: intercept}, func(t *testing.T, running *hub.Hub) {
+		h.Store(running)
+		p := connect(t, running, dev, nil)
+		p.subscribe(c2dFilter)
+		p.write(&mqtt.Publish{Topic: []byte(telemetryTopic), QoS: 1, ID: 1})
+		types := map[mqtt.Type]bool{}
+		for range 2 { // in either order
+			k, err := p.c.ReadPacket()
+			p.check(err)
+			types[k.Type()] = true
+		}
+		if !types[mqtt.TypePuback] || !types[mqtt.TypePublish] {
+			t.Errorf("got %v", types)
+		}
+		p.write(&mqtt.Pingreq{})
+		p.closed()
 	})
 }
 
@@ -257,6 +254,40 @@ func TestCloseDoesNotWaitForADelay(t *testing.T) {
 			t.Errorf("Close took %v", took)
 		}
 		p.closed()
+	})
+}
+
+// TestADelayEndsWithItsConnection cuts it while the hub waits for something that the device did.
+func TestADelayEndsWithItsConnection(t *testing.T) {
+	bubble(t, &hub.Config{Intercept: (&once{kind: hub.OpPublish, verdict: hub.Verdict{Delay: time.Hour}}).intercept}, func(t *testing.T, h *hub.Hub) {
+		p := connect(t, h, dev, nil)
+		p.write(&mqtt.Publish{Topic: []byte(telemetryTopic), QoS: 1, ID: 1})
+		synctest.Wait()
+		h.Disconnect(dev)
+		synctest.Wait()
+		if h.Connected(dev) || len(events(t, h)) != 0 {
+			t.Error("the hub goes on with a connection that is cut")
+		}
+	})
+}
+
+// TestCloseWaitsForTheInterceptFunction has it work on something that the hub sends.
+func TestCloseWaitsForTheInterceptFunction(t *testing.T) {
+	var returned atomic.Bool
+	intercept := func(_ context.Context, op *hub.Op) hub.Verdict {
+		if op.Kind == hub.OpC2D {
+			time.Sleep(3 * time.Second)
+			returned.Store(true)
+		}
+		return hub.Verdict{}
+	}
+	bubble(t, &hub.Config{Intercept: intercept}, func(t *testing.T, h *hub.Hub) {
+		connect(t, h, dev, nil).subscribe(c2dFilter)
+		sendC2D(t, h, dev, "hi")
+		synctest.Wait()
+		if err := h.Close(); err != nil || !returned.Load() {
+			t.Errorf("Close: %v; the function has returned: %v", err, returned.Load())
+		}
 	})
 }
 

@@ -97,6 +97,34 @@ func TestMethodWithoutPayloads(t *testing.T) {
 	})
 }
 
+// TestMethodNames has names that a topic cannot hold as they are.
+func TestMethodNames(t *testing.T) {
+	for name, want := range map[string]string{
+		"getMaxMinReport":       "getMaxMinReport",
+		"thermostat1*getReport": "thermostat1*getReport",
+		"a/b":                   "a%2Fb",
+		"100% + #1?":            "100%25%20%2B%20%231%3F",
+		"größe":                 "gr%C3%B6%C3%9Fe",
+		"a\x00b":                "a%00b",
+	} {
+		t.Run(want, func(t *testing.T) {
+			bubble(t, nil, func(t *testing.T, h *hub.Hub) {
+				p := connect(t, h, dev, nil)
+				p.subscribe(methodFilter)
+				done := invoke(t, h, name, "", nil)
+				got, rid, _ := p.request()
+				if got != want {
+					t.Errorf("the name came as %q", got)
+				}
+				p.respond(200, rid, "", 0)
+				if got := <-done; got.err != nil {
+					t.Error(got.err)
+				}
+			})
+		})
+	}
+}
+
 func TestMethodFailures(t *testing.T) {
 	tests := []struct {
 		name string

@@ -72,9 +72,11 @@ func connectPacket(t testing.TB, h *hub.Hub, id hubwire.Identity) *mqtt.Connect 
 		ClientID:  []byte(id.String()),
 		KeepAlive: 240,
 		UserName:  []byte("localhost/" + id.String() + "/?api-version=2021-04-12&DeviceClientType=test"),
-		Password:  mqtt.Secret(token(d.PrimaryKey, audience(id), "", time.Now().Add(time.Hour))),
+		Password:  password(token(d.PrimaryKey, audience(id), "", time.Now().Add(time.Hour))),
 	}
 }
+
+func password(token string) mqtt.Secret { return mqtt.NewSecret([]byte(token)) }
 
 func audience(id hubwire.Identity) string {
 	if id.IsModule() {
@@ -220,8 +222,16 @@ func (p *peer) silent() {
 	p.check(p.c.SetReadDeadline(time.Now().Add(patience)))
 }
 
-// closed asserts that the hub closes the connection without another packet.
+// closed asserts that the hub closes the connection without another packet, and
+// at once: not because of a silence.
 func (p *peer) closed() {
+	p.t.Helper()
+	p.check(p.c.SetReadDeadline(time.Now().Add(10 * time.Second)))
+	p.ends()
+}
+
+// ends is closed, in its time.
+func (p *peer) ends() {
 	p.t.Helper()
 	k, err := p.c.ReadPacket()
 	if err == nil {
@@ -245,11 +255,14 @@ func (p *peer) ping() {
 // cut ends the connection as a network does.
 func (p *peer) cut() { p.c.Close() }
 
-// bye ends the connection as a client does.
+// bye ends the connection as a client does. The hub says good-bye too, where TLS
+// or the WebSocket has a word for it.
 func (p *peer) bye() {
 	p.t.Helper()
 	p.write(&mqtt.Disconnect{})
-	p.closed()
+	if k, err := p.c.ReadPacket(); err != io.EOF {
+		p.t.Fatalf("%v came, or %v, want the end", k.Type(), err)
+	}
 	p.cut()
 }
 

@@ -6,11 +6,12 @@ import (
 
 	"github.com/hubwire/hubwire"
 	"github.com/hubwire/hubwire/hub/internal/core"
+	"github.com/hubwire/hubwire/sas"
 )
 
-// Secret is a base64 key that does not print: String, every verb of fmt, JSON and
-// slog show "(secret)". Convert it to a string to use it.
-type Secret = core.Secret
+// Secret is a base64 key that does not print. [sas.NewSecret] makes one, and its
+// method Reveal gives the text.
+type Secret = sas.Secret
 
 // AuthType is an identity's authentication type, as the registry spells it.
 type AuthType = core.AuthType
@@ -36,8 +37,10 @@ type Device struct {
 	PrimaryThumbprint   string // hex of SHA-1 or SHA-256 of the certificate
 	SecondaryThumbprint string
 
-	Edge      bool   // capabilities.iotEdge
-	ManagedBy string // of modules
+	Edge         bool     // capabilities.iotEdge; cannot change after Create
+	Scope        string   // deviceScope: of an edge device its own, made by the hub; of another its parent's
+	ParentScopes []string // of an edge device, its parent's scope
+	ManagedBy    string   // of modules
 
 	// The hub sets what follows.
 	GenerationID      string // another one when a deleted id is registered again
@@ -56,7 +59,7 @@ func (d *Device) core() *core.Device {
 			Type: d.Auth, Primary: d.PrimaryKey, Secondary: d.SecondaryKey,
 			PrimaryThumbprint: d.PrimaryThumbprint, SecondaryThumbprint: d.SecondaryThumbprint,
 		},
-		Edge: d.Edge, ManagedBy: d.ManagedBy,
+		Edge: d.Edge, Scope: d.Scope, ParentScopes: d.ParentScopes, ManagedBy: d.ManagedBy,
 	}
 }
 
@@ -65,7 +68,7 @@ func fromCore(d *core.Device) *Device {
 		Identity: d.ID, Disabled: d.Disabled, StatusReason: d.StatusReason,
 		Auth: d.Auth.Type, PrimaryKey: d.Auth.Primary, SecondaryKey: d.Auth.Secondary,
 		PrimaryThumbprint: d.Auth.PrimaryThumbprint, SecondaryThumbprint: d.Auth.SecondaryThumbprint,
-		Edge: d.Edge, ManagedBy: d.ManagedBy,
+		Edge: d.Edge, Scope: d.Scope, ParentScopes: d.ParentScopes, ManagedBy: d.ManagedBy,
 		GenerationID: d.GenerationID, ETag: d.ETag, Connected: d.Connected,
 		StatusUpdated: d.StatusUpdated, ConnectionUpdated: d.ConnectionUpdated, LastActivity: d.LastActivity,
 		QueueLength: d.C2DCount,
@@ -110,8 +113,8 @@ func (h *Hub) Device(id hubwire.Identity) (*Device, error) {
 	return deviceOrError(h.core.Device(id))
 }
 
-// Devices returns up to max devices, without modules, in the order of their ids.
-func (h *Hub) Devices(max int) []*Device { return fromCores(h.core.Devices(max)) }
+// Devices returns up to limit devices, without modules, in the order of their ids.
+func (h *Hub) Devices(limit int) []*Device { return fromCores(h.core.Devices(limit)) }
 
 // Modules returns the modules of a device, in the order of their ids. Code: DeviceNotFound.
 func (h *Hub) Modules(deviceID string) ([]*Device, error) {

@@ -2,7 +2,11 @@ package hub_test
 
 import (
 	"errors"
+	"strings"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/hubwire/hubwire"
 	"github.com/hubwire/hubwire/hub"
@@ -24,7 +28,7 @@ func TestRegistry(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if changed.PrimaryKey != d.SecondaryKey || changed.SecondaryKey == "" || changed.StatusReason != "rolled" || changed.GenerationID != d.GenerationID {
+	if !changed.PrimaryKey.Equal(d.SecondaryKey) || changed.SecondaryKey.IsZero() || changed.StatusReason != "rolled" || changed.GenerationID != d.GenerationID {
 		t.Errorf("update: %+v", changed)
 	}
 	if _, err := h.Update(ctx, changed, d.ETag); !errors.Is(err, hubwire.PreconditionFailed) {
@@ -51,6 +55,35 @@ func TestRegistry(t *testing.T) {
 	}
 	if h.Connected(dev) || h.Disconnect(dev) {
 		t.Error("a deleted device is connected")
+	}
+}
+
+// TestUpdateKeepsWhatItGot writes back what the registry says, as one does to
+// change a single field.
+func TestUpdateKeepsWhatItGot(t *testing.T) {
+	h := hubtest.Start(t, &hub.Config{InMemory: true})
+	ctx := t.Context()
+	edge, err := h.Create(ctx, &hub.Device{Identity: other, Edge: true, ParentScopes: []string{"ms-azure-iot-edge://above-1"}})
+	if err != nil || !strings.HasPrefix(edge.Scope, "ms-azure-iot-edge://dev-2-") {
+		t.Fatalf("edge device: %+v, %v", edge, err)
+	}
+	leaf, err := h.Create(ctx, &hub.Device{Identity: dev, Scope: edge.Scope})
+	if err != nil {
+		t.Fatal(err)
+	}
+	module, err := h.Create(ctx, &hub.Device{Identity: mod, ManagedBy: "IotEdge"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, d := range []*hub.Device{edge, leaf, module} {
+		got, err := h.Update(ctx, d, d.ETag)
+		if err != nil {
+			t.Error(err)
+			continue
+		}
+		if diff := cmp.Diff(d, got, cmpopts.IgnoreFields(hub.Device{}, "ETag")); diff != "" {
+			t.Errorf("%s (-want +got)\n%s", d.Identity, diff)
+		}
 	}
 }
 

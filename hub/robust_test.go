@@ -1,7 +1,9 @@
 package hub_test
 
 import (
+	"bytes"
 	"fmt"
+	"log/slog"
 	"runtime"
 	"strings"
 	"sync"
@@ -14,6 +16,7 @@ import (
 	"github.com/hubwire/hubwire/hub/hubtest"
 	"github.com/hubwire/hubwire/internal/testkit"
 	"github.com/hubwire/hubwire/mqtt"
+	"github.com/hubwire/hubwire/sas"
 )
 
 // TestSlowConsumerIsDropped has a device that stops reading while the hub
@@ -91,17 +94,27 @@ func TestPipeliningClientGetsAllAnswers(t *testing.T) {
 func TestIdleConnectionHasOneGoroutine(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, h *hub.Hub) {
 		connect(t, h, other, nil)
-		synctest.Wait()
-		before := runtime.NumGoroutine()
 		p := connect(t, h, dev, nil)
 		p.subscribe(c2dFilter)
 		sendC2D(t, h, dev, "hi")
 		p.expect("hi", 1, false)
 		synctest.Wait()
-		if n := runtime.NumGoroutine() - before; n != 1 {
-			t.Errorf("a connection has %d goroutines", n)
+		if n := goroutinesOf("mqttfront.(*conn)"); n != 2 {
+			t.Errorf("two connections have %d goroutines", n)
 		}
 	})
+}
+
+// goroutinesOf counts the goroutines that run some code.
+func goroutinesOf(code string) (n int) {
+	buf := make([]byte, 1<<20)
+	buf = buf[:runtime.Stack(buf, true)]
+	for stack := range strings.SplitSeq(string(buf), "\n\n") {
+		if strings.Contains(stack, code) {
+			n++
+		}
+	}
+	return n
 }
 
 func TestWavesOfConnections(t *testing.T) {
@@ -131,5 +144,49 @@ func TestWavesOfConnections(t *testing.T) {
 	wg.Wait()
 	if got := len(events(t, h)); got != 4*n {
 		t.Errorf("%d events, want %d", got, 4*n)
+	}
+}
+
+// TestLogHoldsNoSecret has logins of all sorts succeed and fail.
+func TestLogHoldsNoSecret(t *testing.T) {
+	var log bytes.Buffer
+	cfg := &hub.Config{Log: slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))}
+	var secrets []string
+	bubble(t, cfg, func(t *testing.T, h *hub.Hub) {
+		for _, id := range []hubwire.Identity{dev, other, mod} {
+			d, err := h.Device(id)
+			if err != nil {
+				t.Fatal(err)
+			}
+			secrets = append(secrets, d.PrimaryKey.Reveal(), d.SecondaryKey.Reveal())
+		}
+		owner := policyKey(t, h, "iothubowner")
+		secrets = append(secrets, owner.Reveal(), "sig=", "SharedAccessSignature sr=")
+		for _, password := range []string{
+			token(sas.NewSecret(secrets[0]), audience(other), "", time.Now().Add(time.Hour)),
+			token(sas.NewSecret(secrets[0]), audience(dev), "", time.Now().Add(-time.Hour)),
+			token(owner, "localhost", "service", time.Now().Add(time.Hour)),
+			secrets[0],
+		} {
+			m := connectPacket(t, h, dev)
+			m.Password = mqtt.NewSecret([]byte(password))
+			p := open(t, h, nil)
+			p.write(m)
+			p.connack()
+			p.closed()
+			r := newREST(t, h, "iothubowner")
+			r.do("GET", "/devices"+version, "", "Authorization", password)
+			r.do("PUT", "/devices/x"+version, `{"authentication":{"symmetricKey":{"primaryKey":"`+password+`"}}}`)
+		}
+		connect(t, h, dev, nil).raw([]byte{0, 0})
+		connect(t, h, dev, nil).bye()
+	})
+	for _, s := range secrets {
+		if strings.Contains(log.String(), s) {
+			t.Errorf("the log holds a secret:\n%s", &log)
+		}
+	}
+	if n := strings.Count(log.String(), "refused"); n < 8 {
+		t.Errorf("the log tells of %d refusals:\n%s", n, &log)
 	}
 }

@@ -19,10 +19,8 @@ import (
 const (
 	telemetryTopic = "devices/dev-1/messages/events/"
 	moduleTopic    = "devices/dev-1/modules/mod/messages/events/"
+	inputsFilter   = "devices/dev-1/modules/mod/inputs/#"
 )
-
-// ignoreReceived leaves out what only the hub and the settlement know.
-var ignoreReceived = cmpopts.IgnoreUnexported(hubwire.Received{})
 
 func TestTelemetry(t *testing.T) {
 	tests := []struct {
@@ -36,6 +34,18 @@ func TestTelemetry(t *testing.T) {
 		{"a property", dev, telemetryTopic + "a=b", hubwire.Message{Properties: []hubwire.Property{{Name: "a", Value: "b"}}}},
 		{"system properties, encoded and not", dev, telemetryTopic + "%24.mid=m%201&$.cid=c&$.ct=application%2Fjson&%24.ce=utf-8",
 			hubwire.Message{ID: "m 1", CorrelationID: "c", ContentType: "application/json", ContentEncoding: "utf-8"}},
+		{"a slash at the front", dev, "/devices/dev-1/messages/events/a=b", hubwire.Message{Properties: []hubwire.Property{{Name: "a", Value: "b"}}}},
+		{"a question mark before the properties", dev, telemetryTopic + "?a=b", hubwire.Message{Properties: []hubwire.Property{{Name: "a", Value: "b"}}}},
+		{"malformed escapes, which stay as they are", dev, telemetryTopic + "a=%zz&b=%2&%=100%&c=%ff", hubwire.Message{Properties: []hubwire.Property{
+			{Name: "a", Value: "%zz"}, {Name: "b", Value: "%2"}, {Name: "%", Value: "100%"}, {Name: "c", Value: "%ff"}}}},
+		{"a second equals sign, empty parts, a name twice", dev, telemetryTopic + "&a=b=c&&a=d&", hubwire.Message{Properties: []hubwire.Property{
+			{Name: "a", Value: "b=c"}, {Name: "a", Value: "d"}}}},
+		{"every system property", dev, telemetryTopic + "$.mid=1&$.cid=2&$.uid=3&$.to=%2F4&$.ct=5&$.ce=6&$.ctime=2020-01-02T03:04:05.678Z&$.exp=2020-01-02T03%3A04%3A05.6789012Z" +
+			"&$.on=7&$.sub=8&$.ifid=9&$.schema=10&$.diagid=11&$.diagctx=creationtimeutc%3D12",
+			hubwire.Message{ID: "1", CorrelationID: "2", UserID: "3", To: "/4", ContentType: "5", ContentEncoding: "6",
+				CreationTime: time.Date(2020, 1, 2, 3, 4, 5, 678e6, time.UTC), Expiry: time.Date(2020, 1, 2, 3, 4, 5, 678901200, time.UTC),
+				Output: "7", Component: "8", InterfaceID: "9", Schema: "10", DiagnosticID: "11", DiagnosticContext: "creationtimeutc=12"}},
+		{"a system property that nobody knows", dev, telemetryTopic + "%24.xyz=1", hubwire.Message{Properties: []hubwire.Property{{Name: "$.xyz", Value: "1"}}}},
 		{"a slash behind the properties", dev, telemetryTopic + "a=b/", hubwire.Message{Properties: []hubwire.Property{{Name: "a", Value: "b"}}}},
 		{"a slash inside them", dev, telemetryTopic + "%24.ct=application/json", hubwire.Message{ContentType: "application/json"}},
 		{"an escaped plus sign, a bare name, an empty value", dev, telemetryTopic + "p=1%2b1&bare&e=", hubwire.Message{Properties: []hubwire.Property{
@@ -136,6 +146,7 @@ func TestPublishThatClosesTheConnection(t *testing.T) {
 		{"of a desired change", mqtt.Publish{Topic: []byte("$iothub/twin/PATCH/properties/desired/?$version=2"), QoS: 1, ID: 1}},
 		{"of a method request", mqtt.Publish{Topic: []byte("$iothub/methods/POST/reboot/?$rid=1"), QoS: 1, ID: 1}},
 		{"in a packet over the limit", mqtt.Publish{Topic: []byte(telemetryTopic), Payload: make([]byte, 262144), QoS: 1, ID: 1}},
+		{"with a property that has no name", mqtt.Publish{Topic: []byte(telemetryTopic + "=v"), QoS: 1, ID: 1}},
 		{"with a message id that is too long", mqtt.Publish{Topic: []byte(telemetryTopic + "$.mid=" + strings.Repeat("x", 129)), QoS: 1, ID: 1}},
 	}
 	for _, tt := range tests {
@@ -237,7 +248,7 @@ func TestWill(t *testing.T) {
 	}{
 		{"not after DISCONNECT", func(t *testing.T, h *hub.Hub, p *peer) { p.bye() }, 0},
 		{"after a cut", func(t *testing.T, h *hub.Hub, p *peer) { p.cut() }, 1},
-		{"after silence", func(t *testing.T, h *hub.Hub, p *peer) { p.closed() }, 1},
+		{"after silence", func(t *testing.T, h *hub.Hub, p *peer) { p.ends() }, 1},
 		{"after a violation", func(t *testing.T, h *hub.Hub, p *peer) { p.raw([]byte{0, 0}); p.closed() }, 1},
 		{"after a take-over", func(t *testing.T, h *hub.Hub, p *peer) { connect(t, h, dev, nil) }, 1},
 		{"after a kick", func(t *testing.T, h *hub.Hub, p *peer) { h.Disconnect(dev) }, 1},
@@ -264,6 +275,31 @@ func TestWill(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestWillIsTelemetry has a will that carries the stamps of its connection and takes the routes.
+func TestWillIsTelemetry(t *testing.T) {
+	cfg := &hub.Config{Routes: []hub.Route{{From: dev, To: mod, Input: "in"}}}
+	bubble(t, cfg, func(t *testing.T, h *hub.Hub) {
+		to := connect(t, h, mod, nil)
+		to.subscribe(inputsFilter)
+		connect(t, h, dev, func(m *mqtt.Connect) {
+			m.UserName = append(m.UserName, "&model-id=dtmi:a:b;1"...)
+			m.Will = mqtt.Will{Topic: []byte(telemetryTopic), Payload: []byte("gone")}
+		}).cut()
+		m := to.expect("gone", 1, false)
+		if !strings.Contains(string(m.Topic), "&iothub-MessageType=Will") {
+			t.Errorf("topic %q", m.Topic)
+		}
+		d, err := h.Device(dev)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ev := events(t, h)[0]
+		if ev.ModelID != "dtmi:a:b;1" || ev.Source != dev || ev.GenerationID != d.GenerationID || ev.AuthMethod == "" {
+			t.Errorf("stamps: %+v", ev)
+		}
+	})
 }
 
 func TestEventReader(t *testing.T) {
@@ -349,6 +385,33 @@ func TestRoutes(t *testing.T) {
 		to.ping()
 		if evs := events(t, h); len(evs) != 3 {
 			t.Errorf("%d events, want all three", len(evs))
+		}
+	})
+}
+
+// TestRouteBackToItsSource has a module that gets its own messages: the PUBACK comes first.
+func TestRouteBackToItsSource(t *testing.T) {
+	cfg := &hub.Config{Routes: []hub.Route{{From: mod, To: mod, Input: "in"}}}
+	bubble(t, cfg, func(t *testing.T, h *hub.Hub) {
+		p := connect(t, h, mod, nil)
+		p.subscribe(inputsFilter)
+		p.write(&mqtt.Publish{Topic: []byte(moduleTopic), Payload: []byte("hi"), QoS: 1, ID: 1})
+		p.puback(1)
+		p.expect("hi", 1, false)
+	})
+}
+
+// TestRouteToAFullQueue drops what has no room. The sender does not notice.
+func TestRouteToAFullQueue(t *testing.T) {
+	cfg := &hub.Config{Routes: []hub.Route{{From: dev, To: mod, Input: "in"}}}
+	bubble(t, cfg, func(t *testing.T, h *hub.Hub) {
+		p := connect(t, h, dev, nil)
+		for i := range hubwire.MaxC2DQueue + 1 {
+			p.write(&mqtt.Publish{Topic: []byte(telemetryTopic), QoS: 1, ID: uint16(i + 1)})
+			p.puback(uint16(i + 1))
+		}
+		if n, events := queueLength(t, h, mod), len(events(t, h)); n != hubwire.MaxC2DQueue || events != n+1 {
+			t.Errorf("%d messages wait, of %d events", n, events)
 		}
 	})
 }

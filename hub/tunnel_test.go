@@ -107,7 +107,7 @@ func TestTunnelWithCertificate(t *testing.T) {
 		cfg.Certificates = []tls.Certificate{*cert}
 		p := openTunnel(t, h, ws.DialOptions{TLSConfig: cfg})
 		m := connectPacket(t, h, id)
-		m.Password = nil
+		m.Password = mqtt.Secret{}
 		p.write(m)
 		if ack := p.connack(); ack.Code != mqtt.Accepted {
 			t.Errorf("CONNACK %d", ack.Code)
@@ -169,6 +169,27 @@ func TestTunnelIntercept(t *testing.T) {
 			})
 		})
 	}
+	t.Run("delayed", func(t *testing.T) {
+		o := &once{kind: hub.OpTunnel, verdict: hub.Verdict{Delay: 20 * time.Second}}
+		bubble(t, &hub.Config{Intercept: o.intercept}, func(t *testing.T, h *hub.Hub) {
+			start := time.Now()
+			openTunnel(t, h, ws.DialOptions{})
+			if took := time.Since(start); took != 20*time.Second {
+				t.Errorf("it took %v", took)
+			}
+		})
+	})
+	t.Run("swallowed", func(t *testing.T) {
+		o := &once{kind: hub.OpTunnel, verdict: hub.Verdict{SwallowAck: true}}
+		bubble(t, &hub.Config{Intercept: o.intercept}, func(t *testing.T, h *hub.Hub) {
+			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+			defer cancel()
+			_, err := ws.Dial(ctx, "localhost", &ws.DialOptions{Dial: h.Dial, TLSConfig: h.ClientTLS()})
+			if !errors.Is(err, context.DeadlineExceeded) {
+				t.Errorf("error %v", err)
+			}
+		})
+	})
 	t.Run("dropped after", func(t *testing.T) {
 		o := &once{kind: hub.OpTunnel, verdict: hub.Verdict{DropAfter: true}}
 		bubble(t, &hub.Config{Intercept: o.intercept}, func(t *testing.T, h *hub.Hub) {
@@ -181,7 +202,7 @@ func TestSilentTunnelIsDropped(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, h *hub.Hub) {
 		p := openTunnel(t, h, ws.DialOptions{})
 		start := time.Now()
-		p.closed()
+		p.ends()
 		if took := time.Since(start); took != time.Minute {
 			t.Errorf("dropped after %v", took)
 		}

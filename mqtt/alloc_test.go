@@ -61,6 +61,14 @@ func TestAPublishWithItsTopicInPlaceDoesNotAllocate(t *testing.T) {
 	})
 }
 
+func TestABufferOfTheSizeOfAPublishIsEnough(t *testing.T) {
+	for _, n := range []int{0, 256, 4096, 1 << 15} {
+		p := benchPublish(n)
+		buf := make([]byte, 0, p.Size())
+		testkit.NoAllocs(t, "AppendTo", func() { p.AppendTo(buf) })
+	}
+}
+
 func TestReadingDoesNotAllocate(t *testing.T) {
 	p := benchPublish(256)
 	var burst []byte

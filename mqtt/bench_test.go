@@ -111,7 +111,7 @@ func BenchmarkConnectParse(b *testing.B) {
 	c := Connect{
 		ClientID: []byte("dev-0001"), KeepAlive: 240,
 		UserName: []byte("myhub.azure-devices.net/dev-0001/?api-version=2021-04-12"),
-		Password: Secret("SharedAccessSignature sr=myhub.azure-devices.net%2Fdevices%2Fdev-0001&sig=VxtxdkXdQfw5u5IyLBKYY92FXX7TEK26znIZ5guwzRM%3D&se=1767225600"),
+		Password: NewSecret([]byte("SharedAccessSignature sr=myhub.azure-devices.net%2Fdevices%2Fdev-0001&sig=VxtxdkXdQfw5u5IyLBKYY92FXX7TEK26znIZ5guwzRM%3D&se=1767225600")),
 	}
 	wire := c.AppendTo(nil)
 	b.ReportAllocs()

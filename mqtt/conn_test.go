@@ -292,7 +292,7 @@ func TestReadingGoesOnAfterADeadline(t *testing.T) {
 }
 
 func TestTraceSeesEachPacketBothWays(t *testing.T) {
-	connect := (&Connect{ClientID: []byte("d"), UserName: []byte("user"), Password: Secret("pass")}).AppendTo(nil)
+	connect := (&Connect{ClientID: []byte("d"), UserName: []byte("user"), Password: NewSecret([]byte("pass"))}).AppendTo(nil)
 	ack := (&Puback{ID: 9}).AppendTo(nil)
 	ping := (&Pingreq{}).AppendTo(nil)
 	masked := string(withoutSecrets(connect))

@@ -47,7 +47,7 @@ func ExampleConnect() {
 		ClientID:  []byte("d1"),
 		KeepAlive: 240,
 		UserName:  []byte("h/d1/?api-version=2021-04-12"),
-		Password:  mqtt.Secret("SharedAccessSignature sr=..."),
+		Password:  mqtt.NewSecret([]byte("SharedAccessSignature sr=...")),
 	}
 	fmt.Println(c.Check(), len(c.AppendTo(nil)), c.Password)
 	// Output: <nil> 76 [redacted]

@@ -140,20 +140,43 @@ var sharedErrors [1024]atomic.Pointer[sharedError]
 
 type sharedError struct {
 	PacketError
-	part  part
-	fault fault
+	id uint64
 }
 
 // refuse returns the error for fault f in part pt of a packet of type t.
 func refuse(t Type, pt part, f fault, offset, limit int) error {
-	h := (uint(t)*31+uint(pt))*31 + uint(f)*64 + uint(offset)
-	slot := &sharedErrors[h%uint(len(sharedErrors))]
-	e := slot.Load()
-	if e == nil || e.fault != f || e.part != pt || e.Packet != t || e.Offset != offset || e.Limit != limit {
-		e = &sharedError{part: pt, fault: f, PacketError: PacketError{
-			Packet: t, Part: partNames[pt], Offset: offset, Limit: limit, Rule: rules[f].tag, Err: rules[f].err,
-		}}
-		slot.Store(e)
+	id := errorID(t, pt, f, offset)
+	if e := kept(id, limit); e != nil {
+		return e
 	}
+	return keep(id, limit)
+}
+
+// errorID packs what makes an error, but for its limit.
+func errorID(t Type, pt part, f fault, offset int) uint64 {
+	return uint64(offset)<<16 | uint64(t)<<12 | uint64(pt)<<6 | uint64(f)
+}
+
+func errorSlot(id uint64) *atomic.Pointer[sharedError] {
+	return &sharedErrors[(id>>16^id>>3)%uint64(len(sharedErrors))]
+}
+
+// kept returns the error of that id and limit, or nil if it is not there.
+func kept(id uint64, limit int) *PacketError {
+	e := errorSlot(id).Load()
+	if e == nil || e.id != id || e.Limit != limit {
+		return nil
+	}
+	return &e.PacketError
+}
+
+// keep makes the error of that id and limit.
+func keep(id uint64, limit int) error {
+	rule := rules[id&0x3f]
+	e := &sharedError{id: id, PacketError: PacketError{
+		Packet: Type(id >> 12 & 0xf), Part: partNames[id>>6&0x3f], Offset: int(id >> 16), Limit: limit,
+		Rule: rule.tag, Err: rule.err,
+	}}
+	errorSlot(id).Store(e)
 	return &e.PacketError
 }

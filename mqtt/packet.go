@@ -1,6 +1,9 @@
 package mqtt
 
-import "fmt"
+import (
+	"encoding/binary"
+	"fmt"
+)
 
 // Type is the kind of a packet: the upper four bits of its first byte (MQTT
 // 3.1.1 section 2.2.1). The zero Type is not valid.
@@ -96,9 +99,14 @@ func (p Packet) Type() Type {
 // with needless bytes, such as 80 00 for 0, is legal in MQTT 3.1.1. It does not
 // allocate.
 func Split(b []byte, max int) (p Packet, rest []byte, err error) {
-	n, err := packetLength(b, max)
-	if err != nil || n == 0 || n > len(b) {
-		return nil, b, err
+	n, head := shortLength(b)
+	n += head
+	if head == 0 || n > len(b) || max != 0 && n > max || !Type(b[0]>>4).Valid() {
+		// Not a whole, usual packet.
+		n, err = packetLength(b, max)
+		if err != nil || n == 0 || n > len(b) {
+			return nil, b, err
+		}
 	}
 	return b[:n:n], b[n:], nil
 }
@@ -113,7 +121,10 @@ func packetLength(b []byte, max int) (int, error) {
 	if !t.Valid() {
 		return 0, refuse(t, partHeader, faultType, 0, 0)
 	}
-	n, head := remainingLength(b)
+	n, head := shortLength(b)
+	if head == 0 {
+		n, head = remainingLength(b)
+	}
 	switch {
 	case head == 0:
 		return 0, nil
@@ -143,6 +154,22 @@ func remainingLength(b []byte) (n, head int) {
 		}
 	}
 	return 0, -1
+}
+
+// shortLength is remainingLength for what is usual, one or two bytes of length:
+// quicker, and head is 0 for anything else.
+func shortLength(b []byte) (n, head int) {
+	if len(b) < 4 {
+		return 0, 0
+	}
+	w := int(binary.LittleEndian.Uint32(b))
+	if w&0x8000 == 0 {
+		return w >> 8 & 0x7f, 2
+	}
+	if w&0x800000 == 0 {
+		return w>>8&0x7f | w>>9&0x3f80, 3
+	}
+	return 0, 0
 }
 
 // maxHeader is the length of the longest fixed header.

@@ -104,7 +104,7 @@ type golden struct {
 func goldens(t testing.TB) []golden {
 	return []golden{
 		{"connect of a persistent device with a token", &Connect{
-			ClientID: []byte("d1"), KeepAlive: 240, UserName: []byte("h/d1/"), Password: Secret("pw"),
+			ClientID: []byte("d1"), KeepAlive: 240, UserName: []byte("h/d1/"), Password: NewSecret([]byte("pw")),
 		}, `
 			10 19            # CONNECT, remaining length 25
 			00 04 4d 51 54 54 04 # "MQTT", level 4
@@ -283,7 +283,7 @@ func TestViewsAreClipped(t *testing.T) {
 	}
 	_ = append(c.ClientID, 'X')
 	_ = append(c.UserName, 'X')
-	if again, err := ParseConnect(p); err != nil || string(again.UserName) != "h/d1/" || string(again.Password) != "pw" {
+	if again, err := ParseConnect(p); err != nil || string(again.UserName) != "h/d1/" || string(again.Password.Reveal()) != "pw" {
 		t.Errorf("an append to a view reached its neighbour: %v", err)
 	}
 }
@@ -303,7 +303,7 @@ func TestFieldsAreViewsOfThePacket(t *testing.T) {
 		var fields [][]byte
 		switch v := v.(type) {
 		case *Connect:
-			fields = [][]byte{v.ClientID, v.UserName, v.Password, v.Will.Topic, v.Will.Payload}
+			fields = [][]byte{v.ClientID, v.UserName, v.Password.Reveal(), v.Will.Topic, v.Will.Payload}
 		case *Publish:
 			fields = [][]byte{v.Topic, v.Payload}
 		case *Subscribe:

@@ -1,6 +1,9 @@
 package mqtt
 
-import "slices"
+import (
+	"encoding/binary"
+	"slices"
+)
 
 // Publish is an application message on its way, either direction (MQTT 3.1.1
 // section 3.3):
@@ -36,7 +39,7 @@ func (p *Publish) remaining() int {
 func (p *Publish) AppendTo(dst []byte) []byte {
 	n := p.remaining()
 	t := len(p.Topic)
-	dst = slices.Grow(dst, maxHeader+n) // once, for all the appends
+	dst = slices.Grow(dst, headerSize(n)+n) // once, for all the appends
 	dst = appendHeader(dst, p.firstByte(), n)
 	dst = append(dst, byte(t>>8), byte(t))
 	dst = append(dst, p.Topic...)
@@ -71,14 +74,12 @@ func (p *Publish) Check() error {
 		return refuse(TypePublish, partLength, faultTooLarge, 1, MaxRemaining)
 	case len(p.Topic) > MaxString:
 		return refuse(TypePublish, partTopic, faultTooLong, head, MaxString)
-	}
-	if err := checkTopic(TypePublish, partTopic, p.Topic, head+2); err != nil {
-		return err
-	}
-	if p.QoS != AtMostOnce && p.ID == 0 {
+	case len(p.Topic) == 0:
+		return refuse(TypePublish, partTopic, faultEmptyTopic, head+2, 0)
+	case p.QoS != AtMostOnce && p.ID == 0:
 		return refuse(TypePublish, partPacketID, faultPacketID, head+2+len(p.Topic), 0)
 	}
-	return nil
+	return checkTopic(TypePublish, partTopic, p.Topic, head+2)
 }
 
 // ParsePublish gives a view of the whole packet p. It refuses, with a
@@ -94,56 +95,58 @@ func ParsePublish(p Packet) (v Publish, err error) {
 
 // parse sets v to a view of p; v is zero before, and not to be used after an error.
 func (v *Publish) parse(p []byte) error {
-	head := 0
-	// The usual case first: one or two bytes of remaining length.
-	if len(p) >= 5 && p[0]>>4 == byte(TypePublish) {
-		if n := int(p[1]); n < 0x80 {
-			if n == len(p)-2 {
-				head = 2
-			}
-		} else if m := int(p[2]); m < 0x80 && n&0x7f|m<<7 == len(p)-3 {
-			head = 3
-		}
-	}
-	if head == 0 {
+	n, head := shortLength(p)
+	if head == 0 || n+head != len(p) || p[0]>>4 != byte(TypePublish) {
 		var err error
 		if head, err = openAny(p, TypePublish); err != nil {
 			return err
 		}
 	}
 	flags := p[0] & 0x0f
-	if flags&0x06 == 0x06 {
-		return refuse(TypePublish, partHeader, faultPublishQoS, 0, int(ExactlyOnce))
+	if badPublishFlags>>flags&1 != 0 {
+		f, limit := faultDup, 0
+		if flags&0x06 == 0x06 {
+			f, limit = faultPublishQoS, int(ExactlyOnce)
+		}
+		return refuse(TypePublish, partHeader, f, 0, limit)
 	}
-	if flags&0x0e == 0x08 {
-		return refuse(TypePublish, partHeader, faultDup, 0, 0)
-	}
-	if len(p)-head < 2 {
+	rest := p[head:]
+	if len(rest) < 2 {
 		return refuse(TypePublish, partTopic, faultTruncated, head, len(p))
 	}
-	i := head + 2 + int(p[head])<<8 + int(p[head+1])
-	if i > len(p) {
+	t := int(binary.BigEndian.Uint16(rest))
+	if t > len(rest)-2 {
 		return refuse(TypePublish, partTopic, faultTruncated, head, len(p))
 	}
-	topic := p[head+2 : i : i]
-	if plain := plainTopic(topic); plain == 0 || plain != len(topic) {
-		if err := badTopic(TypePublish, partTopic, topic, head+2, plain); err != nil {
+	if t == 0 {
+		return refuse(TypePublish, partTopic, faultEmptyTopic, head+2, 0)
+	}
+	topic, payload := rest[2:2+t:2+t], rest[2+t:]
+	if flags&0x06 != 0 {
+		if len(payload) < 2 {
+			return refuse(TypePublish, partPacketID, faultTruncated, len(p)-len(payload), len(p))
+		}
+		if v.ID = binary.BigEndian.Uint16(payload); v.ID == 0 {
+			return refuse(TypePublish, partPacketID, faultPacketID, len(p)-len(payload), 0)
+		}
+		payload = payload[2:]
+	}
+	v.Topic, v.Payload = topic, payload[:len(payload):len(payload)]
+	if i := plainTopic(topic); i < t {
+		// The fault of an earlier packet, as a rule: then this is all that it costs.
+		if e := kept(errorID(TypePublish, partTopic, topicFaults[topic[i]], head+2+i), 0); e != nil {
+			return e
+		}
+		if err := badTopic(TypePublish, partTopic, topic, head+2, i); err != nil {
 			return err
 		}
 	}
-	if flags&0x06 != 0 {
-		if len(p)-i < 2 {
-			return refuse(TypePublish, partPacketID, faultTruncated, i, len(p))
-		}
-		if v.ID = uint16(p[i])<<8 | uint16(p[i+1]); v.ID == 0 {
-			return refuse(TypePublish, partPacketID, faultPacketID, i, 0)
-		}
-		i += 2
-	}
-	v.Topic, v.Payload = topic, p[i:len(p):len(p)]
 	v.QoS, v.Dup, v.Retain = QoS(flags>>1&3), flags&0x08 != 0, flags&1 != 0
 	return nil
 }
+
+// badPublishFlags has a bit for each value of the flags that no PUBLISH has: QoS 3, and DUP with QoS 0.
+const badPublishFlags = 1<<0x6 | 1<<0x7 | 1<<0xe | 1<<0xf | 1<<0x8 | 1<<0x9
 
 // OpenPublish begins a PUBLISH whose topic the caller appends itself, so that
 // it is written once and in its place:

@@ -16,7 +16,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	hubwire "github.com/hubwire/hubwire"
+	"github.com/hubwire/hubwire"
 	"github.com/hubwire/hubwire/internal/testkit"
 )
 
@@ -229,7 +229,7 @@ func TestAHundredRenewalsLoseNothing(t *testing.T) {
 			passwords[password] = true
 			at := time.Now().Add(life)
 			expires.Store(at.UnixNano())
-			return Login{ClientID: "d", UserName: "u", Password: Secret(password), Expires: at}, nil
+			return Login{ClientID: "d", UserName: "u", Password: NewSecret([]byte(password)), Expires: at}, nil
 		}
 		s, err := StartSession(t.Context(), f.dial, login, &SessionOptions{
 			OnState: func(state SessionState, reason error) {

@@ -6,7 +6,7 @@ import (
 	"net"
 	"time"
 
-	hubwire "github.com/hubwire/hubwire"
+	"github.com/hubwire/hubwire"
 )
 
 // What a [Session] can end, or lose a connection, for. Each also matches
@@ -78,13 +78,19 @@ func protocolError(format string, args ...any) error {
 	return fmt.Errorf("%w: %w", ErrProtocol, fmt.Errorf(format, args...))
 }
 
-// attemptFailed is why an attempt to connect failed: err as it is when it
-// already says whether another can succeed.
+// attemptFailed is why an attempt to connect failed. Whether another can
+// succeed is for err to say, if it does.
 func attemptFailed(err error) error {
-	if _, ok := errors.AsType[*hubwire.Error](err); ok {
-		return err
+	failed := hubwire.Error{Outcome: hubwire.NotSent, Retryable: true}
+	if e, ok := errors.AsType[*hubwire.Error](err); ok {
+		if err == e {
+			return err
+		}
+		failed = *e
+		failed.Message = "" // err has it
 	}
-	return &hubwire.Error{Op: "connect", Outcome: hubwire.NotSent, Retryable: true, Err: err}
+	failed.Op, failed.Err = "connect", err
+	return &failed
 }
 
 // refusedBy maps a CONNACK that is not [Accepted].

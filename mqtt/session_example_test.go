@@ -53,7 +53,7 @@ func login(context.Context) (mqtt.Login, error) {
 	return mqtt.Login{
 		ClientID: "dev-0001",
 		UserName: "myhub.azure-devices.net/dev-0001/?api-version=2021-04-12",
-		Password: mqtt.Secret("SharedAccessSignature ..."),
+		Password: mqtt.NewSecret([]byte("SharedAccessSignature ...")),
 		Expires:  time.Now().Add(time.Hour),
 	}, nil
 }

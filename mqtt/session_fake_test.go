@@ -73,7 +73,7 @@ func (f *fakeServer) login(context.Context) (Login, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.logins++
-	return Login{ClientID: "dev", UserName: "host/dev", Password: fmt.Appendf(nil, "token %d", f.logins)}, nil
+	return Login{ClientID: "dev", UserName: "host/dev", Password: NewSecret(fmt.Appendf(nil, "token %d", f.logins))}, nil
 }
 
 // start begins a session that the test's cleanup closes, recording its states.

@@ -6,7 +6,7 @@ import (
 	"net"
 	"time"
 
-	hubwire "github.com/hubwire/hubwire"
+	"github.com/hubwire/hubwire"
 )
 
 // DialFunc opens one connection to the server, with TLS and whatever tunnel it
@@ -27,7 +27,7 @@ type LoginFunc func(ctx context.Context) (Login, error)
 type Login struct {
 	ClientID string
 	UserName string // empty: not sent
-	Password Secret // nil: not sent
+	Password Secret // zero: not sent
 
 	// Expires is when the password (a token) stops being good. The session
 	// reconnects with a new Login when 80 % ± 2 % of the time until then have

@@ -80,13 +80,9 @@ func (s *Session) receive(l *link, p Packet) error {
 	case ExactlyOnce:
 		return protocolError("PUBLISH with QoS 2, which was not asked for")
 	case AtLeastOnce:
-		s.mu.Lock()
-		l.reading = true
-		seq, ok := l.inbox.add(m.ID)
-		open, unread := l.inbox.tail-l.inbox.head, len(s.ctl)
-		s.mu.Unlock()
-		if !ok || unread > maxControl {
-			return protocolError("it sends and does not read: %d deliveries without PUBACK, %d bytes that wait to be written", open, unread)
+		seq, acked, err := s.admit(l, &m)
+		if acked || err != nil {
+			return err
 		}
 		d.Receipt = Receipt{s, l, seq}
 	}
@@ -96,6 +92,25 @@ func (s *Session) receive(l *link, p Packet) error {
 	}
 	s.deliver(d)
 	return nil
+}
+
+// admit gives a message with QoS 1 its place in the inbox. acked is true for one that
+// comes again although it is acknowledged: its PUBACK waits for others'.
+func (s *Session) admit(l *link, m *Publish) (seq uint64, acked bool, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	l.reading = true
+	if m.Dup {
+		if seq, acked, again := l.inbox.find(m.ID); again {
+			return seq, acked, nil
+		}
+	}
+	seq, ok := l.inbox.add(m.ID)
+	if !ok || len(s.ctl) > maxControl {
+		return 0, false, protocolError("it sends and does not read: %d deliveries without PUBACK, %d bytes that wait to be written",
+			l.inbox.tail-l.inbox.head, len(s.ctl))
+	}
+	return seq, false, nil
 }
 
 // settle completes the publishes that the gathered PUBACKs acknowledge. One for

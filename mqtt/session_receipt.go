@@ -1,7 +1,7 @@
 package mqtt
 
 import (
-	hubwire "github.com/hubwire/hubwire"
+	"github.com/hubwire/hubwire"
 )
 
 // Delivery is an incoming message and the means to acknowledge it. The Publish
@@ -13,7 +13,9 @@ type Delivery struct {
 }
 
 // Receipt acknowledges one message with QoS 1. The zero Receipt, which comes
-// with QoS 0, has nothing to acknowledge. It is comparable.
+// with QoS 0, has nothing to acknowledge. It is comparable: a message that the
+// server sends again on the same connection, with DUP, before it has the PUBACK (IoT Hub's
+// lock on it ran out) comes with the same Receipt, or not at all when that has been acknowledged.
 type Receipt struct {
 	s   *Session
 	l   *link
@@ -88,6 +90,17 @@ func (b *inbox) add(id uint16) (seq uint64, ok bool) {
 	b.ring[seq&uint64(len(b.ring)-1)] = inboxSlot{id: id}
 	b.tail++
 	return seq, true
+}
+
+// find returns the place of an open delivery with that identifier, and whether
+// it is acknowledged and held back.
+func (b *inbox) find(id uint16) (seq uint64, acked, ok bool) {
+	for i := b.head; i < b.tail; i++ {
+		if slot := b.ring[i&uint64(len(b.ring)-1)]; slot.id == id {
+			return i, slot.acked, true
+		}
+	}
+	return 0, false, false
 }
 
 // ack marks a delivery and reports whether it is the one that others wait for.

@@ -11,7 +11,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	hubwire "github.com/hubwire/hubwire"
+	"github.com/hubwire/hubwire"
 	"github.com/hubwire/hubwire/internal/testkit"
 )
 
@@ -103,6 +103,51 @@ func TestAReceiptOutlivesNeitherItsConnectionNorItsSession(t *testing.T) {
 		}
 		s.Close()
 		lost(receipts[2])
+	})
+}
+
+func TestAMessageThatComesAgainIsTheSameDelivery(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var acks []uint16
+		var got []Delivery
+		resend := make(chan uint16)
+		f := newFake(t, func(c *fakeConn) {
+			go func() {
+				for id := range resend {
+					c.send((&Publish{Topic: []byte("t"), QoS: AtLeastOnce, ID: id, Dup: true}).AppendTo(nil))
+				}
+			}()
+			delivers(2, &acks)(c)
+		})
+		f.start(SessionOptions{OnDelivery: func(d Delivery) { got = append(got, d) }})
+		again := func(id uint16) {
+			synctest.Wait()
+			resend <- id
+			synctest.Wait()
+		}
+		again(1)
+		if len(got) != 3 || got[2].Receipt != got[0].Receipt || !got[2].Dup {
+			t.Fatalf("deliveries %v", got)
+		}
+		if err := got[1].Receipt.Ack(); err != nil { // held back
+			t.Fatal(err)
+		}
+		again(2)
+		if len(got) != 3 {
+			t.Error("a message that is acknowledged came again")
+		}
+		if err := got[2].Receipt.Ack(); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		if diff := cmp.Diff([]uint16{1, 2}, acks); diff != "" {
+			t.Errorf("PUBACKs (-want +got):\n%s", diff)
+		}
+		again(1) // the identifier is free: another message, of an earlier connection
+		if len(got) != 4 || got[3].Receipt == got[0].Receipt {
+			t.Errorf("deliveries %v", got)
+		}
+		close(resend)
 	})
 }
 

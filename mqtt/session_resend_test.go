@@ -13,7 +13,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	hubwire "github.com/hubwire/hubwire"
+	"github.com/hubwire/hubwire"
 )
 
 func TestUnacknowledgedPublishesAreSentAgainInOrderAheadOfNewOnes(t *testing.T) {

@@ -10,57 +10,41 @@ const (
 	lows   = 0x0101010101010101
 	highs  = 0x8080808080808080
 	sevens = 0x7f7f7f7f7f7f7f7f
-
-	// '#' is 0x23 and '+' is 0x2b: they differ in one bit, so one comparison
-	// with that bit cleared finds both.
-	wildBit = '#' ^ '+'
 )
 
-// plainTopic returns the offset of the first byte of b that is NUL, '#', '+' or
-// not ASCII, or len(b) if none is: all that a topic must not hold, or that must
-// be looked at closely. It takes 32 bytes at a time, then eight.
-func plainTopic(b []byte) int {
-	rest := b
-	for len(rest) >= 32 {
-		v, w := binary.LittleEndian.Uint64(rest), binary.LittleEndian.Uint64(rest[8:])
-		x, y := binary.LittleEndian.Uint64(rest[16:]), binary.LittleEndian.Uint64(rest[24:])
-		clean := (v + sevens) & (w + sevens) & (x + sevens) & (y + sevens)
-		clean &= (unwild(v) + sevens) & (unwild(w) + sevens) & (unwild(x) + sevens) & (unwild(y) + sevens)
-		if (v|w|x|y|^clean)&highs != 0 {
+// plainTopic returns the offset of the first byte of b that may be what a topic
+// must not hold, NUL, '#', '+' or not UTF-8, or len(b) if none is. It takes 32
+// bytes at a time, then eight.
+func plainTopic(b []byte) (i int) {
+	for ; i <= len(b)-32; i += 32 {
+		r := b[i : i+32]
+		v, w := binary.LittleEndian.Uint64(r), binary.LittleEndian.Uint64(r[8:])
+		x, y := binary.LittleEndian.Uint64(r[16:]), binary.LittleEndian.Uint64(r[24:])
+		if (v|w|x|y|^(usual(v)&usual(w)&usual(x)&usual(y)))&highs != 0 {
 			break
 		}
-		rest = rest[32:]
 	}
-	for len(rest) >= 8 {
-		if odd := oddBytes(binary.LittleEndian.Uint64(rest)); odd != 0 {
-			return len(b) - len(rest) + bits.TrailingZeros64(odd)/8
+	for ; i <= len(b)-8; i += 8 {
+		w := binary.LittleEndian.Uint64(b[i:])
+		if odd := (w | ^usual(w)) & highs; odd != 0 {
+			return i + bits.TrailingZeros64(odd)/8
 		}
-		rest = rest[8:]
 	}
-	if len(b) >= 8 && len(rest) > 0 {
-		last := len(b) - 8 // overlaps what has been seen and is plain
-		if odd := oddBytes(binary.LittleEndian.Uint64(b[last:])); odd != 0 {
-			return last + bits.TrailingZeros64(odd)/8
+	if len(b) >= 8 {
+		w := binary.LittleEndian.Uint64(b[len(b)-8:]) // overlaps what has been seen
+		if odd := (w | ^usual(w)) & highs; odd != 0 {
+			return len(b) - 8 + bits.TrailingZeros64(odd)/8
 		}
 		return len(b)
 	}
-	for i, c := range rest {
-		if c-1 >= 0x7f || c&^wildBit == '#' {
-			return len(b) - len(rest) + i
-		}
-	}
-	return len(b)
+	return i
 }
 
-// oddBytes sets the top bit of each byte of w that is NUL, '#', '+' or not
-// ASCII; above the first such byte it may be wrong. For a byte below 0x80,
-// adding 0x7f sets the top bit unless the byte is zero, and does not carry.
-func oddBytes(w uint64) uint64 {
-	return (w | ^((w + sevens) & (unwild(w) + sevens))) & highs
-}
-
-// unwild turns '#' and '+' into zero bytes, and nothing else.
-func unwild(w uint64) uint64 { return (w &^ (wildBit * lows)) ^ ('#' * lows) }
+// usual sets the top bit of each byte of w, all ASCII, that is plain, in few
+// steps: with the bits of '+' cleared, which NUL and '#' share, those become
+// zero, and adding 0x7f sets no bit. So do some that are legal, such as blanks and
+// brackets.
+func usual(w uint64) uint64 { return w&^('+'*lows) + sevens }
 
 // checkText refuses what no string field may hold: text that is not UTF-8
 // (which includes surrogates), and U+0000. at is where b begins in its packet.
@@ -98,11 +82,10 @@ func badText(b []byte) int {
 // checkTopic refuses what cannot be a topic name: a bad string, an empty one,
 // and wildcards. The first fault counts.
 func checkTopic(t Type, pt part, b []byte, at int) error {
-	i := plainTopic(b)
-	if i == len(b) && i != 0 {
-		return nil
+	if i := plainTopic(b); i == 0 || i < len(b) {
+		return badTopic(t, pt, b, at, i)
 	}
-	return badTopic(t, pt, b, at, i)
+	return nil
 }
 
 // badTopic is the rest of checkTopic, for a topic whose first i bytes are plain.
@@ -111,27 +94,37 @@ func badTopic(t Type, pt part, b []byte, at, i int) error {
 		return refuse(t, pt, faultEmptyTopic, at, 0)
 	}
 	for i < len(b) {
-		switch c := b[i]; {
-		case c == 0:
-			return refuse(t, pt, faultNUL, at+i, 0)
-		case c&^wildBit == '#':
-			f := faultWildcard
-			if t == TypePublish {
-				f = faultPublishWildcard
-			}
-			return refuse(t, pt, f, at+i, 0)
-		case c < utf8.RuneSelf:
-			i++
-		default:
+		if b[i] >= utf8.RuneSelf {
 			r, n := utf8.DecodeRune(b[i:])
 			if r == utf8.RuneError && n == 1 {
 				return refuse(t, pt, faultUTF8, at+i, 0)
 			}
 			i += n
+			continue
 		}
+		f := topicFaults[b[i]]
+		if f == faultPublishWildcard && t != TypePublish {
+			f = faultWildcard
+		}
+		if f != 0 {
+			return refuse(t, pt, f, at+i, 0)
+		}
+		i++
 	}
 	return nil
 }
+
+// topicFaults tells what is wrong with a byte wherever it begins a character of
+// the topic of a PUBLISH; 0 is nothing, or that it depends on what follows.
+var topicFaults = func() (t [256]fault) {
+	t[0], t['#'], t['+'] = faultNUL, faultPublishWildcard, faultPublishWildcard
+	for c := utf8.RuneSelf; c < len(t); c++ {
+		if c < 0xc2 || c > 0xf4 { // begins no character
+			t[c] = faultUTF8
+		}
+	}
+	return t
+}()
 
 // checkFilter refuses what cannot be a topic filter (section 4.7): a bad
 // string, an empty one, a '+' or '#' that shares its level, a '#' before the end.
@@ -143,7 +136,7 @@ func checkFilter(t Type, b []byte, at int) error {
 		return err
 	}
 	for i, c := range b {
-		if c&^wildBit != '#' {
+		if c != '#' && c != '+' {
 			continue
 		}
 		first := i == 0 || b[i-1] == '/'

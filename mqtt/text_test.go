@@ -31,10 +31,20 @@ func slowTopic(b []byte) (int, error) {
 func checkAgainstSlowTopic(t *testing.T, b []byte) {
 	t.Helper()
 	at, want := slowTopic(b)
-	err := checkTopic(TypePublish, partTopic, b, 0)
-	var pe *PacketError
-	if errors.As(err, &pe) != (want != nil) || !errors.Is(err, want) || pe != nil && pe.Offset != at {
-		t.Fatalf("checkTopic(%q): %v, want %v at offset %d", b, err, want, at)
+	check := func(name string, err error, at int) {
+		t.Helper()
+		var pe *PacketError
+		if errors.As(err, &pe) != (want != nil) || !errors.Is(err, want) || pe != nil && pe.Offset != at {
+			t.Fatalf("%s of %q: %v, want %v at offset %d", name, b, err, want, at)
+		}
+	}
+	check("checkTopic", checkTopic(TypePublish, partTopic, b, 0), at)
+
+	p := Publish{Topic: b}
+	wire := p.AppendTo(nil)
+	for _, name := range []string{"ParsePublish", "ParsePublish once more"} { // which takes another way
+		_, err := ParsePublish(wire)
+		check(name, err, headerSize(p.remaining())+2+at)
 	}
 }
 
@@ -104,6 +114,8 @@ func TestSplit(t *testing.T) {
 		{"exactly the default", []byte{0x30, 0xfc, 0xff, 0x0f}, 0, nil},
 		{"one more than asked for", []byte{0x30, 9}, 10, ErrTooLarge},
 		{"exactly as asked for", []byte{0x30, 8}, 10, nil},
+		{"whole, and one more than asked for", []byte{0x30, 9, 0, 1, 't', 5, 6, 7, 8, 9, 10}, 10, ErrTooLarge},
+		{"whole, but of a reserved type", []byte{0xf0, 2, 0, 0}, 0, ErrType},
 		{"the largest of all", []byte{0x30, 0xff, 0xff, 0xff, 0x7f}, maxHeader + MaxRemaining, nil},
 	}
 	for _, tt := range tests {

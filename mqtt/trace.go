@@ -48,7 +48,7 @@ func withoutSecrets(p Packet) Packet {
 		return masked
 	}
 	mask(c.UserName)
-	mask(c.Password)
+	mask(c.Password.Reveal())
 	return masked
 }
 

@@ -1,27 +1,15 @@
 package sas
 
 import (
-	"errors"
 	"fmt"
-	"regexp"
 	"strings"
 
 	"github.com/hubwire/hubwire"
 )
 
-// Errors of [ParseConnectionString]; match them with [errors.Is].
-var (
-	ErrEmpty              = errors.New("sas: connection string is empty")
-	ErrNotPairs           = errors.New("sas: connection string is malformed: it has to begin with name=value")
-	ErrDuplicateKey       = errors.New("sas: connection string has a key twice")
-	ErrEndpointScheme     = errors.New("sas: connection string: Endpoint has to begin with sb://")
-	ErrMissingHostName    = errors.New("sas: connection string has no HostName")
-	ErrBadHostName        = errors.New("sas: connection string: HostName is not a host name")
-	ErrIncomplete         = errors.New("sas: connection string needs DeviceId or SharedAccessKeyName, and DeviceId with ModuleId")
-	ErrMixedCredentials   = errors.New("sas: connection string has more than one kind of credential")
-	ErrMissingCredentials = errors.New("sas: connection string has no credential")
-	ErrBadSignature       = errors.New("sas: connection string: SharedAccessSignature is not a token")
-)
+// MaxConnectionString is the longest connection string that
+// [ParseConnectionString] takes, in bytes: room for a token of [MaxToken].
+const MaxConnectionString = 2 * MaxToken
 
 // Kind says whose connection string it is.
 type Kind uint8
@@ -74,13 +62,10 @@ func (c *ConnectionString) Identity() hubwire.Identity {
 	return hubwire.Identity{DeviceID: c.DeviceID, ModuleID: c.ModuleID}
 }
 
-// pairStart finds where a name=value pair begins: a semicolon that no name
-// follows belongs to the value before it.
-var pairStart = regexp.MustCompile(`(?:^|;)([^;=]*)=`)
-
-// ParseConnectionString reads a connection string of a device, module,
-// service or Event Hub. Names are of any case, unknown ones are skipped, an empty
-// value counts as absent, and a value may hold "=" and ";". Nothing is decoded.
+// ParseConnectionString reads a connection string of a device, module, service or
+// Event Hub, of at most [MaxConnectionString] bytes. Names are of any case, unknown
+// ones are skipped, an empty value counts as absent, and a value may hold "=" and ";".
+// Nothing is decoded.
 //
 //	HostName={hub};DeviceId={d}[;ModuleId={m}];SharedAccessKey={key}[;GatewayHostName={g}]
 //	HostName={hub};DeviceId={d};SharedAccessSignature={token}
@@ -88,30 +73,31 @@ var pairStart = regexp.MustCompile(`(?:^|;)([^;=]*)=`)
 //	HostName={hub};SharedAccessKeyName={policy};SharedAccessKey={key}
 //	Endpoint=sb://{host}/;SharedAccessKeyName={policy};SharedAccessKey={key};EntityPath={name}
 //
-// The errors are this package's and hold no part of s but names of its keys.
-func ParseConnectionString(s Secret) (*ConnectionString, error) {
-	values, err := splitPairs(strings.Trim(strings.Trim(string(s), " \t\r\n"), ";"))
+// The error is a [*SyntaxError]. The key is not decoded here ([NewKey]), and a
+// token may have expired. What c holds shares the memory of s.
+func ParseConnectionString(s string) (*ConnectionString, error) {
+	p, err := splitPairs(s)
 	if err != nil {
 		return nil, err
 	}
 	c := &ConnectionString{
-		HostName: values["hostname"], DeviceID: values["deviceid"], ModuleID: values["moduleid"],
-		GatewayHostName: values["gatewayhostname"], SharedAccessKeyName: values["sharedaccesskeyname"],
-		SharedAccessKey:       Secret(values["sharedaccesskey"]),
-		SharedAccessSignature: Secret(values["sharedaccesssignature"]),
-		X509:                  isTrue(values["x509"]) || isTrue(values["x509cert"]),
-		UseProvisioning:       isTrue(values["useprovisioning"]),
-		Endpoint:              values["endpoint"], EntityPath: values["entitypath"],
+		HostName: p.value("HostName"), DeviceID: p.value("DeviceId"), ModuleID: p.value("ModuleId"),
+		GatewayHostName: p.value("GatewayHostName"), SharedAccessKeyName: p.value("SharedAccessKeyName"),
+		SharedAccessKey:       NewSecret(p.value("SharedAccessKey")),
+		SharedAccessSignature: NewSecret(p.value("SharedAccessSignature")),
+		X509:                  p.isTrue("x509") || p.isTrue("X509Cert"),
+		UseProvisioning:       p.isTrue("UseProvisioning"),
+		Endpoint:              p.value("Endpoint"), EntityPath: p.value("EntityPath"),
 	}
 	if c.Endpoint != "" {
 		host, ok := strings.CutPrefix(c.Endpoint, "sb://")
 		if !ok {
-			return nil, ErrEndpointScheme
+			return nil, p.refuse("Endpoint", ErrEndpointScheme)
 		}
 		c.Kind, c.EndpointHost = KindEventHub, strings.TrimRight(host, "/")
 		return c, nil
 	}
-	if err := c.check(); err != nil {
+	if err := c.check(p); err != nil {
 		return nil, err
 	}
 	switch {
@@ -125,68 +111,53 @@ func ParseConnectionString(s Secret) (*ConnectionString, error) {
 	return c, nil
 }
 
-// splitPairs gives the values by lower-case name.
-func splitPairs(s string) (map[string]string, error) {
-	if s == "" {
-		return nil, ErrEmpty
-	}
-	starts := pairStart.FindAllStringSubmatchIndex(s, -1)
-	if len(starts) == 0 || starts[0][0] != 0 {
-		return nil, ErrNotPairs
-	}
-	values := make(map[string]string, len(starts))
-	for i, at := range starts {
-		end := len(s)
-		if i+1 < len(starts) {
-			end = starts[i+1][0]
-		}
-		name := strings.ToLower(s[at[2]:at[3]])
-		if _, twice := values[name]; twice {
-			return nil, fmt.Errorf("%w: %q", ErrDuplicateKey, name)
-		}
-		values[name] = strings.TrimRight(s[at[1]:end], ";")
-	}
-	return values, nil
-}
-
-func isTrue(s string) bool { return strings.EqualFold(s, "true") }
-
-var hostName = regexp.MustCompile(`^[A-Za-z0-9_.\-]+(:[0-9]+)?$`)
-
 // check holds the rules of all but Event Hubs' connection strings.
-func (c *ConnectionString) check() error {
-	if c.HostName == "" {
-		return ErrMissingHostName
-	}
-	if !hostName.MatchString(c.HostName) {
-		return ErrBadHostName
-	}
-	if c.DeviceID == "" && (c.SharedAccessKeyName == "" || c.ModuleID != "") {
-		return ErrIncomplete
+func (c *ConnectionString) check(p *pairs) error {
+	switch {
+	case c.HostName == "":
+		return p.refuse("HostName", ErrMissingHostName)
+	case !isHostName(c.HostName):
+		return p.refuse("HostName", ErrBadHostName)
+	case c.DeviceID == "" && (c.SharedAccessKeyName == "" || c.ModuleID != ""):
+		return p.refuse(wholeString, ErrIncomplete)
 	}
 	credentials := 0
-	for _, has := range [...]bool{c.SharedAccessKey != "", c.SharedAccessSignature != "", c.X509, c.UseProvisioning} {
+	for _, has := range [...]bool{!c.SharedAccessKey.IsZero(), !c.SharedAccessSignature.IsZero(), c.X509, c.UseProvisioning} {
 		if has {
 			credentials++
 		}
 	}
 	switch {
 	case credentials > 1:
-		return ErrMixedCredentials
+		return p.refuse(wholeString, ErrMixedCredentials)
 	case credentials == 0:
-		return ErrMissingCredentials
+		return p.refuse(wholeString, ErrMissingCredentials)
 	}
-	if c.SharedAccessSignature != "" {
-		if _, err := ParseToken(c.SharedAccessSignature); err != nil {
-			return fmt.Errorf("%w: %w", ErrBadSignature, err)
+	if !c.SharedAccessSignature.IsZero() {
+		if _, err := ParseToken(c.SharedAccessSignature.Reveal()); err != nil {
+			return p.refuse("SharedAccessSignature", fmt.Errorf("%w: %w", ErrBadSignature, err))
 		}
 	}
 	return nil
 }
 
+// isHostName reports whether s is of letters, digits and "-._", with or without :port.
+func isHostName(s string) bool {
+	host, port, hasPort := strings.Cut(s, ":")
+	for i := range len(host) {
+		c := lower(host[i])
+		if c-'a' > 'z'-'a' && c-'0' > 9 && c != '-' && c != '.' && c != '_' {
+			return false
+		}
+	}
+	return host != "" && (!hasPort || isDigits(port))
+}
+
 // AppendTo appends c as a connection string, with its secrets, to dst: absent
-// keys are left out, and no semicolon is at the end. White space at the end of
-// the last value is lost when it is read again.
+// keys are left out, and no semicolon is at the end. It allocates only to grow dst.
+// Two things that values can hold are lost when it is read again, for want of an
+// escape: white space at the end of the last one, and what follows a semicolon if
+// that looks like name=.
 func (c *ConnectionString) AppendTo(dst []byte) []byte {
 	start := len(dst)
 	put := func(name, value string) {
@@ -203,8 +174,8 @@ func (c *ConnectionString) AppendTo(dst []byte) []byte {
 	put("DeviceId", c.DeviceID)
 	put("ModuleId", c.ModuleID)
 	put("SharedAccessKeyName", c.SharedAccessKeyName)
-	put("SharedAccessKey", string(c.SharedAccessKey))
-	put("SharedAccessSignature", string(c.SharedAccessSignature))
+	put("SharedAccessKey", c.SharedAccessKey.Reveal())
+	put("SharedAccessSignature", c.SharedAccessSignature.Reveal())
 	put("x509", trueOrEmpty(c.X509))
 	put("UseProvisioning", trueOrEmpty(c.UseProvisioning))
 	put("GatewayHostName", c.GatewayHostName)

@@ -2,6 +2,7 @@ package sas
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/hubwire/hubwire"
@@ -16,21 +17,28 @@ type TokenSource interface {
 	Token(ctx context.Context, audience string) (token string, expires time.Time, err error)
 }
 
-// Source is the [TokenSource] of a key.
+// Source is the [TokenSource] of a key. It may be used by any number of goroutines,
+// as far as its Signer may.
 type Source struct {
 	Signer Signer        // required
 	Policy string        // skn; empty for an identity's own key
 	TTL    time.Duration // how long a token lasts; 0 means [DefaultTTL]
 }
 
-// Token implements [TokenSource]. The errors are the signer's.
+// ErrNoSigner is the error of a [Source] without a Signer.
+var ErrNoSigner = errors.New("sas: Source has no Signer")
+
+// Token implements [TokenSource]. The errors are those of [AppendToken], and [ErrNoSigner].
 func (s *Source) Token(ctx context.Context, audience string) (string, time.Time, error) {
+	if s == nil || s.Signer == nil {
+		return "", time.Time{}, ErrNoSigner
+	}
 	ttl := s.TTL
 	if ttl == 0 {
 		ttl = DefaultTTL
 	}
 	expires := time.Now().Add(ttl).Truncate(time.Second)
-	b, err := AppendToken(ctx, nil, s.Signer, audience, s.Policy, expires)
+	b, err := AppendToken(ctx, make([]byte, 0, 512), s.Signer, audience, s.Policy, expires)
 	if err != nil {
 		return "", time.Time{}, err
 	}
@@ -46,4 +54,17 @@ func Audience(host string, id hubwire.Identity) string {
 		s += "/modules/" + id.ModuleID
 	}
 	return s
+}
+
+// RegistrationPolicy is the skn of a device's tokens for DPS. The service takes
+// tokens without it, too.
+const RegistrationPolicy = "registration"
+
+// RegistrationAudience returns the resource of a device's tokens for DPS, not encoded:
+//
+//	{idScope}/registrations/{registrationId}
+//
+// Source: "Communicate with your DPS using the MQTT protocol", and the official SDKs.
+func RegistrationAudience(idScope, registrationID string) string {
+	return idScope + "/registrations/" + registrationID
 }

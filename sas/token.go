@@ -6,7 +6,6 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
-	"math"
 	"strconv"
 	"strings"
 	"time"
@@ -14,15 +13,20 @@ import (
 
 const scheme = "SharedAccessSignature"
 
-// Errors of [ParseToken]; match them with [errors.Is].
-var (
-	ErrMalformed      = errors.New("sas: token is malformed")
-	ErrDuplicateField = errors.New("sas: token has a field twice")
-	ErrMissingSR      = errors.New("sas: token has no sr")
-	ErrMissingSig     = errors.New("sas: token has no sig")
-	ErrMissingSE      = errors.New("sas: token has no se")
-	ErrBadSE          = errors.New("sas: se of the token is not a number of seconds")
-)
+// MaxToken is the longest token that is made or taken, in bytes. IoT Hub documents no
+// limit; host and ids of the greatest length, encoded three times over, come to
+// half of this.
+const MaxToken = 8192
+
+// sigLength is the length of a signature: base64 of 32 bytes.
+const sigLength = 44
+
+// ErrMAC is why no token is made when a [Signer] breaks its contract.
+var ErrMAC = errors.New("sas: the signer appended no MAC of 32 bytes")
+
+// ErrExpiry is why no token is made that expires before 1970: there is no way to
+// write that.
+var ErrExpiry = errors.New("sas: a token can't expire before 1970")
 
 // AppendToken appends a token for resource to dst, signed by s:
 //
@@ -30,129 +34,58 @@ var (
 //
 // resource is not yet encoded ([Audience] makes one). An empty policy leaves
 // skn out. expires counts in whole seconds, rounded down. The error is the
-// signer's, or says that its MAC has not 32 bytes. With a [Key] it allocates
-// only to grow dst.
+// signer's, or [ErrMAC], or [ErrExpiry], or a [*SyntaxError]: the resource is empty,
+// or the token would be longer than [MaxToken]. dst is returned as it was then. With a [Key] it allocates only to grow dst.
 func AppendToken(ctx context.Context, dst []byte, s Signer, resource, policy string, expires time.Time) ([]byte, error) {
-	whole := len(dst)
-	dst = append(dst, scheme+" sr="...)
-	sr := len(dst)
-	dst = AppendEscape(dst, resource)
-	end := len(dst)
-	dst = append(dst, '\n')
-	dst = strconv.AppendInt(dst, expires.Unix(), 10)
+	b := AppendEscape(append(dst, scheme+" sr="...), resource)
+	return appendSigned(ctx, dst, b, s, policy, expires)
+}
+
+// AppendEncodedToken is [AppendToken] for a resource that is encoded already, in
+// whatever way: it stands in the token, and is signed, as it is. Spaces and "&" are
+// refused in it, with a [*SyntaxError].
+func AppendEncodedToken(ctx context.Context, dst []byte, s Signer, sr, policy string, expires time.Time) ([]byte, error) {
+	if i := strings.IndexAny(sr, "& \t\r\n"); i >= 0 {
+		return dst, &SyntaxError{Part: "sr", Offset: i, Err: ErrMalformed}
+	}
+	b := append(append(dst, scheme+" sr="...), sr...)
+	return appendSigned(ctx, dst, b, s, policy, expires)
+}
+
+// appendSigned goes on with b, which is dst and the beginning of a token, up to
+// the encoded resource.
+func appendSigned(ctx context.Context, dst, b []byte, s Signer, policy string, expires time.Time) ([]byte, error) {
+	sr, end := len(dst)+len(scheme+" sr="), len(b)
+	switch {
+	case sr == end:
+		return dst, &SyntaxError{Part: "sr", Err: ErrMissingSR}
+	case expires.Unix() < 0:
+		return dst, ErrExpiry
+	}
+	var seconds [20]byte
+	se := strconv.AppendInt(seconds[:0], expires.Unix(), 10)
 
 	// The string to sign is in place, where the token goes on: its MAC comes
 	// behind it, and both give way to the rest of the token.
-	signed := len(dst)
-	dst, err := s.Sign(ctx, dst, dst[sr:signed:signed])
+	b = append(append(b, '\n'), se...)
+	signed := len(b)
+	b, err := s.Sign(ctx, b, b[sr:signed:signed])
 	if err != nil {
-		return dst[:whole], fmt.Errorf("sas: sign: %w", err)
+		return dst, fmt.Errorf("sas: sign: %w", err)
 	}
-	if n := len(dst) - signed; n != sha256.Size {
-		return dst[:whole], fmt.Errorf("sas: sign: the MAC has %d bytes, not %d", n, sha256.Size)
+	if len(b)-signed != sha256.Size {
+		return dst, ErrMAC
 	}
-	var sig [44]byte // base64 of 32 bytes
-	base64.StdEncoding.Encode(sig[:], dst[signed:])
+	var sig [sigLength]byte
+	base64.StdEncoding.Encode(sig[:], b[signed:])
 
-	dst = append(dst[:end], "&sig="...)
-	dst = AppendEscape(dst, sig[:])
-	dst = append(dst, "&se="...)
-	dst = strconv.AppendInt(dst, expires.Unix(), 10)
+	b = AppendEscape(append(b[:end], "&sig="...), sig[:])
+	b = append(append(b, "&se="...), se...)
 	if policy != "" {
-		dst = append(dst, "&skn="...)
-		dst = AppendEscape(dst, policy)
+		b = AppendEscape(append(b, "&skn="...), policy)
 	}
-	return dst, nil
-}
-
-// Token is a parsed token. Printed, its signature does not show.
-type Token struct {
-	Resource string    // sr as it stands in the token, still encoded
-	Policy   string    // skn decoded; empty when absent or empty: an identity's own key signed
-	Expires  time.Time // se, without a fraction; beyond the year 2262 it is capped there
-
-	sig Secret // decoded from percent-encoding, still base64
-	se  string // as it stands in the token, for the MAC
-}
-
-// ParseToken reads a token: the scheme, one white-space character, then the
-// fields sr, sig, se and skn in any order, with names of any case; unknown
-// fields are skipped. It checks neither signature nor expiry ([Token.Verify]).
-// The error is one of this package's, and does not hold the token.
-func ParseToken(s Secret) (Token, error) {
-	rest, ok := strings.CutPrefix(string(s), scheme)
-	if !ok || rest == "" || !isSpace(rest[0]) || strings.ContainsAny(rest[1:], " \t\r\n") {
-		return Token{}, ErrMalformed
+	if len(b)-len(dst) > MaxToken {
+		return dst, refuse(faultLength, MaxToken)
 	}
-	var sr, sig, se, skn string
-	seen := map[string]bool{}
-	for field := range strings.SplitSeq(rest[1:], "&") {
-		name, value, ok := strings.Cut(field, "=")
-		if !ok {
-			return Token{}, ErrMalformed
-		}
-		name = strings.ToLower(name)
-		if seen[name] {
-			return Token{}, ErrDuplicateField
-		}
-		seen[name] = true
-		switch name {
-		case "sr":
-			sr = value
-		case "sig":
-			sig = value
-		case "se":
-			se = value
-		case "skn":
-			skn = value
-		}
-	}
-	switch {
-	case sr == "":
-		return Token{}, ErrMissingSR
-	case sig == "":
-		return Token{}, ErrMissingSig
-	case se == "":
-		return Token{}, ErrMissingSE
-	}
-	expires, ok := parseExpiry(unescape(se))
-	if !ok {
-		return Token{}, ErrBadSE
-	}
-	return Token{
-		Resource: sr, Policy: unescape(skn), Expires: expires,
-		sig: Secret(unescapeSig(sig)), se: se,
-	}, nil
-}
-
-// unescapeSig decodes percent-encoding but leaves +, which base64 has and some
-// send as it is.
-func unescapeSig(s string) string {
-	return unescape(strings.ReplaceAll(s, "+", "%2B"))
-}
-
-func isSpace(c byte) bool { return c == ' ' || c == '\t' || c == '\r' || c == '\n' }
-
-func unescape(s string) string { return string(AppendUnescape(nil, s)) }
-
-// parseExpiry reads decimal seconds, with a fraction that is dropped.
-func parseExpiry(s string) (time.Time, bool) {
-	whole, fraction, dotted := strings.Cut(s, ".")
-	if !isDigits(whole) || dotted && !isDigits(fraction) {
-		return time.Time{}, false
-	}
-	const last = math.MaxInt64 / int64(time.Second) // what a Duration still reaches
-	n, err := strconv.ParseInt(whole, 10, 64)
-	if err != nil || n > last {
-		n = last
-	}
-	return time.Unix(n, 0).UTC(), true
-}
-
-func isDigits(s string) bool { return s != "" && strings.Trim(s, "0123456789") == "" }
-
-// Format implements [fmt.Formatter] for every verb: package fmt would else look
-// into t and find the signature.
-func (t Token) Format(f fmt.State, _ rune) {
-	fmt.Fprintf(f, "%s sr=%s&sig=%s&se=%d&skn=%s", scheme, t.Resource, redacted, t.Expires.Unix(), t.Policy)
+	return b, nil
 }

@@ -94,9 +94,9 @@ func newKey(t *testing.T, text, encoding string, lenient bool) *sas.Key {
 	var err error
 	switch {
 	case encoding == "utf8":
-		k, err = sas.NewTextKey(sas.Secret(text))
+		k, err = sas.NewTextKey(sas.NewSecret(text))
 	default:
-		k, err = sas.NewKey(sas.Secret(text))
+		k, err = sas.NewKey(sas.NewSecret(text))
 	}
 	if err == nil {
 		return k
@@ -108,7 +108,7 @@ func newKey(t *testing.T, text, encoding string, lenient bool) *sas.Key {
 	if err != nil {
 		t.Fatal(err)
 	}
-	k, err = sas.NewTextKey(sas.Secret(raw))
+	k, err = sas.NewTextKey(sas.NewSecret(string(raw)))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -121,25 +121,7 @@ func TestVectorsOfPercentEncoding(t *testing.T) {
 		if got := string(sas.AppendEscape(nil, in)); got != v["rfc3986-upper"] {
 			t.Errorf("AppendEscape(%q)\n got %s\nwant %v", in, got, v["rfc3986-upper"])
 		}
-		for name, enc := range v {
-			s, ok := enc.(string)
-			if !ok || name == "input" || name == "source" || name == "note" || name == "c-utility" && !isASCII(in) {
-				continue // c-utility encodes non-ASCII bytes twice, so no decoder gives them back
-			}
-			if got := string(sas.AppendUnescape(nil, s)); got != in {
-				t.Errorf("%s: AppendUnescape(%q) = %q, want %q", name, s, got, in)
-			}
-		}
 	}
-}
-
-func isASCII(s string) bool {
-	for i := range len(s) {
-		if s[i] >= 0x80 {
-			return false
-		}
-	}
-	return true
 }
 
 func TestVectorsOfMACs(t *testing.T) {
@@ -151,7 +133,7 @@ func TestVectorsOfMACs(t *testing.T) {
 		}
 	}
 	for _, d := range v.Derived {
-		if got := string(sas.DeriveKey(newKey(t, d.Master, "base64", false), d.Reg)); got != d.Want {
+		if got := sas.DeriveKey(newKey(t, d.Master, "base64", false), d.Reg).Reveal(); got != d.Want {
 			t.Errorf("DeriveKey(%q) = %s, want %s", d.Reg, got, d.Want)
 		}
 	}
@@ -167,7 +149,7 @@ func TestVectorsOfTokens(t *testing.T) {
 	same := 0
 	for _, v := range load(t).Tokens {
 		key := newKey(t, v.Key, v.KeyEncoding, v.Lenient)
-		tok, err := sas.ParseToken(sas.Secret(v.Token))
+		tok, err := sas.ParseToken(v.Token)
 		if err != nil {
 			t.Errorf("%s: parse: %v", v.ID, err)
 			continue
@@ -185,15 +167,30 @@ func TestVectorsOfTokens(t *testing.T) {
 		if tok.Policy != policy {
 			t.Errorf("%s: policy %q, want %q", v.ID, tok.Policy, policy)
 		}
-		if string(sas.AppendEscape(nil, v.ResourceURI)) != v.SR || string(sas.AppendEscape(nil, v.Signature)) != v.SigEncoded ||
-			!cmp.Equal(v.FieldOrder, ourOrder(policy)) || !strings.HasSuffix(v.Token, string(sas.AppendEscape([]byte(""), policy))) {
-			continue
+		sknEncoder := v.SigEncoder
+		if v.SKNEncoder != "" {
+			sknEncoder = v.SKNEncoder
+		}
+		if encoders[v.SREncoder](v.ResourceURI) != v.SR || encoders[v.SigEncoder](v.Signature) != v.SigEncoded {
+			t.Errorf("%s: the vector's encoders give another text", v.ID)
+		}
+		if v.SigEncoded != encoders["rfc3986-upper"](v.Signature) || !cmp.Equal(v.FieldOrder, ourOrder(policy)) ||
+			encoders[sknEncoder](policy) != encoders["rfc3986-upper"](policy) {
+			continue // a token that no call of ours makes
 		}
 		se, err := strconv.ParseInt(v.Expiry, 10, 64)
 		if err != nil {
 			t.Fatal(err)
 		}
-		got, err := sas.AppendToken(context.Background(), nil, key, v.ResourceURI, policy, time.Unix(se, 0))
+		at := time.Unix(se, 0)
+		got, err := sas.AppendEncodedToken(t.Context(), nil, key, v.SR, policy, at)
+		if err != nil || string(got) != v.Token {
+			t.Errorf("%s: of the encoded resource\n got %s, %v\nwant %s", v.ID, got, err, v.Token)
+		}
+		if v.SR != encoders["rfc3986-upper"](v.ResourceURI) {
+			continue
+		}
+		got, err = sas.AppendToken(t.Context(), nil, key, v.ResourceURI, policy, at)
 		if err != nil || string(got) != v.Token {
 			t.Errorf("%s:\n got %s, %v\nwant %s", v.ID, got, err, v.Token)
 		}
@@ -213,7 +210,7 @@ func ourOrder(policy string) []string {
 
 func TestVectorsThatOnlyComposeParse(t *testing.T) {
 	for _, v := range load(t).Compose {
-		tok, err := sas.ParseToken(sas.Secret(v.Token))
+		tok, err := sas.ParseToken(v.Token)
 		if err != nil {
 			t.Errorf("%s: %v", v.ID, err)
 			continue
@@ -230,7 +227,7 @@ func TestVectorsOfTokenParsing(t *testing.T) {
 		"missing sig": sas.ErrMissingSig, "missing se": sas.ErrMissingSE, "bad se": sas.ErrBadSE,
 	}
 	for _, v := range load(t).Parsing {
-		tok, err := sas.ParseToken(sas.Secret(v.Token))
+		tok, err := sas.ParseToken(v.Token)
 		if !v.Valid {
 			if want := reasons[v.Error]; want == nil || !errors.Is(err, want) {
 				t.Errorf("%s: %v, want %q", v.ID, err, v.Error)
@@ -247,8 +244,12 @@ func TestVectorsOfTokenParsing(t *testing.T) {
 		if got := string(sas.AppendUnescape(nil, tok.Resource)); got != v.Fields.SRDecoded {
 			t.Errorf("%s: decoded %q, want %q", v.ID, got, v.Fields.SRDecoded)
 		}
-		if want, err := strconv.ParseFloat(v.Fields.SE, 64); err != nil || tok.Expires.Unix() != int64(want) {
+		whole, _, _ := strings.Cut(v.Fields.SE, ".")
+		if want, err := strconv.ParseInt(whole, 10, 64); err != nil || tok.Expires.Unix() != want {
 			t.Errorf("%s: expires %v, want %s", v.ID, tok.Expires.Unix(), v.Fields.SE)
+		}
+		if got := sas.SignatureOf(&tok); got != v.Fields.Sig {
+			t.Errorf("%s: sig %q, want %q", v.ID, got, v.Fields.Sig)
 		}
 	}
 }
@@ -261,7 +262,7 @@ func TestVectorsOfConnectionStrings(t *testing.T) {
 		"no credentials": sas.ErrMissingCredentials, "bad SAS": sas.ErrBadSignature,
 	}
 	for _, v := range load(t).ConnectionStrings {
-		c, err := sas.ParseConnectionString(sas.Secret(v.Input))
+		c, err := sas.ParseConnectionString(v.Input)
 		if !v.Valid {
 			if want := reasons[v.Error]; want == nil || !errors.Is(err, want) {
 				t.Errorf("%s: %v, want %q", v.ID, err, v.Error)
@@ -278,7 +279,7 @@ func TestVectorsOfConnectionStrings(t *testing.T) {
 		if diff := cmp.Diff(v.Fields, fields(c)); diff != "" {
 			t.Errorf("%s: (-want +got)\n%s", v.ID, diff)
 		}
-		again, err := sas.ParseConnectionString(sas.Secret(c.AppendTo(nil)))
+		again, err := sas.ParseConnectionString(string(c.AppendTo(nil)))
 		if err != nil || !cmp.Equal(again, c) {
 			t.Errorf("%s: written and read again: %v, %s", v.ID, err, cmp.Diff(c, again))
 		}
@@ -295,8 +296,8 @@ func fields(c *sas.ConnectionString) map[string]any {
 	m := map[string]any{}
 	for name, value := range map[string]string{
 		"HostName": c.HostName, "DeviceId": c.DeviceID, "ModuleId": c.ModuleID, "GatewayHostName": c.GatewayHostName,
-		"SharedAccessKeyName": c.SharedAccessKeyName, "SharedAccessKey": string(c.SharedAccessKey),
-		"SharedAccessSignature": string(c.SharedAccessSignature), "Endpoint": c.Endpoint,
+		"SharedAccessKeyName": c.SharedAccessKeyName, "SharedAccessKey": c.SharedAccessKey.Reveal(),
+		"SharedAccessSignature": c.SharedAccessSignature.Reveal(), "Endpoint": c.Endpoint,
 		"EndpointHost": c.EndpointHost, "EntityPath": c.EntityPath,
 	} {
 		if value != "" {

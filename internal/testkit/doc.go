@@ -1,6 +1,6 @@
 // Package testkit is what hubwire's tests share: a goroutine leak check, an
-// allocation check, a loader of golden vectors, and connections that misbehave
-// the way networks do. Only tests import it.
+// allocation check, a check that secrets don't show, a loader of golden vectors,
+// and connections that misbehave the way networks do. Only tests import it.
 //
 // Everything here works inside a testing/synctest bubble: there is no package
 // state, waiting is on channels and conditions, and timers are made where they

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/hubwire/hubwire"
+	"github.com/hubwire/hubwire/sas"
 )
 
 // Access control imitates the developer guide's "Control access to IoT Hub":
@@ -17,11 +18,13 @@ import (
 // gets the reason. Left out: Entra ID, hub-wide switches against SAS, and
 // tokens on behalf of others (nested edge).
 
+var errDisabled = errors.New("the identity is disabled")
+
 // Login is what a peer showed. A Token goes before Certificates.
 type Login struct {
 	Identity     hubwire.Identity
 	Protocol     string              // for the log
-	Token        string              // SAS token; empty means that Certificates count
+	Token        sas.Secret          // SAS token; empty means that Certificates count
 	Certificates []*x509.Certificate // of the TLS peer, leaf first
 }
 
@@ -45,7 +48,7 @@ type Grant struct {
 // is no longer valid.
 type credential struct {
 	kind  credentialKind
-	value *Secret // key or thumbprint; a pointer, since fmt does not ask the methods of unexported fields
+	value sas.Secret // key or thumbprint
 }
 
 type credentialKind uint8
@@ -60,24 +63,39 @@ const (
 // Authenticate checks a login of a device or module. Every refusal is one and
 // the same: code Unauthorized, and no word of why.
 func (c *Core) Authenticate(_ context.Context, l *Login) (*Grant, error) {
-	const op = "connect"
-	e, err := c.lock(op, l.Identity)
+	g, err := c.authenticate(l)
 	if err != nil {
-		return nil, c.unauthorized(op, l.Identity, l.Protocol, err)
+		return nil, c.unauthorized("connect", l.Identity, l.Protocol, err)
+	}
+	return g, nil
+}
+
+// authenticate is Authenticate with the reason of a refusal.
+func (c *Core) authenticate(l *Login) (*Grant, error) {
+	var token sas.Token
+	var err error
+	if !l.Token.IsZero() {
+		if token, err = c.readToken(l.Token.Reveal()); err != nil {
+			return nil, err
+		}
+	}
+	e, err := c.lock("connect", l.Identity)
+	if err != nil {
+		return nil, err
 	}
 	dev := e.dev
 	e.unlock()
 	g := &Grant{Identity: l.Identity, generation: dev.GenerationID}
-	if l.Token != "" {
-		err = c.checkToken(l.Token, &dev, g)
+	if !l.Token.IsZero() {
+		err = c.checkToken(&token, &dev, g)
 	} else {
 		err = c.checkCertificates(l.Certificates, &dev, g)
 	}
 	if err == nil && dev.Disabled {
-		err = errors.New("the identity is disabled")
+		err = errDisabled
 	}
 	if err != nil {
-		return nil, c.unauthorized(op, l.Identity, l.Protocol, err)
+		return nil, err
 	}
 	return g, nil
 }
@@ -109,7 +127,7 @@ func (c *Core) stillValid(e *entity, g *Grant) error {
 	case g.generation != e.dev.GenerationID:
 		return errors.New("the identity was deleted and created again")
 	case e.dev.Disabled:
-		return errors.New("the identity is disabled")
+		return errDisabled
 	case !c.accepts(&e.dev, g.by):
 		return errors.New("the credential has changed")
 	case !g.Expires.IsZero() && time.Now().After(g.Expires.Add(c.cfg.Skew)):
@@ -122,9 +140,9 @@ func (c *Core) stillValid(e *entity, g *Grant) error {
 func (c *Core) accepts(d *Device, by credential) bool {
 	switch by.kind {
 	case byKey:
-		return d.Auth.Type == AuthSAS && (*by.value == d.Auth.Primary || *by.value == d.Auth.Secondary)
+		return d.Auth.Type == AuthSAS && (by.value.Equal(d.Auth.Primary) || by.value.Equal(d.Auth.Secondary))
 	case byThumbprint:
-		return d.Auth.Type == AuthSelfSigned && d.Auth.hasThumbprint(string(*by.value))
+		return d.Auth.Type == AuthSelfSigned && d.Auth.hasThumbprint(by.value.Reveal())
 	case byAuthority:
 		return d.Auth.Type == AuthCA
 	case byPolicy:
@@ -144,12 +162,12 @@ type ServiceGrant struct {
 	Expires time.Time
 }
 
-// AuthorizeService checks the SAS token of a policy for an operation that
-// needs the rights want on a path of the hub, such as "/devices/d1". The one
-// refusal is Unauthorized.
-func (c *Core) AuthorizeService(_ context.Context, token string, want Right, path string) (*ServiceGrant, error) {
+// AuthorizeService checks the SAS token of a policy for an operation on a path of
+// the hub, such as "/devices/d1", that needs one of the rights anyOf. The one
+// refusal is UnauthorizedAccess.
+func (c *Core) AuthorizeService(_ context.Context, token, path string, anyOf ...Right) (*ServiceGrant, error) {
 	const op = "authorize"
-	g, err := c.checkServiceToken(token, want, path)
+	g, err := c.checkServiceToken(token, path, anyOf...)
 	if err != nil {
 		c.cfg.Log.Warn("service refused", "path", path, "reason", err)
 		return nil, refuse(op, hubwire.UnauthorizedAccess, "Unauthorized")

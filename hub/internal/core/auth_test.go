@@ -13,13 +13,14 @@ import (
 	"time"
 
 	"github.com/hubwire/hubwire"
+	"github.com/hubwire/hubwire/sas"
 )
 
 const host = "hub.example"
 
 // token signs a token; sr is sent as it is given.
-func token(key Secret, sr string, expires time.Time, policy string) string {
-	raw, _ := base64.StdEncoding.DecodeString(string(key))
+func token(key sas.Secret, sr string, expires time.Time, policy string) string {
+	raw, _ := base64.StdEncoding.DecodeString(key.Reveal())
 	h := hmac.New(sha256.New, raw)
 	fmt.Fprintf(h, "%s\n%d", sr, expires.Unix())
 	sig := url.QueryEscape(base64.StdEncoding.EncodeToString(h.Sum(nil)))
@@ -115,7 +116,7 @@ func TestTokens(t *testing.T) {
 				c := newCore(t, &Config{HostName: host, Log: slog.New(slog.NewTextHandler(&log, nil))})
 				d, err := c.Device(tc.id)
 				must(t, err)
-				login := &Login{Identity: tc.id, Protocol: "mqtt", Token: tc.make(c, d)}
+				login := &Login{Identity: tc.id, Protocol: "mqtt", Token: sas.NewSecret(tc.make(c, d))}
 				g, err := c.Authenticate(ctx, login)
 				if !tc.ok {
 					wantUniformRefusal(t, err, log.String())
@@ -148,21 +149,21 @@ func TestATokenNeedsTheTypeSAS(t *testing.T) {
 		d.Auth.Type, d.Auth.PrimaryThumbprint = typ, strings.Repeat("a", 40)
 		_, err := c.Update(ctx, d, "*") // the keys are still in the record
 		must(t, err)
-		_, err = c.Authenticate(ctx, &Login{Identity: dev, Token: tok})
+		_, err = c.Authenticate(ctx, &Login{Identity: dev, Token: sas.NewSecret(tok)})
 		wantCode(t, string(typ), err, hubwire.Unauthorized)
 	}
 }
 
 func TestScopeOfPolicyTokensIsTheHub(t *testing.T) {
 	c := newCore(t, &Config{HostName: host})
-	g, err := c.Authenticate(ctx, &Login{Identity: dev, Token: token(c.policy("device").Primary, host, soon(), "device")})
+	g, err := c.Authenticate(ctx, &Login{Identity: dev, Token: sas.NewSecret(token(c.policy("device").Primary, host, soon(), "device"))})
 	must(t, err)
 	s, _ := connectWith(t, c, g, nil)
 	if !strings.Contains(s.stamp.authMethod, `"scope":"hub","type":"sas"`) {
 		t.Errorf("method %s", s.stamp.authMethod)
 	}
 	d, _ := c.Device(dev)
-	d.Auth.Primary, d.Auth.Secondary = "", ""
+	d.Auth.Primary, d.Auth.Secondary = sas.Secret{}, sas.Secret{}
 	_, err = c.Update(ctx, d, "*")
 	must(t, err)
 	if s.Err() != nil {
@@ -192,11 +193,19 @@ func TestAuthorizeService(t *testing.T) {
 	}
 	for _, tc := range cases {
 		t.Run(tc.name, func(t *testing.T) {
-			g, err := c.AuthorizeService(ctx, tc.token, tc.want, tc.path)
+			g, err := c.AuthorizeService(ctx, tc.token, tc.path, tc.want)
 			if !tc.ok {
 				wantCode(t, "AuthorizeService", err, hubwire.UnauthorizedAccess)
 			} else if err != nil || g.Expires.IsZero() || !g.Rights.Has(tc.want) || g.Policy == "" {
 				t.Errorf("AuthorizeService = %+v, %v", g, err)
+			}
+		})
+	}
+	for policy, ok := range map[string]bool{"service": true, "registryRead": true, "device": false} {
+		t.Run("one of two rights: "+policy, func(t *testing.T) {
+			_, err := c.AuthorizeService(ctx, tok(policy, host), "/statistics/service", RegistryRead, ServiceConnect)
+			if (err == nil) != ok {
+				t.Errorf("error %v", err)
 			}
 		})
 	}

@@ -2,6 +2,7 @@ package core
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/hubwire/hubwire"
@@ -142,16 +143,43 @@ func (c *Core) Purge(ctx context.Context, id hubwire.Identity) (int, error) {
 		return 0, err
 	}
 	defer e.unlock()
+	return e.purge(ctx, op, FeatureC2D|FeatureInputs)
+}
+
+// PurgeUnwanted is [Core.Purge] of the messages that the session has no feature
+// for: what field reports say that the service does when a device connects.
+func (s *Session) PurgeUnwanted(ctx context.Context) error {
+	const op = "purge"
+	e, err := s.lock(op)
+	if err != nil {
+		return err
+	}
+	defer e.unlock()
+	_, err = e.purge(ctx, op, ^s.features())
+	return err
+}
+
+// purge removes the messages for one of these features. The caller holds the lock.
+func (e *entity) purge(ctx context.Context, op string, f Feature) (n int, err error) {
 	e.sweep()
 	defer e.armQueue()
-	n := 0
-	for len(e.queue.items) > 0 {
-		q := e.queue.items[0]
+	for _, q := range slices.Clone(e.queue.items) {
+		if !f.has(q.feature()) {
+			continue
+		}
 		if err := e.dequeue(ctx, q); err != nil {
 			return n, broken(op, err)
 		}
 		e.core.feedback.add(e, q, StatusPurged)
+		e.ready(q)
 		n++
 	}
 	return n, nil
+}
+
+// Waits reports whether a message still waits, delivered or not.
+func (s *Session) Waits(sequence int64) bool {
+	s.entity.mu.Lock()
+	defer s.entity.unlock()
+	return slices.ContainsFunc(s.entity.queue.items, func(q *queued) bool { return q.seq == uint64(sequence) })
 }

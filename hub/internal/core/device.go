@@ -1,12 +1,11 @@
 package core
 
 import (
-	"fmt"
-	"log/slog"
 	"slices"
 	"time"
 
 	"github.com/hubwire/hubwire"
+	"github.com/hubwire/hubwire/sas"
 )
 
 // Device is a device, or with a module id a module, as the identity registry
@@ -43,9 +42,9 @@ func (d *Device) clone() *Device {
 // Auth is how an identity proves itself. On creation, and on update, an empty
 // key of type SAS is generated.
 type Auth struct {
-	Type                AuthType // empty means SAS
-	Primary, Secondary  Secret   // base64 of 16 to 64 bytes
-	PrimaryThumbprint   string   // hex of SHA-1 or SHA-256 over the certificate
+	Type                AuthType   // empty means SAS
+	Primary, Secondary  sas.Secret // base64 of 16 to 64 bytes
+	PrimaryThumbprint   string     // hex of SHA-1 or SHA-256 over the certificate
 	SecondaryThumbprint string
 }
 
@@ -59,24 +58,3 @@ const (
 	AuthCA         AuthType = "certificateAuthority"
 	AuthNone       AuthType = "none" // cannot connect
 )
-
-// Secret is a base64 key that does not print: String, every verb of fmt and
-// slog show "(secret)". Convert it to a string to use it.
-type Secret string
-
-const redacted = "(secret)"
-
-// Format implements [fmt.Formatter].
-func (Secret) Format(f fmt.State, _ rune) { f.Write([]byte(redacted)) }
-
-// String returns "(secret)".
-func (Secret) String() string { return redacted }
-
-// GoString returns "(secret)".
-func (Secret) GoString() string { return redacted }
-
-// MarshalText implements [encoding.TextMarshaler], for whoever logs as JSON.
-func (Secret) MarshalText() ([]byte, error) { return []byte(redacted), nil }
-
-// LogValue implements [slog.LogValuer].
-func (Secret) LogValue() slog.Value { return slog.StringValue(redacted) }

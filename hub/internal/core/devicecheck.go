@@ -6,10 +6,12 @@ import (
 	"encoding/hex"
 	"math/big"
 	"strconv"
+	"strings"
 	"time"
 	"unicode/utf8"
 
 	"github.com/hubwire/hubwire"
+	"github.com/hubwire/hubwire/sas"
 )
 
 // Limits of the registry. The length of keys, and how many modules a device
@@ -59,17 +61,17 @@ func (a *Auth) normalise(op string) error {
 }
 
 // checkKey checks a key, or makes one when there is none. The error does not show it.
-func checkKey(op, what string, key *Secret) error {
-	if *key == "" {
+func checkKey(op, what string, key *sas.Secret) error {
+	if key.IsZero() {
 		*key = newKey()
 		return nil
 	}
-	b, err := base64.StdEncoding.DecodeString(string(*key))
-	if err != nil {
+	if _, err := sas.NewKey(*key); err != nil {
 		return refuse(op, hubwire.ArgumentInvalid, "%s is not base64", what)
 	}
-	if len(b) < minKeyLength || len(b) > maxKeyLength {
-		return refuse(op, hubwire.ArgumentInvalid, "%s has %d bytes, not %d to %d", what, len(b), minKeyLength, maxKeyLength)
+	n := base64.RawStdEncoding.DecodedLen(len(strings.TrimRight(key.Reveal(), "=")))
+	if n < minKeyLength || n > maxKeyLength {
+		return refuse(op, hubwire.ArgumentInvalid, "%s has %d bytes, not %d to %d", what, n, minKeyLength, maxKeyLength)
 	}
 	return nil
 }
@@ -84,10 +86,10 @@ func checkThumbprint(op, what, s string) error {
 	return nil
 }
 
-func newKey() Secret {
+func newKey() sas.Secret {
 	var b [newKeyLength]byte
 	rand.Read(b[:])
-	return Secret(base64.StdEncoding.EncodeToString(b[:]))
+	return sas.NewSecret(base64.StdEncoding.EncodeToString(b[:]))
 }
 
 // newETag returns the base64 of a decimal number, the form of the registry.

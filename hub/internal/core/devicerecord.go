@@ -5,10 +5,11 @@ import (
 	"time"
 
 	"github.com/hubwire/hubwire"
+	"github.com/hubwire/hubwire/sas"
 )
 
 // deviceRecord is a [Device] as the store keeps it: with its keys in clear,
-// which the Secret type would not let through.
+// which a [sas.Secret] does not let through.
 type deviceRecord struct {
 	Generation   string    `json:"generation"`
 	ETag         string    `json:"etag"`
@@ -31,7 +32,7 @@ func encodeDevice(d *Device, created time.Time) []byte {
 	b, _ := json.Marshal(deviceRecord{ // strings and times: cannot fail
 		Generation: d.GenerationID, ETag: d.ETag, Created: created,
 		Disabled: d.Disabled, Reason: d.StatusReason, Status: d.StatusUpdated,
-		Type: d.Auth.Type, Key1: string(d.Auth.Primary), Key2: string(d.Auth.Secondary),
+		Type: d.Auth.Type, Key1: d.Auth.Primary.Reveal(), Key2: d.Auth.Secondary.Reveal(),
 		Thumbprint1: d.Auth.PrimaryThumbprint, Thumbprint2: d.Auth.SecondaryThumbprint,
 		Edge: d.Edge, Scope: d.Scope, ParentScopes: d.ParentScopes, ManagedBy: d.ManagedBy,
 	})
@@ -47,7 +48,7 @@ func decodeDevice(id hubwire.Identity, b []byte) (d Device, created time.Time, e
 		ID: id, GenerationID: r.Generation, ETag: r.ETag,
 		Disabled: r.Disabled, StatusReason: r.Reason, StatusUpdated: r.Status,
 		Auth: Auth{
-			Type: r.Type, Primary: Secret(r.Key1), Secondary: Secret(r.Key2),
+			Type: r.Type, Primary: sas.NewSecret(r.Key1), Secondary: sas.NewSecret(r.Key2),
 			PrimaryThumbprint: r.Thumbprint1, SecondaryThumbprint: r.Thumbprint2,
 		},
 		Edge: r.Edge, Scope: r.Scope, ParentScopes: r.ParentScopes, ManagedBy: r.ManagedBy,

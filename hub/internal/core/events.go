@@ -8,6 +8,10 @@ import (
 	"github.com/hubwire/hubwire/hub/internal/store"
 )
 
+// Readers imitate consumers of the Event Hubs-compatible endpoint, one for each
+// call: they start at a time, a sequence number or the end. Left out: consumer
+// groups, which hold no state here, and epochs.
+
 // AllPartitions makes a reader that merges all partitions by enqueued time.
 const AllPartitions = -1
 

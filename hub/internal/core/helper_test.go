@@ -3,6 +3,7 @@ package core
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -57,7 +58,7 @@ func grant(t testing.TB, c *Core, id hubwire.Identity) *Grant {
 	}
 	return &Grant{
 		Identity: id, generation: d.GenerationID, method: authMethod(scopeOf(id), "sas"),
-		by: credential{byKey, &d.Auth.Primary},
+		by: credential{byKey, d.Auth.Primary},
 	}
 }
 
@@ -189,4 +190,12 @@ func (s *brokenStore) Append(ctx context.Context, p int, at time.Time, v []byte)
 		return store.Entry{}, errDisk
 	}
 	return s.Store.Append(ctx, p, at, v)
+}
+
+// Subscriptions returns the session's subscriptions, the kept ones included, in
+// the order in which they were made.
+func (s *Session) Subscriptions() []Subscription {
+	s.entity.mu.Lock()
+	defer s.entity.unlock()
+	return slices.Clone(s.subs)
 }

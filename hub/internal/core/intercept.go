@@ -8,6 +8,9 @@ import (
 	"github.com/hubwire/hubwire"
 )
 
+// The intercept function imitates trouble, of which the service has plenty, and
+// what is left out elsewhere: throttling, quotas, a slow or broken backend.
+
 // OpKind is a kind of operation that an intercept function can meet.
 type OpKind string
 
@@ -47,15 +50,15 @@ type Verdict struct {
 	// connection waits too.
 	Delay time.Duration
 
+	// DropBefore cuts the connection, and the hub does not act.
+	DropBefore bool
+
 	// Refuse, when not 0, is the code that the operation fails with, in the
 	// way that its protocol has. The hub does not act.
 	Refuse hubwire.Code
 
 	// RetryAfter goes with Refuse, where the protocol can say it.
 	RetryAfter time.Duration
-
-	// DropBefore cuts the connection, and the hub does not act.
-	DropBefore bool
 
 	// DropAfter lets the hub act, and cuts the connection instead of the answer.
 	DropAfter bool

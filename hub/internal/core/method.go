@@ -6,6 +6,7 @@ import (
 	"math"
 	"net"
 	"time"
+	"unicode/utf8"
 
 	"github.com/hubwire/hubwire"
 )
@@ -20,6 +21,7 @@ const (
 	DefaultResponseTimeout = 30 * time.Second
 	MaxMethodTimeout       = 300 * time.Second // of either timeout
 	maxCallsInFlight       = 4096              // for one identity; the service's own is not documented
+	maxMethodName          = 1 << 10           // bytes; the service's own is not documented, MQTT's is that of a topic
 )
 
 // Invocation is a direct method call by a service.
@@ -35,8 +37,13 @@ type Invocation struct {
 }
 
 func (v *Invocation) check(op string) error {
-	if v.Name == "" {
+	switch {
+	case v.Name == "":
 		return refuse(op, hubwire.ArgumentInvalid, "the method has no name")
+	case len(v.Name) > maxMethodName:
+		return refuse(op, hubwire.ArgumentInvalid, "the method's name has %d bytes, the limit is %d", len(v.Name), maxMethodName)
+	case !utf8.ValidString(v.Name):
+		return refuse(op, hubwire.ArgumentInvalid, "the method's name is not UTF-8")
 	}
 	for _, d := range []time.Duration{v.ConnectTimeout, v.ResponseTimeout} {
 		if d < 0 || d > MaxMethodTimeout {
@@ -84,7 +91,7 @@ func (c *Core) Invoke(ctx context.Context, id hubwire.Identity, v *Invocation) (
 	}
 	if len(e.calls) >= maxCallsInFlight {
 		e.unlock()
-		return nil, refuse(op, tooManyMethods, "%d calls of %q are in flight, which is the limit", maxCallsInFlight, id)
+		return nil, refuse(op, TooManyMethods, "%d calls of %q are in flight, which is the limit", maxCallsInFlight, id)
 	}
 	rid := c.requestID.Add(1)
 	k := &call{session: s, done: make(chan outcome, 1)}
@@ -172,7 +179,7 @@ func (s *Session) MethodResponse(requestID uint64, r *hubwire.MethodResponse) er
 	}
 	delete(e.calls, requestID)
 	if bad != nil {
-		k.done <- outcome{err: &hubwire.Error{Op: "invoke method", Code: badGateway, Outcome: hubwire.Unknown, Message: "the device's answer cannot be passed on", Err: bad}}
+		k.done <- outcome{err: &hubwire.Error{Op: "invoke method", Code: BadGateway, Outcome: hubwire.Unknown, Message: "the device's answer cannot be passed on", Err: bad}}
 		return bad
 	}
 	own := hubwire.MethodResponse{Status: r.Status}

@@ -50,6 +50,8 @@ func TestMethodRefusals(t *testing.T) {
 		{"an unknown module", hubwire.Identity{DeviceID: "dev", ModuleID: "nobody"}, *invocation("m"), hubwire.ModuleNotFound},
 		{"an offline module", mod, *invocation("m"), hubwire.DeviceNotOnline},
 		{"no name", dev, *invocation(""), hubwire.ArgumentInvalid},
+		{"a name that is too long", dev, *invocation(strings.Repeat("x", maxMethodName+1)), hubwire.ArgumentInvalid},
+		{"a name that is not UTF-8", dev, *invocation("\xff"), hubwire.ArgumentInvalid},
 		{"a payload over 128 KiB", dev, Invocation{MethodRequest: hubwire.MethodRequest{Name: "m", Payload: make([]byte, hubwire.MaxMethodPayload+1)}}, hubwire.MessageTooLarge},
 		{"a payload that is not JSON", dev, Invocation{MethodRequest: hubwire.MethodRequest{Name: "m", Payload: []byte("{")}}, hubwire.FormatError},
 		{"a negative timeout", dev, Invocation{MethodRequest: hubwire.MethodRequest{Name: "m"}, ResponseTimeout: -1}, hubwire.ArgumentInvalid},
@@ -170,7 +172,7 @@ func TestABadAnswerFailsTheCall(t *testing.T) {
 				wantCode(t, "MethodResponse", s.MethodResponse(m.RequestID, &tc.r), tc.code)
 			}
 			_, err := c.Invoke(ctx, dev, invocation("m"))
-			if !errors.Is(err, badGateway) {
+			if !errors.Is(err, BadGateway) {
 				t.Errorf("Invoke = %v", err)
 			}
 		})
@@ -229,7 +231,7 @@ func TestTooManyMethodsInFlightAreRefused(t *testing.T) {
 		}
 		synctest.Wait()
 		_, err := c.Invoke(ctx, dev, invocation("m"))
-		wantCode(t, "one more", err, tooManyMethods)
+		wantCode(t, "one more", err, TooManyMethods)
 		wg.Wait()
 	})
 }

@@ -7,7 +7,12 @@ import (
 	"strings"
 
 	"github.com/hubwire/hubwire/hub/internal/store"
+	"github.com/hubwire/hubwire/sas"
 )
+
+// Shared access policies imitate those that a new IoT Hub has, with keys of
+// their own that live as long as the store. Left out: other policies, and the
+// regeneration of keys.
 
 // Right is a set of permissions that a shared access policy can grant.
 // Source: IoT Hub developer guide, "Control access to IoT Hub".
@@ -28,7 +33,7 @@ func (r Right) Has(want Right) bool { return r&want == want }
 type Policy struct {
 	Name               string // compared without case
 	Rights             Right
-	Primary, Secondary Secret
+	Primary, Secondary sas.Secret
 }
 
 // builtIn are the policies that every IoT Hub has at first. Left out: making others.
@@ -58,7 +63,7 @@ func (c *Core) loadPolicies(ctx context.Context) error {
 				return err
 			}
 		case errors.Is(err, store.ErrNotFound):
-			keys = policyKeys{string(newKey()), string(newKey())}
+			keys = policyKeys{newKey().Reveal(), newKey().Reveal()}
 			b, err := json.Marshal(keys)
 			if err != nil {
 				return err
@@ -69,7 +74,7 @@ func (c *Core) loadPolicies(ctx context.Context) error {
 		default:
 			return err
 		}
-		p.Primary, p.Secondary = Secret(keys.Primary), Secret(keys.Secondary)
+		p.Primary, p.Secondary = sas.NewSecret(keys.Primary), sas.NewSecret(keys.Secondary)
 		c.policies = append(c.policies, &p)
 	}
 	return nil

@@ -50,14 +50,15 @@ func (e *entity) queueKey(seq uint64) store.Key {
 	return store.Key{Kind: store.Queue, ID: e.id, Seq: seq}
 }
 
-// ready tells the link that q can be had. The caller holds the lock.
+// ready tells the link that q, or something behind it, can be had. The caller holds the lock.
 func (e *entity) ready(q *queued) {
 	if s := e.session; s != nil && s.features().has(q.feature()) {
 		e.post(s.link.C2DReady)
 	}
 }
 
-// sweep makes locks end and messages expire whose time has come. The caller
+// sweep makes locks end and messages expire whose time has come. The link hears
+// of both: what has expired may have stood in the way of others. The caller
 // holds the lock.
 func (e *entity) sweep() {
 	if len(e.queue.items) == 0 {
@@ -71,6 +72,7 @@ func (e *entity) sweep() {
 		}
 		if q.lock == "" && !now.Before(q.expires) {
 			e.drop(q, StatusExpired)
+			e.ready(q)
 		}
 	}
 }

@@ -227,8 +227,9 @@ func (c *Core) Device(id hubwire.Identity) (*Device, error) {
 	return e.snapshot(), nil
 }
 
-// Devices returns up to max devices, without modules, ordered by id.
-func (c *Core) Devices(max int) []*Device {
+// Devices returns up to limit devices, without modules, ordered by id; none
+// when it is negative.
+func (c *Core) Devices(limit int) []*Device {
 	c.mu.RLock()
 	var es []*entity
 	for id, e := range c.entities {
@@ -237,7 +238,7 @@ func (c *Core) Devices(max int) []*Device {
 		}
 	}
 	c.mu.RUnlock()
-	return snapshots(es, max)
+	return snapshots(es, max(0, limit))
 }
 
 // Modules returns the modules of a device, ordered by id.
@@ -252,12 +253,13 @@ func (c *Core) Modules(deviceID string) ([]*Device, error) {
 	return snapshots(es, len(es)), nil
 }
 
-func snapshots(es []*entity, max int) []*Device {
+func snapshots(es []*entity, limit int) []*Device {
 	slices.SortFunc(es, func(a, b *entity) int {
 		return cmp.Or(cmp.Compare(a.id.DeviceID, b.id.DeviceID), cmp.Compare(a.id.ModuleID, b.id.ModuleID))
 	})
-	ds := make([]*Device, 0, min(len(es), max))
-	for _, e := range es[:min(len(es), max)] {
+	es = es[:min(len(es), limit)]
+	ds := make([]*Device, 0, len(es))
+	for _, e := range es {
 		e.mu.Lock()
 		if !e.deleted {
 			ds = append(ds, e.snapshot())

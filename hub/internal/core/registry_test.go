@@ -4,7 +4,6 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
-	"log/slog"
 	"slices"
 	"strconv"
 	"strings"
@@ -17,6 +16,8 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 	"github.com/hubwire/hubwire"
 	"github.com/hubwire/hubwire/hub/internal/store"
+	"github.com/hubwire/hubwire/internal/testkit"
+	"github.com/hubwire/hubwire/sas"
 )
 
 func TestCreateFillsInWhatTheHubSets(t *testing.T) {
@@ -26,12 +27,12 @@ func TestCreateFillsInWhatTheHubSets(t *testing.T) {
 	if diff := cmp.Diff(want, d, cmpopts.IgnoreFields(Device{}, "GenerationID", "ETag"), cmpopts.IgnoreFields(Auth{}, "Primary", "Secondary")); diff != "" {
 		t.Errorf("Create (-want +got):\n%s", diff)
 	}
-	for _, k := range []Secret{d.Auth.Primary, d.Auth.Secondary} {
-		if b, err := base64.StdEncoding.DecodeString(string(k)); err != nil || len(b) != 32 {
+	for _, k := range []sas.Secret{d.Auth.Primary, d.Auth.Secondary} {
+		if b, err := base64.StdEncoding.DecodeString(k.Reveal()); err != nil || len(b) != 32 {
 			t.Errorf("a generated key has %d bytes, %v", len(b), err)
 		}
 	}
-	if d.Auth.Primary == d.Auth.Secondary {
+	if d.Auth.Primary.Equal(d.Auth.Secondary) {
 		t.Error("both keys are the same")
 	}
 	if b, err := base64.StdEncoding.DecodeString(d.ETag); err != nil {
@@ -49,7 +50,7 @@ func TestCreateFillsInWhatTheHubSets(t *testing.T) {
 
 func TestCreateKeepsGivenCredentials(t *testing.T) {
 	c := newCore(t, nil)
-	key := Secret(base64.StdEncoding.EncodeToString(make([]byte, 16)))
+	key := sas.NewSecret(base64.StdEncoding.EncodeToString(make([]byte, 16)))
 	thumb := strings.Repeat("aB", 32)
 	for i, a := range []Auth{
 		{Type: AuthSAS, Primary: key, Secondary: key},
@@ -59,7 +60,7 @@ func TestCreateKeepsGivenCredentials(t *testing.T) {
 		{Type: AuthNone},
 	} {
 		d := create(t, c, &Device{ID: hubwire.Identity{DeviceID: fmt.Sprint(i)}, Auth: a})
-		if d.Auth != a {
+		if !cmp.Equal(d.Auth, a) {
 			t.Errorf("%s: credentials changed", a.Type)
 		}
 	}
@@ -71,8 +72,8 @@ func TestCreateRefusals(t *testing.T) {
 		create(t, c, &Device{ID: hubwire.Identity{DeviceID: "dev", ModuleID: fmt.Sprint(i)}})
 	}
 	id := hubwire.Identity{DeviceID: "new"}
-	short := Secret(base64.StdEncoding.EncodeToString(make([]byte, 15)))
-	long := Secret(base64.StdEncoding.EncodeToString(make([]byte, 65)))
+	short := sas.NewSecret(base64.StdEncoding.EncodeToString(make([]byte, 15)))
+	long := sas.NewSecret(base64.StdEncoding.EncodeToString(make([]byte, 65)))
 	cases := []struct {
 		name string
 		d    Device
@@ -85,7 +86,8 @@ func TestCreateRefusals(t *testing.T) {
 		{"an illegal id", Device{ID: hubwire.Identity{DeviceID: "a/b"}}, hubwire.ArgumentInvalid},
 		{"a status reason of 129 characters", Device{ID: id, StatusReason: strings.Repeat("ä", 129)}, hubwire.ArgumentInvalid},
 		{"an unknown authentication type", Device{ID: id, Auth: Auth{Type: "magic"}}, hubwire.ArgumentInvalid},
-		{"a key that is not base64", Device{ID: id, Auth: Auth{Primary: "***"}}, hubwire.ArgumentInvalid},
+		{"a key that is not base64", Device{ID: id, Auth: Auth{Primary: sas.NewSecret("***")}}, hubwire.ArgumentInvalid},
+		{"a key with a line break", Device{ID: id, Auth: Auth{Primary: sas.NewSecret(newKey().Reveal() + "\n")}}, hubwire.ArgumentInvalid},
 		{"a key of 15 bytes", Device{ID: id, Auth: Auth{Primary: short}}, hubwire.ArgumentInvalid},
 		{"a key of 65 bytes", Device{ID: id, Auth: Auth{Secondary: long}}, hubwire.ArgumentInvalid},
 		{"self-signed without a thumbprint", Device{ID: id, Auth: Auth{Type: AuthSelfSigned}}, hubwire.ArgumentInvalid},
@@ -156,9 +158,9 @@ func TestUpdateGeneratesEmptyKeys(t *testing.T) {
 	c := newCore(t, nil)
 	old, _ := c.Device(dev)
 	want := *old
-	want.Auth.Primary = ""
+	want.Auth.Primary = sas.Secret{}
 	got, err := c.Update(ctx, &want, "*")
-	if err != nil || got.Auth.Primary == old.Auth.Primary || got.Auth.Primary == "" || got.Auth.Secondary != old.Auth.Secondary {
+	if err != nil || got.Auth.Primary.Equal(old.Auth.Primary) || got.Auth.Primary.IsZero() || !got.Auth.Secondary.Equal(old.Auth.Secondary) {
 		t.Errorf("keys after Update are wrong, %v", err)
 	}
 }
@@ -256,6 +258,9 @@ func TestListsAreInOrderAndBounded(t *testing.T) {
 	if got := names(c.Devices(2)); !slices.Equal(got, []string{"a", "b"}) {
 		t.Errorf("Devices(2) = %v", got)
 	}
+	if got := c.Devices(-1); len(got) != 0 {
+		t.Errorf("Devices(-1) = %v", names(got))
+	}
 	if ms, err := c.Modules("dev"); err != nil || !slices.Equal(names(ms), []string{"dev/mod"}) {
 		t.Errorf("Modules = %v, %v", names(ms), err)
 	}
@@ -268,29 +273,15 @@ func TestListsAreInOrderAndBounded(t *testing.T) {
 	}
 }
 
-func TestSecretsDoNotPrint(t *testing.T) {
+func TestNothingShowsAKeyOrAToken(t *testing.T) {
 	c := newCore(t, nil)
 	d, _ := c.Device(dev)
-	g := grant(t, c, dev)
-	key := string(d.Auth.Primary)
-	login := Login{Identity: dev, Token: "SharedAccessSignature sig=" + key}
-	var text strings.Builder
-	log := slog.New(slog.NewTextHandler(&text, nil))
-	log.Info("x", "device", d, "key", d.Auth.Primary, "grant", g, "login", login, "policy", c.Policies()[0])
-	log = slog.New(slog.NewJSONHandler(&text, nil))
-	log.Info("x", "device", d, "key", d.Auth.Primary, "grant", g, "policy", c.Policies()[0])
-	for _, v := range []any{d, *d, d.Auth, d.Auth.Primary, g, *g, login, &login, c.Policies()} {
-		fmt.Fprintf(&text, "%v %+v %#v %s %q %x\n", v, v, v, v, v, v)
-	}
-	b, _ := json.Marshal(d)
-	text.Write(b)
-	for _, secret := range []string{key, string(d.Auth.Secondary), string(c.Policies()[0].Primary), fmt.Sprintf("%x", key)} {
-		if i := strings.Index(text.String(), secret); i >= 0 {
-			t.Errorf("a key was printed: …%s", text.String()[max(0, i-80):i])
-		}
-	}
-	if d.Auth.Primary.GoString() != redacted || d.Auth.Primary.String() != redacted {
-		t.Error("String or GoString shows the key")
+	login := Login{Identity: dev, Token: sas.NewSecret("SharedAccessSignature sig=hidden")}
+	testkit.Hides(t, "a login", login.Token.Reveal(), login)
+	testkit.Hides(t, "the policies", c.Policies()[0].Primary.Reveal(), c.Policies())
+	for name, key := range map[string]string{"primary": d.Auth.Primary.Reveal(), "secondary": d.Auth.Secondary.Reveal()} {
+		testkit.Hides(t, "a device, "+name, key, d)
+		testkit.Hides(t, "a grant, "+name, key, grant(t, c, dev))
 	}
 }
 

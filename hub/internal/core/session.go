@@ -2,7 +2,6 @@ package core
 
 import (
 	"context"
-	"slices"
 	"sync/atomic"
 	"time"
 
@@ -209,11 +208,3 @@ func (s *Session) Err() error {
 }
 
 func (s *Session) features() Feature { return Feature(s.mask.Load()) }
-
-// Subscriptions returns the session's subscriptions, the kept ones included,
-// in the order in which they were made.
-func (s *Session) Subscriptions() []Subscription {
-	s.entity.mu.Lock()
-	defer s.entity.unlock()
-	return slices.Clone(s.subs)
-}

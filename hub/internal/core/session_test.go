@@ -13,7 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/hubwire/hubwire"
 	"github.com/hubwire/hubwire/hub/internal/store"
-	"github.com/hubwire/hubwire/internal/testkit"
+	"github.com/hubwire/hubwire/sas"
 )
 
 func TestTheNewestConnectionWins(t *testing.T) {
@@ -75,8 +75,8 @@ func TestAChangedIdentityLosesItsConnection(t *testing.T) {
 		code   hubwire.Code // 0: it stays
 	}{
 		{"disabled", func(d *Device) { d.Disabled = true }, hubwire.DeviceDisabled},
-		{"its key is regenerated", func(d *Device) { d.Auth.Primary = "" }, hubwire.Unauthorized},
-		{"the other key is regenerated", func(d *Device) { d.Auth.Secondary = "" }, 0},
+		{"its key is regenerated", func(d *Device) { d.Auth.Primary = sas.Secret{} }, hubwire.Unauthorized},
+		{"the other key is regenerated", func(d *Device) { d.Auth.Secondary = sas.Secret{} }, 0},
 		{"the keys are swapped", func(d *Device) { d.Auth.Primary, d.Auth.Secondary = d.Auth.Secondary, d.Auth.Primary }, 0},
 		{"it authenticates in another way", func(d *Device) { d.Auth.Type = AuthCA }, hubwire.Unauthorized},
 		{"only its status reason changes", func(d *Device) { d.StatusReason = "x" }, 0},
@@ -107,7 +107,7 @@ func TestAGrantDoesNotOutliveItsIdentity(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newCore(t, nil)
 		g := grant(t, c, dev)
-		key := Auth{Primary: *g.by.value, Secondary: *g.by.value}
+		key := Auth{Primary: g.by.value, Secondary: g.by.value}
 		must(t, c.Delete(ctx, dev, "*"))
 		_, err := c.Connect(ctx, g, nil, &fakeLink{})
 		wantCode(t, "Connect after Delete", err, hubwire.Unauthorized)
@@ -240,8 +240,9 @@ func TestSubscribeSurvivesAStoreThatFails(t *testing.T) {
 	}
 }
 
-func TestCloseEndsEverything(t *testing.T) {
-	testkit.LeakCheck(t)
+func TestCloseEndsEverything(t *testing.T) { synctest.Test(t, closeEndsEverything) }
+
+func closeEndsEverything(t *testing.T) {
 	c := newCore(t, nil)
 	g := grant(t, c, dev)
 	g.Expires = time.Now().Add(time.Hour)
@@ -262,6 +263,7 @@ func TestCloseEndsEverything(t *testing.T) {
 	<-invoked
 	must(t, c.Close())
 	must(t, c.Close())
+	synctest.Wait() // whoever has called the link tells it of the end too
 	if l.closed() != hubwire.ServiceUnavailable {
 		t.Errorf("link closed with %d", l.closed())
 	}

@@ -9,6 +9,10 @@ import (
 	"github.com/hubwire/hubwire/hub/internal/store"
 )
 
+// Subscriptions imitate the service's sessions: a handful for each identity, of
+// which each stands for a feature, kept for who asked for that. Matching topics
+// is the front's business; there is no broker behind it.
+
 // Feature is a set of things that a session asked to get.
 type Feature uint8
 
@@ -132,4 +136,17 @@ func (s *Session) change(ctx context.Context, op string, edit func([]Subscriptio
 	}
 	e.changed.broadcast()
 	return nil
+}
+
+// Granted returns the highest QoS of the subscriptions that match, the kept
+// ones included, and whether there are any.
+func (s *Session) Granted(match func(*Subscription) bool) (qos byte, ok bool) {
+	s.entity.mu.Lock()
+	defer s.entity.unlock()
+	for i := range s.subs {
+		if sub := &s.subs[i]; match(sub) {
+			qos, ok = max(qos, sub.QoS), true
+		}
+	}
+	return qos, ok
 }

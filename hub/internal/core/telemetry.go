@@ -34,6 +34,22 @@ func (s *Session) Telemetry(ctx context.Context, m *hubwire.Message) error {
 	return s.entity.core.appendEvent(ctx, op, &s.stamp, m)
 }
 
+// Will takes the message that speaks for a device whose connection has ended
+// without a good-bye. It is stamped as the session's own telemetry, and like that
+// when the session is over; but not when its identity is gone (code DeviceNotFound or
+// ModuleNotFound), even if the same id was registered again.
+func (s *Session) Will(ctx context.Context, m *hubwire.Message) error {
+	const op = "will"
+	e := s.entity
+	e.mu.Lock()
+	deleted := e.deleted
+	e.unlock()
+	if deleted {
+		return notFound(op, e.id)
+	}
+	return e.core.appendEvent(ctx, op, &s.stamp, m)
+}
+
 // Telemetry is [Session.Telemetry] without a session, as HTTPS does it.
 func (c *Core) Telemetry(ctx context.Context, g *Grant, m *hubwire.Message) error {
 	const op = "send"

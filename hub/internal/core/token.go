@@ -3,25 +3,38 @@ package core
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
+
+	"github.com/hubwire/hubwire/sas"
 )
 
-// checkToken checks a SAS token for the endpoints of device d, and fills in g.
+// Tokens imitate what IoT Edge's hub and the documentation have in common, in this
+// order, as the first fault is the one that is logged: form, expiry, key, signature,
+// right, resource. Whether the identity is enabled comes last.
+
+var (
+	errNoPolicy = errors.New("there is no such policy")
+	errNoRight  = errors.New("the policy has not the right")
+)
+
+// readToken reads a SAS token that has not expired. The error does not show it.
+func (c *Core) readToken(token string) (sas.Token, error) {
+	t, err := sas.ParseToken(token)
+	if err != nil {
+		return t, err
+	}
+	return t, t.CheckExpiry(time.Now(), c.cfg.Skew)
+}
+
+// checkToken checks a token that was read for the endpoints of device d, and fills in g.
 // A token that names a policy needs its DeviceConnect right, and takes any
 // device that its resource covers, whatever that device's own authentication
 // type is; one that names none is signed with a key of the device.
-func (c *Core) checkToken(token string, d *Device, g *Grant) error {
-	t, err := parseToken(token)
-	if err != nil {
-		return err
-	}
-	if err := t.checkExpiry(time.Now(), c.cfg.Skew); err != nil {
-		return err
-	}
-	scope := scopeOf(d.ID)
-	if t.policy != "" {
-		scope = "hub"
+func (c *Core) checkToken(t *sas.Token, d *Device, g *Grant) error {
+	scope := "hub"
+	if t.Policy != "" {
 		if _, err := c.checkPolicy(t, DeviceConnect); err != nil {
 			return err
 		}
@@ -30,37 +43,34 @@ func (c *Core) checkToken(token string, d *Device, g *Grant) error {
 		if d.Auth.Type != AuthSAS {
 			return fmt.Errorf("a token was shown, the authentication type is %q", d.Auth.Type)
 		}
-		key := t.signedBy(d.Auth.Primary, d.Auth.Secondary)
-		if key == nil {
-			return errSignature
+		key, err := signedBy(t, d.Auth.Primary, d.Auth.Secondary)
+		if err != nil {
+			return err
 		}
-		g.by = credential{byKey, key}
+		scope, g.by = scopeOf(d.ID), credential{byKey, key}
 	}
 	path := []string{c.cfg.HostName, "devices", d.ID.DeviceID}
 	if d.ID.IsModule() {
 		path = append(path, "modules", d.ID.ModuleID)
 	}
-	if !covers(t.resource, path) {
-		return fmt.Errorf("the token is for %q", t.resource)
+	if err := checkResource(t, path); err != nil {
+		return err
 	}
 	g.method = authMethod(scope, "sas")
-	g.Expires = t.expires
+	g.Expires = t.Expires
 	return nil
 }
 
 // checkServiceToken checks a policy's token for the service endpoints.
-func (c *Core) checkServiceToken(token string, want Right, path string) (*ServiceGrant, error) {
-	t, err := parseToken(token)
+func (c *Core) checkServiceToken(token, path string, anyOf ...Right) (*ServiceGrant, error) {
+	t, err := c.readToken(token)
 	if err != nil {
 		return nil, err
 	}
-	if err := t.checkExpiry(time.Now(), c.cfg.Skew); err != nil {
-		return nil, err
+	if t.Policy == "" {
+		return nil, fmt.Errorf("%w: the token names none", errNoPolicy)
 	}
-	if t.policy == "" {
-		return nil, errors.New("the token names no policy")
-	}
-	p, err := c.checkPolicy(t, want)
+	p, err := c.checkPolicy(&t, anyOf...)
 	if err != nil {
 		return nil, err
 	}
@@ -70,23 +80,43 @@ func (c *Core) checkServiceToken(token string, want Right, path string) (*Servic
 			segments = append(segments, s)
 		}
 	}
-	if !covers(t.resource, segments) {
-		return nil, fmt.Errorf("the token is for %q", t.resource)
+	if err := checkResource(&t, segments); err != nil {
+		return nil, err
 	}
-	return &ServiceGrant{Policy: p.Name, Rights: p.Rights, Expires: t.expires}, nil
+	return &ServiceGrant{Policy: p.Name, Rights: p.Rights, Expires: t.Expires}, nil
 }
 
-// checkPolicy checks signature and right of a policy's token.
-func (c *Core) checkPolicy(t *sasToken, want Right) (*Policy, error) {
-	p := c.policy(t.policy)
+// checkPolicy checks signature and rights of a policy's token.
+func (c *Core) checkPolicy(t *sas.Token, anyOf ...Right) (*Policy, error) {
+	p := c.policy(t.Policy)
 	if p == nil {
-		return nil, fmt.Errorf("there is no policy %q", t.policy)
+		return nil, fmt.Errorf("%w: %q", errNoPolicy, t.Policy)
 	}
-	if t.signedBy(p.Primary, p.Secondary) == nil {
-		return nil, errSignature
+	if _, err := signedBy(t, p.Primary, p.Secondary); err != nil {
+		return nil, err
 	}
-	if !p.Rights.Has(want) {
-		return nil, fmt.Errorf("policy %q has not the right", p.Name)
+	if !slices.ContainsFunc(anyOf, p.Rights.Has) {
+		return nil, fmt.Errorf("%w: %q", errNoRight, p.Name)
 	}
 	return p, nil
+}
+
+// signedBy returns the key that made the signature. A key that is not base64 signs nothing.
+func signedBy(t *sas.Token, keys ...sas.Secret) (sas.Secret, error) {
+	var hashes [2]*sas.Key
+	for i, key := range keys {
+		hashes[i], _ = sas.NewKey(key)
+	}
+	by, err := t.SignedBy(hashes[0], hashes[1])
+	if err != nil {
+		return sas.Secret{}, err
+	}
+	return keys[by], nil
+}
+
+func checkResource(t *sas.Token, path []string) error {
+	if err := t.CheckResource(path...); err != nil {
+		return fmt.Errorf("%w: %q", err, t.Resource)
+	}
+	return nil
 }

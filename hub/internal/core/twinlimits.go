@@ -34,22 +34,18 @@ func (p *sectionParser) fail(format string, args ...any) {
 	}
 }
 
-// value reads the value at i, which may be an object of the given depth.
+// value reads the value at i, which may be an object of the given depth. It
+// returns nothing for a part of an array, which is kept as text.
 func (p *sectionParser) value(key string, depth int, inObject bool) *node {
 	start := p.i
 	switch p.s[p.i] {
 	case '{':
-		n := p.object(key, depth)
-		if !inObject { // part of an array, which is kept as text
-			return nil
+		if n := p.object(key, depth); inObject {
+			return n
 		}
-		return n
+		return nil
 	case '[':
-		p.i++
-		for p.s[p.i] != ']' {
-			if p.s[p.i] == ',' {
-				p.i++
-			}
+		for p.i++; p.s[p.i] != ']'; p.comma() {
 			if p.value(key, depth, false); p.err != nil {
 				return nil
 			}
@@ -59,12 +55,13 @@ func (p *sectionParser) value(key string, depth int, inObject bool) *node {
 		if s := p.text(); len(s) > maxTwinString {
 			p.fail("the string at %q has %d bytes, the limit is %d", key, len(s), maxTwinString)
 		}
-	case 't', 'n':
-		p.i += len("true")
-	case 'f':
-		p.i += len("false")
+	case 't', 'f', 'n':
+		p.word()
 	default:
 		p.number(key)
+	}
+	if !inObject {
+		return nil
 	}
 	return &node{Key: key, Raw: strings.Clone(p.s[start:p.i])}
 }
@@ -76,11 +73,7 @@ func (p *sectionParser) object(key string, depth int) *node {
 	}
 	n := &node{Key: key}
 	var seen index
-	p.i++
-	for p.s[p.i] != '}' {
-		if p.s[p.i] == ',' {
-			p.i++
-		}
+	for p.i++; p.s[p.i] != '}'; p.comma() {
 		k := p.text()
 		p.i++ // colon
 		if depth == 0 && (k == "$version" || k == "$metadata") {
@@ -161,11 +154,7 @@ func (p *sectionParser) key(k string) {
 }
 
 func (p *sectionParser) number(key string) {
-	start := p.i
-	for p.i < len(p.s) && !strings.ContainsRune(",]}", rune(p.s[p.i])) {
-		p.i++
-	}
-	lit := p.s[start:p.i]
+	lit := p.literal()
 	if strings.ContainsAny(lit, ".eE") {
 		if _, err := strconv.ParseFloat(lit, 64); err != nil {
 			p.fail("the number at %q does not fit 64 bits", key)
@@ -182,7 +171,7 @@ func (p *sectionParser) number(key string) {
 // element of an array counts at least 1, so that it is bounded too.
 func (n *node) size() int {
 	if !n.isObject() {
-		return rawSize(n.Raw)
+		return (&sectionParser{s: n.Raw}).size()
 	}
 	total := 0
 	for _, m := range n.Members {
@@ -191,32 +180,55 @@ func (n *node) size() int {
 	return total
 }
 
-func rawSize(raw string) int {
-	switch raw[0] {
-	case '"':
-		var s string
-		json.Unmarshal([]byte(raw), &s)
-		return printable(s)
-	case 't', 'f', 'n':
-		return 4
-	case '[':
-		var elements []json.RawMessage
-		json.Unmarshal([]byte(raw), &elements)
-		total := 0
-		for _, e := range elements {
-			total += max(1, rawSize(string(e)))
-		}
-		return total
+// size reads the value at i, and returns what it counts.
+func (p *sectionParser) size() (total int) {
+	switch p.s[p.i] {
 	case '{':
-		var members map[string]json.RawMessage
-		json.Unmarshal([]byte(raw), &members)
-		total := 0
-		for k, v := range members {
-			total += printable(k) + rawSize(string(v))
+		for p.i++; p.s[p.i] != '}'; p.comma() {
+			total += printable(p.text())
+			p.i++ // colon
+			total += p.size()
 		}
+		p.i++
 		return total
+	case '[':
+		for p.i++; p.s[p.i] != ']'; p.comma() {
+			total += max(1, p.size())
+		}
+		p.i++
+		return total
+	case '"':
+		return printable(p.text())
+	case 't', 'f', 'n':
+		p.word()
+		return 4
 	}
+	p.literal()
 	return 8
+}
+
+// comma moves past one, between two members or elements.
+func (p *sectionParser) comma() {
+	if p.s[p.i] == ',' {
+		p.i++
+	}
+}
+
+// word moves past true, false or null.
+func (p *sectionParser) word() {
+	if p.s[p.i] == 'f' {
+		p.i++
+	}
+	p.i += len("true")
+}
+
+// literal reads the number at i, as it is written.
+func (p *sectionParser) literal() string {
+	start := p.i
+	for p.i < len(p.s) && !strings.ContainsRune(",]}", rune(p.s[p.i])) {
+		p.i++
+	}
+	return p.s[start:p.i]
 }
 
 func printable(s string) int {

@@ -68,10 +68,11 @@ func merge(old, patch *node, st stamp) *node {
 	if old != nil && old.isObject() {
 		n.Members = append(make([]*node, 0, len(old.Members)+len(patch.Members)), old.Members...)
 	}
-	x := indexOf(n.Members)
+	olds := n.Members // no key comes twice in a patch
+	x := indexOf(olds)
 	gone := 0
 	for _, p := range patch.Members {
-		i, ok := x.find(n.Members, p.Key)
+		i, ok := x.find(olds, p.Key)
 		switch {
 		case p.isNull() && ok:
 			n.Members[i] = &node{Key: p.Key, Raw: "null"}

@@ -8,6 +8,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"github.com/hubwire/hubwire/sas"
 )
 
 // checkCertificates checks what a TLS peer showed, and fills in g. Possession
@@ -27,8 +29,7 @@ func (c *Core) checkCertificates(chain []*x509.Certificate, d *Device, g *Grant)
 		sum1, sum256 := sha1.Sum(leaf.Raw), sha256.Sum256(leaf.Raw)
 		for _, sum := range [...]string{hex.EncodeToString(sum1[:]), hex.EncodeToString(sum256[:])} {
 			if d.Auth.hasThumbprint(sum) {
-				shown := Secret(sum)
-				g.by = credential{byThumbprint, &shown}
+				g.by = credential{byThumbprint, sas.NewSecret(sum)}
 				return nil
 			}
 		}

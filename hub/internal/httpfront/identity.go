@@ -6,6 +6,7 @@ import (
 
 	"github.com/hubwire/hubwire"
 	"github.com/hubwire/hubwire/hub/internal/core"
+	"github.com/hubwire/hubwire/sas"
 )
 
 // identity is a device or module identity as the REST API has it ("Devices -
@@ -75,27 +76,39 @@ func value(s *string) string {
 	return *s
 }
 
+func status(d *core.Device) string {
+	if d.Disabled {
+		return "disabled"
+	}
+	return "enabled"
+}
+
+func connectionState(d *core.Device) string {
+	if d.Connected {
+		return "Connected"
+	}
+	return "Disconnected"
+}
+
+func thumbprintsOf(d *core.Device) thumbprints {
+	return thumbprints{optional(d.Auth.PrimaryThumbprint), optional(d.Auth.SecondaryThumbprint)}
+}
+
 // encode gives the REST form of what the registry holds, keys included.
 func encode(d *core.Device) *identity {
 	j := &identity{
 		DeviceID: d.ID.DeviceID, ModuleID: d.ID.ModuleID,
 		GenerationID: d.GenerationID, ETag: d.ETag,
-		ConnectionState: "Disconnected", Status: "enabled", StatusReason: optional(d.StatusReason),
+		ConnectionState: connectionState(d), Status: status(d), StatusReason: optional(d.StatusReason),
 		ConnectionStateUpdatedTime: jsonTime(d.ConnectionUpdated),
 		StatusUpdatedTime:          jsonTime(d.StatusUpdated),
 		LastActivityTime:           jsonTime(d.LastActivity),
 		CloudToDeviceMessageCount:  d.C2DCount,
 		Authentication: authentication{
-			SymmetricKey:   keys{optional(string(d.Auth.Primary)), optional(string(d.Auth.Secondary))},
-			X509Thumbprint: thumbprints{optional(d.Auth.PrimaryThumbprint), optional(d.Auth.SecondaryThumbprint)},
+			SymmetricKey:   keys{optional(d.Auth.Primary.Reveal()), optional(d.Auth.Secondary.Reveal())},
+			X509Thumbprint: thumbprintsOf(d),
 			Type:           string(d.Auth.Type),
 		},
-	}
-	if d.Connected {
-		j.ConnectionState = "Connected"
-	}
-	if d.Disabled {
-		j.Status = "disabled"
 	}
 	if d.ID.IsModule() {
 		j.Status, j.ManagedBy = "", &d.ManagedBy
@@ -118,8 +131,8 @@ func (j *identity) decode(id hubwire.Identity) (*core.Device, error) {
 		ID: id, StatusReason: value(j.StatusReason), ManagedBy: value(j.ManagedBy),
 		Scope: value(j.DeviceScope), ParentScopes: j.ParentScopes,
 		Auth: core.Auth{
-			Primary:             core.Secret(value(j.Authentication.SymmetricKey.Primary)),
-			Secondary:           core.Secret(value(j.Authentication.SymmetricKey.Secondary)),
+			Primary:             sas.NewSecret(value(j.Authentication.SymmetricKey.Primary)),
+			Secondary:           sas.NewSecret(value(j.Authentication.SymmetricKey.Secondary)),
 			PrimaryThumbprint:   value(j.Authentication.X509Thumbprint.Primary),
 			SecondaryThumbprint: value(j.Authentication.X509Thumbprint.Secondary),
 		},
@@ -128,6 +141,7 @@ func (j *identity) decode(id hubwire.Identity) (*core.Device, error) {
 		d.Edge = j.Capabilities.IotEdge
 	}
 	switch {
+	case id.IsModule(): // has no status
 	case j.Status == "" || strings.EqualFold(j.Status, "enabled"):
 	case strings.EqualFold(j.Status, "disabled"):
 		d.Disabled = true

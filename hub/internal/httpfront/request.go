@@ -4,16 +4,26 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"maps"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
+	"time"
+	"unicode/utf8"
 
 	"github.com/hubwire/hubwire"
 	"github.com/hubwire/hubwire/hub/internal/core"
 )
 
-// maxBody is the largest body of a request. Identities are far smaller.
-const maxBody = 256 << 10
+// Requests are read as leniently as the SDKs need it: words of a path in any
+// case, a slash behind it, segments encoded in any way, any api-version, If-Match
+// in each of its forms, PATCH as a POST that says so. Left out: Authorization as a
+// query parameter, which only IoT Edge takes.
+
+// maxBody is the largest body of a request. The largest is that of a twin which
+// is sent back whole, with its metadata.
+const maxBody = 1 << 20
 
 // request is a request with its path taken apart.
 type request struct {
@@ -25,6 +35,8 @@ type request struct {
 type response struct {
 	status int
 	etag   string // without quotes; empty for none
+	allow  string // the methods there are, when it was another
+	nested bool   // an error goes out in the form that methods have
 	body   any    // goes out as JSON; nil for none
 }
 
@@ -39,10 +51,14 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 		s.tunnel(w, r)
 		return
 	}
+	if isPatch(r) {
+		r.Method = http.MethodPatch
+	}
 	v, err := s.core.Intercept(r.Context(), &core.Op{Kind: core.OpRequest, Protocol: "https", Name: r.Method + " " + r.URL.Path})
 	var answer response
 	switch {
 	case err == nil:
+		expectBody(w, r)
 		r.Body = http.MaxBytesReader(w, r.Body, maxBody)
 		answer = s.answer(&request{Request: r, path: path})
 	case isRefusal(err):
@@ -55,10 +71,33 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 	case v.DropAfter:
 		drop(r)
 	case v.SwallowAck:
-		<-r.Context().Done() // no answer, ever
+		hold(r)
 	default:
 		s.write(w, answer)
 	}
+}
+
+// isPatch reports whether a POST is a PATCH, which the Java SDK cannot send.
+func isPatch(r *http.Request) bool {
+	return r.Method == http.MethodPost && strings.EqualFold(r.Header.Get("X-HTTP-Method-Override"), http.MethodPatch)
+}
+
+// expectBody sets the deadline of the body anew: the hub's delay is not the peer's.
+// Without a body net/http waits for the end of the connection, which has no deadline.
+func expectBody(w http.ResponseWriter, r *http.Request) {
+	if r.ContentLength != 0 {
+		// An error here shows again in the read.
+		_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(bodyTimeout))
+	}
+}
+
+// hold keeps a request without an answer, until the peer or the hub gives up.
+// net/http looks for the end of the connection only once the body is read.
+func hold(r *http.Request) {
+	if _, err := io.Copy(io.Discard, r.Body); err == nil {
+		<-r.Context().Done()
+	}
+	drop(r)
 }
 
 // drop cuts the connection of a request.
@@ -109,14 +148,19 @@ func (s *Server) answer(r *request) response {
 	}
 	op, ok := ops[r.Method]
 	if !ok {
-		return fail(refuse(methodNotAllowed, "the resource has no method %.20q", r.Method))
+		a := fail(refuse(methodNotAllowed, "the resource has no method %.20q", r.Method))
+		a.allow = strings.Join(slices.Sorted(maps.Keys(ops)), ", ")
+		return a
 	}
 	if v := r.URL.Query().Get("api-version"); !isVersion(v) {
 		return fail(refuse(hubwire.InvalidProtocolVersion, "api-version %.40q is not a version", v))
 	}
 	token := r.Header.Get("Authorization")
-	if _, err := s.core.AuthorizeService(r.Context(), token, op.right, "/"+strings.Join(r.path, "/")); err != nil {
+	if _, err := s.core.AuthorizeService(r.Context(), token, "/"+strings.Join(r.path, "/"), op.rights...); err != nil {
 		return fail(err)
+	}
+	if raw, ok := rawConn(r.Request).(interface{ Admit() }); ok {
+		raw.Admit()
 	}
 	answer, err := op.act(r)
 	if err != nil {
@@ -155,15 +199,27 @@ func (r *request) ifMatch() string {
 	return v
 }
 
-// decode reads the body as one JSON value.
-func (r *request) decode(v any) error {
+// read returns the body.
+func (r *request) read() ([]byte, error) {
 	b, err := io.ReadAll(r.Body)
 	if err != nil {
 		var tooLarge *http.MaxBytesError
 		if errors.As(err, &tooLarge) {
-			return refuse(hubwire.MessageTooLarge, "the body has more than %d bytes", tooLarge.Limit)
+			return nil, refuse(hubwire.MessageTooLarge, "the body has more than %d bytes", tooLarge.Limit)
 		}
-		return refuse(hubwire.FormatError, "the body did not arrive")
+		return nil, refuse(hubwire.FormatError, "the body did not arrive")
+	}
+	return b, nil
+}
+
+// decode reads the body as one JSON value.
+func (r *request) decode(v any) error {
+	b, err := r.read()
+	if err != nil {
+		return err
+	}
+	if !utf8.Valid(b) {
+		return refuse(hubwire.FormatError, "the body is not UTF-8")
 	}
 	if err := json.Unmarshal(b, v); err != nil {
 		return refuse(hubwire.FormatError, "the body is not the JSON of this operation: %v", err)

@@ -1,9 +1,10 @@
-// Package httpfront is the hub's HTTPS door: the REST API as far as it is
-// there (device and module identities), and the WebSocket tunnel to MQTT.
+// Package httpfront is the hub's HTTPS door: the REST API as far as it is there
+// (identities, twins, direct methods, cloud-to-device messages), and the WebSocket
+// tunnel to MQTT.
 //
 // It speaks HTTP/1.1 only, since some SDKs compare the case of header names.
 // Source: IoT Hub REST API, api-version 2021-04-12, with what the official
-// SDKs send and rely on. Left out: everything but identities.
+// SDKs send and rely on. What of it is left out is listed in routes.go.
 package httpfront
 
 import (
@@ -46,6 +47,9 @@ type Server struct {
 	opt  Options
 	http *http.Server
 
+	ctx    context.Context // that of all requests; ends with Close
+	cancel context.CancelFunc
+
 	// Connections that net/http has. It does not wait for its own.
 	conns sync.WaitGroup
 }
@@ -58,6 +62,7 @@ func New(c *core.Core, o *Options) *Server {
 	if s.opt.Log == nil {
 		s.opt.Log = slog.New(slog.DiscardHandler)
 	}
+	s.ctx, s.cancel = context.WithCancel(context.Background())
 	var http1 http.Protocols
 	http1.SetHTTP1(true)
 	s.http = &http.Server{
@@ -68,6 +73,7 @@ func New(c *core.Core, o *Options) *Server {
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeader,
 		ErrorLog:          slog.NewLogLogger(s.opt.Log.Handler(), slog.LevelInfo),
+		BaseContext:       func(net.Listener) context.Context { return s.ctx },
 		ConnContext:       keepRaw,
 		ConnState:         s.count,
 	}
@@ -75,7 +81,8 @@ func New(c *core.Core, o *Options) *Server {
 }
 
 // Accept serves the connections of a listener of TLS connections, until it is
-// closed or Close is called.
+// closed or Close is called. If what is below TLS has a method Admit, that is
+// called when a request was authorized.
 func (s *Server) Accept(l net.Listener) {
 	if err := s.http.Serve(l); err != http.ErrServerClosed {
 		s.opt.Log.Info("https: listener closed", "error", err)
@@ -83,7 +90,10 @@ func (s *Server) Accept(l net.Listener) {
 }
 
 // Close cuts all connections, but for tunnels, which have left.
-func (s *Server) Close() { s.http.Close() }
+func (s *Server) Close() {
+	s.cancel()
+	s.http.Close()
+}
 
 // Wait returns when all connections are over. Call it after Close, when no
 // Accept runs any more.

@@ -3,7 +3,6 @@ package httpfront
 import (
 	"net/http"
 	"strings"
-	"time"
 
 	"github.com/hubwire/hubwire/hub/internal/core"
 	"github.com/hubwire/hubwire/ws"
@@ -25,9 +24,10 @@ func (s *Server) tunnel(w http.ResponseWriter, r *http.Request) {
 		return
 	case err != nil:
 		drop(r)
+	case v.SwallowAck:
+		hold(r)
 	}
-	// The handshake is one write. The tunnel sets deadlines of its own.
-	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(s.opt.WriteTimeout))
+	s.expectWrites(w) // of the handshake; the tunnel sets deadlines of its own
 	nc, _, err := ws.Accept(w, r, ws.MQTT)
 	if err != nil {
 		s.opt.Log.Info("https: tunnel", "peer", r.RemoteAddr, "error", err)

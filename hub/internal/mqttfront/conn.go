@@ -15,6 +15,11 @@ import (
 	"github.com/hubwire/hubwire/mqtt"
 )
 
+// A connection imitates the service in that errors have no answer: what MQTT 3.1.1
+// or the hub does not allow ends it, and so does silence for 1.5 times the
+// keep-alive. Packets behind CONNECT need not wait for CONNACK. Left out:
+// throttling, for which the intercept function can stand in.
+
 // conn is one MQTT connection. Its reader is the goroutine that serves it: it
 // reads a packet, acts, and adds the answer to out, which it writes when it
 // would have to wait for the next packet. A burst is answered at once.
@@ -29,7 +34,6 @@ type conn struct {
 
 	// Set by the reader when the login has succeeded.
 	id      hubwire.Identity
-	grant   *core.Grant
 	silence time.Duration // without a packet, after which the connection is over
 	will    *hubwire.Message
 
@@ -133,28 +137,37 @@ func (c *conn) ping(p mqtt.Packet) error {
 	if err != nil {
 		return err
 	}
-	return c.reply(v, (&mqtt.Pingresp{}).AppendTo)
+	return c.respond(v, func() error { return nil }, (&mqtt.Pingresp{}).AppendTo)
 }
 
 func (c *conn) disconnect(p mqtt.Packet) error {
 	if _, err := mqtt.ParseDisconnect(p); err != nil {
 		return err
 	}
-	if v, err := c.intercept(core.OpDisconnect, "", nil, nil); err != nil || v.DropAfter {
-		return core.ErrDrop // as if the good-bye had been lost
+	if _, err := c.intercept(core.OpDisconnect, "", nil, nil); err != nil && refusal(err) == nil {
+		return err // as if the good-bye had been lost
 	}
-	return errGoodBye
+	return errGoodBye // it needs no answer, and takes no refusal
 }
 
-// reply adds an answer, unless the verdict on its cause says otherwise.
-func (c *conn) reply(v core.Verdict, add func([]byte) []byte) error {
+// respond acts on a packet and adds the answer, which goes before anything that
+// the hub sends because of it, unless the verdict says otherwise.
+func (c *conn) respond(v core.Verdict, act func() error, answer func([]byte) []byte) error {
+	if err := c.out.hold(); err != nil {
+		return err
+	}
+	if err := act(); err != nil {
+		return err
+	}
 	switch {
 	case v.DropAfter:
 		return core.ErrDrop
 	case v.SwallowAck:
-		return nil
+		c.out.open(nil)
+	default:
+		c.out.open(answer)
 	}
-	return c.out.answer(add)
+	return nil
 }
 
 // intercept shows an operation of the peer to the hub's intercept function.
@@ -196,7 +209,7 @@ func (c *conn) end(reason error) {
 	c.out.close()
 	c.pushes.close()
 	if session != nil && c.will != nil && reason != errGoodBye {
-		c.publishWill()
+		c.publishWill(session)
 	}
 	if closed != nil {
 		reason = closed

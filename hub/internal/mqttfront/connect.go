@@ -7,8 +7,17 @@ import (
 	"github.com/hubwire/hubwire"
 	"github.com/hubwire/hubwire/hub/internal/core"
 	"github.com/hubwire/hubwire/mqtt"
+	"github.com/hubwire/hubwire/sas"
 	"github.com/hubwire/hubwire/topics"
 )
+
+// The login imitates what IoT Edge's hub and Protocol Gateway do with CONNECT:
+// the user name says who it is, the client id must agree to the letter, and the
+// password is a SAS token, or none when TLS showed a certificate. A refusal is 1
+// for another version of MQTT, 2 for a client id that MQTT itself forbids, 5 for
+// all that is the client's fault and 3 for all that may pass; then the
+// connection ends. Which of 3 and 5 the service sends for a disabled device is
+// not documented. Left out: MQTT 5, and devices that others speak for (nested edge).
 
 // maxSilence is the longest that IoT Hub waits for a packet, also when the
 // client asks for more or for no keep-alive at all: 29.45 minutes.
@@ -60,6 +69,9 @@ func (c *conn) identify(m *mqtt.Connect) (model string, err error) {
 	if err := id.Check(); err != nil {
 		return "", err
 	}
+	if actor := u.AuthChain.Actor(); actor != "" {
+		return "", violation("edge device %.140q speaks for %q, which is not imitated", actor, id)
+	}
 	if string(m.ClientID) != id.String() {
 		return "", violation("client id %.300q is not %q, which the user name says", m.ClientID, id)
 	}
@@ -75,23 +87,24 @@ func (c *conn) identify(m *mqtt.Connect) (model string, err error) {
 // login begins the session. The error of a refusal is a [*hubwire.Error].
 func (c *conn) login(m *mqtt.Connect, model string) error {
 	g, err := c.server.core.Authenticate(c.ctx, &core.Login{
-		Identity: c.id, Protocol: c.peer.Protocol, Token: string(m.Password), Certificates: c.peer.Certificates,
+		Identity: c.id, Protocol: c.peer.Protocol, Token: sas.NewSecret(string(m.Password.Reveal())), Certificates: c.peer.Certificates,
 	})
 	if err != nil {
 		return err
 	}
-	c.grant = g
 	session, err := c.server.core.Connect(c.ctx, g, &core.ConnectOptions{
 		Protocol: c.peer.Protocol, Clean: m.CleanSession, ModelID: model,
 	}, c)
 	if err != nil {
 		return err
 	}
-	subs := session.Subscriptions()
 	c.mu.Lock()
-	c.session, c.subs = session, subs
+	c.session = session
 	c.mu.Unlock()
 	c.server.remember(c)
+	if raw, ok := c.peer.Raw.(interface{ Admit() }); ok {
+		raw.Admit()
+	}
 	return nil
 }
 
@@ -101,13 +114,12 @@ func (c *conn) welcome(v core.Verdict) error {
 	case v.DropAfter:
 		return core.ErrDrop
 	case v.SwallowAck:
-		c.out.open(nil)
-		return nil
+		return nil // what the hub has to send waits behind it
 	}
 	ack := mqtt.Connack{SessionPresent: c.session.Present(), Code: mqtt.Accepted}
-	c.out.open(ack.AppendTo(nil))
-	if c.server.opt.PurgeUnsubscribed && !c.subscribed(core.FeatureC2D) {
-		if _, err := c.server.core.Purge(c.ctx, c.id); err != nil {
+	c.out.open(ack.AppendTo)
+	if c.server.opt.PurgeUnsubscribed {
+		if err := c.session.PurgeUnwanted(c.ctx); err != nil {
 			return err
 		}
 	}
@@ -117,7 +129,7 @@ func (c *conn) welcome(v core.Verdict) error {
 
 // refuse answers CONNECT with a refusal.
 func (c *conn) refuse(code mqtt.ReturnCode) error {
-	c.out.open((&mqtt.Connack{Code: code}).AppendTo(nil))
+	c.out.open((&mqtt.Connack{Code: code}).AppendTo)
 	if err := c.out.flush(); err != nil {
 		return err
 	}

@@ -19,18 +19,18 @@ const (
 	// preview announces 16; of 3.1.1 it is not documented.
 	window = 16
 
-	// maxPacketID keeps identifiers small, as the service does: the .NET SDK
-	// uses those from 0x8000 on for itself.
-	maxPacketID = 0x3fff
+	// idMask makes a packet identifier of a sequence number, as the service's
+	// front end does (Protocol Gateway: the lower 14 bits, plus one). So a message
+	// keeps it when it is sent again, also over the next connection
+	// [MQTT-4.4.0-1], and the .NET SDK has those from 0x8000 on for itself.
+	idMask = 0x3fff
 )
 
 // deliveries are what a connection knows of its messages; guarded by conn.mu.
 type deliveries struct {
-	subs     []core.Subscription
 	inFlight []delivery // in the order of sending
-	lastID   uint16
-	pumping  bool // somebody is in pump
-	again    bool // who should look once more
+	pumping  bool       // somebody is in pump
+	again    bool       // who should look once more
 }
 
 // delivery is a message that was sent at QoS 1.
@@ -66,7 +66,7 @@ func (c *conn) pump(wake bool) {
 	c.pumping = true
 	for c.again {
 		c.again = false
-		for len(c.inFlight) < window {
+		for c.hasRoom() {
 			c.mu.Unlock()
 			r := c.session.NextC2D()
 			more := r != nil && c.sendMessage(r, wake)
@@ -77,6 +77,21 @@ func (c *conn) pump(wake bool) {
 		}
 	}
 	c.pumping = false
+}
+
+// hasRoom reports whether the window allows one more message. A full one first
+// loses those that have expired or were purged, for which no PUBACK need ever
+// come. The caller holds the lock, which is released meanwhile.
+func (c *conn) hasRoom() bool {
+	if len(c.inFlight) < window {
+		return true
+	}
+	sent := slices.Clone(c.inFlight)
+	c.mu.Unlock()
+	sent = slices.DeleteFunc(sent, func(d delivery) bool { return c.session.Waits(d.sequence) })
+	c.mu.Lock()
+	c.inFlight = slices.DeleteFunc(c.inFlight, func(d delivery) bool { return slices.Contains(sent, d) })
+	return len(c.inFlight) < window
 }
 
 // sendMessage sends one message, and reports whether to go on. What is not
@@ -128,21 +143,18 @@ func (c *conn) settle(lock string, d hubwire.Disposition) {
 	}
 }
 
-// granted returns the QoS that a message goes out at.
+// granted returns the QoS that a message goes out at. One whose subscription has
+// ended meanwhile goes out as if it needed a PUBACK, so that it is not lost.
 func (c *conn) granted(r *hubwire.Received) mqtt.QoS {
 	want := core.FeatureC2D
 	if r.Input != "" {
 		want = core.FeatureInputs
 	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	qos := mqtt.AtMostOnce
-	for _, s := range c.subs {
-		if s.Feature&want != 0 {
-			qos = max(qos, mqtt.QoS(s.QoS))
-		}
+	qos, ok := c.session.Granted(func(s *core.Subscription) bool { return s.Feature&want != 0 })
+	if !ok {
+		return mqtt.AtLeastOnce
 	}
-	return qos
+	return mqtt.QoS(qos)
 }
 
 // packetID notes a message as sent at QoS 1 and returns its packet
@@ -156,14 +168,12 @@ func (c *conn) packetID(r *hubwire.Received) uint16 {
 			return d.id
 		}
 	}
-	for {
-		c.lastID = c.lastID%maxPacketID + 1
-		if !slices.ContainsFunc(c.inFlight, func(d delivery) bool { return d.id == c.lastID }) {
-			break
-		}
+	id := uint16(r.SequenceNumber&idMask) + 1
+	for slices.ContainsFunc(c.inFlight, func(d delivery) bool { return d.id == id }) {
+		id = id&idMask + 1 // of a message that waits since 16,384 messages
 	}
-	c.inFlight = append(c.inFlight, delivery{c.lastID, r.SequenceNumber, r.LockToken})
-	return c.lastID
+	c.inFlight = append(c.inFlight, delivery{id, r.SequenceNumber, r.LockToken})
+	return id
 }
 
 // take removes what was sent with a packet identifier.

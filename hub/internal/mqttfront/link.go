@@ -10,6 +10,10 @@ import (
 	"github.com/hubwire/hubwire/topics"
 )
 
+// What the hub sends by itself, other than messages: direct methods and changes
+// of desired properties. Both go out at QoS 0, which the SDKs of all languages
+// take, and are lost with the connection.
+
 // conn is the [core.Link] of its session.
 var _ core.Link = (*conn)(nil)
 
@@ -22,8 +26,7 @@ func (c *conn) Method(call core.MethodCall) {
 			dst = mqtt.OpenPublish(dst, len(call.Payload))
 			var rid [16]byte
 			dst = topics.AppendMethodRequest(dst, call.Name, strconv.AppendUint(rid[:0], call.RequestID, 16))
-			// A name too long for a topic adds nothing: the call times out.
-			dst, _ = mqtt.ClosePublish(dst, at, &mqtt.Publish{Payload: call.Payload})
+			dst, _ = mqtt.ClosePublish(dst, at, &mqtt.Publish{Payload: call.Payload}) // the core bounds both
 			return dst
 		})
 	})

@@ -9,6 +9,10 @@ import (
 	"github.com/hubwire/hubwire/mqtt"
 )
 
+// Writing imitates nothing: how the service treats peers that do not read is not
+// documented. Here the peer's own requests wait, and what the hub would push to
+// it is bounded; who takes too long is dropped.
+
 // Bounds of what waits to be written to one peer, in bytes.
 const (
 	// softLimit is where the connection's own reader waits for the peer to
@@ -35,8 +39,8 @@ type out struct {
 	changed *sync.Cond // writing, len(buf) or err has changed
 	buf     []byte     // waits for the writer
 	spare   []byte     // for the next buf
-	early   []byte     // pushed before the CONNACK
-	opened  bool       // the CONNACK is in buf, or gone
+	early   []byte     // pushed before the CONNACK, or while it is held
+	opened  bool       // nothing is held back; the CONNACK is in buf, or gone
 	writing bool       // somebody is in write, or about to be
 	err     error      // no more writes
 }
@@ -47,17 +51,25 @@ func newOut(c *mqtt.Conn, timeout time.Duration, cut func()) *out {
 	return o
 }
 
-// open adds the CONNACK, and lets out what was pushed before it.
-func (o *out) open(connack []byte) {
+// open adds what add appends, an answer, of which the CONNACK is the first, and
+// lets out what was held back for it. A nil add is for no answer.
+func (o *out) open(add func(dst []byte) []byte) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.buf = append(append(o.buf, connack...), o.early...)
+	if o.err != nil {
+		return
+	}
+	if add != nil {
+		o.buf = add(o.buf)
+	}
+	o.buf = append(o.buf, o.early...)
 	o.early, o.opened = nil, true
 }
 
-// answer adds what add appends, for the reader, who calls flush before it
-// reads on. When too much waits it waits for the peer.
-func (o *out) answer(add func(dst []byte) []byte) error {
+// hold keeps back what is pushed from now on, until open: the reader, who has a
+// packet to answer, calls both, and flush before it reads on. When too much
+// waits it waits for the peer.
+func (o *out) hold() error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	for len(o.buf) > softLimit && o.err == nil {
@@ -67,9 +79,7 @@ func (o *out) answer(add func(dst []byte) []byte) error {
 		}
 		o.changed.Wait()
 	}
-	if o.err == nil {
-		o.buf = add(o.buf)
-	}
+	o.opened = false
 	return o.err
 }
 

@@ -22,6 +22,15 @@ func opened() (o *out, peer net.Conn, isCut func() bool) {
 	return o, peer, func() bool { return cut }
 }
 
+// hold adds an answer as the reader does.
+func hold(o *out, add func([]byte) []byte) error {
+	if err := o.hold(); err != nil {
+		return err
+	}
+	o.open(add)
+	return nil
+}
+
 func bytesOf(b byte, n int) func([]byte) []byte {
 	return func(dst []byte) []byte { return append(dst, bytes.Repeat([]byte{b}, n)...) }
 }
@@ -33,9 +42,9 @@ func TestOutKeepsTheOrder(t *testing.T) {
 		o.push(true, bytesOf('b', 1)) // before the CONNACK
 		o.push(true, bytesOf('c', 1))
 		synctest.Wait()
-		o.open([]byte("a"))
+		o.open(bytesOf('a', 1))
 		o.push(false, bytesOf('d', 1))
-		if err := o.answer(bytesOf('e', 1)); err != nil {
+		if err := hold(o, bytesOf('e', 1)); err != nil {
 			t.Error(err)
 		}
 		o.push(true, bytesOf('f', 1))
@@ -56,12 +65,12 @@ func TestOutAnswerWaitsForTheWriter(t *testing.T) {
 		o, peer, isCut := opened()
 		o.push(true, bytesOf('x', 100_000)) // more than the pipe holds
 		synctest.Wait()
-		if err := o.answer(bytesOf('y', softLimit+1)); err != nil {
+		if err := hold(o, bytesOf('y', softLimit+1)); err != nil {
 			t.Error(err)
 		}
 		answered := false
 		go func() {
-			if err := o.answer(bytesOf('z', 1)); err != nil {
+			if err := hold(o, bytesOf('z', 1)); err != nil {
 				t.Error(err)
 			}
 			answered = true
@@ -85,11 +94,11 @@ func TestOutAnswerEndsWithTheConnection(t *testing.T) {
 		o, peer, _ := opened()
 		o.push(true, bytesOf('x', 100_000))
 		synctest.Wait()
-		if err := o.answer(bytesOf('y', softLimit+1)); err != nil {
+		if err := hold(o, bytesOf('y', softLimit+1)); err != nil {
 			t.Error(err)
 		}
 		failed := make(chan error, 1)
-		go func() { failed <- o.answer(bytesOf('z', 1)) }()
+		go func() { failed <- hold(o, bytesOf('z', 1)) }()
 		synctest.Wait()
 		peer.Close()
 		if err := <-failed; !errors.Is(err, io.ErrClosedPipe) {
@@ -136,7 +145,7 @@ func TestOutKeepsNoBigBuffer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		o, peer, _ := opened()
 		go io.Copy(io.Discard, peer)
-		if err := o.answer(bytesOf('x', 50_000)); err != nil {
+		if err := hold(o, bytesOf('x', 50_000)); err != nil {
 			t.Error(err)
 		}
 		if err := o.flush(); err != nil {

@@ -10,6 +10,12 @@ import (
 	"github.com/hubwire/hubwire/topics"
 )
 
+// Publishing imitates the guide's "Communicate with your IoT hub using the MQTT
+// protocol": telemetry at QoS 0 or 1 to the peer's own topic, RETAIN as a
+// property, the will as telemetry with the property iothub-MessageType. PUBACK means
+// that the message is in the log. Of DUP nothing is made: whether the service
+// marks such a message, as Protocol Gateway can, is not documented.
+
 // publish acts on a PUBLISH: telemetry, a twin operation, or the answer to a
 // direct method. Any other topic, also another identity's, closes the
 // connection, and so does QoS 2.
@@ -38,15 +44,12 @@ func (c *conn) publish(p mqtt.Packet) error {
 	return violation("topic %.300q is not for a device to publish to", m.Topic)
 }
 
-// acknowledge adds the PUBACK for a message at QoS 1.
-func (c *conn) acknowledge(v core.Verdict, m *mqtt.Publish) error {
+// acknowledgement returns what appends the PUBACK for a message, nil at QoS 0.
+func acknowledgement(m *mqtt.Publish) func([]byte) []byte {
 	if m.QoS == mqtt.AtMostOnce {
-		if v.DropAfter {
-			return core.ErrDrop
-		}
 		return nil
 	}
-	return c.reply(v, (&mqtt.Puback{ID: m.ID}).AppendTo)
+	return (&mqtt.Puback{ID: m.ID}).AppendTo
 }
 
 // The properties that the hub adds to telemetry.
@@ -70,13 +73,20 @@ func (c *conn) telemetry(m *mqtt.Publish, t *topics.Topic) error {
 	if err != nil {
 		return err // MQTT 3.1.1 has no negative PUBACK
 	}
-	if err := c.session.Telemetry(c.ctx, &r.Message); err != nil {
-		return err
-	}
+	return c.respond(v, func() error {
+		if err := c.session.Telemetry(c.ctx, &r.Message); err != nil {
+			return err
+		}
+		c.published(c.ctx, &r.Message)
+		return nil
+	}, acknowledgement(m))
+}
+
+// published tells of a message that is in the log.
+func (c *conn) published(ctx context.Context, m *hubwire.Message) {
 	if f := c.server.opt.Published; f != nil {
-		f(c.ctx, c.id, &r.Message)
+		f(ctx, c.id, m)
 	}
-	return c.acknowledge(v, m)
 }
 
 // willMessage returns the message that is published when the connection of id
@@ -103,13 +113,15 @@ func willMessage(id hubwire.Identity, w *mqtt.Will) (*hubwire.Message, error) {
 	return &r.Message, nil
 }
 
-// publishWill publishes the will. The session is over, so it counts as the
-// identity's own, and is not published when that is gone.
-func (c *conn) publishWill() {
+// publishWill publishes the will, unless the identity is gone. To all who read
+// it, it is telemetry, though no operation of the peer: nothing intercepts it.
+func (c *conn) publishWill(s *core.Session) {
 	ctx := context.WithoutCancel(c.ctx)
-	if err := c.server.core.Telemetry(ctx, c.grant, c.will); err != nil {
+	if err := s.Will(ctx, c.will); err != nil {
 		c.server.opt.Log.Info("mqtt: will not published", "device", c.id, "error", err)
+		return
 	}
+	c.published(ctx, c.will)
 }
 
 // methodResponse passes on the answer to a direct method. One that nobody
@@ -119,11 +131,14 @@ func (c *conn) methodResponse(m *mqtt.Publish, t *topics.Topic) error {
 	if err != nil {
 		return err
 	}
-	if id, err := strconv.ParseUint(string(t.RequestID()), 16, 64); err == nil {
-		err = c.session.MethodResponse(id, &hubwire.MethodResponse{Status: int(t.Status()), Payload: m.Payload})
+	return c.respond(v, func() error {
+		id, err := strconv.ParseUint(string(t.RequestID()), 16, 64)
+		if err == nil {
+			err = c.session.MethodResponse(id, &hubwire.MethodResponse{Status: t.Status(), Payload: m.Payload})
+		}
 		if err != nil {
 			c.server.opt.Log.Info("mqtt: method response", "device", c.id, "error", err)
 		}
-	}
-	return c.acknowledge(v, m)
+		return nil
+	}, acknowledgement(m))
 }

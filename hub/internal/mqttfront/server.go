@@ -44,7 +44,8 @@ type Peer struct {
 	Protocol     string              // "mqtt" or "mqtt-ws"
 	Certificates []*x509.Certificate // that TLS showed, leaf first
 
-	// Raw is the connection below TLS and tunnel. Closing it never blocks.
+	// Raw is the connection below TLS and tunnel. Closing it never blocks. If it
+	// has a method Admit, that is called when the login has succeeded.
 	Raw net.Conn
 }
 

@@ -15,43 +15,44 @@ func (c *conn) subscribe(p mqtt.Packet) error {
 	if err != nil {
 		return err
 	}
-	var (
-		verdict core.Verdict
-		subs    []core.Subscription
-		codes   []byte
-	)
-	for filter, qos := range m.Filters.All() {
-		feature, ok := c.classify(filter)
-		if !ok {
-			if !c.server.opt.RefuseFilters {
-				return violation("topic filter %.300q is unknown", filter)
-			}
-			codes = append(codes, mqtt.SubackFailure)
-			continue
-		}
-		v, err := c.intercept(core.OpSubscribe, string(filter), nil, nil)
-		if err != nil {
-			if refusal(err) == nil {
-				return err
-			}
-			codes = append(codes, mqtt.SubackFailure)
-			continue
-		}
-		verdict.DropAfter = verdict.DropAfter || v.DropAfter
-		verdict.SwallowAck = verdict.SwallowAck || v.SwallowAck
-		qos = min(qos, mqtt.AtLeastOnce)
-		subs = append(subs, core.Subscription{Filter: string(filter), QoS: byte(qos), Feature: feature})
-		codes = append(codes, byte(qos))
-	}
-	if err := c.session.Subscribe(c.ctx, subs...); err != nil {
+	subs, codes, v, err := c.grant(m.Filters)
+	if err != nil {
 		return err
 	}
-	c.renewSubs()
-	if err := c.reply(verdict, (&mqtt.Suback{ID: m.ID, Codes: codes}).AppendTo); err != nil {
+	subscribe := func() error { return c.session.Subscribe(c.ctx, subs...) }
+	if err := c.respond(v, subscribe, (&mqtt.Suback{ID: m.ID, Codes: codes}).AppendTo); err != nil {
 		return err
 	}
 	c.deliver()
 	return nil
+}
+
+// grant says what becomes of each filter: a subscription, if it may be one, and
+// a return code. The verdict is that on all of them.
+func (c *conn) grant(fs mqtt.Filters) (subs []core.Subscription, codes []byte, all core.Verdict, err error) {
+	for filter, qos := range fs.All() {
+		feature, ok := c.classify(filter)
+		if !ok && !c.server.opt.RefuseFilters {
+			return nil, nil, all, violation("topic filter %.300q is unknown", filter)
+		}
+		if ok {
+			v, err := c.intercept(core.OpSubscribe, string(filter), nil, nil)
+			if err != nil && refusal(err) == nil {
+				return nil, nil, all, err
+			}
+			all.DropAfter = all.DropAfter || v.DropAfter
+			all.SwallowAck = all.SwallowAck || v.SwallowAck
+			ok = err == nil
+		}
+		if !ok {
+			codes = append(codes, mqtt.SubackFailure)
+			continue
+		}
+		qos = min(qos, mqtt.AtLeastOnce)
+		subs = append(subs, core.Subscription{Filter: string(filter), QoS: byte(qos), Feature: feature})
+		codes = append(codes, byte(qos))
+	}
+	return subs, codes, all, nil
 }
 
 // unsubscribe answers UNSUBSCRIBE. Filters that are not there are no error.
@@ -71,11 +72,8 @@ func (c *conn) unsubscribe(p mqtt.Packet) error {
 		verdict.SwallowAck = verdict.SwallowAck || v.SwallowAck
 		filters = append(filters, string(filter))
 	}
-	if err := c.session.Unsubscribe(c.ctx, filters...); err != nil {
-		return err
-	}
-	c.renewSubs()
-	return c.reply(verdict, (&mqtt.Unsuback{ID: m.ID}).AppendTo)
+	unsubscribe := func() error { return c.session.Unsubscribe(c.ctx, filters...) }
+	return c.respond(verdict, unsubscribe, (&mqtt.Unsuback{ID: m.ID}).AppendTo)
 }
 
 // classify says what a topic filter stands for, when it is one that this
@@ -98,24 +96,4 @@ func (c *conn) classify(filter []byte) (core.Feature, bool) {
 		return core.FeatureInputs, f.Allows(c.id)
 	}
 	return 0, false
-}
-
-// renewSubs looks up the session's subscriptions.
-func (c *conn) renewSubs() {
-	subs := c.session.Subscriptions()
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.subs = subs
-}
-
-// subscribed reports whether a subscription stands for a feature.
-func (c *conn) subscribed(f core.Feature) bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	for _, s := range c.subs {
-		if s.Feature&f != 0 {
-			return true
-		}
-	}
-	return false
 }

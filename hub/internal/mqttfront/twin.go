@@ -1,13 +1,14 @@
 package mqttfront
 
 import (
+	"cmp"
 	"crypto/rand"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
-	"slices"
 	"time"
 
 	"github.com/hubwire/hubwire"
@@ -69,38 +70,47 @@ func condition(t *topics.Topic) (int64, error) {
 
 // twinOperation answers a twin operation with what act returns, or with its refusal.
 func (c *conn) twinOperation(kind core.OpKind, m *mqtt.Publish, t *topics.Topic, act func() (answer, error)) error {
-	v, err := c.intercept(kind, "", nil, m.Payload)
+	v, refused := c.intercept(kind, "", nil, m.Payload)
+	wanted := len(t.RequestID()) > 0 && c.wantsTwinResponses()
 	var a answer
-	if err == nil {
-		a, err = act()
-	}
-	if err != nil {
-		var e *hubwire.Error
-		if !errors.As(err, &e) {
+	return c.respond(v, func() error {
+		err := refused
+		if err == nil {
+			a, err = act()
+		}
+		if err == nil {
+			return nil
+		}
+		e := refusal(err)
+		if e == nil || errors.Is(err, net.ErrClosed) { // no session is left to answer in
 			return err
 		}
 		a = refusalAnswer(e)
-	}
-	if err := c.acknowledge(v, m); err != nil {
-		return err
-	}
-	if len(t.RequestID()) == 0 || v.SwallowAck || !c.wantsTwinResponses() {
 		return nil
-	}
-	return c.reply(v, func(dst []byte) []byte {
-		at := len(dst)
-		dst = mqtt.OpenPublish(dst, len(a.body))
-		dst = topics.AppendTwinResponse(dst, a.status, t.RequestID(), a.version)
-		// A request id that fills a topic has no room in that of an answer: none is sent.
-		dst, _ = mqtt.ClosePublish(dst, at, &mqtt.Publish{Payload: a.body})
+	}, func(dst []byte) []byte {
+		if m.QoS != mqtt.AtMostOnce {
+			dst = (&mqtt.Puback{ID: m.ID}).AppendTo(dst)
+		}
+		if wanted {
+			dst = a.appendTo(dst, t.RequestID())
+		}
 		return dst
 	})
 }
 
+// appendTo appends the answer to the request rid.
+func (a *answer) appendTo(dst, rid []byte) []byte {
+	at := len(dst)
+	dst = mqtt.OpenPublish(dst, len(a.body))
+	dst = topics.AppendTwinResponse(dst, a.status, rid, a.version)
+	// A request id that fills a topic has no room in that of an answer: none is sent.
+	dst, _ = mqtt.ClosePublish(dst, at, &mqtt.Publish{Payload: a.body})
+	return dst
+}
+
 func (c *conn) wantsTwinResponses() bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return slices.ContainsFunc(c.subs, func(s core.Subscription) bool { return s.Filter == topics.TwinResponseFilter })
+	_, ok := c.session.Granted(func(s *core.Subscription) bool { return s.Filter == topics.TwinResponseFilter })
+	return ok
 }
 
 // twinBody is the twin as a device gets it.
@@ -131,7 +141,7 @@ func refusalAnswer(e *hubwire.Error) answer {
 	body, _ := json.Marshal(errorBody{ // strings and numbers: cannot fail
 		ErrorCode:    int(code),
 		TrackingID:   hex.EncodeToString(id[:]) + "-G:0-TimeStamp:" + now.Format(time.RFC3339),
-		Message:      e.Message,
+		Message:      cmp.Or(e.Message, "the hub does not say more"), // Node shows it
 		TimestampUTC: now.Format("2006-01-02T15:04:05.0000000Z"),
 	})
 	return answer{status: code.Status(), body: body}

@@ -1,0 +1,230 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/hubwire/hubwire"
+)
+
+const sendingC2D = "sending cloud-to-device messages"
+
+var c2dFeatures = []feature{
+	{name: "C2D complete, with feedback", needs: sendingC2D, run: c2dComplete},
+	{name: "C2D queued while offline", needs: sendingC2D, run: c2dOffline},
+	{name: "C2D reject and abandon are refused honestly", needs: sendingC2D, run: c2dRefuse},
+	{name: "C2D left unsettled comes again", needs: sendingC2D, run: c2dAgain},
+	{name: "C2D, the 51st that waits, is refused", needs: sendingC2D, run: c2dFull},
+}
+
+// takes receives a message, compares it, and returns it unsettled.
+func (p *party) takes(ctx context.Context, want hubwire.Message) (*hubwire.Received, error) {
+	got, err := p.Receive(ctx)
+	if err != nil {
+		return nil, err
+	}
+	// The hub sets To: a path, whose fixed words have no case.
+	to := "/devices/" + p.id.DeviceID + "/"
+	if p.id.IsModule() {
+		to += "modules/" + p.id.ModuleID + "/"
+	}
+	if len(got.To) < len(to) || !strings.EqualFold(got.To[:len(to)], to) {
+		return nil, fmt.Errorf("at the device: To is %q, which does not begin with %q", got.To, to)
+	}
+	want.To = got.To
+	if err := sameMessage(got.Message, want); err != nil {
+		return nil, fmt.Errorf("at the device: %w", err)
+	}
+	return got, nil
+}
+
+// completes receives, compares and completes messages in order.
+func (p *party) completes(ctx context.Context, ms ...hubwire.Message) error {
+	for _, m := range ms {
+		got, err := p.takes(ctx, m)
+		if err != nil {
+			return err
+		}
+		if err := got.Complete(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// succeeded waits for the hub's word that the device completed messages, and nothing else.
+func (s *stage) succeeded(ctx context.Context, id hubwire.Identity, messageIDs ...string) error {
+	records, err := s.feedback.await(ctx, id, len(messageIDs))
+	if err != nil {
+		return err
+	}
+	var got, want []string
+	for _, r := range records {
+		got = append(got, r.MessageID+" "+r.Status)
+	}
+	for _, id := range messageIDs {
+		want = append(want, id+" Success")
+	}
+	return same("the feedback", got, want)
+}
+
+func numbered(n int) []hubwire.Message {
+	ms := make([]hubwire.Message, n)
+	for i := range ms {
+		ms[i] = hubwire.Message{Body: fmt.Appendf(nil, "message %d", i+1), ID: fmt.Sprint(i + 1), Ack: hubwire.AckFull}
+	}
+	return ms
+}
+
+func (s *stage) sendC2D(ctx context.Context, to hubwire.Identity, ms ...hubwire.Message) error {
+	for _, m := range ms {
+		if err := s.embedded.SendC2D(ctx, to, &m); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func c2dComplete(ctx context.Context, s *stage) error {
+	c, err := s.connected(ctx)
+	if err != nil {
+		return err
+	}
+	m := hubwire.Message{
+		Body: []byte("Grüße \x00\xff"), ID: "m 1/é", CorrelationID: "c=1", UserID: "u", Ack: hubwire.AckFull,
+		ContentType: "text/plain", ContentEncoding: "utf-8",
+		Properties: []hubwire.Property{{Name: "awkward", Value: "a b&c=d%20/+#🌍"}, {Name: "empty"}},
+	}
+	if err := s.sendC2D(ctx, c.id, m); err != nil {
+		return err
+	}
+	if err := c.completes(ctx, m); err != nil {
+		return err
+	}
+	if err := s.succeeded(ctx, c.id, m.ID); err != nil {
+		return err
+	}
+	n, err := s.embedded.QueueLength(c.id)
+	return errors.Join(err, same("the length of the queue", n, 0))
+}
+
+func c2dOffline(ctx context.Context, s *stage) error {
+	a, err := s.device(ctx)
+	if err != nil {
+		return err
+	}
+	// MQTT keeps a subscription, once made, for who is away.
+	c, err := s.connect(ctx, a)
+	if err != nil {
+		return err
+	}
+	ms := numbered(4)
+	if err := s.sendC2D(ctx, a.id, ms[0]); err != nil {
+		return err
+	}
+	if err := c.completes(ctx, ms[0]); err != nil {
+		return err
+	}
+	// A completion that the hub has not read when the next connection takes over is lost.
+	if err := s.succeeded(ctx, a.id, ms[0].ID); err != nil {
+		return err
+	}
+	if err := c.Close(); err != nil {
+		return err
+	}
+	if err := s.sendC2D(ctx, a.id, ms[1:]...); err != nil {
+		return err
+	}
+	if c, err = s.connect(ctx, a); err != nil {
+		return err
+	}
+	if err := c.completes(ctx, ms[1:]...); err != nil {
+		return err
+	}
+	return s.succeeded(ctx, a.id, "1", "2", "3", "4")
+}
+
+func c2dRefuse(ctx context.Context, s *stage) error {
+	c, err := s.connected(ctx)
+	if err != nil {
+		return err
+	}
+	m := numbered(1)[0]
+	if err := s.sendC2D(ctx, c.id, m); err != nil {
+		return err
+	}
+	got, err := c.takes(ctx, m)
+	if err != nil {
+		return err
+	}
+	for _, d := range []hubwire.Disposition{hubwire.Reject, hubwire.Abandon} {
+		if err := got.Settle(ctx, d); !errors.Is(err, errors.ErrUnsupported) {
+			return fmt.Errorf("%v ended with %v, not with errors.ErrUnsupported", d, err)
+		}
+	}
+	n, err := s.embedded.QueueLength(c.id)
+	if err := errors.Join(err, same("the length of the queue", n, 1), same("settled", got.Settled(), false)); err != nil {
+		return err
+	}
+	if err := got.Complete(ctx); err != nil {
+		return err
+	}
+	return s.succeeded(ctx, c.id, m.ID)
+}
+
+func c2dAgain(ctx context.Context, s *stage) error {
+	a, err := s.device(ctx)
+	if err != nil {
+		return err
+	}
+	c, err := s.connect(ctx, a)
+	if err != nil {
+		return err
+	}
+	m := numbered(1)[0]
+	if err := s.sendC2D(ctx, a.id, m); err != nil {
+		return err
+	}
+	if _, err := c.takes(ctx, m); err != nil {
+		return err
+	}
+	if err := c.Close(); err != nil {
+		return err
+	}
+	if c, err = s.connect(ctx, a); err != nil {
+		return err
+	}
+	if err := c.completes(ctx, m); err != nil {
+		return err
+	}
+	return s.succeeded(ctx, a.id, m.ID)
+}
+
+func c2dFull(ctx context.Context, s *stage) error {
+	a, err := s.device(ctx)
+	if err != nil {
+		return err
+	}
+	ms := numbered(hubwire.MaxC2DQueue)
+	if err := s.sendC2D(ctx, a.id, ms...); err != nil {
+		return err
+	}
+	err = s.sendC2D(ctx, a.id, hubwire.Message{ID: "one too many"})
+	if err := refusedWith(err, "the 51st message", hubwire.QueueDepthExceeded); err != nil {
+		return err
+	}
+	c, err := s.connect(ctx, a)
+	if err != nil {
+		return err
+	}
+	if err := c.completes(ctx, ms...); err != nil {
+		return err
+	}
+	ids := make([]string, len(ms))
+	for i, m := range ms {
+		ids[i] = m.ID
+	}
+	return s.succeeded(ctx, a.id, ids...)
+}

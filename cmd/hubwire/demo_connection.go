@@ -1,0 +1,160 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/hubwire/hubwire"
+	"github.com/hubwire/hubwire/device"
+	"github.com/hubwire/hubwire/hub"
+)
+
+var connectionFeatures = []feature{
+	{name: "reconnect after a cut, nothing lost", run: connectionCut},
+	{name: "token renewal, nothing lost", run: connectionRenewal},
+	{name: "last will", needs: readingEvents, run: connectionWill},
+}
+
+// connectionCut cuts the network under a burst. All of it is acknowledged, and
+// what was subscribed is restored.
+func connectionCut(ctx context.Context, s *stage) error {
+	c, err := s.connected(ctx)
+	if err != nil {
+		return err
+	}
+	before, err := s.listen(ctx, c)
+	if err != nil {
+		return err
+	}
+	b := newBurst(c)
+	if err := b.send(ctx, 100); err != nil {
+		return err
+	}
+	c.wire.cut()
+	if err := b.send(ctx, 100); err != nil {
+		return err
+	}
+	if err := b.wait(ctx); err != nil {
+		return err
+	}
+	if err := c.states.await(ctx, device.Connected, device.Connecting, device.Connected); err != nil {
+		return err
+	}
+	if s.embedded == nil {
+		return s.works(ctx, c)
+	}
+	if err := complete(ctx, before, b.sent); err != nil {
+		return err
+	}
+	m := numbered(1)[0]
+	if err := s.sendC2D(ctx, c.id, m); err != nil {
+		return err
+	}
+	return errors.Join(c.completes(ctx, m), s.callMethod(ctx, c))
+}
+
+// listen reads events and subscribes to messages and methods, where the hub's side is there.
+func (s *stage) listen(ctx context.Context, c *party) (*hub.EventReader, error) {
+	if s.embedded == nil {
+		return nil, s.works(ctx, c)
+	}
+	m := numbered(1)[0]
+	if err := s.sendC2D(ctx, c.id, m); err != nil {
+		return nil, err
+	}
+	if err := errors.Join(c.completes(ctx, m), s.callMethod(ctx, c)); err != nil {
+		return nil, err
+	}
+	return s.events(ctx, c.id)
+}
+
+// complete reports whether the hub has each message of a burst, at least once,
+// and in order when what came again is left out.
+func complete(ctx context.Context, events *hub.EventReader, count int) error {
+	for want := 0; want < count; {
+		ev, err := events.Next(ctx)
+		if err != nil {
+			return fmt.Errorf("waiting for message %d: %w", want, err)
+		}
+		i, err := strconv.Atoi(strings.TrimSpace(string(ev.Body)))
+		switch {
+		case err != nil:
+			return err
+		case i == want:
+			want++
+		case i > want:
+			return fmt.Errorf("message %d came before %d", i, want)
+		}
+		if err := same("the body", string(ev.Body), burstBody(i)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// connectionRenewal sends while the token is renewed, which over MQTT takes a new connection.
+func connectionRenewal(ctx context.Context, s *stage) error {
+	const ttl = 3 * time.Second
+	a, err := s.device(ctx)
+	if err != nil {
+		return err
+	}
+	c, err := s.connectWith(ctx, a, nil, device.Options{TokenTTL: ttl})
+	if err != nil {
+		return err
+	}
+	events, err := s.listen(ctx, c)
+	if err != nil {
+		return err
+	}
+	b := newBurst(c)
+	for !c.states.passed(device.Connected, device.Renewing, device.Connected) {
+		if err := errors.Join(b.send(ctx, 1), pause(ctx, 10*time.Millisecond)); err != nil {
+			return err
+		}
+	}
+	if err := errors.Join(b.send(ctx, 1), b.wait(ctx)); err != nil {
+		return err
+	}
+	if c.states.lost() {
+		return fmt.Errorf("the connection was lost: %v", c.states)
+	}
+	if s.embedded == nil {
+		return s.works(ctx, c)
+	}
+	return complete(ctx, events, b.sent)
+}
+
+// connectionWill cuts the network of a device that left word with the hub.
+func connectionWill(ctx context.Context, s *stage) error {
+	a, err := s.device(ctx)
+	if err != nil {
+		return err
+	}
+	events, err := s.events(ctx, a.id)
+	if err != nil {
+		return err
+	}
+	will := hubwire.Message{Body: []byte("gone"), Properties: []hubwire.Property{{Name: "why", Value: "a cut"}}}
+	c, err := s.connectWith(ctx, a, &device.MQTTOptions{Will: &will}, device.Options{})
+	if err != nil {
+		return err
+	}
+	before := time.Now()
+	c.wire.cut()
+	ev, err := events.Next(ctx)
+	if err != nil {
+		return err
+	}
+	mark := hubwire.Property{Name: "iothub-MessageType", Value: "Will"}
+	if !slices.Contains(ev.Properties, mark) {
+		return fmt.Errorf("the event is not marked as a will: %s", brief(ev.Properties))
+	}
+	ev.Properties = slices.DeleteFunc(ev.Properties, func(p hubwire.Property) bool { return p == mark })
+	return arrived(ev, a.id, will, before)
+}

@@ -1,0 +1,138 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/hubwire/hubwire"
+	"github.com/hubwire/hubwire/device"
+	"github.com/hubwire/hubwire/hub"
+)
+
+// stage is where one cell plays: a protocol, and devices of its own, so that
+// cells do not meet. What it opened is cleared away at the end.
+type stage struct {
+	*venue
+	protocol protocol
+	prefix   string // of device ids
+	devices  int
+	undo     []func(context.Context) error
+}
+
+func (v *venue) newStage(x feature, p protocol) *stage {
+	plain := strings.Map(func(r rune) rune {
+		if r < 0x80 && (r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9') {
+			return r
+		}
+		return '-'
+	}, x.name)
+	return &stage{venue: v, protocol: p, prefix: fmt.Sprintf("hubwire-demo-%s-%s-%s", v.run, plain, p.name)}
+}
+
+// clear undoes what the stage did, the last first.
+func (s *stage) clear(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, s.grace)
+	defer cancel()
+	var errs []error
+	for _, f := range slices.Backward(s.undo) {
+		if err := f(ctx); err != nil {
+			errs = append(errs, fmt.Errorf("clearing up: %w", err))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func (s *stage) later(f func(context.Context) error) { s.undo = append(s.undo, f) }
+
+// actor is a device or module that is registered for this cell.
+type actor struct {
+	id               hubwire.Identity
+	connectionString string
+}
+
+// device registers a device with keys.
+func (s *stage) device(ctx context.Context) (*actor, error) { return s.deviceBy(ctx, byKey) }
+
+func (s *stage) deviceBy(ctx context.Context, auth authentication) (*actor, error) {
+	s.devices++
+	id := hubwire.Identity{DeviceID: fmt.Sprintf("%s-%d", s.prefix, s.devices)}
+	cs, err := s.registry.create(ctx, id, auth)
+	if err != nil {
+		return nil, err
+	}
+	s.later(func(ctx context.Context) error { return s.registry.remove(ctx, id) })
+	return &actor{id, cs}, nil
+}
+
+// module registers a device and a module of it with keys.
+func (s *stage) module(ctx context.Context) (*actor, error) {
+	d, err := s.device(ctx)
+	if err != nil {
+		return nil, err
+	}
+	id := hubwire.Identity{DeviceID: d.id.DeviceID, ModuleID: "module"}
+	cs, err := s.registry.create(ctx, id, byKey)
+	return &actor{id, cs}, err // goes with its device
+}
+
+// party is a connected actor.
+type party struct {
+	*device.Client
+	id     hubwire.Identity
+	wire   *wire
+	states *stateLog
+}
+
+// connect connects an actor by the stage's protocol.
+func (s *stage) connect(ctx context.Context, a *actor) (*party, error) {
+	return s.connectWith(ctx, a, nil, device.Options{})
+}
+
+func (s *stage) connectWith(ctx context.Context, a *actor, m *device.MQTTOptions, o device.Options) (*party, error) {
+	return s.dial(a, o, func(o *device.Options) (*device.Client, error) {
+		return device.Dial(ctx, a.connectionString, s.protocol.open(m), o)
+	})
+}
+
+// connectByCertificate connects an actor that has no key.
+func (s *stage) connectByCertificate(ctx context.Context, a *actor, cert *tls.Certificate) (*party, error) {
+	cred, err := device.CredentialsFromConnectionString(a.connectionString)
+	if err != nil {
+		return nil, err
+	}
+	cred.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return cert, nil }
+	return s.dial(a, device.Options{}, func(o *device.Options) (*device.Client, error) {
+		return device.DialCredentials(ctx, cred, s.protocol.open(nil), o)
+	})
+}
+
+func (s *stage) dial(a *actor, o device.Options, dial func(*device.Options) (*device.Client, error)) (*party, error) {
+	p := &party{id: a.id, wire: &wire{open: s.way.dial}, states: newStateLog()}
+	o.Dial, o.TLSConfig, o.ProductInfo = p.wire.dial, s.way.tls, "demo"
+	o.Hooks = &device.Hooks{State: p.states.add}
+	o.CloseTimeout = s.grace // a machine that is busy is not a fault of the protocol
+	var err error
+	if p.Client, err = dial(&o); err != nil {
+		return nil, err
+	}
+	s.later(func(context.Context) error { return p.Close() })
+	return p, nil
+}
+
+// connected registers a device and connects it.
+func (s *stage) connected(ctx context.Context) (*party, error) {
+	a, err := s.device(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return s.connect(ctx, a)
+}
+
+// events reads what the embedded hub has of a device or module, from now on.
+func (s *stage) events(ctx context.Context, id hubwire.Identity) (*hub.EventReader, error) {
+	return s.embedded.Events(ctx, &hub.EventOptions{Identity: id})
+}

@@ -1,0 +1,254 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/hubwire/hubwire"
+	"github.com/hubwire/hubwire/hub"
+	"github.com/hubwire/hubwire/internal/testkit"
+)
+
+// asked are the rows that the demo has to have, whatever else it has.
+var asked = []string{
+	"telemetry, plain", "telemetry with every system property", "telemetry with awkward property values",
+	"telemetry in an asynchronous burst of 1000", "C2D complete, with feedback", "C2D queued while offline",
+	"C2D reject and abandon are refused honestly", "twin get", "twin reported properties",
+	"twin desired properties, as a stream", "method answered", "method unknown to the device: 501",
+	"method to an offline device: 404103", "method not answered in time: 504101", "module output and input",
+	"reconnect after a cut, nothing lost", "token renewal, nothing lost",
+}
+
+// parseTable reads the printed table back: the status of each cell by feature.
+func parseTable(t *testing.T, out string) map[string][]string {
+	t.Helper()
+	_, body, ok := strings.Cut(out, "\nfeature ")
+	if !ok {
+		t.Fatalf("there is no table in\n%s", out)
+	}
+	body, foot, _ := strings.Cut(body, "\n\n")
+	if !strings.HasSuffix(foot, " failed\n") {
+		t.Errorf("the last line is not that of the counts but %q", foot)
+	}
+	_, body, _ = strings.Cut(body, "\n")
+	rows := map[string][]string{}
+	for line := range strings.Lines(body + "\n") {
+		if name := strings.TrimSpace(line[:min(featureWidth, len(line))]); !strings.HasPrefix(line, " ") {
+			rows[name] = strings.Fields(line[featureWidth:])
+		}
+	}
+	return rows
+}
+
+func TestTheWholeTourPassesAndJSONAgrees(t *testing.T) {
+	testkit.LeakCheck(t)
+	out, err := command(t, "", "demo")
+	if err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	shown := parseTable(t, out)
+	for _, name := range asked {
+		if !slices.Equal(shown[name], []string{"ok", "ok"}) {
+			t.Errorf("%q is %q", name, shown[name])
+		}
+	}
+
+	text, err := command(t, "", "demo", "--json")
+	if err != nil {
+		t.Fatalf("--json: %v\n%s", err, text)
+	}
+	var got tableJSON
+	if err := json.Unmarshal([]byte(text), &got); err != nil {
+		t.Fatal(err)
+	}
+	told, passed := map[string][]string{}, 0
+	for _, r := range got.Rows {
+		for _, c := range r.Cells {
+			s := string(c.Status)
+			switch c.Status {
+			case statusOK:
+				passed++
+			case statusImpossible:
+				s = "–"
+			}
+			told[r.Feature] = append(told[r.Feature], s)
+		}
+	}
+	if diff := cmp.Diff(shown, told); diff != "" {
+		t.Errorf("the table and the JSON do not agree: -table +JSON\n%s", diff)
+	}
+	if got.Passed != passed || got.Failed != 0 || got.Skipped != 0 || !strings.HasSuffix(out, fmt.Sprintf("\n%d passed, 0 failed\n", passed)) {
+		t.Errorf("JSON counts %d passed, %d failed, %d skipped; its cells %d; the table ends with %q",
+			got.Passed, got.Failed, got.Skipped, passed, out[strings.LastIndex(out[:len(out)-1], "\n")+1:])
+	}
+}
+
+func TestATourOfAHubThatExists(t *testing.T) {
+	h := localHub(t)
+	out, err := command(t, "", "demo", "--connection-string", "env:HUBWIRE_CONNECTION_STRING")
+	if err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	shown := parseTable(t, out)
+	for name, want := range map[string]string{
+		"telemetry, plain": "skipped", "twin reported properties": "ok", "token renewal, nothing lost": "ok",
+		"reconnect after a cut, nothing lost": "ok", "X.509 by thumbprint": "ok", "a wrong key is refused": "ok",
+	} {
+		if !slices.Equal(shown[name], []string{want, want}) {
+			t.Errorf("%q is %q, want %q", name, shown[name], want)
+		}
+	}
+	if !strings.Contains(out, " skipped: needs reading events, which this program has only on its own hub so far\n") {
+		t.Errorf("what was skipped is not named in\n%s", out)
+	}
+	if left := h.Devices(1000); len(left) != 0 {
+		t.Errorf("%d devices are left on the hub, the first %v", len(left), left[0].Identity)
+	}
+}
+
+func TestTheTourOfAPart(t *testing.T) {
+	testkit.LeakCheck(t)
+	out, err := command(t, "", "demo", "--only", "twin get", "--transport", "mqtt-ws")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(map[string][]string{"twin get": {"ok"}}, parseTable(t, out)); diff != "" {
+		t.Errorf("-want +got\n%s", diff)
+	}
+}
+
+func TestDemoMistakesGiveOneClearLine(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		args []string
+		want string
+	}{
+		{"no such feature", []string{"--only", "teleport"}, `--only "teleport": no feature has that in its name`},
+		{"no such protocol", []string{"--transport", "coap"}, `--transport "coap" is none of mqtt, mqtt-ws`},
+		{"an empty connection string", []string{"--connection-string", ""}, "sas: connection string at offset 0 is empty"},
+		{"a device's connection string", []string{"--connection-string", deviceCS}, "the connection string is for a device, not for a service"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			if _, err := command(t, "", append([]string{"demo"}, tt.args...)...); err == nil || !strings.HasPrefix(err.Error(), tt.want) {
+				t.Errorf("got  %v\nwant %s", err, tt.want)
+			}
+		})
+	}
+}
+
+func TestCtrlCEndsTheTour(t *testing.T) {
+	testkit.LeakCheck(t)
+	j := start(t, "", "demo")
+	j.await(t, "\ntelemetry, plain")
+	if err := j.interrupt(); !errors.Is(err, context.Canceled) {
+		t.Errorf("it ended with %v", err)
+	}
+	if out := j.stdout.String(); strings.Contains(out, " passed, ") {
+		t.Errorf("a tour that was broken off has a result:\n%s", out)
+	}
+}
+
+// playOn runs one feature on a hub of its own and returns its cell over MQTT.
+func playOn(t *testing.T, cfg *hub.Config, limit time.Duration, x feature) cell {
+	t.Helper()
+	testkit.LeakCheck(t)
+	v, err := startVenue(t.Context(), cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := v.close(); err != nil {
+			t.Error(err)
+		}
+	}()
+	v.limit, v.grace = limit, limit
+	for r := range v.play(t.Context(), []feature{x}, protocols[:1]) {
+		return r.cells[0]
+	}
+	t.Fatal("there is no row")
+	return cell{}
+}
+
+func featureNamed(t *testing.T, name string) feature {
+	t.Helper()
+	i := slices.IndexFunc(features, func(x feature) bool { return x.name == name })
+	if i < 0 {
+		t.Fatalf("there is no feature %q", name)
+	}
+	return features[i]
+}
+
+// A demo is worth what it finds: each of these hubs does one thing wrong.
+func TestACellFailsOnAHubThatIsWrong(t *testing.T) {
+	verdict := func(kind hub.OpKind, v hub.Verdict) func(context.Context, *hub.Op) hub.Verdict {
+		return func(_ context.Context, op *hub.Op) hub.Verdict {
+			if op.Kind == kind {
+				return v
+			}
+			return hub.Verdict{}
+		}
+	}
+	const late = "it took more than"
+	refuse := hub.Verdict{Refuse: hubwire.Throttled}
+	tests := []struct {
+		name      string
+		feature   string
+		intercept func(context.Context, *hub.Op) hub.Verdict
+		want      string
+	}{
+		{"it acknowledges no telemetry", "telemetry, plain", verdict(hub.OpPublish, hub.Verdict{SwallowAck: true}), late},
+		{"it cuts instead of acknowledging", "telemetry, plain", verdict(hub.OpPublish, hub.Verdict{DropAfter: true}), late},
+		{"it keeps messages to itself", "C2D complete, with feedback", verdict(hub.OpC2D, refuse), late},
+		{"it does not hear that a message is complete", "C2D complete, with feedback", verdict(hub.OpAck, hub.Verdict{DropBefore: true}), late},
+		{"it refuses reports", "twin reported properties", verdict(hub.OpTwinReport, refuse), "429001"},
+		{"it tells of no changes", "twin desired properties, as a stream", verdict(hub.OpTwinDesired, refuse), late},
+		{"it does not pass methods on", "method answered", verdict(hub.OpMethod, refuse), late},
+		{"it drops answers", "method answered", verdict(hub.OpMethodResponse, hub.Verdict{DropBefore: true}), "404104"},
+		{"it lets nobody in", "a wrong key is refused", verdict(hub.OpConnect, hub.Verdict{Refuse: hubwire.Unauthorized}), "with its own key: "},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			limit := 20 * time.Second
+			if tt.want == late { // which is all that can come of it
+				limit = time.Second / 2
+			}
+			c := playOn(t, &hub.Config{Intercept: tt.intercept}, limit, featureNamed(t, tt.feature))
+			if c.status != statusFailed || !strings.Contains(c.reason, tt.want) {
+				t.Errorf("the cell is %s: %q, want failed: %q", c.status, c.reason, tt.want)
+			}
+		})
+	}
+}
+
+func TestACellThatMisbehavesFailsAlone(t *testing.T) {
+	released := make(chan struct{})
+	defer close(released)
+	const soon, never = 50 * time.Millisecond, time.Minute
+	tests := []struct {
+		name         string
+		limit, grace time.Duration
+		run          func(context.Context, *stage) error
+		want         string
+	}{
+		{"it panics", never, never, func(context.Context, *stage) error { panic("oh") }, "panic: oh"},
+		{"it does not end in time", soon, never, func(ctx context.Context, _ *stage) error { <-ctx.Done(); return ctx.Err() }, "it took more than 50ms"},
+		{"it does not heed its context", soon, soon, func(context.Context, *stage) error { <-released; return nil }, "it did not end within 150ms"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			v := &venue{limit: tt.limit, grace: tt.grace}
+			c := v.playCell(t.Context(), feature{name: "x", run: tt.run}, protocols[0])
+			if c.status != statusFailed || !strings.HasPrefix(c.reason, tt.want) {
+				t.Errorf("the cell is %s: %q, want failed: %q", c.status, c.reason, tt.want)
+			}
+		})
+	}
+}

@@ -1,0 +1,195 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/hubwire/hubwire"
+	"github.com/hubwire/hubwire/device"
+)
+
+// sendFlags are the flags of hubwire device send.
+type sendFlags struct {
+	count      int
+	interval   time.Duration
+	message    hubwire.Message
+	properties []string
+}
+
+func newDeviceSend(d *deviceFlags) *cobra.Command {
+	var f sendFlags
+	c := &cobra.Command{
+		Use:   "send [BODY]",
+		Short: "Send telemetry, and wait until the hub has acknowledged it",
+		Long: `Send telemetry, and wait until the hub has acknowledged it. The body is the
+argument; without one, or with "-", it is what stdin has.
+
+With --count and no --interval the messages go out one on the heels of the other.`,
+		Example: `  hubwire device send --device-id dev-1 --property alert=true '{"temperature":21}'`,
+		Args:    maxArgs(1),
+		RunE: func(c *cobra.Command, args []string) (err error) {
+			if err := f.read(d, c, args); err != nil {
+				return err
+			}
+			client, err := d.dial(c)
+			if err != nil {
+				return err
+			}
+			defer closing(client, &err)
+			return f.run(c, client)
+		},
+	}
+	fs := c.Flags()
+	fs.IntVar(&f.count, "count", 1, "how many times to send it")
+	fs.DurationVar(&f.interval, "interval", 0, "how long to wait between two messages")
+	fs.StringArrayVar(&f.properties, "property", nil, "an application property, NAME=VALUE (repeatable, in order)")
+	fs.StringVar(&f.message.ID, "message-id", "", "system property")
+	fs.StringVar(&f.message.CorrelationID, "correlation-id", "", "system property")
+	fs.StringVar(&f.message.UserID, "user-id", "", "system property")
+	fs.StringVar(&f.message.ContentType, "content-type", "", `system property, such as "application/json"`)
+	fs.StringVar(&f.message.ContentEncoding, "content-encoding", "", `system property, such as "utf-8"`)
+	fs.StringVar(&f.message.Component, "component", "", "the Plug and Play component")
+	fs.StringVar(&f.message.Output, "output", "", "the output of a module")
+	return c
+}
+
+// read makes the message of flags, arguments and stdin.
+func (f *sendFlags) read(d *deviceFlags, c *cobra.Command, args []string) error {
+	if f.count < 1 {
+		return fmt.Errorf("--count is %d, the least is 1", f.count)
+	}
+	for _, p := range f.properties {
+		name, value, ok := strings.Cut(p, "=")
+		if !ok || name == "" {
+			return fmt.Errorf("--property %q is not NAME=VALUE", p)
+		}
+		f.message.Properties = append(f.message.Properties, hubwire.Property{Name: name, Value: value})
+	}
+	body, err := argumentOrStdin(d, c, args, hubwire.MaxTelemetrySize)
+	if err != nil {
+		return err
+	}
+	f.message.Body = body
+	return f.message.CheckTelemetry()
+}
+
+// argumentOrStdin returns the argument, or without one, or when it is "-",
+// what stdin has, which may not be longer than limit.
+func argumentOrStdin(d *deviceFlags, c *cobra.Command, args []string, limit int) ([]byte, error) {
+	if len(args) > 0 && args[0] != "-" {
+		return []byte(args[0]), nil
+	}
+	if d.connectionString == "-" {
+		return nil, errors.New("the connection string and what to send cannot both come from stdin")
+	}
+	b, err := io.ReadAll(io.LimitReader(c.InOrStdin(), int64(limit)+1))
+	if err == nil && len(b) > limit {
+		err = fmt.Errorf("stdin has more than %d bytes, which is the limit", limit)
+	}
+	return b, err
+}
+
+func (f *sendFlags) run(c *cobra.Command, client *device.Client) error {
+	if f.count == 1 || f.interval > 0 {
+		return f.oneByOne(c, client)
+	}
+	return f.burst(c, client)
+}
+
+func (f *sendFlags) oneByOne(c *cobra.Command, client *device.Client) error {
+	for i := range f.count {
+		if i > 0 {
+			if err := pause(c.Context(), f.interval); err != nil {
+				return err
+			}
+		}
+		start := time.Now()
+		if err := client.Send(c.Context(), &f.message); err != nil {
+			return err
+		}
+		took := time.Since(start).Round(10 * time.Microsecond)
+		if f.count == 1 {
+			fmt.Fprintf(c.OutOrStdout(), "sent %d bytes, acknowledged after %v\n", len(f.message.Body), took)
+			continue
+		}
+		fmt.Fprintf(c.OutOrStdout(), "sent %d of %d, acknowledged after %v\n", i+1, f.count, took)
+	}
+	return nil
+}
+
+func pause(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// burst sends without waiting for each acknowledgement.
+func (f *sendFlags) burst(c *cobra.Command, client *device.Client) error {
+	start := time.Now()
+	var acknowledged atomic.Int64
+	stop := progress(c.ErrOrStderr(), func() string {
+		return fmt.Sprintf("acknowledged %d of %d", acknowledged.Load(), f.count)
+	})
+	defer stop()
+	if err := f.sendAll(c.Context(), client, &acknowledged); err != nil {
+		return fmt.Errorf("%d of %d were acknowledged: %w", acknowledged.Load(), f.count, err)
+	}
+	took := time.Since(start)
+	fmt.Fprintf(c.OutOrStdout(), "sent %d messages of %d bytes, all acknowledged after %v (%.0f/s)\n",
+		f.count, len(f.message.Body), took.Round(time.Millisecond), float64(f.count)/took.Seconds())
+	return nil
+}
+
+// sendAll returns when all are acknowledged, or at the first that fails.
+func (f *sendFlags) sendAll(ctx context.Context, client *device.Client, acknowledged *atomic.Int64) error {
+	ctx, fail := context.WithCancelCause(ctx)
+	defer fail(nil)
+	all := make(chan struct{})
+	done := func(err error) {
+		switch {
+		case err != nil:
+			fail(err)
+		case acknowledged.Add(1) == int64(f.count):
+			close(all)
+		}
+	}
+	for range f.count {
+		if err := client.SendAsync(ctx, &f.message, done); err != nil {
+			if cause := context.Cause(ctx); cause != nil {
+				return cause
+			}
+			return err
+		}
+	}
+	select {
+	case <-all:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// progress writes what text returns as a line to w, each second until stop is called.
+func progress(w io.Writer, text func() string) (stop func()) {
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for pause(ctx, time.Second) == nil {
+			fmt.Fprintln(w, text())
+		}
+	}()
+	return func() { cancel(); <-done }
+}

@@ -1,0 +1,219 @@
+package main
+
+import (
+	"bufio"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/hubwire/hubwire/internal/testkit"
+	"github.com/hubwire/hubwire/sas"
+)
+
+// readEnvFile reads back what writeEnvFile wrote, for values without a quote.
+func readEnvFile(t *testing.T, path string) map[string]string {
+	t.Helper()
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	vars := map[string]string{}
+	for line := range strings.Lines(string(b)) {
+		name, value, _ := strings.Cut(strings.TrimSpace(line), "=")
+		vars[name] = strings.Trim(value, "'")
+	}
+	return vars
+}
+
+// startHub runs hubwire hub on free ports, and returns the variables of its env file.
+func startHub(t *testing.T, args ...string) (*job, map[string]string) {
+	t.Helper()
+	envFile := filepath.Join(t.TempDir(), "hub.env")
+	j := start(t, "", append([]string{"hub", "--mqtt-port", "0", "--https-port", "0", "--env-file", envFile}, args...)...)
+	j.await(t, "ready")
+	return j, readEnvFile(t, envFile)
+}
+
+func exists(t *testing.T, path string) bool {
+	t.Helper()
+	_, err := os.Stat(path)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		t.Fatal(err)
+	}
+	return err == nil
+}
+
+func TestTheEnvFileLeadsToTheHub(t *testing.T) {
+	testkit.LeakCheck(t)
+	j, vars := startHub(t, "--host", "myhub.local")
+	pem, err := os.ReadFile(vars["HUBWIRE_CA_FILE"])
+	if err != nil {
+		t.Fatal(err)
+	}
+	roots := x509.NewCertPool()
+	if !roots.AppendCertsFromPEM(pem) {
+		t.Fatal("HUBWIRE_CA_FILE holds no certificate")
+	}
+	for _, port := range []string{"HUBWIRE_MQTT_PORT", "HUBWIRE_HTTPS_PORT"} {
+		nc, err := tls.Dial("tcp", net.JoinHostPort("127.0.0.1", vars[port]), &tls.Config{RootCAs: roots, ServerName: vars["HUBWIRE_HOST"]})
+		if err != nil {
+			t.Errorf("%s: %v", port, err)
+			continue
+		}
+		nc.Close()
+	}
+	if amqp, ok := vars["HUBWIRE_AMQP_PORT"]; !ok || amqp != "" {
+		t.Errorf("HUBWIRE_AMQP_PORT is %q, want it there and empty: AMQP is not served yet", amqp)
+	}
+	for name, want := range map[string]sas.Kind{
+		"HUBWIRE_CONNECTION_STRING":          sas.KindService,
+		"HUBWIRE_EVENTHUB_CONNECTION_STRING": sas.KindEventHub,
+	} {
+		cs, err := sas.ParseConnectionString(vars[name])
+		if err != nil || cs.Kind != want {
+			t.Errorf("%s: %v, %v", name, cs, err)
+		}
+		if !strings.Contains(j.stdout.String(), vars[name]) {
+			t.Errorf("%s is not printed", name)
+		}
+	}
+	if err := j.interrupt(); err != nil {
+		t.Errorf("interrupted, the hub ended with %v", err)
+	}
+}
+
+func TestNothingIsLeftOfAHubThatEnded(t *testing.T) {
+	testkit.LeakCheck(t)
+	envFile := filepath.Join(t.TempDir(), "hub.env")
+	j := start(t, "", "hub", "--mqtt-port", "0", "--https-port", "0", "--env-file", envFile)
+	j.await(t, "ready")
+	caFile := readEnvFile(t, envFile)["HUBWIRE_CA_FILE"]
+	if err := j.interrupt(); err != nil {
+		t.Fatal(err)
+	}
+	if exists(t, envFile) || exists(t, filepath.Dir(caFile)) {
+		t.Error("the env file or the temporary folder of the certificate is still there")
+	}
+}
+
+func TestTheAuthorityOutlivesAHubWithData(t *testing.T) {
+	testkit.LeakCheck(t)
+	data := filepath.Join(t.TempDir(), "data")
+	var before []byte
+	for range 2 {
+		j, vars := startHub(t, "--data", data)
+		if got, want := vars["HUBWIRE_CA_FILE"], filepath.Join(data, "ca.pem"); got != want {
+			t.Errorf("HUBWIRE_CA_FILE is %q, want %q", got, want)
+		}
+		if err := j.interrupt(); err != nil {
+			t.Fatal(err)
+		}
+		pem, err := os.ReadFile(vars["HUBWIRE_CA_FILE"])
+		if err != nil {
+			t.Fatal(err)
+		}
+		if before != nil && string(pem) != string(before) {
+			t.Error("the second hub has another authority")
+		}
+		before = pem
+	}
+}
+
+func TestTheHubRegistersTheDevicesThatItIsTold(t *testing.T) {
+	testkit.LeakCheck(t)
+	j, _ := startHub(t, "--device", "dev-1", "--device", "dev-2")
+	for _, id := range []string{"dev-1", "dev-2"} {
+		if !strings.Contains(j.stdout.String(), "HostName=localhost;DeviceId="+id+";SharedAccessKey=") {
+			t.Errorf("no connection string of %s in\n%s", id, j.stdout)
+		}
+	}
+}
+
+func TestAHubThatCannotStartSaysWhichFlagHelps(t *testing.T) {
+	testkit.LeakCheck(t)
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	taken := portOf(l.Addr().String())
+	tests := []struct {
+		name string
+		args []string
+		want string
+	}{
+		{"the MQTT port is taken", []string{"--mqtt-port", taken, "--https-port", "0"}, "port " + taken + " is taken: choose another with --mqtt-port, or 0 for any free one"},
+		{"the HTTPS port is taken", []string{"--mqtt-port", "0", "--https-port", taken}, "port " + taken + " is taken: choose another with --https-port, or 0 for any free one"},
+		{"one port is asked for twice", []string{"--mqtt-port", "4711", "--https-port", "4711"}, "--mqtt-port and --https-port are both 4711"},
+		{"a port is no port", []string{"--mqtt-port", "65536"}, `invalid argument "65536" for "--mqtt-port" flag: strconv.ParseUint: parsing "65536": value out of range`},
+		{"the name has a port", []string{"--host", "localhost:8884"}, `hubwire: start hub: 400004 ArgumentInvalid, not sent: HostName "localhost:8884" is not the name of a host`},
+		{"the name is two", []string{"--host", "a;b=c"}, `hubwire: start hub: 400004 ArgumentInvalid, not sent: HostName "a;b=c" is not the name of a host`},
+		{"a device id is not legal", []string{"--mqtt-port", "0", "--https-port", "0", "--device", "a b"}, "--device a b: "},
+		{"the env file has no folder", []string{"--mqtt-port", "0", "--https-port", "0", "--env-file", filepath.Join(t.TempDir(), "no", "hub.env")}, "env file: "},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			_, err := command(t, "", append([]string{"hub"}, tt.args...)...)
+			if err == nil || !strings.HasPrefix(err.Error(), tt.want) {
+				t.Errorf("got  %v\nwant %s", err, tt.want)
+			}
+		})
+	}
+}
+
+func TestAPortThatIsNotPermittedNamesItsFlag(t *testing.T) {
+	f := hubFlags{mqttPort: 8883, httpsPort: 443}
+	for port, flag := range map[int]string{443: "--https-port", 8883: "--mqtt-port"} {
+		refused := &net.OpError{Op: "listen", Net: "tcp", Addr: &net.TCPAddr{Port: port}, Err: os.NewSyscallError("bind", syscall.EACCES)}
+		want := fmt.Sprintf("port %d is not permitted to this user: choose another with %s, or 0 for any free one", port, flag)
+		if got := f.explain(fmt.Errorf("hub: %w", refused)); got.Error() != want {
+			t.Errorf("got  %v\nwant %s", got, want)
+		}
+	}
+}
+
+func TestSignalsEndTheHubWithExitCodeZero(t *testing.T) {
+	for _, sig := range []os.Signal{os.Interrupt, syscall.SIGTERM} {
+		t.Run(sig.String(), func(t *testing.T) {
+			c := program(t, "hub", "--mqtt-port", "0", "--https-port", "0")
+			out, err := c.StdoutPipe()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := c.Start(); err != nil {
+				t.Fatal(err)
+			}
+			lines := bufio.NewScanner(out)
+			for lines.Scan() && !strings.HasPrefix(lines.Text(), "ready") {
+			}
+			if err := c.Process.Signal(sig); err != nil {
+				t.Fatal(err)
+			}
+			for lines.Scan() {
+			}
+			if err := c.Wait(); err != nil {
+				t.Errorf("the program ended with %v", err)
+			}
+		})
+	}
+}
+
+func TestTheProgramSaysWhatIsWrongInOneLine(t *testing.T) {
+	for _, args := range [][]string{{"hub", "--no-such-flag"}, {"no-such-command"}, {"hub", "an argument"}} {
+		out, err := program(t, args...).CombinedOutput()
+		if err == nil {
+			t.Errorf("%q: exit code 0", args)
+		}
+		if s := string(out); strings.Count(s, "\n") != 1 || !strings.HasPrefix(s, "hubwire: ") {
+			t.Errorf("%q printed\n%s", args, s)
+		}
+	}
+}

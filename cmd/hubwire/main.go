@@ -1,0 +1,103 @@
+// Command hubwire is the toolkit's face for people: a hub on loopback, a tour
+// of what works, and each thing one at a time, from both ends.
+//
+//	hubwire demo      the whole tour on an embedded hub, as a table
+//	hubwire hub       run the hub on loopback until interrupted
+//	hubwire device    be a device: send, receive, twin, methods
+//	hubwire sas       make, read and check shared access signatures
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+)
+
+// exitInterrupted is how shells report a program that SIGINT ended.
+const exitInterrupted = 130
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop) // a second signal ends the program where it stands
+	os.Exit(run(ctx))
+}
+
+func run(ctx context.Context) int {
+	err := newRoot().ExecuteContext(ctx)
+	if err == nil {
+		return 0
+	}
+	fmt.Fprintln(os.Stderr, "hubwire:", oneLine(err))
+	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
+		return exitInterrupted
+	}
+	return 1
+}
+
+// oneLine is err's text without the prefix that main prints anyway; joined
+// errors, which stand on lines of their own, have semicolons between them.
+func oneLine(err error) string {
+	return strings.ReplaceAll(strings.TrimPrefix(err.Error(), "hubwire: "), "\n", "; ")
+}
+
+func newRoot() *cobra.Command {
+	root := &cobra.Command{
+		Use:           "hubwire",
+		Short:         "Azure IoT Hub's wire, both ends of it",
+		SilenceUsage:  true,
+		SilenceErrors: true,
+	}
+	root.CompletionOptions.HiddenDefaultCmd = true
+	root.SetFlagErrorFunc(flagError)
+	return group(root, newDemo(), newHub(), newSAS(), newDevice())
+}
+
+// group makes c a command that does nothing but lead to others.
+func group(c *cobra.Command, members ...*cobra.Command) *cobra.Command {
+	c.AddCommand(members...)
+	c.Args = noArgs
+	c.RunE = func(c *cobra.Command, _ []string) error { return c.Help() }
+	return c
+}
+
+// What is not understood may be a secret in the wrong place, so errors do not
+// repeat it, other than cobra's.
+
+func noArgs(c *cobra.Command, args []string) error {
+	switch {
+	case len(args) == 0:
+		return nil
+	case c.HasSubCommands():
+		return fmt.Errorf("%s has no such command; see %s --help", c.CommandPath(), c.CommandPath())
+	}
+	return fmt.Errorf("%s takes no arguments; see %s --help", c.CommandPath(), c.CommandPath())
+}
+
+// maxArgs lets a command have up to n arguments.
+func maxArgs(n int) cobra.PositionalArgs {
+	return func(c *cobra.Command, args []string) error {
+		if len(args) > n {
+			return fmt.Errorf("%s takes at most %d arguments, not %d; see %s --help", c.CommandPath(), n, len(args), c.CommandPath())
+		}
+		return nil
+	}
+}
+
+func flagError(c *cobra.Command, err error) error {
+	var unknown *pflag.NotExistError
+	if !errors.As(err, &unknown) {
+		return err
+	}
+	dashes := "--"
+	if unknown.GetSpecifiedShortnames() != "" {
+		dashes = "-"
+	}
+	return fmt.Errorf("%s has no flag %s%s; see %s --help", c.CommandPath(), dashes, unknown.GetSpecifiedName(), c.CommandPath())
+}

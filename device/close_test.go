@@ -1,0 +1,450 @@
+package device_test
+
+import (
+	"context"
+	"errors"
+	"net"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/hubwire/hubwire"
+	"github.com/hubwire/hubwire/device"
+	"github.com/hubwire/hubwire/hub"
+	"github.com/hubwire/hubwire/internal/testkit"
+)
+
+const closeTimeout = 2 * time.Second // the default
+
+func TestCloseFromInside(t *testing.T) {
+	for name, arrange := range map[string]func(*testing.T, *bench, *device.Client, func()){
+		"a method handler": func(t *testing.T, b *bench, c *device.Client, closing func()) {
+			b.handle(c, "m", func(context.Context, hubwire.MethodRequest) (hubwire.MethodResponse, error) {
+				closing()
+				return hubwire.MethodResponse{}, nil
+			})
+			go b.invoke("m", "")
+		},
+		"two method handlers": func(t *testing.T, b *bench, c *device.Client, closing func()) {
+			var both sync.WaitGroup
+			both.Add(2)
+			b.handle(c, "m", func(_ context.Context, r hubwire.MethodRequest) (hubwire.MethodResponse, error) {
+				both.Done()
+				both.Wait()
+				if string(r.Payload) == "1" {
+					closing()
+				}
+				return hubwire.MethodResponse{}, c.Close()
+			})
+			go b.invoke("m", "1")
+			go b.invoke("m", "2")
+		},
+		"a message handler": func(t *testing.T, b *bench, c *device.Client, closing func()) {
+			b.tell(dev, "x")
+			go func() {
+				err := c.HandleMessages(t.Context(), func(context.Context, *hubwire.Received) error { closing(); return nil })
+				if !errors.Is(err, net.ErrClosed) {
+					t.Errorf("HandleMessages: %v", err)
+				}
+			}()
+		},
+		"a done function": func(t *testing.T, b *bench, c *device.Client, closing func()) {
+			if err := c.SendAsync(t.Context(), &hubwire.Message{}, func(error) { closing() }); err != nil {
+				t.Error(err)
+			}
+		},
+		"a loop over Desired": func(t *testing.T, b *bench, c *device.Client, closing func()) {
+			go func() {
+				for _, err := range c.Desired(t.Context()) {
+					if err == nil {
+						closing()
+					} else if !errors.Is(err, net.ErrClosed) {
+						t.Errorf("Desired: %v", err)
+					}
+				}
+			}()
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			overEach(t, hub.Config{}, func(t *testing.T, b *bench) {
+				c := b.dial(b.device, nil)
+				closed := make(chan error, 1)
+				arrange(t, b, c, func() {
+					start := time.Now()
+					closed <- c.Close()
+					if d := time.Since(start); d > closeTimeout {
+						t.Errorf("it took %v", d)
+					}
+				})
+				if err := <-closed; err != nil {
+					t.Error(err)
+				}
+				<-c.Done()
+			})
+		})
+	}
+}
+
+func TestCloseFromTheStateHook(t *testing.T) {
+	for _, when := range []device.State{device.Connecting, device.Connected, device.Closed} {
+		t.Run(when.String(), func(t *testing.T) {
+			overEach(t, hub.Config{}, func(t *testing.T, b *bench) {
+				var c *device.Client
+				closed := make(chan error, 1)
+				armed := false
+				c = b.dial(b.device, func(o *device.Options) {
+					o.Hooks = &device.Hooks{State: func(s device.State, _ error) {
+						if armed && s == when {
+							armed = false
+							closed <- c.Close()
+						}
+					}}
+				})
+				armed = true // read on another goroutine, but only after what follows
+				if when == device.Closed {
+					go c.Close()
+				} else {
+					b.hub.Disconnect(dev)
+				}
+				if err := <-closed; err != nil {
+					t.Error(err)
+				}
+				<-c.Done()
+			})
+		})
+	}
+}
+
+func TestHooksAndDoneFunctionsMayCallTheClient(t *testing.T) {
+	overEach(t, hub.Config{}, func(t *testing.T, b *bench) {
+		var c *device.Client
+		calls := func() map[string]error {
+			receive := func() error { _, err := c.Receive(t.Context()); return err }
+			twin := func() error { _, err := c.Twin(t.Context()); return err }
+			desired := func() (last error) {
+				for _, err := range c.Desired(t.Context()) {
+					last = err
+				}
+				return last
+			}
+			return map[string]error{
+				"Send": c.Send(t.Context(), &hubwire.Message{}), "Receive": receive(), "Twin": twin(), "Desired": desired(),
+				"SendAll":      c.SendAll(t.Context(), []*hubwire.Message{{}}),
+				"Report":       func() error { _, err := c.Report(t.Context(), struct{}{}); return err }(),
+				"HandleMethod": c.HandleMethod(t.Context(), "m", echo),
+			}
+		}
+		outcomes := make(chan map[string]error, 1)
+		var features atomic.Bool // are in use already
+		use := func() {
+			b.handle(c, "m", echo)
+			for range c.Desired(t.Context()) {
+				break
+			}
+			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+			defer cancel()
+			if _, err := c.Receive(ctx); !errors.Is(err, context.DeadlineExceeded) {
+				t.Error(err)
+			}
+			features.Store(true)
+		}
+		c = b.dial(b.device, func(o *device.Options) {
+			o.Hooks = &device.Hooks{State: func(s device.State, _ error) {
+				if s == device.Connecting {
+					outcomes <- calls()
+				}
+			}}
+		})
+		refused := func(where string, got map[string]error) {
+			for name, err := range got {
+				var e *hubwire.Error
+				if features.Load() && name == "HandleMethod" && err == nil {
+					continue // it need not wait
+				}
+				if !errors.As(err, &e) || e.Outcome != hubwire.NotSent {
+					t.Errorf("%s in %s: %v", name, where, err)
+				}
+			}
+		}
+		b.hub.Disconnect(dev)
+		refused("a State hook", <-outcomes)
+		b.awaitConnected(c)
+		if err := c.SendAsync(t.Context(), &hubwire.Message{}, func(error) { outcomes <- calls() }); err != nil {
+			t.Fatal(err)
+		}
+		refused("a done function", <-outcomes)
+		use()
+		b.hub.Disconnect(dev)
+		refused("a State hook, with features in use", <-outcomes)
+		b.awaitConnected(c)
+		if err := c.SendAsync(t.Context(), &hubwire.Message{}, func(error) {
+			if err := c.SendAsync(t.Context(), &hubwire.Message{ID: "from done"}, nil); err != nil {
+				t.Error(err)
+			}
+		}); err != nil {
+			t.Fatal(err)
+		}
+		for b.next().ID != "from done" {
+		}
+	})
+}
+
+func TestCloseWithAStalledHub(t *testing.T) {
+	for name, arrange := range map[string]func(*testing.T, *testkit.Hole, *device.Client){
+		"that answers nothing": func(t *testing.T, h *testkit.Hole, c *device.Client) { h.Swallow(true) },
+		"with sends under way": func(t *testing.T, h *testkit.Hole, c *device.Client) {
+			h.SwallowReads(true)
+			for range 1000 {
+				if err := c.SendAsync(t.Context(), &hubwire.Message{Body: make([]byte, 100)}, nil); err != nil {
+					t.Fatal(err)
+				}
+			}
+		},
+		"with a twin request under way": func(t *testing.T, h *testkit.Hole, c *device.Client) {
+			h.Swallow(true)
+			go c.Twin(t.Context())
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			overEach(t, hub.Config{}, func(t *testing.T, b *bench) {
+				holes := make(chan *testkit.Hole, 1)
+				c := b.dial(b.device, b.throughHoles(holes))
+				arrange(t, <-holes, c)
+				synctest.Wait()
+				start := time.Now()
+				errs := make(chan error)
+				for range 2 { // two at once
+					go func() { errs <- c.Close() }()
+				}
+				for range 2 {
+					if err := <-errs; err != nil {
+						t.Error(err)
+					}
+				}
+				if d := time.Since(start); d > closeTimeout {
+					t.Errorf("it took %v", d)
+				}
+			})
+		})
+	}
+}
+
+// stuckConn is a connection whose peer does not read any more, once told so.
+type stuckConn struct {
+	net.Conn
+	stuck  atomic.Bool
+	once   sync.Once
+	closed chan struct{}
+}
+
+func (c *stuckConn) Write(b []byte) (int, error) {
+	if c.stuck.Load() {
+		<-c.closed
+		return 0, net.ErrClosed
+	}
+	return c.Conn.Write(b)
+}
+
+func (c *stuckConn) Close() error {
+	c.once.Do(func() { close(c.closed) })
+	return c.Conn.Close()
+}
+
+func TestCloseKeepsAShortDeadlineWhenNothingCanBeWritten(t *testing.T) {
+	overEach(t, hub.Config{}, func(t *testing.T, b *bench) {
+		var nc *stuckConn
+		const timeout = 100 * time.Millisecond
+		c := b.dial(b.device, func(o *device.Options) {
+			o.CloseTimeout = timeout
+			o.Dial = func(ctx context.Context, network, addr string) (net.Conn, error) {
+				raw, err := b.hub.Dial(ctx, network, addr)
+				nc = &stuckConn{Conn: raw, closed: make(chan struct{})}
+				return nc, err
+			}
+		})
+		synctest.Wait()
+		nc.stuck.Store(true)
+		var y tally
+		for i := range 3 {
+			if err := c.SendAsync(t.Context(), &hubwire.Message{Body: make([]byte, 20<<10)}, y.done(i)); err != nil {
+				t.Error(err)
+			}
+		}
+		synctest.Wait()
+		start := time.Now()
+		if err := c.Close(); err != nil || time.Since(start) > timeout {
+			t.Errorf("%v after %v", err, time.Since(start))
+		}
+		y.once(t, 3, func(err error) bool { return errors.Is(err, net.ErrClosed) })
+	})
+}
+
+func TestCloseWhileThereIsNoConnection(t *testing.T) {
+	overEach(t, hub.Config{}, func(t *testing.T, b *bench) {
+		reach := b.hub.Dial
+		c := b.dial(b.device, func(o *device.Options) {
+			o.Dial = func(ctx context.Context, network, addr string) (net.Conn, error) { return reach(ctx, network, addr) }
+		})
+		synctest.Wait()
+		reach = func(ctx context.Context, _, _ string) (net.Conn, error) { <-ctx.Done(); return nil, ctx.Err() }
+		b.hub.Disconnect(dev)
+		synctest.Wait()
+		sent := make(chan error, 1)
+		go func() { sent <- c.Send(t.Context(), &hubwire.Message{}) }()
+		synctest.Wait()
+		start := time.Now()
+		if err := c.Close(); err != nil || time.Since(start) > closeTimeout {
+			t.Errorf("%v after %v", err, time.Since(start))
+		}
+		var e *hubwire.Error
+		if err := <-sent; !errors.As(err, &e) || e.Outcome != hubwire.NotSent || !errors.Is(err, net.ErrClosed) {
+			t.Errorf("Send: %v", err)
+		}
+	})
+}
+
+func TestOpeningAndClosingAtAnyMomentLeavesNothing(t *testing.T) {
+	overEach(t, hub.Config{}, func(t *testing.T, b *bench) {
+		for i := range 200 {
+			holes := make(chan *testkit.Hole, 100)
+			ctx, cancel := context.WithCancel(t.Context())
+			if i%4 == 0 {
+				go cancel() // in the middle of it, or not
+			}
+			c, err := device.Dial(ctx, b.device, b.transport, b.options(b.throughHoles(holes)))
+			cancel()
+			if err != nil {
+				if !errors.Is(err, context.Canceled) {
+					t.Fatal(err)
+				}
+				continue
+			}
+			var y tally
+			for n := range i % 7 {
+				if err := c.SendAsync(t.Context(), &hubwire.Message{}, y.done(n)); err != nil {
+					t.Error(err)
+				}
+			}
+			switch i % 3 {
+			case 0:
+				go b.hub.Disconnect(dev)
+			case 1:
+				(<-holes).Swallow(true)
+			}
+			if err := c.Close(); err != nil {
+				t.Error(err)
+			}
+			y.once(t, i%7, func(err error) bool { return err == nil || errors.Is(err, net.ErrClosed) })
+		}
+	})
+}
+
+func TestCloseTellsOfAHandlerThatDoesNotReturn(t *testing.T) {
+	overEach(t, hub.Config{}, func(t *testing.T, b *bench) {
+		c := b.dial(b.device, nil)
+		release := make(chan struct{})
+		b.handle(c, "stuck", func(context.Context, hubwire.MethodRequest) (hubwire.MethodResponse, error) {
+			<-release
+			return hubwire.MethodResponse{}, nil
+		})
+		go b.invoke("stuck", "")
+		synctest.Wait()
+		start := time.Now()
+		if err := c.Close(); !errors.Is(err, context.DeadlineExceeded) || time.Since(start) > closeTimeout {
+			t.Errorf("%v after %v", err, time.Since(start))
+		}
+		<-c.Done()
+		close(release)
+		synctest.Wait()
+		if err := c.Close(); err != nil {
+			t.Errorf("once it has returned: %v", err)
+		}
+	})
+}
+
+func TestCloseWaitsForAHandlerWhoseSendItCutsOff(t *testing.T) {
+	overEach(t, hub.Config{}, func(t *testing.T, b *bench) {
+		holes := make(chan *testkit.Hole, 1)
+		c := b.dial(b.device, b.throughHoles(holes))
+		stalled := make(chan struct{})
+		sent := make(chan error, 1)
+		b.handle(c, "m", func(context.Context, hubwire.MethodRequest) (hubwire.MethodResponse, error) {
+			<-stalled
+			sent <- c.Send(context.Background(), &hubwire.Message{}) // does not heed the handler's context
+			return hubwire.MethodResponse{}, nil
+		})
+		go b.invoke("m", "")
+		synctest.Wait()
+		(<-holes).Swallow(true)
+		close(stalled)
+		synctest.Wait()
+		start := time.Now()
+		if err := c.Close(); err != nil || time.Since(start) > closeTimeout {
+			t.Errorf("%v after %v", err, time.Since(start))
+		}
+		select {
+		case err := <-sent:
+			if !errors.Is(err, net.ErrClosed) {
+				t.Error(err)
+			}
+		default:
+			t.Error("the handler is still at work")
+		}
+	})
+}
+
+func TestCloseLetsAHandlersAnswerGoOut(t *testing.T) {
+	overEach(t, hub.Config{}, func(t *testing.T, b *bench) {
+		c := b.dial(b.device, nil)
+		b.handle(c, "last", func(ctx context.Context, _ hubwire.MethodRequest) (hubwire.MethodResponse, error) {
+			<-ctx.Done()
+			return hubwire.MethodResponse{Status: 299}, nil
+		})
+		answer := make(chan int)
+		go func() {
+			resp, err := b.invoke("last", "")
+			if err != nil {
+				t.Errorf("the caller: %v", err)
+				resp = &hubwire.MethodResponse{}
+			}
+			answer <- resp.Status
+		}()
+		synctest.Wait()
+		if err := c.Close(); err != nil {
+			t.Error(err)
+		}
+		if status := <-answer; status != 299 {
+			t.Errorf("status %d", status)
+		}
+	})
+}
+
+func TestAClientThatIsNotFromDial(t *testing.T) {
+	for name, c := range map[string]*device.Client{"nil": nil, "zero": {}} {
+		for call, err := range map[string]error{
+			"Send":           c.Send(t.Context(), &hubwire.Message{}),
+			"SendAsync":      c.SendAsync(t.Context(), &hubwire.Message{}, nil),
+			"SendAll":        c.SendAll(t.Context(), nil),
+			"HandleMethod":   c.HandleMethod(t.Context(), "", nil),
+			"HandleMessages": c.HandleMessages(t.Context(), nil),
+			"Receive":        func() error { _, err := c.Receive(t.Context()); return err }(),
+			"Twin":           func() error { _, err := c.Twin(t.Context()); return err }(),
+			"Report":         func() error { _, err := c.Report(t.Context(), nil); return err }(),
+			"Desired": func() (last error) {
+				for _, err := range c.Desired(t.Context()) {
+					last = err
+				}
+				return last
+			}(),
+		} {
+			if !errors.Is(err, hubwire.ArgumentInvalid) {
+				t.Errorf("%s of a %s Client: %v", call, name, err)
+			}
+		}
+		if c.Close() != nil || c.Err() != nil || c.Done() != nil || c.State() != device.Closed || c.Identity() != (hubwire.Identity{}) {
+			t.Errorf("a %s Client is alive", name)
+		}
+	}
+}

@@ -1,0 +1,70 @@
+package device
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"strconv"
+	"sync/atomic"
+
+	"github.com/hubwire/hubwire"
+)
+
+// addr is where a protocol that has a port of its own is dialled.
+func (c *config) addr(port int) string {
+	if c.Port != 0 {
+		port = c.Port
+	}
+	return net.JoinHostPort(c.cred.host(), strconv.Itoa(port))
+}
+
+// tls returns the configuration of one connection, which may be changed.
+func (c *config) tls() *tls.Config {
+	t := c.TLSConfig.Clone()
+	if t == nil {
+		t = &tls.Config{MinVersion: tls.VersionTLS12}
+	}
+	if t.ServerName == "" {
+		t.ServerName = c.cred.host()
+	}
+	if c.cred.GetClientCertificate != nil {
+		t.GetClientCertificate = c.cred.GetClientCertificate
+	}
+	return t
+}
+
+// dialTLS opens a TLS connection to a protocol's port.
+func (c *config) dialTLS(ctx context.Context, port int) (net.Conn, error) {
+	raw, err := c.Dial(ctx, "tcp", c.addr(port))
+	if err != nil {
+		return nil, err
+	}
+	nc := tls.Client(raw, c.tls())
+	if err := nc.HandshakeContext(ctx); err != nil {
+		raw.Close()
+		return nil, fmt.Errorf("TLS with %s: %w", c.cred.host(), err)
+	}
+	return nc, nil
+}
+
+// firstDial wraps the dial function of a link so that what is wrong with the
+// set-up, as far as hopeless can tell, ends the first Dial at once. Once a
+// connection has stood, the same is trouble that can pass: a network that
+// intercepts, a proxy that restarts.
+func firstDial(dial func(context.Context) (net.Conn, error), connected *atomic.Bool, hopeless func(error) bool) func(context.Context) (net.Conn, error) {
+	return func(ctx context.Context) (net.Conn, error) {
+		nc, err := dial(ctx)
+		if err != nil && !connected.Load() && hopeless(err) {
+			return nil, &hubwire.Error{Outcome: hubwire.NotSent, Err: err}
+		}
+		return nc, err
+	}
+}
+
+// badCertificate reports whether err is that the server's certificate does not verify.
+func badCertificate(err error) bool {
+	_, bad := errors.AsType[*tls.CertificateVerificationError](err)
+	return bad
+}

@@ -1,0 +1,57 @@
+package device
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/http"
+	"net/url"
+
+	"github.com/hubwire/hubwire/ws"
+)
+
+// MQTTWebSocketOptions adjust MQTT over WebSockets. The zero value, and nil, mean the defaults.
+type MQTTWebSocketOptions struct {
+	MQTTOptions
+
+	// Proxy is an HTTP proxy to go through, by CONNECT, with Basic
+	// authentication when it names a user: "http://user:password@proxy:3128".
+	// The connection to it is opened by [Options].Dial. nil means none.
+	Proxy *url.URL
+}
+
+// MQTTWebSocket is [MQTT] inside a WebSocket (wss://{host}/$iothub/websocket),
+// port 443, for networks that let nothing else out. o is copied; nil means the defaults.
+//
+// Credentials may be certificates here too, but Azure's own SDKs say of it that
+// the service does not take those signed by a CA over WebSockets, only thumbprints.
+func MQTTWebSocket(o *MQTTWebSocketOptions) Transport {
+	const port = 443
+	opts := optionsOf(o)
+	return Transport{name: "mqtt-ws", open: func(ctx context.Context, cfg *config) (link, error) {
+		via := ws.DialFunc(cfg.Dial)
+		if opts.Proxy != nil {
+			via = ws.ProxyDialer(opts.Proxy, via)
+		}
+		dial := func(ctx context.Context) (net.Conn, error) {
+			return ws.Dial(ctx, cfg.addr(port), &ws.DialOptions{Dial: via, TLSConfig: cfg.tls()})
+		}
+		return openMQTT(ctx, cfg, opts.MQTTOptions, dial, badTunnel)
+	}}
+}
+
+// badTunnel reports whether err is a refusal that will be the same the next
+// time: of the hub's certificate, of the upgrade, or by a proxy of its user.
+func badTunnel(err error) bool {
+	status := 0
+	if e, ok := errors.AsType[*ws.ProxyError](err); ok {
+		status = e.Status
+	} else if e, ok := errors.AsType[*ws.HandshakeError](err); ok {
+		status = e.Status
+	}
+	switch status {
+	case http.StatusRequestTimeout, http.StatusTooManyRequests:
+		return false
+	}
+	return status/100 == 4 || badCertificate(err)
+}

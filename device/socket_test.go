@@ -1,0 +1,271 @@
+package device_test
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/hubwire/hubwire"
+	"github.com/hubwire/hubwire/device"
+	"github.com/hubwire/hubwire/hub"
+	"github.com/hubwire/hubwire/hub/hubtest"
+	"github.com/hubwire/hubwire/internal/testkit"
+)
+
+// overSockets runs a test over loopback sockets, once for each transport.
+func overSockets(t *testing.T, test func(t *testing.T, h *hub.Hub, tr device.Transport, o *device.Options)) {
+	for _, tr := range transports() {
+		t.Run(tr.String(), func(t *testing.T) {
+			testkit.LeakCheck(t)
+			h := hubtest.Start(t, nil)
+			addr := h.MQTTAddr()
+			if tr.String() == "mqtt-ws" {
+				addr = h.HTTPSAddr()
+			}
+			_, port, err := net.SplitHostPort(addr)
+			if err != nil {
+				t.Fatal(err)
+			}
+			o := &device.Options{TLSConfig: h.ClientTLS()}
+			if o.Port, err = strconv.Atoi(port); err != nil {
+				t.Fatal(err)
+			}
+			test(t, h, tr, o)
+		})
+	}
+}
+
+func TestOverRealSockets(t *testing.T) {
+	overSockets(t, func(t *testing.T, h *hub.Hub, tr device.Transport, o *device.Options) {
+		ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+		defer cancel()
+		c, err := device.Dial(ctx, hubtest.Device(t, h, "dev-1"), tr, o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		ms := make([]*hubwire.Message, 500)
+		for i := range ms {
+			ms[i] = &hubwire.Message{Body: make([]byte, 1000), ID: strconv.Itoa(i)}
+		}
+		for range 3 {
+			done := make(chan error)
+			go func() { done <- c.SendAll(ctx, ms) }()
+			h.Disconnect(dev)
+			if err := <-done; err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := c.Send(ctx, &hubwire.Message{Body: make([]byte, 260_000)}); err != nil { // many TLS records and frames
+			t.Error(err)
+		}
+		events, err := h.Events(ctx, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		seen := map[string]int{}
+		for len(seen) < len(ms)+1 {
+			ev, err := events.Next(ctx)
+			if err != nil {
+				t.Fatalf("%d messages arrived: %v", len(seen), err)
+			}
+			seen[ev.ID]++
+		}
+		if err := h.SendC2D(ctx, dev, &hubwire.Message{Body: make([]byte, 60_000)}); err != nil {
+			t.Fatal(err)
+		}
+		m, err := c.Receive(ctx)
+		if err != nil || len(m.Body) != 60_000 || m.Complete(ctx) != nil {
+			t.Errorf("%v", err)
+		}
+		if _, err := c.Report(ctx, map[string]int{"a": 1}); err != nil {
+			t.Error(err)
+		}
+		if err := c.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+func TestAListenerThatAnswersNothing(t *testing.T) {
+	for _, tr := range transports() {
+		t.Run(tr.String(), func(t *testing.T) {
+			testkit.LeakCheck(t)
+			l, err := net.Listen("tcp", "127.0.0.1:0")
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer l.Close()
+			ctx, cancel := context.WithCancel(t.Context())
+			go func() {
+				nc, err := l.Accept()
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				cancel() // the client is now waiting for TLS
+				io.Copy(io.Discard, nc)
+				nc.Close()
+			}()
+			port := l.Addr().(*net.TCPAddr).Port
+			_, err = device.Dial(ctx, "HostName=localhost;DeviceId=d;SharedAccessKey=AAAA", tr, &device.Options{Port: port, Dial: loopback})
+			if !errors.Is(err, context.Canceled) {
+				t.Errorf("%v", err)
+			}
+		})
+	}
+}
+
+// loopback dials 127.0.0.1, whatever the host.
+func loopback(ctx context.Context, network, addr string) (net.Conn, error) {
+	_, port, err := net.SplitHostPort(addr)
+	if err != nil {
+		return nil, err
+	}
+	var d net.Dialer
+	return d.DialContext(ctx, network, net.JoinHostPort("127.0.0.1", port))
+}
+
+// connectProxy is an HTTP proxy that lets one user through to a hub.
+type connectProxy struct {
+	hub *hub.Hub
+
+	mu    sync.Mutex
+	asked []string
+	open  sync.WaitGroup
+}
+
+func (p *connectProxy) dial(ctx context.Context, _, addr string) (net.Conn, error) {
+	if addr != "proxy.example:3128" {
+		return nil, errors.New("a direct dial to " + addr)
+	}
+	client, server := testkit.Pipe()
+	p.open.Go(func() { p.serve(ctx, server) })
+	return client, nil
+}
+
+func (p *connectProxy) serve(ctx context.Context, nc net.Conn) {
+	defer nc.Close()
+	req, err := http.ReadRequest(bufio.NewReader(nc))
+	if err != nil {
+		return
+	}
+	p.mu.Lock()
+	p.asked = append(p.asked, req.Method+" "+req.Host)
+	p.mu.Unlock()
+	req.Header.Set("Authorization", req.Header.Get("Proxy-Authorization"))
+	if user, password, ok := req.BasicAuth(); !ok || user != "u" || password != "p" {
+		io.WriteString(nc, "HTTP/1.1 407 Proxy Authentication Required\r\n\r\n")
+		return
+	}
+	up, err := p.hub.Dial(context.WithoutCancel(ctx), "tcp", req.Host)
+	if err != nil {
+		return
+	}
+	defer up.Close()
+	io.WriteString(nc, "HTTP/1.1 200 OK\r\n\r\n")
+	p.open.Go(func() { io.Copy(up, nc); up.Close() })
+	io.Copy(nc, up)
+}
+
+func TestMQTTWebSocketGoesThroughAProxy(t *testing.T) {
+	testkit.LeakCheck(t)
+	h := hubtest.Start(t, &hub.Config{InMemory: true})
+	cs := hubtest.Device(t, h, "dev-1")
+	p := &connectProxy{hub: h}
+	o := &device.Options{Dial: p.dial, TLSConfig: h.ClientTLS()}
+	through := func(user *url.Userinfo) (*device.Client, error) {
+		proxy := &url.URL{Scheme: "http", Host: "proxy.example:3128", User: user}
+		return device.Dial(t.Context(), cs, device.MQTTWebSocket(&device.MQTTWebSocketOptions{Proxy: proxy}), o)
+	}
+	c, err := through(url.UserPassword("u", "p"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Send(t.Context(), &hubwire.Message{}); err != nil {
+		t.Error(err)
+	}
+	if err := c.Close(); err != nil {
+		t.Error(err)
+	}
+	_, err = through(url.UserPassword("u", "secret word"))
+	var e *hubwire.Error
+	if !errors.As(err, &e) || e.Retryable || e.Outcome != hubwire.NotSent || strings.Contains(err.Error(), "secret") {
+		t.Errorf("with a wrong password: %v", err)
+	}
+	p.open.Wait()
+	if diff := cmp.Diff([]string{"CONNECT localhost:443", "CONNECT localhost:443"}, p.asked); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+func TestAGatewayIsDialledInThePlaceOfTheHub(t *testing.T) {
+	overEach(t, hub.Config{}, func(t *testing.T, b *bench) {
+		var dialled []string
+		c := b.dial(b.device+";GatewayHostName=127.0.0.1", func(o *device.Options) {
+			o.Dial = func(ctx context.Context, network, addr string) (net.Conn, error) {
+				dialled = append(dialled, addr)
+				return b.hub.Dial(ctx, network, addr)
+			}
+		})
+		if err := c.Send(t.Context(), &hubwire.Message{}); err != nil {
+			t.Error(err)
+		}
+		port := map[string]string{"mqtt": "8883", "mqtt-ws": "443"}[b.transport.String()]
+		if diff := cmp.Diff([]string{"127.0.0.1:" + port}, dialled); diff != "" {
+			t.Errorf("(-want +got):\n%s", diff)
+		}
+	})
+}
+
+// symbols builds a program with that main function, and returns what is linked into it.
+func symbols(t *testing.T, main string) []string {
+	t.Helper()
+	dir := t.TempDir()
+	source := filepath.Join(dir, "main.go")
+	text := "package main\n\nimport (\n\t\"context\"\n\n\t\"github.com/hubwire/hubwire/device\"\n)\n\nfunc main() { " + main + " }\n"
+	if err := os.WriteFile(source, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	program := filepath.Join(dir, "program")
+	if out, err := exec.Command("go", "build", "-o", program, source).CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	out, err := exec.Command("go", "tool", "nm", program).Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.Split(string(out), "\n")
+}
+
+func TestATransportThatNobodyNamesIsNotLinked(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it builds two programs")
+	}
+	linked := func(main string) bool {
+		return slices.ContainsFunc(symbols(t, main), func(s string) bool {
+			return strings.Contains(s, "coder/websocket.Dial") || strings.Contains(s, "coder/websocket.dial") // the function, not the package's variables
+		})
+	}
+	if linked(`device.Dial(context.Background(), "", device.MQTT(nil), nil)`) {
+		t.Error("MQTT links WebSockets")
+	}
+	if !linked(`device.Dial(context.Background(), "", device.MQTTWebSocket(nil), nil)`) {
+		t.Error("MQTT over WebSockets does not link them: this test sees nothing")
+	}
+}

@@ -1,0 +1,244 @@
+package mqttfront
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/hubwire/hubwire"
+	"github.com/hubwire/hubwire/hub/internal/core"
+	"github.com/hubwire/hubwire/hub/internal/store"
+	"github.com/hubwire/hubwire/mqtt"
+)
+
+// broken is a store whose writes fail once it is told to.
+type broken struct {
+	store.Store
+	on atomic.Bool
+}
+
+var errDisk = errors.New("disk on fire")
+
+func (s *broken) Put(ctx context.Context, k store.Key, v []byte, prev uint64) (uint64, error) {
+	if s.on.Load() {
+		return 0, errDisk
+	}
+	return s.Store.Put(ctx, k, v, prev)
+}
+
+func (s *broken) Delete(ctx context.Context, k store.Key) error {
+	if s.on.Load() {
+		return errDisk
+	}
+	return s.Store.Delete(ctx, k)
+}
+
+func (s *broken) Append(ctx context.Context, p int, at time.Time, v []byte) (store.Entry, error) {
+	if s.on.Load() {
+		return store.Entry{}, errDisk
+	}
+	return s.Store.Append(ctx, p, at, v)
+}
+
+// TestStoreInTrouble has the hub unable to keep what it is told. Nothing is
+// acknowledged that was not kept.
+func TestStoreInTrouble(t *testing.T) {
+	code := func(want mqtt.ReturnCode, adapt func(*mqtt.Connect)) func(d *device) {
+		return func(d *device) {
+			again := &device{d.front, mqtt.NewConn(d.dial(), nil)}
+			m := d.connect()
+			adapt(m)
+			again.write(m)
+			if ack, err := mqtt.ParseConnack(again.read(mqtt.TypeConnack)); err != nil || ack.Code != want {
+				d.Errorf("CONNACK %+v, %v, want code %d", ack, err, want)
+			}
+			again.closed()
+		}
+	}
+	tests := []struct {
+		name string
+		do   func(d *device)
+	}{
+		{"telemetry closes the connection", func(d *device) {
+			d.write(&mqtt.Publish{Topic: []byte(telemetryTopic), QoS: 1, ID: 1})
+			d.closed()
+		}},
+		{"a subscription closes it", func(d *device) {
+			m := &mqtt.Subscribe{ID: 1}
+			m.Filters, _ = mqtt.AppendFilter(nil, "$iothub/methods/POST/#", 0)
+			d.write(m)
+			d.closed()
+		}},
+		{"the end of a subscription closes it", func(d *device) {
+			m := &mqtt.Unsubscribe{ID: 1}
+			m.Filters, _ = mqtt.AppendFilterName(nil, c2dFilter)
+			d.write(m)
+			d.closed()
+		}},
+		{"a report is answered with 500", func(d *device) {
+			d.write(&mqtt.Publish{Topic: []byte("$iothub/twin/PATCH/properties/reported/?$rid=1"), Payload: []byte("{}"), QoS: 1, ID: 1})
+			d.read(mqtt.TypePuback)
+			m := d.publish()
+			if string(m.Topic) != "$iothub/twin/res/500/?$rid=1" || !bytes.Contains(m.Payload, []byte(`"errorCode":500001`)) || bytes.Contains(m.Payload, []byte("fire")) {
+				d.Errorf("%q %s", m.Topic, m.Payload)
+			}
+		}},
+		{"a login that forgets the session has CONNACK 3", code(mqtt.Unavailable, func(m *mqtt.Connect) { m.CleanSession = true })},
+		{"a login that announces a model has CONNACK 3", code(mqtt.Unavailable, func(m *mqtt.Connect) { m.UserName = append(m.UserName, "&model-id=dtmi:a;1"...) })},
+		{"a will is lost, and the connection is over all the same", func(d *device) { d.c.Close() }},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := &broken{Store: store.NewMemory(nil)}
+				f := newFront(t, core.Config{}, Options{}, s)
+				defer f.close()
+				d := &device{f, mqtt.NewConn(f.dial(), nil)}
+				m := f.connect()
+				m.Will.Topic = []byte(telemetryTopic)
+				d.write(m)
+				d.read(mqtt.TypeConnack)
+				d.subscribe(c2dFilter, "$iothub/twin/res/#")
+				s.on.Store(true)
+				tt.do(d)
+			})
+		})
+	}
+}
+
+func TestPurgeThatFailsClosesTheConnection(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &broken{Store: store.NewMemory(nil)}
+		f := newFront(t, core.Config{}, Options{PurgeUnsubscribed: true}, s)
+		defer f.close()
+		f.login().c.Close() // so that the session is kept
+		if err := f.core.SendC2D(t.Context(), dev, &hubwire.Message{}); err != nil {
+			t.Fatal(err)
+		}
+		s.on.Store(true)
+		d := &device{f, mqtt.NewConn(f.dial(), nil)}
+		d.write(f.connect())
+		d.read(mqtt.TypeConnack)
+		d.closed()
+	})
+}
+
+// TestTooMuchWaitsForTheInterceptFunction has it sit on the first of very many pushes.
+func TestTooMuchWaitsForTheInterceptFunction(t *testing.T) {
+	cfg := core.Config{Intercept: func(_ context.Context, op *core.Op) core.Verdict {
+		if op.Kind == core.OpTwinDesired {
+			return core.Verdict{Delay: time.Hour}
+		}
+		return core.Verdict{}
+	}}
+	bubble(t, cfg, func(t *testing.T, f *front) {
+		d := f.login()
+		d.subscribe("$iothub/twin/PATCH/properties/desired/#")
+		for i := range maxPushes + 2 {
+			patch := fmt.Appendf(nil, `{"a":%d}`, i)
+			if _, err := f.core.PatchTwin(t.Context(), dev, &core.TwinUpdate{Desired: patch}, ""); err != nil {
+				t.Fatal(err)
+			}
+			synctest.Wait()
+		}
+		start := time.Now()
+		d.closed()
+		if took := time.Since(start); took != 0 {
+			t.Errorf("it took %v", took)
+		}
+	})
+}
+
+// TestRequestIDThatFillsItsTopic leaves no room for the answer, which is a few bytes longer.
+func TestRequestIDThatFillsItsTopic(t *testing.T) {
+	bubble(t, core.Config{}, func(t *testing.T, f *front) {
+		d := f.login()
+		d.subscribe("$iothub/twin/res/#")
+		const prefix = "$iothub/twin/GET/?$rid="
+		d.write(&mqtt.Publish{Topic: []byte(prefix + strings.Repeat("x", mqtt.MaxString-len(prefix))), QoS: 1, ID: 1}, &mqtt.Pingreq{})
+		d.read(mqtt.TypePuback)
+		d.read(mqtt.TypePingresp)
+	})
+}
+
+// TestPacketIdentifiers has a message wait while 16,384 others pass by.
+func TestPacketIdentifiers(t *testing.T) {
+	c := &conn{}
+	ids := func(sequences ...int64) (out []uint16) {
+		for _, n := range sequences {
+			out = append(out, c.packetID(&hubwire.Received{SequenceNumber: n}))
+		}
+		return out
+	}
+	got := ids(1, 2, 0x3ffe, 0x3fff, 0x4000, 0x4001, 2, 0x4001)
+	want := []uint16{2, 3, 0x3fff, 0x4000, 1, 4, 3, 4} // 2 and 3 are taken: the next free one
+	if fmt.Sprint(got) != fmt.Sprint(want) {
+		t.Errorf("%v, want %v", got, want)
+	}
+	if d, ok := c.take(2); !ok || d.sequence != 1 {
+		t.Errorf("2 was of %d, %v", d.sequence, ok)
+	}
+	if got := ids(0x8001); got[0] != 2 {
+		t.Errorf("%v, want the one that is free again", got)
+	}
+}
+
+// TestUnreadPushesAreBounded has a device that never reads, and a service that
+// sends it all that it can.
+func TestUnreadPushesAreBounded(t *testing.T) {
+	bubble(t, core.Config{}, func(t *testing.T, f *front) {
+		d := f.login()
+		d.subscribe(c2dFilter, "$iothub/methods/POST/#", "$iothub/twin/PATCH/properties/desired/#")
+		f.server.mu.Lock()
+		c := f.server.current[dev]
+		f.server.mu.Unlock()
+		payload := []byte(`"` + strings.Repeat("x", 100_000) + `"`)
+		most := 0
+		for range 200 {
+			f.core.SendC2D(t.Context(), dev, &hubwire.Message{Body: payload[:60_000]})
+			go f.core.Invoke(t.Context(), dev, &core.Invocation{MethodRequest: hubwire.MethodRequest{Name: "m", Payload: payload}})
+			synctest.Wait()
+			c.out.mu.Lock()
+			most = max(most, len(c.out.buf)+len(c.out.early))
+			c.out.mu.Unlock()
+		}
+		if most > hardLimit+len(payload)+1000 || most < hardLimit/2 {
+			t.Errorf("%d bytes waited at most, the limit is %d", most, hardLimit)
+		}
+		if c.out.cause() != errSlow {
+			t.Errorf("the connection is over for %v", c.out.cause())
+		}
+	})
+}
+
+// TestMessageBeforeTheLogin is for the moment in which the core has the session and the connection has not.
+func TestMessageBeforeTheLogin(t *testing.T) {
+	(&conn{}).pump(true)
+}
+
+// TestPushesEnd has a connection end while one push runs and others wait.
+func TestPushesEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var p pushes
+		ran := 0
+		for range 3 {
+			p.add(func() { time.Sleep(time.Minute); ran++ })
+		}
+		synctest.Wait()
+		start := time.Now()
+		p.close()
+		if took := time.Since(start); took != time.Minute || ran != 1 {
+			t.Errorf("%d ran within %v, want the one that had begun", ran, took)
+		}
+		if !p.add(func() { t.Error("it ran after the end") }) {
+			t.Error("there was no room for what is dropped")
+		}
+		p.close()
+	})
+}

@@ -1,0 +1,181 @@
+// judge.js lets a Go test drive the official Azure IoT SDKs for Node, which it
+// uses unmodified and through their public API alone.
+//
+// It reads one command a line from stdin and answers on stdout, in JSON:
+//
+//	{"id":1,"client":"c1","do":"send","args":{…}}
+//	{"id":1,"result":…} or {"id":1,"error":{"name":"UnauthorizedError","message":"…"}}
+//
+// What happens to a client without being asked for is an event:
+//
+//	{"client":"c1","event":"message","value":{…}}
+//
+// Bodies are base64. It ends with its stdin.
+'use strict';
+
+const readline = require('node:readline');
+const { NoRetry } = require('azure-iot-common');
+const { Client, Message, ModuleClient } = require('azure-iot-device');
+const { Mqtt, MqttWs } = require('azure-iot-device-mqtt');
+const { Client: ServiceClient, Registry } = require('azure-iothub');
+
+const transports = { mqtt: Mqtt, 'mqtt-ws': MqttWs };
+const clients = new Map();
+
+const write = (line) => process.stdout.write(JSON.stringify(line) + '\n');
+
+// say reports an error with the one that the transport saw below it, since the
+// SDK calls every failure of a first connection Unauthorized.
+function say(err) {
+  const cause = err.transportError;
+  return { name: err.name, message: cause ? `${err.message} (${cause.message})` : err.message };
+}
+
+const systemProperties = ['messageId', 'correlationId', 'userId', 'to', 'contentType', 'contentEncoding', 'expiryTimeUtc'];
+
+function toMessage(m) {
+  const out = new Message(Buffer.from(m.body || '', 'base64'));
+  for (const name of systemProperties) if (m[name]) out[name] = m[name];
+  if (m.security) out.setAsSecurityMessage();
+  for (const { name, value } of m.properties || []) out.properties.add(name, value);
+  return out;
+}
+
+function fromMessage(m) {
+  const out = { body: m.getBytes().toString('base64') };
+  for (const name of systemProperties) if (m[name]) out[name] = m[name];
+  out.properties = m.properties.propertyList.map(({ key, value }) => ({ name: key, value }));
+  return out;
+}
+
+// plain is a half of the twin without the SDK's own members.
+const plain = (half) => JSON.parse(JSON.stringify(half));
+
+// Peer is a device or module client, and what it has received.
+class Peer {
+  constructor(name, { connectionString, transport, module, retry }) {
+    this.name = name;
+    this.received = [];
+    this.client = (module ? ModuleClient : Client).fromConnectionString(connectionString, transports[transport]);
+    if (!retry) this.client.setRetryPolicy(new NoRetry());
+    this.client.on('connect', () => this.event('connect', null));
+    this.client.on('disconnect', (r) => this.event('disconnect', r && r.transportObj ? say(r.transportObj) : null));
+    this.client.on('error', (err) => this.event('error', say(err)));
+  }
+
+  event(event, value) { write({ client: this.name, event, value }); }
+
+  open() { return this.client.open().then(() => null); }
+  close() { return this.client.close().then(() => null); }
+  options(o) { return this.client.setOptions(o).then(() => null); }
+
+  send(m) { return this.client.sendEvent(toMessage(m)).then((r) => r.constructor.name); }
+  sendAll(ms) { return Promise.all(ms.map((m) => this.send(m))); }
+  sendBatch(ms) { return this.client.sendEventBatch(ms.map(toMessage)); }
+  sendOutput({ output, message }) { return this.client.sendOutputEvent(output, toMessage(message)).then((r) => r.constructor.name); }
+
+  // Messages are kept, and settled by their place in the order of arrival.
+  messages() {
+    this.client.on('message', (m) => {
+      this.received.push(m);
+      this.event('message', fromMessage(m));
+    });
+  }
+
+  noMessages() { this.client.removeAllListeners('message'); }
+
+  inputs() {
+    this.client.on('inputMessage', (input, m) => {
+      this.received.push(m);
+      this.event('input', { input, message: fromMessage(m) });
+    });
+  }
+
+  settle({ how, index }) { return this.client[how](this.received[index]).then((r) => r.constructor.name); }
+
+  async twin() {
+    this.twinObject = await this.client.getTwin();
+    const { desired, reported } = this.twinObject.properties;
+    return { desired: plain(desired), reported: plain(reported) };
+  }
+
+  async refreshTwin() {
+    await this.twinObject.get();
+    const { desired, reported } = this.twinObject.properties;
+    return { desired: plain(desired), reported: plain(reported) };
+  }
+
+  desired({ path }) {
+    const name = path ? 'properties.desired.' + path : 'properties.desired';
+    this.twinObject.on(name, (delta) => this.event('desired', { path: path || '', value: delta }));
+  }
+
+  report(patch) {
+    return new Promise((resolve, reject) => {
+      this.twinObject.properties.reported.update(patch, (err) => (err ? reject(err) : resolve(null)));
+    });
+  }
+
+  // method answers calls with what it was told, or with the payload it got.
+  method({ name, status, payload, echo }) {
+    const listen = this.client.onDeviceMethod || this.client.onMethod;
+    listen.call(this.client, name, (request, response) => {
+      this.event('method', { name: request.methodName, payload: request.payload });
+      response.send(status, echo ? request.payload : payload, (err) => {
+        if (err) this.event('error', say(err));
+      });
+    });
+  }
+}
+
+// Office is the service's side, as far as the SDK has it over REST.
+class Office {
+  constructor(name, { connectionString }) {
+    this.registry = Registry.fromConnectionString(connectionString);
+    this.client = ServiceClient.fromConnectionString(connectionString);
+  }
+
+  body(call) { return call.then((r) => r.responseBody ?? null); }
+  statistics() { return this.body(this.registry.getRegistryStatistics()); }
+  create(d) { return this.body(this.registry.create(d)); }
+  update(d) { return this.body(this.registry.update(d)); }
+  get({ deviceId }) { return this.body(this.registry.get(deviceId)); }
+  list() { return this.body(this.registry.list()); }
+  delete({ deviceId }) { return this.body(this.registry.delete(deviceId)); }
+  addModule(m) { return this.body(this.registry.addModule(m)); }
+  getModule({ deviceId, moduleId }) { return this.body(this.registry.getModule(deviceId, moduleId)); }
+  modules({ deviceId }) { return this.body(this.registry.getModulesOnDevice(deviceId)); }
+  removeModule({ deviceId, moduleId }) { return this.body(this.registry.removeModule(deviceId, moduleId)); }
+
+  // What is for a module has a moduleId.
+  twin({ deviceId, moduleId }) {
+    return this.body(moduleId ? this.registry.getModuleTwin(deviceId, moduleId) : this.registry.getTwin(deviceId));
+  }
+
+  updateTwin({ deviceId, moduleId, patch, etag }) {
+    return this.body(moduleId
+      ? this.registry.updateModuleTwin(deviceId, moduleId, patch, etag)
+      : this.registry.updateTwin(deviceId, patch, etag));
+  }
+
+  invoke({ deviceId, moduleId, method }) {
+    const call = moduleId ? this.client.invokeDeviceMethod(deviceId, moduleId, method) : this.client.invokeDeviceMethod(deviceId, method);
+    return call.then((r) => r.result);
+  }
+}
+
+async function run({ client, do: action, args }) {
+  if (action === 'new peer') return void clients.set(client, new Peer(client, args));
+  if (action === 'new office') return void clients.set(client, new Office(client, args));
+  return clients.get(client)[action](args);
+}
+
+readline.createInterface({ input: process.stdin })
+  .on('line', (line) => {
+    const command = JSON.parse(line);
+    run(command).then(
+      (result) => write({ id: command.id, result: result ?? null }),
+      (err) => write({ id: command.id, error: say(err) }),
+    );
+  })
+  .on('close', () => process.exit(0));

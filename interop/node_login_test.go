@@ -1,0 +1,250 @@
+package interop
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/hex"
+	"encoding/pem"
+	"math/big"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/hubwire/hubwire"
+	"github.com/hubwire/hubwire/hub"
+	"github.com/hubwire/hubwire/sas"
+)
+
+// token makes a SAS token with the key in a connection string.
+func token(t *testing.T, connectionString, resource, policy string, expires time.Time) string {
+	t.Helper()
+	cs, err := sas.ParseConnectionString(connectionString)
+	if err != nil {
+		t.Fatal(err)
+	}
+	key, err := sas.NewKey(cs.SharedAccessKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := sas.AppendToken(t.Context(), nil, key, resource, policy, expires)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
+}
+
+// refusal is what the SDK makes of CONNACK 5; of a connection that fails in
+// any other way the last words are others.
+const refusal = "(Failure on first connection (Not authorized): Connection refused: Not authorized)"
+
+func (c *court) refused(t *testing.T) {
+	id, cs := c.device(t)
+	_, other := c.device(t)
+	audience := sas.Audience(c.HostName(), id)
+	service, err := c.PolicyConnectionString("service")
+	if err != nil {
+		t.Fatal(err)
+	}
+	disabledID, disabled := c.device(t)
+	if _, err := c.Update(within(t), &hub.Device{Identity: disabledID, Disabled: true}, ""); err != nil {
+		t.Fatal(err)
+	}
+	d, err := c.Device(disabledID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	disabled, _, _ = strings.Cut(disabled, "SharedAccessKey=")
+	soon, past := time.Now().Add(time.Hour), time.Now().Add(-time.Hour)
+	withToken := func(token string) string {
+		return "HostName=" + c.HostName() + ";DeviceId=" + id.DeviceID + ";SharedAccessSignature=" + token
+	}
+	for name, cs := range map[string]string{
+		"the key of another device":                   swapKey(cs, other),
+		"an unknown device":                           strings.Replace(cs, id.DeviceID, "nobody", 1),
+		"a disabled device":                           disabled + "SharedAccessKey=" + d.PrimaryKey.Reveal(),
+		"a token that expired an hour ago":            withToken(token(t, cs, audience, "", past)),
+		"a token signed by another device":            withToken(token(t, other, audience, "", soon)),
+		"a token of a policy that may not connect":    withToken(token(t, service, audience, "service", soon)),
+		"a token that names a policy and has its key": withToken(token(t, cs, audience, "iothubowner", soon)),
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := c.client(t, setup{ConnectionString: cs, Transport: c.transport})
+			p.fails(t, "UnauthorizedError", refusal, "open", nil)
+		})
+	}
+	if c.Connected(id) || c.Connected(disabledID) {
+		t.Error("a device is connected")
+	}
+}
+
+// swapKey gives a connection string the key of another one.
+func swapKey(cs, other string) string {
+	who, _, _ := strings.Cut(cs, "SharedAccessKey=")
+	_, key, _ := strings.Cut(other, "SharedAccessKey=")
+	return who + "SharedAccessKey=" + key
+}
+
+// logins are good ones, besides that with the primary key.
+func (c *court) logins(t *testing.T) {
+	id, cs := c.device(t)
+	d, err := c.Device(id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	policy, err := c.PolicyConnectionString("device")
+	if err != nil {
+		t.Fatal(err)
+	}
+	who, _, _ := strings.Cut(cs, "SharedAccessKey=")
+	soon := time.Now().Add(time.Hour)
+	for name, cs := range map[string]string{
+		"the secondary key":                   who + "SharedAccessKey=" + d.SecondaryKey.Reveal(),
+		"a token":                             who + "SharedAccessSignature=" + token(t, cs, sas.Audience(c.HostName(), id), "", soon),
+		"a token of the policy device":        who + "SharedAccessSignature=" + token(t, policy, c.HostName()+"/devices/"+id.DeviceID, "device", soon),
+		"the policy's key instead of its own": who + "SharedAccessKeyName=device;" + policy[strings.Index(policy, "SharedAccessKey="):],
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := c.client(t, setup{ConnectionString: cs, Transport: c.transport})
+			p.do(t, "open", nil)
+			events := c.events(t, id)
+			p.do(t, "send", sdkMessage{Body: []byte(name)})
+			arrives(t, events, hubwire.Message{Body: []byte(name)})
+		})
+	}
+}
+
+// TestNodeGateway has a hub with a name that no resolver knows: devices reach it
+// by the name of their gateway, and go on to use the hub's in user name and token.
+func TestNodeGateway(t *testing.T) {
+	wanted(t)
+	s := openSite(t, hub.Config{HostName: "myhub.azure-devices.net"})
+	j := startJudge(t, s.caFile)
+	for _, transport := range []string{"mqtt", "mqtt-ws"} {
+		t.Run(transport, func(t *testing.T) {
+			id, cs := s.device(t)
+			p := j.client(t, setup{ConnectionString: cs + ";GatewayHostName=localhost", Transport: transport})
+			p.do(t, "open", nil)
+			events := s.events(t, id)
+			p.do(t, "send", sdkMessage{Body: []byte("x")})
+			arrives(t, events, hubwire.Message{Body: []byte("x")})
+		})
+	}
+}
+
+// revoked has identities that lose their right while they are connected.
+func (c *court) revoked(t *testing.T) {
+	for name, revoke := range map[string]func(hubwire.Identity) error{
+		"disabled": func(id hubwire.Identity) error {
+			d, err := c.Device(id)
+			if err != nil {
+				return err
+			}
+			d.Disabled = true
+			_, err = c.Update(within(t), d, "")
+			return err
+		},
+		"deleted": func(id hubwire.Identity) error { return c.Delete(within(t), id) },
+		"with new keys": func(id hubwire.Identity) error {
+			_, err := c.Update(within(t), &hub.Device{Identity: id}, "")
+			return err
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			id, p := c.open(t)
+			if err := revoke(id); err != nil {
+				t.Fatal(err)
+			}
+			p.next(t, "disconnect")
+			// CONNACK 5 again. The SDK gives this class to all but first connections.
+			p.fails(t, "NotConnectedError", "Connection refused: Not authorized", "open", nil)
+		})
+	}
+}
+
+func (c *court) takeOver(t *testing.T) {
+	id, cs := c.device(t)
+	first := c.client(t, setup{ConnectionString: cs, Transport: c.transport})
+	first.do(t, "messages", nil)
+	first.do(t, "open", nil)
+	second := c.client(t, setup{ConnectionString: cs, Transport: c.transport})
+	second.do(t, "messages", nil)
+	second.do(t, "open", nil)
+	first.next(t, "disconnect")
+	c.sendC2D(t, id, hubwire.Message{Body: []byte("for the second")})
+	if m := nextInto[sdkMessage](t, second, "message"); string(m.Body) != "for the second" {
+		t.Errorf("message %q", m.Body)
+	}
+	c.queueIsEmpty(t, id)
+	first.silent(t, "message")
+	second.silent(t, "disconnect")
+	if !c.Connected(id) {
+		t.Error("the device is not connected")
+	}
+}
+
+// x509 has devices that show a certificate instead of a token.
+func (c *court) x509(t *testing.T) {
+	id := hubwire.Identity{DeviceID: "x509-" + c.transport}
+	cert, key, thumbprint := certificate(t, id.DeviceID)
+	otherCert, otherKey, _ := certificate(t, id.DeviceID)
+	_, err := c.Create(within(t), &hub.Device{Identity: id, Auth: hub.AuthSelfSigned, PrimaryThumbprint: thumbprint})
+	if err != nil {
+		t.Fatal(err)
+	}
+	cs, err := c.ConnectionString(id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	sasID, _ := c.device(t)
+	login := func(t *testing.T, cs, cert, key string) *peer {
+		p := c.client(t, setup{ConnectionString: cs, Transport: c.transport})
+		p.do(t, "options", map[string]string{"cert": cert, "key": key})
+		return p
+	}
+	t.Run("the right certificate", func(t *testing.T) {
+		p := login(t, cs, cert, key)
+		p.do(t, "open", nil)
+		events := c.events(t, id)
+		p.do(t, "send", sdkMessage{Body: []byte("x")})
+		ev := arrives(t, events, hubwire.Message{Body: []byte("x")})
+		sameJSON(t, "auth method", `{"scope":"device","type":"x509","issuer":"iothub","acceptingIpFilterRule":null}`, []byte(ev.AuthMethod))
+		p.gives(t, `{"desired":{"$version":1},"reported":{"$version":1}}`, "twin", nil)
+	})
+	t.Run("another certificate of the same name", func(t *testing.T) {
+		login(t, cs, otherCert, otherKey).fails(t, "UnauthorizedError", refusal, "open", nil)
+	})
+	t.Run("a certificate for a device that has keys", func(t *testing.T) {
+		cs := "HostName=" + c.HostName() + ";DeviceId=" + sasID.DeviceID + ";x509=true"
+		login(t, cs, cert, key).fails(t, "UnauthorizedError", refusal, "open", nil)
+	})
+}
+
+// certificate makes a self-signed client certificate and returns it and its
+// key as PEM, and its thumbprint.
+func certificate(t *testing.T, name string) (cert, key, thumbprint string) {
+	t.Helper()
+	k, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	tmpl := &x509.Certificate{
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: name},
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
+		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
+	}
+	der, err := x509.CreateCertificate(rand.Reader, tmpl, tmpl, &k.PublicKey, k)
+	if err != nil {
+		t.Fatal(err)
+	}
+	keyDER, err := x509.MarshalPKCS8PrivateKey(k)
+	if err != nil {
+		t.Fatal(err)
+	}
+	sum := sha256.Sum256(der)
+	return string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})),
+		string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: keyDER})), hex.EncodeToString(sum[:])
+}
