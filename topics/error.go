@@ -34,8 +34,8 @@ var (
 	ErrJSON      = errors.New("is not the JSON that was expected")
 )
 
-// Error gives the part, its offset, the cause and the limit, on one line. It
-// holds nothing of the text that was parsed.
+// Error gives the part, its offset, the cause and the limit, on one line. Of what
+// was parsed it holds nothing, but what encoding/json says of a body.
 func (e *SyntaxError) Error() string {
 	s := "topics: " + e.Part + " at offset " + strconv.Itoa(e.Offset) + " " + e.Err.Error()
 	if e.Limit != 0 {

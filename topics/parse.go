@@ -282,6 +282,7 @@ func parseDevice(b []byte, i int) (Topic, error) {
 			return Topic{}, badLevel(b, i, emptyModule, wildcardModule)
 		}
 	}
+	// No string that is compared has more than a word: it would take a call.
 	var k Kind
 	var bag int
 	switch {

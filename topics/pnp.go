@@ -106,7 +106,7 @@ func TwinProperties(section []byte, isComponent func(name string) bool) iter.Seq
 			return yieldProperty(TwinProperty{"", name, value}, yield)
 		})
 		if err != nil && err != errStop {
-			yield(TwinProperty{}, badJSON("twin section", err))
+			yield(TwinProperty{}, badJSON("twin section", section, err))
 		}
 	}
 }
@@ -149,11 +149,12 @@ func isMarked(value json.RawMessage) (marked bool) {
 // eachMember calls f for the members of a JSON object, but for those that begin
 // with '$', until it returns an error.
 func eachMember(object []byte, f func(name string, value json.RawMessage) error) error {
-	d := json.NewDecoder(bytes.NewReader(object))
-	if t, err := d.Token(); err != nil {
-		return err
-	} else if t != json.Delim('{') {
+	if object = bytes.TrimLeft(object, " \t\r\n"); len(object) == 0 || object[0] != '{' {
 		return errors.New("not an object")
+	}
+	d := json.NewDecoder(bytes.NewReader(object))
+	if _, err := d.Token(); err != nil {
+		return err
 	}
 	for d.More() {
 		name, err := d.Token()
