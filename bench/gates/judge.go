@@ -46,6 +46,15 @@ func (o options) slack() float64 {
 	return 2
 }
 
+// tries is how many rounds may be run for one that counts. Without -strict noisy
+// ones can count, so it is not worth as long.
+func (o options) tries() int {
+	if o.strict {
+		return 3
+	}
+	return 2
+}
+
 // judge says whether b held in these samples of a row: whether the median of
 // their ratios does. Strictly, nothing can be said of samples when not all are
 // from a quiet machine.

@@ -5,9 +5,6 @@ import (
 	"io"
 )
 
-// tries is how many rounds may be run for one that counts.
-const tries = 3
-
 // measure measures the rows, prints the table, and returns what to exit with.
 func measure(rows []*row, o options, out, progress io.Writer) int {
 	for _, r := range rows {
@@ -23,7 +20,7 @@ func measure(rows []*row, o options, out, progress io.Writer) int {
 // collect runs rounds until as many as o wants were quiet, within bounds.
 func collect(o options, run func() round, progress io.Writer) []round {
 	var rounds []round
-	for quiet := 0; quiet < o.rounds && len(rounds) < tries*o.rounds; {
+	for quiet := 0; quiet < o.rounds && len(rounds) < o.tries()*o.rounds; {
 		r := run()
 		if r.quiet() {
 			quiet++
