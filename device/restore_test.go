@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/hubwire/hubwire"
 	"github.com/hubwire/hubwire/device"
@@ -82,7 +83,16 @@ func TestADeviceThatIsMadeAnewWhileItsClientIsAway(t *testing.T) {
 			}
 			close(changes)
 		}()
-		<-changes
+		change := func() (d hubwire.DesiredChange) {
+			t.Helper()
+			select {
+			case d = <-changes:
+			case <-time.After(time.Hour):
+				t.Error("no change of the desired properties")
+			}
+			return d
+		}
+		change()
 		b.tell(dev, "x")
 		if err := b.receive(c, "x").Complete(t.Context()); err != nil {
 			t.Fatal(err)
@@ -106,7 +116,7 @@ func TestADeviceThatIsMadeAnewWhileItsClientIsAway(t *testing.T) {
 		away.Store(false)
 		b.awaitConnected(c)
 
-		if d := <-changes; !d.Full || d.Version != 3 || string(d.JSON) != `{"new":2}` {
+		if d := change(); !d.Full || d.Version != 3 || string(d.JSON) != `{"new":2}` {
 			t.Errorf("desired: %+v", d)
 		}
 		b.tell(dev, "y") // the hub had forgotten every subscription
@@ -117,7 +127,7 @@ func TestADeviceThatIsMadeAnewWhileItsClientIsAway(t *testing.T) {
 			t.Errorf("%+v, %v", resp, err)
 		}
 		b.wish(`{"new":3}`)
-		if d := <-changes; d.Full || d.Version != 4 {
+		if d := change(); d.Full || d.Version != 4 {
 			t.Errorf("desired: %+v", d)
 		}
 		if err := c.Close(); err != nil {
