@@ -12,8 +12,9 @@ import (
 // Client is one device or module on its hub. Its methods may be called from
 // any goroutine. Close it when done.
 //
-// Beside what its protocol needs (over MQTT one goroutine, and a second while
-// there is something to write) it owns one goroutine for each direct method under way.
+// Beside what its protocol needs (over MQTT one goroutine, and another while
+// there is something to write; through a WebSocket one more) it owns one goroutine for each
+// direct method under way.
 type Client struct {
 	o    Options
 	cred Credentials

@@ -14,9 +14,9 @@ import (
 // Desired yields the desired properties: first the whole section, then each
 // change, in order of version and without gaps, across reconnects, until ctx
 // or the Client ends; then an error, and no more. Where changes were missed (the hub does not
-// keep them for who is away)
-// the whole section is read again and yielded with Full set. A version is never below the one
-// before, but where the device was deleted and made anew in between.
+// keep them for who is away) the whole section is read again and yielded with Full set. Versions
+// only rise, but where the device was deleted and made anew in between, which is seen by the version
+// of either section.
 //
 // One at a time per Client; a second one yields only an error with
 // [hubwire.InvalidOperation]. What the hub can mend (throttling) is
@@ -55,8 +55,9 @@ type feed struct {
 	link   link
 	wake   chan struct{} // has room for one: something came in
 
-	version int64 // that was yielded last
-	some    bool  // one was yielded
+	version  int64 // that was yielded last
+	reported int64 // the version of the reported properties, read along with it
+	some     bool  // one was yielded
 
 	mu      sync.Mutex
 	stale   bool // patches may have been missed
@@ -167,14 +168,17 @@ func (f *feed) isStale() bool {
 	return f.stale
 }
 
-// read reads the section, and yields it when it is news. Going back is news
-// only on another connection: a device that is made anew is disconnected first.
+// read reads the section, and yields it when it is news. Versions that went back, of
+// either section, are news only on another connection, as a device that is made
+// anew is disconnected first; on the same, the hub reads from what lags behind.
 func (f *feed) read(ctx context.Context, yield func(hubwire.DesiredChange) bool, reconnected bool) (more bool, err error) {
 	for wait := f.client.o.MinBackoff; ; wait = min(2*wait, f.client.o.MaxBackoff) {
 		t, err := f.client.Twin(ctx)
 		if err == nil {
 			v := t.Desired.Version
-			if f.some && (v == f.version || v < f.version && !reconnected) {
+			anew := reconnected && (v < f.version || t.Reported.Version < f.reported)
+			f.reported = t.Reported.Version
+			if f.some && v <= f.version && !anew {
 				return true, nil
 			}
 			f.version, f.some = v, true

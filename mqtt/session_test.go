@@ -40,6 +40,7 @@ func TestSessionConnectsPublishesAndCloses(t *testing.T) {
 		if err := s.Close(); err != nil {
 			t.Errorf("Close: %v", err)
 		}
+		f.running.Wait() // the server has read it all
 		want := Connect{
 			ClientID: []byte("dev"), UserName: []byte("host/dev"), Password: NewSecret([]byte("token 1")), KeepAlive: 240,
 			Will: Will{Topic: []byte("w"), Payload: []byte("gone"), QoS: AtLeastOnce},
