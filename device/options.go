@@ -54,7 +54,7 @@ type Options struct {
 	// answer. 0 means 30 s.
 	ConnectTimeout time.Duration
 
-	// AckTimeout is how long the hub may take to acknowledge a message before
+	// AckTimeout is how long the hub may take to acknowledge the oldest message before
 	// the connection counts as dead. 0 means 60 s; negative means no bound.
 	AckTimeout time.Duration
 

@@ -125,7 +125,8 @@ func (s *Session) callWritten(l *link, ops []completed) {
 	defer func() {
 		s.mu.Lock()
 		s.callers = slices.DeleteFunc(s.callers, func(c uint64) bool { return c == id })
-		if !returned { // a done function has ended the goroutine
+		if !returned { // a done function has ended the goroutine: another one goes on
+			s.kickLocked(l)
 			s.helpers--
 			s.changed.Broadcast()
 			s.mu.Unlock()
