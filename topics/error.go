@@ -52,25 +52,24 @@ func wrong(part string, offset int, err error) *SyntaxError {
 	return &SyntaxError{Part: part, Offset: offset, Err: err}
 }
 
-// fault is one way in which a topic or filter can be wrong. It keeps the error
-// that it made last, so that refusing what a peer sends over and over does not
-// cost more than accepting it: an allocation is dearer than a whole parse.
+// fault is one way in which a topic or filter can be wrong. It keeps the errors
+// that it made, one for each last byte of an offset, so that refusing what a peer
+// sends over and over does not cost more than accepting it: an allocation is
+// dearer than a whole parse.
 type fault struct {
 	part  string
 	limit int
 	err   error
-	last  atomic.Pointer[SyntaxError]
+	kept  [256]atomic.Pointer[SyntaxError]
 }
 
 func newFault(part string, limit int, err error) *fault {
-	f := &fault{part: part, limit: limit, err: err}
-	f.errorAt(0)
-	return f
+	return &fault{part: part, limit: limit, err: err}
 }
 
-// at returns the fault as an error, which is never nil. It is small enough to be inlined.
+// at returns the fault as an error, which is never nil.
 func (f *fault) at(offset int) (e *SyntaxError) {
-	if e = f.last.Load(); e.Offset != offset {
+	if e = f.kept[uint8(offset)].Load(); e == nil || e.Offset != offset {
 		e = f.errorAt(offset)
 	}
 	return
@@ -78,7 +77,7 @@ func (f *fault) at(offset int) (e *SyntaxError) {
 
 func (f *fault) errorAt(offset int) *SyntaxError {
 	e := &SyntaxError{Part: f.part, Offset: offset, Limit: f.limit, Err: f.err}
-	f.last.Store(e)
+	f.kept[uint8(offset)].Store(e)
 	return e
 }
 

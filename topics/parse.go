@@ -24,7 +24,7 @@ const shortest = 23
 // The error is a [*SyntaxError]: ErrUnknown for a topic of another family, else
 // what is wrong with it, which is one thing of several. A malformed escape is
 // none: it stands for itself. Parse allocates nothing but an error that is unlike
-// the last one of its sort.
+// those of its sort that it has kept.
 func Parse(topic []byte) (Topic, error) {
 	if len(topic) < shortest || len(topic) > maxText {
 		return Topic{}, refuseLength(topic)
@@ -40,7 +40,7 @@ func Parse(topic []byte) (Topic, error) {
 	case string(topic[:16]) == "$iothub/methods/" && string(topic[16:21]) == "POST/":
 		const name = len("$iothub/methods/POST/")
 		end := plainTo(topic, name, '/'*lows)
-		if end < name+2 || end == len(topic) || topic[end] != '/' {
+		if end < name+2 || !hasPrefixAt(topic, end, "/?") {
 			return parseMethodRequest(topic, name)
 		}
 		return parseRequestID(topic, MethodRequest, end, end)
@@ -206,6 +206,9 @@ var (
 // i all is well with the text.
 func parseRequestID(b []byte, k Kind, i, a int) (Topic, error) {
 	if i > len(b)-word {
+		if hasPrefixAt(b, i, "/?") && k != TwinReported {
+			return Topic{}, noRequestID.at(i + len("/?")) // there is no room for it
+		}
 		return parseQuery(b, k, i, a)
 	}
 	if w := load(b, i); w<<8 != withRequestID {
@@ -223,8 +226,8 @@ func parseRequestID(b []byte, k Kind, i, a int) (Topic, error) {
 	} else if b[end] != '&' || !plain(b, end) {
 		return parseQuery(b, k, i, a)
 	}
-	if rid == end {
-		return parseQuery(b, k, i, a)
+	if rid == end && k != TwinReported { // which asks for no answer then
+		return Topic{}, noRequestID.at(i + len("/?"))
 	}
 	return Topic{b, k, marks{uint16(a), uint16(rid), uint16(end)}}, nil
 }
