@@ -81,9 +81,11 @@ func TestImportsPointDown(t *testing.T) {
 // forbidden says why a package may not import dep, or "".
 func forbidden(name string, r rule, dep string) string {
 	own, inside := strings.CutPrefix(dep, module)
+	own = strings.TrimPrefix(own, "/")
 	switch {
+	case inside && own == "internal/testkit":
+		return "only tests import it"
 	case inside:
-		own = strings.TrimPrefix(own, "/")
 		if house[own].floor >= r.floor && own != parent(name) {
 			return "that is not on a floor below"
 		}
@@ -115,6 +117,7 @@ func TestTheTableRefuses(t *testing.T) {
 		{"ws", "github.com/coder/websocket", true},
 		{"mqtt", "github.com/coder/websocket", false},
 		{"mqtt", "net", true},
+		{"mqtt", module + "/internal/testkit", false},
 	} {
 		if why := forbidden(c.from, house[c.from], c.to); (why == "") != c.ok {
 			t.Errorf("%s -> %s: %q", c.from, c.to, why)

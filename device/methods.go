@@ -25,6 +25,10 @@ type MethodHandler func(context.Context, hubwire.MethodRequest) (hubwire.MethodR
 // a handler. ctx bounds the subscription that the first call makes; when that fails, h is not in
 // place. It is given up, with an error that is Retryable, when it has cost the connection three times.
 //
+// Call it soon after Dial: a hub that kept the subscription of an earlier Client sends calls
+// right away, and those that come before the first HandleMethod have no answer, since there may be
+// a handler in a moment ([Hooks].Unexpected hears of them).
+//
 // Calls run concurrently, each in its own goroutine, off the read loop, at
 // most [Options].MaxMethods at a time; a panic answers 500. The
 // handler's context ends with the Client. An answer that a lost connection cut off

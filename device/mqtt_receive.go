@@ -42,8 +42,7 @@ func (l *mqttLink) dispatch(t *topics.Topic, payload []byte) error {
 	case topics.TwinDesired:
 		return l.desired.add(t, payload)
 	case topics.MethodRequest:
-		l.method(t, payload)
-		return nil
+		return l.method(t, payload)
 	case topics.C2D, topics.Input:
 		return errNotOurs
 	}

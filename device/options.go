@@ -90,7 +90,8 @@ type Hooks struct {
 	HandlerPanic func(value any, stack []byte)
 
 	// Unexpected tells of something that came from the hub and was passed over, as it
-	// made no sense: an unknown topic, a message for somebody else.
+	// made no sense: an unknown topic, a message for somebody else, a method call
+	// before the first HandleMethod.
 	Unexpected func(err error)
 
 	// Packet sees each packet as it is on the wire, without the secrets of CONNECT. It must not keep b,
