@@ -98,6 +98,8 @@ func checkRunes(b []byte, i int) error {
 		case c < utf8.RuneSelf:
 			i++
 			continue
+		case c < 0xc2 || c > 0xf4: // begins no character
+			return notUTF8.at(i)
 		}
 		r, n := utf8.DecodeRune(b[i:])
 		if r == utf8.RuneError && n == 1 {

@@ -271,8 +271,13 @@ func param(b []byte, i int, name string) (lo, hi int) {
 	return 0, 0
 }
 
-// parseDevice reads what has an identity, whose device id begins at i.
+// parseDevice reads what has an identity, whose device id begins at i. The text
+// is looked at first, so that a fault late in a long bag is not found after all
+// the work of accepting.
 func parseDevice(b []byte, i int) (Topic, error) {
+	if err := checkText(b, word); err != nil {
+		return Topic{}, err
+	}
 	device := levelEnd(b, i)
 	if device-i < 2 && (device == i || b[i] == '+') {
 		return Topic{}, badLevel(b, i, emptyDevice, wildcardDevice)
@@ -288,12 +293,16 @@ func parseDevice(b []byte, i int) (Topic, error) {
 	// No string that is compared has more than a word: it would take a call.
 	var k Kind
 	var bag int
-	switch {
-	case hasPrefixAt(b, module, "/message") && hasPrefixAt(b, module+8, "s/events"):
-		k, bag = Telemetry, module+len("/messages/events")
-	case hasPrefixAt(b, module, "/message") && hasPrefixAt(b, module+8, "s/device") && hasPrefixAt(b, module+16, "bound"):
-		k, bag = C2D, module+len("/messages/devicebound")
-	case hasPrefixAt(b, module, "/inputs/") && module > device:
+	if rest := b[module:]; len(rest) >= 2*word && string(rest[:word]) == "/message" {
+		switch string(rest[word : 2*word]) {
+		case "s/events":
+			k, bag = Telemetry, module+len("/messages/events")
+		case "s/device":
+			if hasPrefixAt(rest, 2*word, "bound") {
+				k, bag = C2D, module+len("/messages/devicebound")
+			}
+		}
+	} else if module > device && hasPrefixAt(rest, 0, "/inputs/") {
 		i = module + len("/inputs/")
 		k, bag = Input, levelEnd(b, i)
 		if bag-i < 2 && (bag == i || b[i] == '+') {
@@ -302,7 +311,8 @@ func parseDevice(b []byte, i int) (Topic, error) {
 		if bag == len(b) {
 			return Topic{}, endlessInput.at(bag) // the '/' is always there
 		}
-	default:
+	}
+	if k == 0 {
 		return Topic{}, unknownTopic.at(module)
 	}
 	if bag < len(b) {
@@ -310,9 +320,6 @@ func parseDevice(b []byte, i int) (Topic, error) {
 			return Topic{}, unknownTopic.at(module)
 		}
 		bag++
-	}
-	if err := checkText(b, word); err != nil {
-		return Topic{}, err
 	}
 	if k == Telemetry {
 		b, bag = trimBag(b, bag)

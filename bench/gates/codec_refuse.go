@@ -59,9 +59,11 @@ func topicRefusals() []refusal {
 	return []refusal{
 		changed("telemetry topic, '#' at its end", telemetryTopic, "0", "#", topics.ErrWildcard),
 		changed("telemetry topic, of another family", telemetryTopic, "/events/", "/avents/", topics.ErrUnknown),
-		changed("C2D topic, '#' at its end", c2dTopic, "t", "#", topics.ErrWildcard),
+		changed("telemetry topic, '#' in its last property", telemetryTopic, "v", "#", topics.ErrWildcard),
+		changed("C2D topic, '#' in its last property", c2dTopic, "f", "#", topics.ErrWildcard),
+		changed("C2D topic, bad UTF-8 in its last property", c2dTopic, "f", "\xff", topics.ErrUTF8),
+		changed("C2D topic, NUL in its last property", c2dTopic, "f", "\x00", topics.ErrNUL),
 		changed("C2D topic, bad UTF-8 at its end", c2dTopic, "t", "\xff", topics.ErrUTF8),
-		changed("C2D topic, NUL at its end", c2dTopic, "t", "\x00", topics.ErrNUL),
 		changed("method request, no $rid", methodRequest, "$rid", "$rib", topics.ErrMissing),
 		changed("method request, '#' at its end", methodRequest, "2", "#", topics.ErrWildcard),
 		changed("twin response, no $rid", twinResponse, "$rid", "$rib", topics.ErrMissing),
