@@ -192,7 +192,7 @@ func TestAHubThatCannotStartSaysWhichFlagHelps(t *testing.T) {
 		{"the MQTT port is taken", []string{"--mqtt-port", taken, "--https-port", "0"}, "port " + taken + " is taken: choose another with --mqtt-port, or 0 for any free one"},
 		{"the HTTPS port is taken", []string{"--mqtt-port", "0", "--https-port", taken}, "port " + taken + " is taken: choose another with --https-port, or 0 for any free one"},
 		{"one port is asked for twice", []string{"--mqtt-port", "4711", "--https-port", "4711"}, "--mqtt-port and --https-port are both 4711"},
-		{"a port is no port", []string{"--mqtt-port", "65536"}, `invalid argument "65536" for "--mqtt-port" flag: strconv.ParseUint: parsing "65536": value out of range`},
+		{"a port is no port", []string{"--mqtt-port", "65536"}, "--mqtt-port takes a number from 0 to 65535; see hubwire hub --help"},
 		{"the name has a port", []string{"--host", "localhost:8884"}, `hubwire: start hub: 400004 ArgumentInvalid, not sent: HostName "localhost:8884" is not the name of a host`},
 		{"the name is two", []string{"--host", "a;b=c"}, `hubwire: start hub: 400004 ArgumentInvalid, not sent: HostName "a;b=c" is not the name of a host`},
 		{"a device id is not legal", []string{"--mqtt-port", "0", "--https-port", "0", "--device", "a b"}, "--device a b: "},
