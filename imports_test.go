@@ -24,6 +24,7 @@ type rule struct {
 // own, so that a front may import core, and core the store.
 var house = map[string]rule{
 	"":                             {floor: 0},
+	"internal/percent":             {floor: 0},
 	"sas":                          {floor: 1},
 	"topics":                       {floor: 1},
 	"internal/amqp10":              {floor: 1},
@@ -52,7 +53,7 @@ var house = map[string]rule{
 
 // noNet are the packages that work where there is no network: neither they nor
 // anything they import may import package net.
-var noNet = []string{"", "sas", "topics"}
+var noNet = []string{"", "internal/percent", "sas", "topics"}
 
 type listed struct {
 	ImportPath    string

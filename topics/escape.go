@@ -4,48 +4,32 @@ import (
 	"encoding/binary"
 	"slices"
 	"unicode/utf8"
+
+	"github.com/hubwire/hubwire/internal/percent"
 )
 
 // Text is what can be appended: text that is owned, or a view.
 type Text interface{ ~string | ~[]byte }
 
-// escapes maps each byte to how it is written: up to three bytes, little-endian,
-// with their number in the top byte.
-type escapes [256]uint32
-
-const alphanumeric = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
-
 var (
 	// uriEscapes leaves the unreserved characters of RFC 3986 section 2.3.
-	uriEscapes = newEscapes("-._~")
+	uriEscapes = percent.NewTable("-._~")
 
 	// bagEscapes leaves what every official SDK decodes alike. The C SDK
 	// refuses a bare '~' when its automatic decoding is on.
-	bagEscapes = newEscapes("-._")
+	bagEscapes = percent.NewTable("-._")
 
 	// nameEscapes leaves what may stand in a path segment (RFC 3986 section
 	// 3.3), except '+', which is a wildcard to MQTT.
-	nameEscapes = newEscapes("-._~!$&'()*,;=:@")
+	nameEscapes = percent.NewTable("-._~!$&'()*,;=:@")
 )
-
-func newEscapes(safe string) *escapes {
-	const hex = "0123456789ABCDEF"
-	var t escapes
-	for c := range t {
-		t[c] = 3<<24 | uint32(hex[c&15])<<16 | uint32(hex[c>>4])<<8 | '%'
-	}
-	for _, c := range []byte(alphanumeric + safe) {
-		t[c] = 1<<24 | uint32(c)
-	}
-	return &t
-}
 
 // AppendEscape appends s percent-encoded: all but the letters, digits and
 // "-._~", in upper-case hex (RFC 3986 section 2). It is for user names and
 // tokens; [AppendProperty] escapes for property bags.
 func AppendEscape[T Text](dst []byte, s T) []byte { return appendEscaped(dst, s, uriEscapes) }
 
-func appendEscaped[T Text](dst []byte, s T, t *escapes) []byte {
+func appendEscaped[T Text](dst []byte, s T, t *percent.Table) []byte {
 	n := len(dst)
 	if cap(dst)-n <= 3*len(s) {
 		return appendEscapedTight(dst, s, t)
@@ -62,7 +46,7 @@ func appendEscaped[T Text](dst []byte, s T, t *escapes) []byte {
 }
 
 // appendEscapedTight is for when dst may have to grow: by what it needs, not more.
-func appendEscapedTight[T Text](dst []byte, s T, t *escapes) []byte {
+func appendEscapedTight[T Text](dst []byte, s T, t *percent.Table) []byte {
 	n := 0
 	for i := range len(s) {
 		n += int(t[s[i]] >> 24)
@@ -131,21 +115,5 @@ func escaped[T Text](s T, i int) int {
 	if i+2 >= len(s) || s[i] != '%' {
 		return -1
 	}
-	return unhex(s[i+1], s[i+2])
+	return percent.Unhex(s[i+1], s[i+2])
 }
-
-// unhex returns the byte that two hex digits stand for, or a negative number.
-func unhex(hi, lo byte) int { return int(hexDigits[hi])<<4 | int(hexDigits[lo]) }
-
-var hexDigits = func() (t [256]int8) {
-	for c := range t {
-		t[c] = -1
-	}
-	for i, c := range []byte("0123456789abcdef") {
-		t[c] = int8(i)
-	}
-	for i, c := range []byte("ABCDEF") {
-		t[c] = int8(i + 10)
-	}
-	return t
-}()
