@@ -26,13 +26,17 @@ func (b Bag) AppendDecoded(pairs []Pair, room []byte) ([]Pair, []byte) {
 			continue // an empty pair
 		}
 		// Field by field: a Pair that is made elsewhere and copied costs several times as much.
-		pairs = append(pairs, Pair{})
+		if len(pairs) == cap(pairs) {
+			pairs = slices.Grow(pairs, 1)
+		}
+		pairs = pairs[:len(pairs)+1]
 		p := &pairs[len(pairs)-1]
 		p.Name = room[start:n:n]
 		if i = end; i == len(b) || b[i] == '&' {
-			p.Null = true
+			p.Value, p.Null = nil, true
 			continue
 		}
+		p.Null = false
 		i++
 		start = n
 		n, end = decodeASCII(room, n, b, i, '&'*lows)
