@@ -14,9 +14,12 @@ import (
 	"github.com/hubwire/hubwire/hub"
 )
 
+// allAcknowledged is what can be checked of a burst and its connection without reading events.
+const allAcknowledged = "that the hub acknowledges all and the connection works after it"
+
 var connectionFeatures = []feature{
-	{name: "reconnect after a cut, nothing lost", run: connectionCut},
-	{name: "token renewal, nothing lost", run: connectionRenewal},
+	{name: "reconnect after a cut, nothing lost", needs: readingEvents, partly: allAcknowledged, run: connectionCut},
+	{name: "token renewal, nothing lost", needs: readingEvents, partly: allAcknowledged, run: connectionRenewal},
 	{name: "last will", needs: readingEvents, run: connectionWill},
 }
 

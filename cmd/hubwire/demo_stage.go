@@ -132,7 +132,11 @@ func (s *stage) connected(ctx context.Context) (*party, error) {
 	return s.connect(ctx, a)
 }
 
-// events reads what the embedded hub has of a device or module, from now on.
+// events reads what the embedded hub has of a device or module, from now on. It
+// is nil on a hub that exists, where only features with a partly come here.
 func (s *stage) events(ctx context.Context, id hubwire.Identity) (*hub.EventReader, error) {
+	if s.embedded == nil {
+		return nil, nil
+	}
 	return s.embedded.Events(ctx, &hub.EventOptions{Identity: id})
 }

@@ -20,8 +20,19 @@ const (
 // cell is one feature over one protocol.
 type cell struct {
 	status status
-	reason string // why it failed or was skipped
+	reason string // why it failed or was skipped, or why it is ok only in part
 	took   time.Duration
+}
+
+// text is the cell in the table for people.
+func (c cell) text() string {
+	switch {
+	case c.status == statusImpossible:
+		return "–"
+	case c.status == statusOK && c.reason != "":
+		return "ok*"
+	}
+	return string(c.status)
 }
 
 // row is one feature over all protocols, in the order of table.protocols.
@@ -67,11 +78,7 @@ func (t *table) printRow(w io.Writer, r row) {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%-*s", featureWidth, r.feature)
 	for _, c := range r.cells {
-		text := string(c.status)
-		if c.status == statusImpossible {
-			text = "–"
-		}
-		fmt.Fprintf(&b, "%-*s", cellWidth, text)
+		fmt.Fprintf(&b, "%-*s", cellWidth, c.text())
 	}
 	fmt.Fprintln(w, strings.TrimRight(b.String(), " "))
 	for i, c := range r.cells {
@@ -82,23 +89,25 @@ func (t *table) printRow(w io.Writer, r row) {
 }
 
 // printFoot ends the table with the line that scripts look for. Skipped cells
-// are neither passed nor failed, so they are named.
+// are neither passed nor failed, and those passed in part are not all that they
+// seem, so both are named.
 func (t *table) printFoot(w io.Writer) {
-	reasons := map[string]int{}
+	count := map[string]int{}
 	var order []string
 	for _, r := range t.rows {
 		for _, c := range r.cells {
-			if c.status != statusSkipped {
+			if c.reason == "" || c.status == statusFailed { // those have their line
 				continue
 			}
-			if reasons[c.reason] == 0 {
-				order = append(order, c.reason)
+			line := c.text() + ": " + c.reason
+			if count[line] == 0 {
+				order = append(order, line)
 			}
-			reasons[c.reason]++
+			count[line]++
 		}
 	}
-	for _, reason := range order {
-		fmt.Fprintf(w, "%d skipped: %s\n", reasons[reason], reason)
+	for _, line := range order {
+		fmt.Fprintf(w, "%d %s\n", count[line], line)
 	}
 	fmt.Fprintf(w, "%d passed, %d failed\n", t.count(statusOK), t.count(statusFailed))
 }

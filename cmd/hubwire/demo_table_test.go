@@ -15,7 +15,7 @@ func TestTheTableShowsEachStatus(t *testing.T) {
 	tab := &table{hub: "localhost", protocols: protocols, rows: []row{
 		{"first", []cell{{status: statusOK, took: 1500 * time.Microsecond}, {status: statusImpossible}}},
 		{"second", []cell{{status: statusFailed, reason: "why"}, {status: statusSkipped, reason: "because"}}},
-		{"third", []cell{{status: statusSkipped, reason: "because"}, {status: statusOK}}},
+		{"third", []cell{{status: statusSkipped, reason: "because"}, {status: statusOK, reason: "in part"}}},
 	}}
 	var b strings.Builder
 	tab.printHead(&b)
@@ -27,8 +27,9 @@ func TestTheTableShowsEachStatus(t *testing.T) {
 first                                           ok        –
 second                                          failed    skipped
     mqtt: why
-third                                           skipped   ok
+third                                           skipped   ok*
 2 skipped: because
+1 ok*: in part
 2 passed, 1 failed
 `
 	if diff := cmp.Diff(want, b.String()); diff != "" {
@@ -41,7 +42,7 @@ third                                           skipped   ok
 	const wantJSON = `{"hub":"localhost","protocols":["mqtt","mqtt-ws"],"rows":[` +
 		`{"feature":"first","cells":[{"protocol":"mqtt","status":"ok","ms":1.5},{"protocol":"mqtt-ws","status":"impossible","ms":0}]},` +
 		`{"feature":"second","cells":[{"protocol":"mqtt","status":"failed","reason":"why","ms":0},{"protocol":"mqtt-ws","status":"skipped","reason":"because","ms":0}]},` +
-		`{"feature":"third","cells":[{"protocol":"mqtt","status":"skipped","reason":"because","ms":0},{"protocol":"mqtt-ws","status":"ok","ms":0}]}],` +
+		`{"feature":"third","cells":[{"protocol":"mqtt","status":"skipped","reason":"because","ms":0},{"protocol":"mqtt-ws","status":"ok","reason":"in part","ms":0}]}],` +
 		`"passed":2,"failed":1,"skipped":2}`
 	if diff := cmp.Diff(wantJSON, string(got)); diff != "" {
 		t.Errorf("-want +got\n%s", diff)

@@ -123,6 +123,21 @@ func TestAHubThatDoesNotStartLeavesTheEnvFileOfAnother(t *testing.T) {
 	}
 }
 
+func TestAHubDoesNotStartOverAFileThatIsNoEnvFile(t *testing.T) {
+	testkit.LeakCheck(t)
+	path := filepath.Join(t.TempDir(), "notes.txt")
+	if err := os.WriteFile(path, []byte("notes\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	out, err := command(t, "", "hub", "--mqtt-port", "0", "--https-port", "0", "--env-file", path)
+	if !errors.Is(err, errNoEnvFile) || out != "" {
+		t.Errorf("got %v and %q, want %v before anything is printed", err, out, errNoEnvFile)
+	}
+	if b, err := os.ReadFile(path); string(b) != "notes\n" {
+		t.Errorf("the file holds %q (%v)", b, err)
+	}
+}
+
 func TestAHubEndsWithoutTheEnvFileThatAnotherWroteSince(t *testing.T) {
 	testkit.LeakCheck(t)
 	envFile := filepath.Join(t.TempDir(), "hub.env")
