@@ -222,6 +222,43 @@ func TestMessageBeforeTheLogin(t *testing.T) {
 	(&conn{}).pump(true)
 }
 
+// TestBurstOfRequestsIsAnsweredInPieces has a device ask four hundred times, in one
+// packet of the network, for a twin of 30 KB.
+func TestBurstOfRequestsIsAnsweredInPieces(t *testing.T) {
+	bubble(t, core.Config{}, func(t *testing.T, f *front) {
+		large := strings.Repeat("x", 4000)
+		desired := fmt.Appendf(nil, `{"a":%q,"b":%[1]q,"c":%[1]q,"d":%[1]q,"e":%[1]q,"f":%[1]q,"g":%[1]q}`, large)
+		if _, err := f.core.PatchTwin(t.Context(), dev, &core.TwinUpdate{Desired: desired}, ""); err != nil {
+			t.Fatal(err)
+		}
+		d := f.login()
+		d.subscribe("$iothub/twin/res/#")
+		f.server.mu.Lock()
+		c := f.server.current[dev]
+		f.server.mu.Unlock()
+		var burst []byte
+		const n = 400
+		for range n {
+			burst = (&mqtt.Publish{Topic: []byte("$iothub/twin/GET/?$rid=1")}).AppendTo(burst)
+		}
+		if err := d.c.Write(burst); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		c.out.mu.Lock()
+		waits := len(c.out.buf)
+		c.out.mu.Unlock()
+		if waits > softLimit+len(desired)+1000 {
+			t.Errorf("%d bytes of answers wait", waits)
+		}
+		for range n {
+			if m := d.publish(); len(m.Payload) < len(desired) {
+				t.Fatalf("answer %q", m.Payload)
+			}
+		}
+	})
+}
+
 // TestPushesEnd has a connection end while one push runs and others wait.
 func TestPushesEnd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
