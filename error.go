@@ -36,7 +36,7 @@ const (
 	Refused                // the hub answered, and said no
 )
 
-// String returns "unknown", "not sent" or "refused".
+// String returns "outcome unknown", "not sent" or "refused".
 func (o Outcome) String() string {
 	switch o {
 	case NotSent:

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/hubwire/hubwire"
 )
@@ -48,6 +50,11 @@ func TestMessagesThatTheHubWouldRefuseAreRefusedHere(t *testing.T) {
 		"just small enough":  {hubwire.Message{Body: make([]byte, hubwire.MaxC2DSize-2), Properties: []hubwire.Property{{Name: "k", Value: "v"}}}, 0},
 		"a byte too large":   {hubwire.Message{Body: make([]byte, hubwire.MaxC2DSize-2), Properties: []hubwire.Property{{Name: "k", Value: "vv"}}}, hubwire.MessageTooLarge},
 		"a long message id":  {hubwire.Message{ID: strings.Repeat("i", 129)}, hubwire.ArgumentInvalid},
+		"a long answer":      {hubwire.Message{CorrelationID: strings.Repeat("i", 129)}, 0},
+		"any characters":     {hubwire.Message{ID: "a/ü \x00", Properties: []hubwire.Property{{Name: "a/ü \x00", Value: "\n"}}}, 0},
+		"the last time":      {hubwire.Message{Expiry: time.Date(9999, 12, 31, 23, 59, 59, 999999999, time.UTC)}, 0},
+		"a time too late":    {hubwire.Message{Expiry: time.Date(9999, 12, 31, 23, 59, 59, 0, time.FixedZone("west", -3600))}, hubwire.ArgumentInvalid},
+		"a time too early":   {hubwire.Message{CreationTime: time.Date(0, 12, 31, 23, 59, 59, 0, time.UTC)}, hubwire.ArgumentInvalid},
 		"a nameless one":     {hubwire.Message{Properties: []hubwire.Property{{Value: "v"}}}, hubwire.ArgumentInvalid},
 		"bad UTF-8":          {hubwire.Message{ContentType: "\xff"}, hubwire.ArgumentInvalid},
 		"bad UTF-8 property": {hubwire.Message{Properties: []hubwire.Property{{Name: "k", Value: "\xc3"}}}, hubwire.ArgumentInvalid},
@@ -88,6 +95,62 @@ func TestTheFirstSettlementThatSucceedsDecides(t *testing.T) {
 	}
 	if len(said) != 1 || said[0] != hubwire.Complete {
 		t.Errorf("the hub was told %v, want complete, once", said)
+	}
+}
+
+func TestASettlementThatTakesLongHoldsUpNobodyElse(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		answer := make(chan error)
+		var r hubwire.Received
+		r.OnSettle(func(context.Context, hubwire.Disposition) error { return <-answer })
+		got := make(chan error, 3)
+		go func() { got <- r.Complete(t.Context()) }()
+		synctest.Wait()
+		if r.Settled() {
+			t.Error("it is settled before the hub has answered")
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		var e *hubwire.Error
+		if err := r.Complete(ctx); !errors.As(err, &e) || e.Outcome != hubwire.NotSent || !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("a settlement that waits for another: %v", err)
+		}
+		for range 2 {
+			go func() { got <- r.Abandon(t.Context()) }()
+		}
+		synctest.Wait()
+		answer <- net.ErrClosed // so one of those that wait tries itself
+		if err := <-got; !errors.Is(err, net.ErrClosed) {
+			t.Errorf("the first: %v", err)
+		}
+		answer <- nil // and the last has nothing left to do
+		for range 2 {
+			if err := <-got; err != nil {
+				t.Error(err)
+			}
+		}
+	})
+}
+
+func TestOnlyADispositionSettles(t *testing.T) {
+	for _, d := range []hubwire.Disposition{0, hubwire.Abandon + 1} {
+		var r hubwire.Received
+		if err := r.Settle(t.Context(), d); !errors.Is(err, hubwire.ArgumentInvalid) || r.Settled() {
+			t.Errorf("%d: %v, settled %v", d, err, r.Settled())
+		}
+	}
+}
+
+func TestASettlementThatPanicsIsNone(t *testing.T) {
+	var r hubwire.Received
+	r.OnSettle(func(context.Context, hubwire.Disposition) error { panic("oops") })
+	func() {
+		defer func() { _ = recover() }()
+		_ = r.Complete(t.Context())
+	}()
+	r.OnSettle(nil)
+	if r.Settled() || r.Complete(t.Context()) != nil || !r.Settled() {
+		t.Error("it cannot be settled any more, or already was")
 	}
 }
 

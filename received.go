@@ -11,7 +11,8 @@ import (
 // A message for a device stays the receiver's until it is settled: Complete,
 // Reject or Abandon, at any time, in any order, from any goroutine. The first
 // that succeeds decides; any later one returns nil and does nothing. A
-// settlement that fails leaves the message unsettled, so another may be tried.
+// settlement that fails leaves the message unsettled, so another may be tried. One
+// that is under way is waited for, until the context ends.
 type Received struct {
 	Message
 
@@ -31,9 +32,12 @@ type Received struct {
 	// before (MQTT's DUP).
 	Redelivered bool
 
+	settle SettleFunc
+
 	mu      sync.Mutex
 	settled bool
-	settle  SettleFunc
+	busy    bool          // a settlement is under way
+	over    chan struct{} // closed when that is over; nil while nobody waits for it
 }
 
 // SettleFunc carries a disposition to the hub and returns when it is sent.
@@ -55,19 +59,53 @@ func (r *Received) Reject(ctx context.Context) error { return r.Settle(ctx, Reje
 // stays unsettled: the hub delivers it again on the next connection.
 func (r *Received) Abandon(ctx context.Context) error { return r.Settle(ctx, Abandon) }
 
-// Settle is Complete, Reject or Abandon by value.
+// Settle is Complete, Reject or Abandon by value. Any other value is an [*Error]
+// with code [ArgumentInvalid].
 func (r *Received) Settle(ctx context.Context, d Disposition) error {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.settled {
-		return nil
+	if d < Complete || d > Abandon {
+		return invalid("%d is not a disposition", uint8(d))
 	}
+	for {
+		r.mu.Lock()
+		switch {
+		case r.settled:
+			r.mu.Unlock()
+			return nil
+		case !r.busy:
+			r.busy = true
+			r.mu.Unlock()
+			return r.settleNow(ctx, d)
+		case r.over == nil:
+			r.over = make(chan struct{})
+		}
+		over := r.over
+		r.mu.Unlock()
+		select {
+		case <-over:
+		case <-ctx.Done():
+			return &Error{Op: d.String(), Outcome: NotSent, Retryable: true, Err: ctx.Err()}
+		}
+	}
+}
+
+// settleNow is called with busy set, and without the lock: it may take its time.
+func (r *Received) settleNow(ctx context.Context, d Disposition) error {
+	settled := false // also when settle panics
+	defer func() {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		r.busy, r.settled = false, settled
+		if r.over != nil {
+			close(r.over)
+			r.over = nil
+		}
+	}()
 	if r.settle != nil {
 		if err := r.settle(ctx, d); err != nil {
 			return err
 		}
 	}
-	r.settled = true
+	settled = true
 	return nil
 }
 

@@ -155,8 +155,12 @@ func TestWhatWasGivenUpComesAgainWhenItsLockRunsOut(t *testing.T) {
 		if err := held.Complete(t.Context()); err != nil { // it is still at work, and was not received twice
 			t.Error(err)
 		}
+		start := time.Now()
 		if err := b.receive(c, "b").Complete(t.Context()); err != nil {
 			t.Error(err)
+		}
+		if d := time.Since(start); d > 0 {
+			t.Errorf("it came only after another %v", d) // by the next connection
 		}
 		b.waiting(dev, 0)
 		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)

@@ -12,8 +12,9 @@ import (
 // Client is one device or module on its hub. Its methods may be called from
 // any goroutine. Close it when done.
 //
-// Beside what its protocol needs (over MQTT one goroutine, and a second while
-// there is something to write) it owns one goroutine for each direct method under way.
+// Beside what its protocol needs (over MQTT one goroutine, and another while
+// there is something to write; through a WebSocket one more) it owns one goroutine for each
+// direct method under way.
 type Client struct {
 	o    Options
 	cred Credentials
@@ -160,13 +161,16 @@ func (c *Client) Close() error {
 		return nil
 	}
 	c.end(errClosed)
-	limit := time.NewTimer(c.o.CloseTimeout / handlerShare)
+	limit := time.NewTimer(c.o.CloseTimeout)
 	defer limit.Stop()
-	returned := c.methods.wait(limit.C)
+	moment := time.NewTimer(c.o.CloseTimeout / handlerShare)
+	defer moment.Stop()
+	c.methods.wait(moment.C)
 	if err := l.close(); err != nil {
 		return withOp("close", err)
 	}
-	if !returned {
+	// What a handler waited for on the link has failed by now.
+	if !c.methods.wait(limit.C) {
 		return &hubwire.Error{
 			Op: "close", Outcome: hubwire.Unknown, Err: context.DeadlineExceeded,
 			Message: "a method handler has not returned after its context ended",
@@ -175,8 +179,8 @@ func (c *Client) Close() error {
 	return nil
 }
 
-// handlerShare is the part of CloseTimeout that method handlers get; what
-// remains is the link's.
+// handlerShare is the part of CloseTimeout that method handlers get for their
+// answers; what remains is the link's.
 const handlerShare = 4
 
 // contain keeps a panic of the program's function from the Client, and tells of it. It is to be deferred.

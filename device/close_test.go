@@ -131,6 +131,8 @@ func TestHooksAndDoneFunctionsMayCallTheClient(t *testing.T) {
 			}
 			return map[string]error{
 				"Send": c.Send(t.Context(), &hubwire.Message{}), "Receive": receive(), "Twin": twin(), "Desired": desired(),
+				"SendAll":      c.SendAll(t.Context(), []*hubwire.Message{{}}),
+				"Report":       func() error { _, err := c.Report(t.Context(), struct{}{}); return err }(),
 				"HandleMethod": c.HandleMethod(t.Context(), "m", echo),
 			}
 		}
@@ -229,6 +231,56 @@ func TestCloseWithAStalledHub(t *testing.T) {
 	}
 }
 
+// stuckConn is a connection whose peer does not read any more, once told so.
+type stuckConn struct {
+	net.Conn
+	stuck  atomic.Bool
+	once   sync.Once
+	closed chan struct{}
+}
+
+func (c *stuckConn) Write(b []byte) (int, error) {
+	if c.stuck.Load() {
+		<-c.closed
+		return 0, net.ErrClosed
+	}
+	return c.Conn.Write(b)
+}
+
+func (c *stuckConn) Close() error {
+	c.once.Do(func() { close(c.closed) })
+	return c.Conn.Close()
+}
+
+func TestCloseKeepsAShortDeadlineWhenNothingCanBeWritten(t *testing.T) {
+	overEach(t, hub.Config{}, func(t *testing.T, b *bench) {
+		var nc *stuckConn
+		const timeout = 100 * time.Millisecond
+		c := b.dial(b.device, func(o *device.Options) {
+			o.CloseTimeout = timeout
+			o.Dial = func(ctx context.Context, network, addr string) (net.Conn, error) {
+				raw, err := b.hub.Dial(ctx, network, addr)
+				nc = &stuckConn{Conn: raw, closed: make(chan struct{})}
+				return nc, err
+			}
+		})
+		synctest.Wait()
+		nc.stuck.Store(true)
+		var y tally
+		for i := range 3 {
+			if err := c.SendAsync(t.Context(), &hubwire.Message{Body: make([]byte, 20<<10)}, y.done(i)); err != nil {
+				t.Error(err)
+			}
+		}
+		synctest.Wait()
+		start := time.Now()
+		if err := c.Close(); err != nil || time.Since(start) > timeout {
+			t.Errorf("%v after %v", err, time.Since(start))
+		}
+		y.once(t, 3, func(err error) bool { return errors.Is(err, net.ErrClosed) })
+	})
+}
+
 func TestCloseWhileThereIsNoConnection(t *testing.T) {
 	overEach(t, hub.Config{}, func(t *testing.T, b *bench) {
 		reach := b.hub.Dial
@@ -308,6 +360,37 @@ func TestCloseTellsOfAHandlerThatDoesNotReturn(t *testing.T) {
 		synctest.Wait()
 		if err := c.Close(); err != nil {
 			t.Errorf("once it has returned: %v", err)
+		}
+	})
+}
+
+func TestCloseWaitsForAHandlerWhoseSendItCutsOff(t *testing.T) {
+	overEach(t, hub.Config{}, func(t *testing.T, b *bench) {
+		holes := make(chan *testkit.Hole, 1)
+		c := b.dial(b.device, b.throughHoles(holes))
+		stalled := make(chan struct{})
+		sent := make(chan error, 1)
+		b.handle(c, "m", func(context.Context, hubwire.MethodRequest) (hubwire.MethodResponse, error) {
+			<-stalled
+			sent <- c.Send(context.Background(), &hubwire.Message{}) // does not heed the handler's context
+			return hubwire.MethodResponse{}, nil
+		})
+		go b.invoke("m", "")
+		synctest.Wait()
+		(<-holes).Swallow(true)
+		close(stalled)
+		synctest.Wait()
+		start := time.Now()
+		if err := c.Close(); err != nil || time.Since(start) > closeTimeout {
+			t.Errorf("%v after %v", err, time.Since(start))
+		}
+		select {
+		case err := <-sent:
+			if !errors.Is(err, net.ErrClosed) {
+				t.Error(err)
+			}
+		default:
+			t.Error("the handler is still at work")
 		}
 	})
 }

@@ -14,9 +14,9 @@ import (
 // Desired yields the desired properties: first the whole section, then each
 // change, in order of version and without gaps, across reconnects, until ctx
 // or the Client ends; then an error, and no more. Where changes were missed (the hub does not
-// keep them for who is away)
-// the whole section is read again and yielded with Full set. A version is never below the one
-// before, but where the device was deleted and made anew in between.
+// keep them for who is away) the whole section is read again and yielded with Full set. Versions
+// only rise, but where the device was deleted and made anew in between, which is seen by the version
+// of either section.
 //
 // One at a time per Client; a second one yields only an error with
 // [hubwire.InvalidOperation]. What the hub can mend (throttling) is
@@ -55,8 +55,9 @@ type feed struct {
 	link   link
 	wake   chan struct{} // has room for one: something came in
 
-	version int64 // that was yielded last
-	some    bool  // one was yielded
+	version  int64 // that was yielded last
+	reported int64 // the version of the reported properties, read along with it
+	some     bool  // one was yielded
 
 	mu      sync.Mutex
 	stale   bool // patches may have been missed
@@ -66,11 +67,11 @@ type feed struct {
 
 type patch struct {
 	version int64
-	json    []byte
+	json    []byte // nil when it was dropped
 }
 
-// A feed holds so much for a consumer that is slow. Reading the whole section
-// makes up for what it drops.
+// A feed holds so much for a consumer that is slow. Of what it drops the last
+// version is kept: reading the whole section, once it is as new, makes up for it.
 const (
 	maxPatches    = 64
 	maxPatchBytes = 1 << 20
@@ -81,10 +82,9 @@ func (f *feed) change(version int64, json []byte) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if len(f.patches) == maxPatches || f.bytes+len(json) > maxPatchBytes {
-		f.patches, f.bytes, f.stale = nil, 0, true
-	} else {
-		f.patches, f.bytes = append(f.patches, patch{version, json}), f.bytes+len(json)
+		f.patches, f.bytes, json = nil, 0, nil
 	}
+	f.patches, f.bytes = append(f.patches, patch{version, json}), f.bytes+len(json)
 	f.signal()
 }
 
@@ -142,23 +142,21 @@ func (f *feed) run(ctx context.Context, yield func(hubwire.DesiredChange) bool) 
 	return err
 }
 
-// apply yields a patch when it is the next one. more is false when yield had enough.
+// apply yields a patch when it is the next one, and else the section as soon as it
+// has what the patch says. more is false when yield had enough.
 func (f *feed) apply(ctx context.Context, p patch, yield func(hubwire.DesiredChange) bool) (more bool, err error) {
-	for wait := f.client.o.MinBackoff; p.version > f.version+1 && !f.isStale(); wait = min(2*wait, f.client.o.MaxBackoff) {
+	body, bad := withoutMember(p.json, "$version", "$metadata") // bad, too, when it was dropped
+	missing := func() bool { return p.version > f.version+1 || p.version == f.version+1 && bad != nil }
+	for wait := f.client.o.MinBackoff; missing() && !f.isStale(); wait = min(2*wait, f.client.o.MaxBackoff) {
 		if more, err := f.read(ctx, yield, false); !more || err != nil {
 			return more, err
 		}
-		if p.version > f.version+1 && !pause(ctx, wait) { // what the hub reads from lags behind what it sends
+		if missing() && !pause(ctx, wait) { // what the hub reads from lags behind what it sends
 			return false, ended(ctx, f.client.life)
 		}
 	}
-	if p.version != f.version+1 {
-		return true, nil // the section that was read has it
-	}
-	body, err := withoutMember(p.json, "$version", "$metadata")
-	if err != nil {
-		f.reset() // no patch at all: the section has what it should have said
-		return true, nil
+	if p.version != f.version+1 || bad != nil {
+		return true, nil // the section that was read, or is about to be, has it
 	}
 	f.version = p.version
 	return yield(hubwire.DesiredChange{Version: p.version, JSON: body}), nil
@@ -170,14 +168,17 @@ func (f *feed) isStale() bool {
 	return f.stale
 }
 
-// read reads the section, and yields it when it is news. Going back is news
-// only on another connection: a device that is made anew is disconnected first.
+// read reads the section, and yields it when it is news. Versions that went back, of
+// either section, are news only on another connection, as a device that is made
+// anew is disconnected first; on the same, the hub reads from what lags behind.
 func (f *feed) read(ctx context.Context, yield func(hubwire.DesiredChange) bool, reconnected bool) (more bool, err error) {
 	for wait := f.client.o.MinBackoff; ; wait = min(2*wait, f.client.o.MaxBackoff) {
 		t, err := f.client.Twin(ctx)
 		if err == nil {
 			v := t.Desired.Version
-			if f.some && (v == f.version || v < f.version && !reconnected) {
+			anew := reconnected && (v < f.version || t.Reported.Version < f.reported)
+			f.reported = t.Reported.Version
+			if f.some && v <= f.version && !anew {
 				return true, nil
 			}
 			f.version, f.some = v, true

@@ -88,6 +88,20 @@ func TestDesiredPutsPatchesInOrder(t *testing.T) {
 			}
 			s.set(5 + maxPatches + 10)
 		}, "5! 79!"},
+		"more than it holds, and a hub that reads something older": {func(f *fakeLink, s *section) {
+			s.set(4)
+			for v := range int64(maxPatches + 1) {
+				patch(f, 6+v)
+			}
+			time.Sleep(10 * time.Second)
+			s.set(6 + maxPatches)
+		}, "5! 70!"},
+		"a patch that is no object, and a hub that reads something older": {func(f *fakeLink, s *section) {
+			s.set(4)
+			f.change(6, []byte("[]"))
+			time.Sleep(10 * time.Second)
+			s.set(6)
+		}, "5! 6!"},
 		"larger than it holds": {func(f *fakeLink, s *section) {
 			f.change(6, fmt.Appendf(nil, `{"a":"%s"}`, strings.Repeat("x", maxPatchBytes)))
 			s.set(6)

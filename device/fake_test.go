@@ -101,6 +101,8 @@ func (f *fakeLink) watchDesired(ctx context.Context, change func(int64, []byte),
 
 func (f *fakeLink) state() State { return Connected }
 
+func (f *fakeLink) mayWait() error { return nil }
+
 func (f *fakeLink) close() error {
 	f.end(nil)
 	return nil

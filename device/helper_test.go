@@ -34,28 +34,31 @@ type bench struct {
 	events    *hub.EventReader
 }
 
-// overEach runs a test once for each transport, in a bubble of its own, so that
-// waiting takes no time, and sees to it that nothing is left behind.
+// overEach runs a test once for each transport.
 func overEach(t *testing.T, cfg hub.Config, test func(*testing.T, *bench)) {
 	t.Helper()
 	for _, tr := range transports() {
-		t.Run(tr.String(), func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				testkit.LeakCheck(t)
-				cfg.InMemory = true
-				h := hubtest.Start(t, &cfg)
-				b := &bench{
-					t: t, hub: h, transport: tr,
-					device: hubtest.Device(t, h, dev.DeviceID), module: hubtest.Module(t, h, mod.DeviceID, mod.ModuleID),
-				}
-				var err error
-				if b.events, err = h.Events(t.Context(), nil); err != nil {
-					t.Fatal(err)
-				}
-				test(t, b)
-			})
-		})
+		t.Run(tr.String(), func(t *testing.T) { over(t, tr, cfg, test) })
 	}
+}
+
+// over runs a test with a hub in a bubble of its own, so that waiting takes no
+// time, and sees to it that nothing is left behind.
+func over(t *testing.T, tr device.Transport, cfg hub.Config, test func(*testing.T, *bench)) {
+	synctest.Test(t, func(t *testing.T) {
+		testkit.LeakCheck(t)
+		cfg.InMemory = true
+		h := hubtest.Start(t, &cfg)
+		b := &bench{
+			t: t, hub: h, transport: tr,
+			device: hubtest.Device(t, h, dev.DeviceID), module: hubtest.Module(t, h, mod.DeviceID, mod.ModuleID),
+		}
+		var err error
+		if b.events, err = h.Events(t.Context(), nil); err != nil {
+			t.Fatal(err)
+		}
+		test(t, b)
+	})
 }
 
 // options returns what a Client of the hub needs, with changes.
@@ -79,7 +82,7 @@ func (b *bench) adjust(o device.MQTTOptions) {
 // dial opens a Client, which the test's cleanup closes.
 func (b *bench) dial(connectionString string, change func(*device.Options)) *device.Client {
 	b.t.Helper()
-	ctx, cancel := context.WithTimeout(b.t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(b.t.Context(), time.Hour) // mostly by the clock of a bubble, and one test backs off for minutes
 	defer cancel()
 	c, err := device.Dial(ctx, connectionString, b.transport, b.options(change))
 	if err != nil {

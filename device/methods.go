@@ -22,7 +22,12 @@ type MethodHandler func(context.Context, hubwire.MethodRequest) (hubwire.MethodR
 
 // HandleMethod makes h answer the direct method of that name; the name "" is for
 // those without a handler of their own, which else get status 501. nil removes
-// a handler. ctx bounds the subscription that the first call makes; when that fails, h is not in place.
+// a handler. ctx bounds the subscription that the first call makes; when that fails, h is not in
+// place. It is given up, with an error that is Retryable, when it has cost the connection three times.
+//
+// Call it soon after Dial: a hub that kept the subscription of an earlier Client sends calls
+// right away, and those that come before the first HandleMethod have no answer, since there may be
+// a handler in a moment ([Hooks].Unexpected hears of them).
 //
 // Calls run concurrently, each in its own goroutine, off the read loop, at
 // most [Options].MaxMethods at a time; a panic answers 500. The
@@ -112,22 +117,29 @@ func (c *Client) answer(r hubwire.MethodRequest) (resp hubwire.MethodResponse) {
 	if h == nil {
 		return textResponse(http.StatusNotImplemented, fmt.Sprintf("the device has no method %q", r.Name))
 	}
-	err := errPanicked
+	resp = textResponse(http.StatusInternalServerError, errPanicked.Error())
 	func() {
 		defer contain(c.panicked)
-		resp, err = h(c.life, r)
+		if own, err := h(c.life, r); err != nil {
+			resp = textResponse(http.StatusInternalServerError, err.Error()) // which may panic as well
+		} else {
+			resp = acceptable(own)
+		}
 	}()
+	return resp
+}
+
+// acceptable returns a handler's answer, or what to answer where that cannot be sent.
+func acceptable(r hubwire.MethodResponse) hubwire.MethodResponse {
 	switch {
-	case err != nil:
-		return textResponse(http.StatusInternalServerError, err.Error())
-	case resp.Status < 0 || resp.Status > math.MaxInt32:
-		return textResponse(http.StatusInternalServerError, fmt.Sprintf("the handler's status is %d", resp.Status))
-	case len(resp.Payload) > hubwire.MaxMethodPayload:
-		return textResponse(http.StatusInternalServerError, fmt.Sprintf("the handler's answer has %d bytes, the limit is %d", len(resp.Payload), hubwire.MaxMethodPayload))
-	case len(resp.Payload) > 0 && !json.Valid(resp.Payload):
+	case r.Status < 0 || r.Status > math.MaxInt32:
+		return textResponse(http.StatusInternalServerError, fmt.Sprintf("the handler's status is %d", r.Status))
+	case len(r.Payload) > hubwire.MaxMethodPayload:
+		return textResponse(http.StatusInternalServerError, fmt.Sprintf("the handler's answer has %d bytes, the limit is %d", len(r.Payload), hubwire.MaxMethodPayload))
+	case len(r.Payload) > 0 && !json.Valid(r.Payload):
 		return textResponse(http.StatusInternalServerError, "the handler's answer is not JSON")
 	}
-	return resp
+	return r
 }
 
 // textResponse is an answer whose payload is text as a JSON string.
@@ -174,31 +186,38 @@ func (m *methods) changedLocked() {
 // of which the calling goroutine may be one, or false when limit is over first.
 func (m *methods) wait(limit <-chan time.Time) bool {
 	m.mu.Lock()
+	defer m.mu.Unlock()
 	if len(m.running) > 0 {
 		if id := goroutineID(); m.running[id] {
 			m.running[id] = false
 			m.changedLocked()
 		}
 	}
-	for {
-		pending := m.starting
-		for _, waitFor := range m.running {
-			if waitFor {
-				pending++
-			}
+	for over := false; m.pending() > 0; {
+		if over {
+			return false
 		}
 		changed := m.changed
 		m.mu.Unlock()
-		if pending == 0 {
-			return true
-		}
 		select {
 		case <-changed:
 		case <-limit:
-			return false
+			over = true
 		}
 		m.mu.Lock()
 	}
+	return true
+}
+
+// pending returns how many handlers Close is to wait for. The caller holds the lock.
+func (m *methods) pending() int {
+	n := m.starting
+	for _, waitFor := range m.running {
+		if waitFor {
+			n++
+		}
+	}
+	return n
 }
 
 // goroutineID returns the number that the runtime prints in stack traces. Go

@@ -2,9 +2,11 @@ package device
 
 import (
 	"context"
+	"errors"
 	"net"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/hubwire/hubwire"
 	"github.com/hubwire/hubwire/mqtt"
@@ -231,8 +233,27 @@ func (l *mqttLink) subscribe(ctx context.Context, f *feature) error {
 	return nil
 }
 
-// mayWait refuses calls that would wait, inside a hook or a done function, for
-// what only its return lets happen.
+// insist is subscribe for calls that wait as long as their context lasts. A
+// subscription that cost the connection too often is tried again later: it may be the
+// network, and where it is the hub, at least it is not asked all the time.
+func (l *mqttLink) insist(ctx context.Context, f *feature) error {
+	for wait := l.cfg.MinBackoff; ; wait = min(2*wait, l.cfg.MaxBackoff) {
+		err := l.subscribe(ctx, f)
+		if e, ok := errors.AsType[*hubwire.Error](err); !ok || !e.Retryable {
+			return err
+		}
+		timer := time.NewTimer(wait)
+		select {
+		case <-timer.C:
+			continue
+		case <-ctx.Done():
+		case <-l.cfg.life.Done():
+		}
+		timer.Stop()
+		return ended(ctx, l.cfg.life)
+	}
+}
+
 func (l *mqttLink) mayWait() error {
 	if l.session.InCallback() {
 		return &hubwire.Error{Outcome: hubwire.NotSent, Err: mqtt.ErrWouldDeadlock}

@@ -3,6 +3,7 @@ package device
 import (
 	"bytes"
 	"context"
+	"errors"
 	"sync"
 
 	"github.com/hubwire/hubwire"
@@ -23,14 +24,16 @@ func (l *mqttLink) serveMethods(ctx context.Context, serve func(hubwire.MethodRe
 	return l.subscribe(ctx, &l.methodFilter)
 }
 
+var errNoHandler = errors.New("nobody has called HandleMethod, and the caller gets no answer")
+
 // method hands on a call. One that comes before anybody asked for calls, because
 // the hub kept a subscription, has no answer, as if it had come a moment earlier.
-func (l *mqttLink) method(t *topics.Topic, payload []byte) {
+func (l *mqttLink) method(t *topics.Topic, payload []byte) error {
 	l.methods.mu.Lock()
 	serve := l.methods.serve
 	l.methods.mu.Unlock()
 	if serve == nil {
-		return
+		return errNoHandler
 	}
 	rid := bytes.Clone(t.RequestID())
 	serve(hubwire.MethodRequest{
@@ -42,4 +45,5 @@ func (l *mqttLink) method(t *topics.Topic, payload []byte) {
 			Topic: topics.AppendMethodResponse(nil, r.Status, rid), QoS: mqtt.AtLeastOnce, Payload: r.Payload,
 		}, nil)
 	})
+	return nil
 }

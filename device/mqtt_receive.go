@@ -42,8 +42,7 @@ func (l *mqttLink) dispatch(t *topics.Topic, payload []byte) error {
 	case topics.TwinDesired:
 		return l.desired.add(t, payload)
 	case topics.MethodRequest:
-		l.method(t, payload)
-		return nil
+		return l.method(t, payload)
 	case topics.C2D, topics.Input:
 		return errNotOurs
 	}
@@ -115,6 +114,16 @@ func (b *inbox) signal() {
 	}
 }
 
+// pass lets another one who waits look, as the caller, who may have been told of
+// a message, will not.
+func (b *inbox) pass() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if len(b.queue) > 0 {
+		b.signal()
+	}
+}
+
 // settle completes a message. A message that is given up is taken anew when the
 // hub delivers it again.
 func (b *inbox) settle(r mqtt.Receipt, how hubwire.Disposition) error {
@@ -166,11 +175,12 @@ func (b *inbox) lost() {
 }
 
 func (l *mqttLink) receive(ctx context.Context) (*hubwire.Received, error) {
-	if err := l.subscribe(ctx, &l.c2d); err != nil {
+	if err := l.insist(ctx, &l.c2d); err != nil {
 		return nil, err
 	}
 	for {
 		if ctx.Err() != nil || l.cfg.life.Err() != nil {
+			l.messages.pass()
 			return nil, ended(ctx, l.cfg.life)
 		}
 		if m := l.messages.take(); m != nil {

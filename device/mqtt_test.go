@@ -306,9 +306,13 @@ func TestWhatMakesNoSenseIsPassedOver(t *testing.T) {
 func TestAMethodCallThatComesTooEarlyHasNoAnswer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := peer{publish: func(_ *peerConn, topic string, _ []byte) { t.Errorf("the client sent %s", topic) }}
-		p.client(t, peerCredentials, nil)
+		var told error
+		p.client(t, peerCredentials, &Options{Hooks: &Hooks{Unexpected: func(err error) { told = err }}})
 		p.last().tell("$iothub/methods/POST/m/?$rid=1", "{}", 1)
 		synctest.Wait()
+		if !errors.Is(told, errNoHandler) {
+			t.Errorf("Unexpected heard of %v", told)
+		}
 		if diff := cmp.Diff([]uint16{1}, p.acks); diff != "" {
 			t.Errorf("PUBACKs (-want +got):\n%s", diff)
 		}

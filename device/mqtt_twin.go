@@ -69,7 +69,7 @@ func (r *requests) answer(t *topics.Topic, payload []byte) error {
 	defer r.mu.Unlock()
 	if answered, ok := r.open[string(t.RequestID())]; ok {
 		delete(r.open, string(t.RequestID()))
-		answered <- answer{int(t.Status), version, bytes.Clone(payload)}
+		answered <- answer{t.Status(), version, bytes.Clone(payload)}
 	}
 	return nil
 }
@@ -195,7 +195,7 @@ func (d *desiredPatches) reset() {
 func (l *mqttLink) watchDesired(ctx context.Context, change func(int64, []byte), reset func()) (stop func(), err error) {
 	l.desired.watch(change, reset)
 	stop = func() { l.desired.watch(nil, nil) }
-	if err := l.subscribe(ctx, &l.desiredFilter); err != nil {
+	if err := l.insist(ctx, &l.desiredFilter); err != nil {
 		stop()
 		return nil, err
 	}

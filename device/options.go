@@ -54,7 +54,7 @@ type Options struct {
 	// answer. 0 means 30 s.
 	ConnectTimeout time.Duration
 
-	// AckTimeout is how long the hub may take to acknowledge a message before
+	// AckTimeout is how long the hub may take to acknowledge the oldest message before
 	// the connection counts as dead. 0 means 60 s; negative means no bound.
 	AckTimeout time.Duration
 
@@ -80,8 +80,8 @@ type Options struct {
 // returns an error at once. A panic in a hook is contained, and goes to HandlerPanic.
 type Hooks struct {
 	// State tells of each change of the connection, one at a time and in order,
-	// with its reason: nil for Connected and for a Close, else why the connection
-	// was lost or why the last attempt failed.
+	// with its reason: nil for Connected and for a Close, for Renewing that the token is due,
+	// else why the connection was lost or why the last attempt failed.
 	State func(s State, reason error)
 
 	// HandlerPanic tells of a function of the program that panicked (a handler,
@@ -90,7 +90,8 @@ type Hooks struct {
 	HandlerPanic func(value any, stack []byte)
 
 	// Unexpected tells of something that came from the hub and was passed over, as it
-	// made no sense: an unknown topic, a message for somebody else.
+	// made no sense: an unknown topic, a message for somebody else, a method call
+	// before the first HandleMethod.
 	Unexpected func(err error)
 
 	// Packet sees each packet as it is on the wire, without the secrets of CONNECT. It must not keep b,

@@ -13,7 +13,7 @@ import (
 // came before it wait here. Settle each message; the hub sends only so many ahead, and
 // delivers again what was not settled when its connection was lost.
 //
-// The error matches ctx's, or says why the Client ended.
+// The error matches ctx's, says why the Client ended, or that the hub refuses the subscription.
 func (c *Client) Receive(ctx context.Context) (*hubwire.Received, error) {
 	l, err := c.alive("receive")
 	if err != nil {

@@ -43,8 +43,8 @@ func (c *Client) sendable(m *hubwire.Message) (link, error) {
 // window ([Options].Window); ctx bounds that wait only. Messages are sent in the order of the calls.
 //
 // done, which may be nil, is called exactly once, with the
-// acknowledgement's outcome, unless SendAsync returns an error, when it is not called. It runs on the
-// connection's read loop, so it must not block. m must not change until then.
+// acknowledgement's outcome, unless SendAsync returns an error, when it is not called. It runs on a
+// goroutine of the connection, so it must not block. m must not change until then.
 // SendAsync allocates once for a message, or not at all without done.
 func (c *Client) SendAsync(ctx context.Context, m *hubwire.Message, done func(error)) error {
 	l, err := c.sendable(m)
@@ -64,10 +64,15 @@ func (c *Client) SendAsync(ctx context.Context, m *hubwire.Message, done func(er
 //
 // When ctx ends first, a message that had a place in the window counts as
 // [hubwire.Unknown], and may still be sent; the others are [hubwire.NotSent].
-// The messages must not change until they are acknowledged.
+// The messages must not change until they are acknowledged. In a hook or a done function
+// SendAll would wait for itself, and returns an error at once.
 func (c *Client) SendAll(ctx context.Context, ms []*hubwire.Message) error {
-	if _, err := c.alive("send"); err != nil {
+	l, err := c.alive("send")
+	if err != nil {
 		return err
+	}
+	if err := l.mayWait(); err != nil {
+		return withOp("send", err)
 	}
 	b := &burst{outcome: make([]error, len(ms)), acked: make(chan struct{})}
 	for i := range b.outcome {

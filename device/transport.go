@@ -65,6 +65,10 @@ type link interface {
 
 	state() State
 
+	// mayWait refuses calls that would wait, inside a hook or a done function, for
+	// what only its return lets happen.
+	mayWait() error
+
 	// close ends the conversation within the time it was opened with, from any
 	// goroutine, any number of times.
 	close() error

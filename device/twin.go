@@ -12,7 +12,8 @@ import (
 // meanwhile, it asks again on the next one, until ctx or [Options].OperationTimeout ends it.
 //
 // What the hub refuses has its code and tracking id: [hubwire.Throttled] and
-// the like are Retryable.
+// the like are Retryable. So is a first use that cost the connection three times: by
+// a bad network, or by a hub of the basic tier, which has no twins.
 func (c *Client) Twin(ctx context.Context) (*hubwire.Twin, error) {
 	l, err := c.alive("twin get")
 	if err != nil {

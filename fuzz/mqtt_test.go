@@ -6,14 +6,10 @@ import (
 	"io"
 	"net"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/google/go-cmp/cmp/cmpopts"
 
-	"github.com/hubwire/hubwire"
 	"github.com/hubwire/hubwire/mqtt"
-	"github.com/hubwire/hubwire/topics"
 )
 
 // mqttPacket is any packet of package mqtt.
@@ -151,9 +147,7 @@ func FuzzMQTTPublish(f *testing.F) {
 			t.Fatalf("Size is %d, the packet has %d bytes", p.Size(), len(wire))
 		}
 		got, err := mqtt.ParsePublish(wire)
-		if (err == nil) != (refused == nil) || err != nil && err.Error() != refused.Error() {
-			t.Fatalf("Check says %v, ParsePublish says %v", refused, err)
-		}
+		sameVerdict(t, refused, err)
 		if err != nil {
 			return
 		}
@@ -216,72 +210,99 @@ func (p *pieces) Read(b []byte) (int, error) {
 	return n, nil
 }
 
-// A message that was read from a topic, whoever wrote that, must come out of
-// our own topic the same, in each of the three places that carry messages.
-func FuzzMQTTMessage(f *testing.F) {
-	for _, bag := range []string{
-		"", "%24.mid=1&k=v", "$.mid=1&$.to=%2Fx&k=v/", "?food=x", "k&e=&=v&=", "%zz=%4&a=%ff", "a=b=c&&a=d",
-		"%24.exp=2017-01-06T23%3A37%3A00.669Z&%24.ctime=2019-02-02T00%3A00%3A00", "%24.exp=9999-12-31T23%3A59%3A59-10%3A00",
-		"%24.cdid=d&%24.cmid=m&%24.on=o&%24.sub=s&%24.ifid=i&%24.schema=s&%24.diagid=d&%24.diagctx=c", "iothub-ack=full&%24.xyz=1",
-	} {
-		f.Add(bag, []byte("body"))
-	}
-	id := hubwire.Identity{DeviceID: "d", ModuleID: "m"}
-	same := []cmp.Option{
-		cmpopts.EquateEmpty(), cmpopts.IgnoreUnexported(hubwire.Received{}),
-		cmp.Comparer(func(a, b time.Time) bool { return a.Truncate(100).Equal(b.Truncate(100)) }), // the wire has 100 ns
-	}
-	f.Fuzz(func(t *testing.T, bag string, body []byte) {
-		first := receiveMQTT(t, "devices/d/modules/m/messages/events/"+bag, body)
-		if first == nil {
+// As FuzzMQTTPublish, for CONNECT. Optional fields are there when has says so.
+func FuzzMQTTConnect(f *testing.F) {
+	f.Add("d1", true, uint16(240), "", []byte(nil), uint8(0), false, "h/d1/", []byte("pw"), uint8(0b110))
+	f.Add("", false, uint16(0), "w/#", []byte{0, 1}, uint8(3), true, "\xff", []byte(nil), uint8(0b111))
+	f.Add("d", false, uint16(0), "w", []byte(nil), uint8(1), true, "u\x00", []byte{}, uint8(0b011))
+	f.Fuzz(func(t *testing.T, client string, clean bool, alive uint16, topic string, payload []byte, qos uint8, retain bool, user string, password []byte, has uint8) {
+		c := mqtt.Connect{ClientID: []byte(client), CleanSession: clean, KeepAlive: alive}
+		if has&1 != 0 {
+			c.Will = mqtt.Will{Topic: []byte(topic), Payload: payload, QoS: mqtt.QoS(qos & 3), Retain: retain}
+		}
+		if has&2 != 0 {
+			c.UserName = []byte(user)
+		}
+		if has&4 != 0 {
+			c.Password = mqtt.NewSecret(append([]byte{}, password...))
+		}
+		if max(len(client), len(topic), len(payload), len(user), len(password)) > mqtt.MaxString {
 			return
 		}
-		for topic, want := range map[string]*hubwire.Received{
-			string(mqtt.AppendTelemetryTopic(nil, id, &first.Message)):              first,
-			string(mqtt.AppendC2DTopic(nil, id, &first.Message)):                    withTo(first, "/devices/d/modules/m/messages/devicebound", ""),
-			string(mqtt.AppendInputTopic(nil, id, withTo(first, first.To, "in 1"))): withTo(first, "/devices/d/modules/m/inputs/in 1", "in 1"),
-		} {
-			if len(topic) > mqtt.MaxString {
-				continue
-			}
-			again := receiveMQTT(t, topic, body)
-			if again == nil {
-				t.Fatalf("our own %q is refused", topic)
-			}
-			if diff := cmp.Diff(want, again, same...); diff != "" {
-				t.Fatalf("%q -> %q (-first +second):\n%s", bag, topic, diff)
-			}
+		got, err := mqtt.ParseConnect(c.AppendTo(nil))
+		sameVerdict(t, c.Check(), err)
+		if err != nil {
+			return
+		}
+		if diff := cmp.Diff(c, got, cmp.Comparer(bytes.Equal)); diff != "" {
+			t.Fatalf("(-want +got):\n%s", diff)
 		}
 	})
 }
 
-// receiveMQTT reads a message as it comes off the wire, or nil if it is refused.
-func receiveMQTT(t *testing.T, topic string, body []byte) *hubwire.Received {
-	t.Helper()
-	packet := mqtt.Publish{Topic: []byte(topic), Payload: body}
-	if packet.Check() != nil {
-		return nil
-	}
-	p, err := mqtt.ParsePublish(packet.AppendTo(nil))
-	if err != nil {
-		t.Fatalf("%q passed Check: %v", topic, err)
-	}
-	parsed, err := topics.Parse(p.Topic)
-	if err != nil {
-		return nil
-	}
-	r := new(hubwire.Received)
-	if err := mqtt.ParseMessage(&parsed, p.Payload, r); err != nil {
-		t.Fatalf("%q: %v", topic, err)
-	}
-	return r
+// As FuzzMQTTPublish, for the packets that are a packet identifier and a list.
+func FuzzMQTTList(f *testing.F) {
+	f.Add(uint8(0), uint16(1), []byte("\x00\x03a/#\x01\x00\x02+/\x00"))
+	f.Add(uint8(1), uint16(0), []byte("\x00\x01#\x00\x04a//b"))
+	f.Add(uint8(2), uint16(7), []byte("\x00\x01\x02\x80\x03"))
+	f.Add(uint8(0), uint16(7), []byte("\x00\x02+a\x00"))
+	f.Fuzz(func(t *testing.T, kind uint8, id uint16, list []byte) {
+		var p, got mqttPacket
+		var err error
+		switch kind % 3 {
+		case 0:
+			p = &mqtt.Subscribe{ID: id, Filters: list}
+			got, err = packetOf(mqtt.ParseSubscribe(p.AppendTo(nil)))
+		case 1:
+			p = &mqtt.Unsubscribe{ID: id, Filters: list}
+			got, err = packetOf(mqtt.ParseUnsubscribe(p.AppendTo(nil)))
+		case 2:
+			p = &mqtt.Suback{ID: id, Codes: list}
+			got, err = packetOf(mqtt.ParseSuback(p.AppendTo(nil)))
+		}
+		sameVerdict(t, p.Check(), err)
+		if err != nil {
+			return
+		}
+		if diff := cmp.Diff(p, got, cmp.Comparer(bytes.Equal)); diff != "" {
+			t.Fatalf("(-want +got):\n%s", diff)
+		}
+		relist(t, p)
+	})
 }
 
-// withTo is r on an input, with to where r has none.
-func withTo(r *hubwire.Received, to, input string) *hubwire.Received {
-	m := r.Message
-	if m.To == "" {
-		m.To = to
+// relist takes the list of p apart and puts it together again.
+func relist(t *testing.T, p mqttPacket) {
+	t.Helper()
+	var err error
+	switch p := p.(type) {
+	case *mqtt.Subscribe:
+		var again mqtt.Filters
+		for filter, qos := range p.Filters.All() {
+			if again, err = mqtt.AppendFilter(again, filter, qos); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if !bytes.Equal(again, p.Filters) {
+			t.Fatalf("%x came back as %x", p.Filters, again)
+		}
+	case *mqtt.Unsubscribe:
+		var again mqtt.FilterNames
+		for filter := range p.Filters.All() {
+			if again, err = mqtt.AppendFilterName(again, filter); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if !bytes.Equal(again, p.Filters) {
+			t.Fatalf("%x came back as %x", p.Filters, again)
+		}
 	}
-	return &hubwire.Received{Message: m, Input: input}
+}
+
+// sameVerdict compares what Check says of a packet with what its parser says of its bytes.
+func sameVerdict(t *testing.T, check, parse error) {
+	t.Helper()
+	if (check == nil) != (parse == nil) || check != nil && check.Error() != parse.Error() {
+		t.Fatalf("Check says %v, Parse says %v", check, parse)
+	}
 }

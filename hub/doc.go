@@ -31,6 +31,17 @@
 // hub refuses is a [*hubwire.Error] with the service's code, outcome
 // [hubwire.Refused].
 //
+// Services in other languages and processes have part of it over REST, as the service
+// has it: identities, statistics, twins, methods, and the purging of queues. One thing is
+// an extension of this hub, since the service takes cloud-to-device messages over
+// AMQP alone:
+//
+//	POST /devices/{id}[/modules/{mid}]/messages/deviceBound?api-version=…
+//
+// The body is the message's. Properties are headers: iothub-app-{name}, and iothub-messageid,
+// -correlationid, -userid, -to, -contenttype, -contentencoding, -expiry (ISO 8601) and -ack, as
+// for devices that send over HTTPS. The right is ServiceConnect, the answer 204.
+//
 // # What is imitated
 //
 // The rules are those of the IoT Hub developer guide (api-version 2021-04-12)

@@ -234,6 +234,27 @@ func TestRESTTakesEveryPathSpelling(t *testing.T) {
 	}
 }
 
+// refusedAs checks that an answer is an error of this code in its classic form.
+func refusedAs(t *testing.T, res *http.Response, body string, status int, code string) {
+	t.Helper()
+	if res.StatusCode != status {
+		t.Errorf("status %d, want %d", res.StatusCode, status)
+	}
+	if got := res.Header.Get("iothub-errorcode"); got != code {
+		t.Errorf("iothub-errorcode %q, want %q", got, code)
+	}
+	var e struct{ Message, ExceptionMessage string }
+	if err := json.Unmarshal([]byte(body), &e); err != nil {
+		t.Fatalf("%s: %v", body, err)
+	}
+	if !strings.HasPrefix(e.Message, "ErrorCode:"+code+";") || strings.Count(e.Message, ";") != 1 {
+		t.Errorf("Message %q", e.Message)
+	}
+	if !strings.HasPrefix(e.ExceptionMessage, "Tracking ID:") {
+		t.Errorf("ExceptionMessage %q", e.ExceptionMessage)
+	}
+}
+
 func TestRESTRefusals(t *testing.T) {
 	h := hubtest.Start(t, &hub.Config{InMemory: true})
 	create(t, h, dev, mod)
@@ -284,22 +305,7 @@ func TestRESTRefusals(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			res, body := newREST(t, h, tt.policy).do(tt.method, tt.path, tt.body, tt.header...)
-			if res.StatusCode != tt.status {
-				t.Errorf("status %d, want %d", res.StatusCode, tt.status)
-			}
-			if got := res.Header.Get("iothub-errorcode"); got != tt.code {
-				t.Errorf("iothub-errorcode %q, want %q", got, tt.code)
-			}
-			var e struct{ Message, ExceptionMessage string }
-			if err := json.Unmarshal([]byte(body), &e); err != nil {
-				t.Fatalf("%s: %v", body, err)
-			}
-			if !strings.HasPrefix(e.Message, "ErrorCode:"+tt.code+";") || strings.Count(e.Message, ";") != 1 {
-				t.Errorf("Message %q", e.Message)
-			}
-			if !strings.HasPrefix(e.ExceptionMessage, "Tracking ID:") {
-				t.Errorf("ExceptionMessage %q", e.ExceptionMessage)
-			}
+			refusedAs(t, res, body, tt.status, tt.code)
 		})
 	}
 	if n := len(h.Devices(10)); n != 1 {

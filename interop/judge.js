@@ -17,7 +17,7 @@ const readline = require('node:readline');
 const { NoRetry } = require('azure-iot-common');
 const { Client, Message, ModuleClient } = require('azure-iot-device');
 const { Mqtt, MqttWs } = require('azure-iot-device-mqtt');
-const { Registry } = require('azure-iothub');
+const { Client: ServiceClient, Registry } = require('azure-iothub');
 
 const transports = { mqtt: Mqtt, 'mqtt-ws': MqttWs };
 const clients = new Map();
@@ -128,11 +128,15 @@ class Peer {
   }
 }
 
-// Office is the service's side, as far as the hub has one over REST.
+// Office is the service's side, as far as the SDK has it over REST.
 class Office {
-  constructor(name, { connectionString }) { this.registry = Registry.fromConnectionString(connectionString); }
+  constructor(name, { connectionString }) {
+    this.registry = Registry.fromConnectionString(connectionString);
+    this.client = ServiceClient.fromConnectionString(connectionString);
+  }
 
   body(call) { return call.then((r) => r.responseBody ?? null); }
+  statistics() { return this.body(this.registry.getRegistryStatistics()); }
   create(d) { return this.body(this.registry.create(d)); }
   update(d) { return this.body(this.registry.update(d)); }
   get({ deviceId }) { return this.body(this.registry.get(deviceId)); }
@@ -142,6 +146,22 @@ class Office {
   getModule({ deviceId, moduleId }) { return this.body(this.registry.getModule(deviceId, moduleId)); }
   modules({ deviceId }) { return this.body(this.registry.getModulesOnDevice(deviceId)); }
   removeModule({ deviceId, moduleId }) { return this.body(this.registry.removeModule(deviceId, moduleId)); }
+
+  // What is for a module has a moduleId.
+  twin({ deviceId, moduleId }) {
+    return this.body(moduleId ? this.registry.getModuleTwin(deviceId, moduleId) : this.registry.getTwin(deviceId));
+  }
+
+  updateTwin({ deviceId, moduleId, patch, etag }) {
+    return this.body(moduleId
+      ? this.registry.updateModuleTwin(deviceId, moduleId, patch, etag)
+      : this.registry.updateTwin(deviceId, patch, etag));
+  }
+
+  invoke({ deviceId, moduleId, method }) {
+    const call = moduleId ? this.client.invokeDeviceMethod(deviceId, moduleId, method) : this.client.invokeDeviceMethod(deviceId, method);
+    return call.then((r) => r.result);
+  }
 }
 
 async function run({ client, do: action, args }) {

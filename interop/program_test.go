@@ -3,7 +3,6 @@ package interop
 import (
 	"bytes"
 	"encoding/json"
-	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -84,8 +83,7 @@ func readEnvFile(t *testing.T, name string) map[string]string {
 	return env
 }
 
-// TestProgram lets the SDKs loose on the program itself. Its hub has no door yet for
-// what a service does besides the registry, so the rest is what devices can see alone.
+// TestProgram lets the SDKs loose on the program itself, at both ends of it.
 func TestProgram(t *testing.T) {
 	wanted(t)
 	p := startProgram(t)
@@ -101,7 +99,11 @@ func TestProgram(t *testing.T) {
 		j.office(t, cs).fails(t, "UnauthorizedError", "", "list", nil)
 	})
 	for _, transport := range []string{"mqtt", "mqtt-ws"} {
-		t.Run(transport, func(t *testing.T) { deviceOfProgram(t, j, office, transport) })
+		t.Run(transport, func(t *testing.T) {
+			c := &client{program: p, judge: j, office: office, transport: transport}
+			t.Run("device", c.device)
+			t.Run("module", c.module)
+		})
 	}
 }
 
@@ -116,6 +118,7 @@ type identity struct {
 	GenerationID      string `json:"generationId,omitempty"`
 	ETag              string `json:"etag,omitempty"`
 	ManagedBy         string `json:"managedBy,omitempty"`
+	Waiting           int    `json:"cloudToDeviceMessageCount,omitempty"`
 	Authentication    struct {
 		Type         string `json:"type,omitempty"`
 		SymmetricKey struct {
@@ -180,6 +183,7 @@ func registryDevices(t *testing.T, office *peer) {
 		office.fails(t, "DeviceNotFoundError", "", "delete", map[string]string{"deviceId": id})
 	}
 	office.gives(t, "[]", "list", nil)
+	office.gives(t, `{"totalDeviceCount":0,"enabledDeviceCount":0,"disabledDeviceCount":0}`, "statistics", nil)
 	office.fails(t, "ArgumentError", "", "create", map[string]string{"deviceId": "not/legal"})
 }
 
@@ -207,39 +211,4 @@ func registryModules(t *testing.T, office *peer) {
 	office.do(t, "removeModule", mod)
 	office.gives(t, "[]", "modules", dev)
 	office.do(t, "delete", dev)
-}
-
-// deviceOfProgram registers a device over REST, and does with it what needs no service.
-func deviceOfProgram(t *testing.T, j *judge, office *peer, transport string) {
-	id := map[string]string{"deviceId": "device-" + transport}
-	d := answered[identity](t, office, "create", id)
-	cs := "HostName=localhost;DeviceId=" + d.DeviceID + ";SharedAccessKey=" + d.Authentication.SymmetricKey.Primary
-	look := func() identity { return answered[identity](t, office, "get", id) }
-
-	j.client(t, setup{ConnectionString: swapKey(cs, "SharedAccessKey=AAAA"), Transport: transport}).
-		fails(t, "UnauthorizedError", refusal, "open", nil)
-	p := j.client(t, setup{ConnectionString: cs, Transport: transport})
-	p.do(t, "options", map[string]any{"tokenRenewal": map[string]int{"tokenValidTimeInSeconds": 60, "tokenRenewalMarginInSeconds": 58}})
-	p.do(t, "open", nil)
-	first := look()
-	if first.ConnectionState != "Connected" {
-		t.Errorf("the registry says %q", first.ConnectionState)
-	}
-	use := func(version int, what string) {
-		t.Helper()
-		p.gives(t, `"MessageEnqueued"`, "send", sdkMessage{Body: []byte(what), MessageID: "1", Properties: awkward})
-		p.do(t, "report", map[string]string{"what": what})
-		p.gives(t, fmt.Sprintf(`{"desired":{"$version":1},"reported":{"$version":%d,"what":%q}}`, version, what), "refreshTwin", nil)
-	}
-	p.gives(t, `{"desired":{"$version":1},"reported":{"$version":1}}`, "twin", nil)
-	use(2, "before the renewal")
-	poll(t, "the SDK does not renew its token", func() bool {
-		now := look()
-		return now.ConnectionState == "Connected" && now.ConnectionUpdated != first.ConnectionUpdated
-	})
-	use(3, "after the renewal")
-	p.silent(t, "disconnect")
-
-	office.do(t, "delete", id)
-	p.next(t, "disconnect")
 }

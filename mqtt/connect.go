@@ -104,46 +104,56 @@ func (c *Connect) AppendTo(dst []byte) []byte {
 // offsets of the packet that AppendTo would make. The error is a [*PacketError].
 func (c *Connect) Check() error {
 	head := headerSize(c.remaining())
-	at := head + 10
-	fields := [...]struct {
-		part part
-		b    []byte
-	}{
-		{partClientID, c.ClientID}, {partWillTopic, c.Will.Topic}, {partWillPayload, c.Will.Payload},
-		{partUserName, c.UserName}, {partPassword, c.Password.Reveal()},
+	if f, limit := c.badFlags(); f != 0 {
+		return refuse(TypeConnect, partConnectFlags, f, head+7, limit)
 	}
-	for _, f := range fields {
-		if f.part != partClientID && f.b == nil {
-			continue
-		}
-		if len(f.b) > MaxString {
-			return refuse(TypeConnect, f.part, faultTooLong, at, MaxString)
-		}
-		var err error
-		switch f.part {
-		case partClientID, partUserName:
-			err = checkText(TypeConnect, f.part, f.b, at+2)
-		case partWillTopic:
-			err = checkTopic(TypeConnect, f.part, f.b, at+2)
-		}
-		if err != nil {
-			return err
-		}
-		at += 2 + len(f.b)
+	f := fields{at: head + 10}
+	f.check(partClientID, c.ClientID, checkText)
+	if c.Will.Topic != nil {
+		f.check(partWillTopic, c.Will.Topic, checkTopic)
+		f.check(partWillPayload, c.Will.Payload, nil)
 	}
+	if c.UserName != nil {
+		f.check(partUserName, c.UserName, checkText)
+	}
+	f.check(partPassword, c.Password.Reveal(), nil)
+	if f.err == nil && len(c.ClientID) == 0 && !c.CleanSession {
+		f.err = refuse(TypeConnect, partClientID, faultClientID, head+10, 0)
+	}
+	return f.err
+}
+
+// badFlags returns what would be wrong with the connect flags, or 0.
+func (c *Connect) badFlags() (f fault, limit int) {
 	switch {
-	case len(c.ClientID) == 0 && !c.CleanSession:
-		return refuse(TypeConnect, partClientID, faultClientID, head+10, 0)
 	case c.Will.QoS > ExactlyOnce:
-		return refuse(TypeConnect, partConnectFlags, faultWillQoS, head+7, int(ExactlyOnce))
+		return faultWillQoS, int(ExactlyOnce)
 	case c.Will.Topic == nil && c.Will.QoS != 0:
-		return refuse(TypeConnect, partConnectFlags, faultNoWillQoS, head+7, 0)
+		return faultNoWillQoS, 0
 	case c.Will.Topic == nil && c.Will.Retain:
-		return refuse(TypeConnect, partConnectFlags, faultNoWillRetain, head+7, 0)
+		return faultNoWillRetain, 0
 	case !c.Password.IsZero() && c.UserName == nil:
-		return refuse(TypeConnect, partConnectFlags, faultCredentials, head+7, 0)
+		return faultCredentials, 0
 	}
-	return nil
+	return 0, 0
+}
+
+// fields walks the payload that a CONNECT would have. The first fault sticks.
+type fields struct {
+	at  int // where the next field begins
+	err error
+}
+
+// check refuses a field that is too long, or that rule, if there is one, refuses.
+func (f *fields) check(pt part, b []byte, rule func(t Type, pt part, b []byte, at int) error) {
+	switch {
+	case f.err != nil:
+	case len(b) > MaxString:
+		f.err = refuse(TypeConnect, pt, faultTooLong, f.at, MaxString)
+	case rule != nil:
+		f.err = rule(TypeConnect, pt, b, f.at+2)
+	}
+	f.at += 2 + len(b)
 }
 
 // ParseConnect gives a view of the whole packet p. It refuses, with a

@@ -61,8 +61,8 @@ func AppendTelemetryTopic(dst []byte, id hubwire.Identity, m *hubwire.Message) [
 // application properties. $.to is always there, for the .NET SDK drops the
 // connection when the bag is empty: if m.To is, it is
 // "/devices/{device}/messages/devicebound". A value that is empty is written
-// "name=", as the hub does, though the Java SDK cannot receive that. It
-// allocates only to grow dst.
+// "name=", as the hub does, though the Java SDK cannot receive that. m must have
+// passed [hubwire.Message.CheckC2D]. It allocates only to grow dst.
 func AppendC2DTopic(dst []byte, id hubwire.Identity, m *hubwire.Message) []byte {
 	dst = topics.AppendC2D(dst, id)
 	if m.To == "" {
@@ -125,7 +125,7 @@ func appendSystem(dst []byte, order []topics.System, m *hubwire.Message) []byte 
 				dst = topics.AppendSystem(dst, s, *text)
 			}
 		} else if at := timeField(m, s); !at.IsZero() {
-			var room [len(timeLayout) + 8]byte // a year may have more than four digits
+			var room [len(timeLayout) + 8]byte // AppendFormat wants some more while it is at work
 			dst = topics.AppendSystem(dst, s, appendTime(room[:0], *at))
 		}
 	}

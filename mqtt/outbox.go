@@ -22,6 +22,8 @@ type outbox struct {
 	bytes int    // the size of their packets
 	sent  int    // QoS 1 slots that this connection was given and has not acknowledged
 	cur   *chunk // where the next packet goes; nil when it needs a new one
+
+	moved time.Duration // when the oldest was acknowledged last
 }
 
 // slot is one publish.
@@ -163,12 +165,13 @@ func (o *outbox) release(c *chunk) {
 	}
 }
 
-// oldest returns when the oldest unacknowledged publish was given to this
-// connection, if one was.
+// oldest returns since when an acknowledgement is waited for: that of the oldest
+// publish that this connection was given, if there is one, once those before it are acknowledged.
+// So a slow link that carries a long window is not taken for a dead one.
 func (o *outbox) oldest() (at time.Duration, ok bool) {
 	for i := o.head; i < o.next; i++ {
 		if s := o.at(i); !s.free && s.qos != AtMostOnce {
-			return s.sentAt, true
+			return max(s.sentAt, o.moved), true
 		}
 	}
 	return 0, false

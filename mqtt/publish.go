@@ -131,6 +131,7 @@ func (v *Publish) parse(p []byte) error {
 		}
 		payload = payload[2:]
 	}
+	v.Topic, v.Payload = topic, payload[:len(payload):len(payload)]
 	if i := plainTopic(topic); i < t {
 		// The fault of an earlier packet, as a rule: then this is all that it costs.
 		if e := kept(errorID(TypePublish, partTopic, topicFaults[topic[i]], head+2+i), 0); e != nil {
@@ -140,7 +141,6 @@ func (v *Publish) parse(p []byte) error {
 			return err
 		}
 	}
-	v.Topic, v.Payload = topic, payload[:len(payload):len(payload)]
 	v.QoS, v.Dup, v.Retain = QoS(flags>>1&3), flags&0x08 != 0, flags&1 != 0
 	return nil
 }

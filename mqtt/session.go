@@ -31,7 +31,8 @@ import (
 //
 // A callback may call every method. One that would have to wait for the
 // callback to return (a blocking Publish, a full window, a Subscribe) returns
-// [ErrWouldDeadlock] at once. A panic in a callback is contained and reported to OnPanic.
+// [ErrWouldDeadlock] at once. A panic in a callback is contained and reported to OnPanic. One that
+// ends its goroutine ([runtime.Goexit], and so t.FailNow) may end the session, in good order.
 type Session struct {
 	dial  DialFunc
 	login LoginFunc
@@ -63,6 +64,7 @@ type Session struct {
 	requests []*request
 	lastReq  uint16
 	subs     []subscription
+	owed     bool // the server may lack subs, whatever it says of its session
 
 	timer   *time.Timer
 	timerAt time.Duration // when it fires, if timerOn
@@ -109,7 +111,8 @@ const (
 
 // StartSession connects and returns when the server has accepted. Trouble that
 // can pass is tried again until ctx ends; a refusal that cannot is returned at
-// once, as a *hubwire.Error. The session does not keep ctx.
+// once, as a *hubwire.Error. The session does not keep ctx. A DialFunc or LoginFunc that
+// does not heed the end of its context delays the return by CloseTimeout at most.
 //
 // The CONNACK codes mean: 3 is [hubwire.ServiceUnavailable] and tried again; 1
 // is [hubwire.InvalidProtocolVersion], and 2, 4 and 5 are
@@ -125,6 +128,9 @@ func StartSession(ctx context.Context, dial DialFunc, login LoginFunc, o *Sessio
 	if dial == nil || login == nil {
 		return nil, badArgument("start", "no DialFunc or no LoginFunc", nil)
 	}
+	if ctx.Err() != nil {
+		return nil, gaveUp("connect", false, ctx.Err())
+	}
 	s := &Session{
 		dial: dial, login: login, o: opts, start: time.Now(),
 		started: make(chan struct{}), done: make(chan struct{}),
@@ -139,7 +145,7 @@ func StartSession(ctx context.Context, dial DialFunc, login LoginFunc, o *Sessio
 		return s, nil
 	case <-ctx.Done():
 		s.end(ctx.Err())
-		<-s.done
+		s.awaitDone(s.o.CloseTimeout)
 	case <-s.done:
 	}
 	return nil, s.startError(ctx)
@@ -233,6 +239,9 @@ func abort(nc net.Conn) {
 // The error is nil, or, when a callback, a DialFunc or a LoginFunc has not returned in
 // time, one that matches [context.DeadlineExceeded]; the session ends all the same.
 func (s *Session) Close() error {
+	if s == nil || s.cancel == nil {
+		return nil // not from StartSession
+	}
 	limit := s.now() + s.o.CloseTimeout
 	switch s.ownGoroutine() {
 	case 0: // the usual case
@@ -259,13 +268,26 @@ func (s *Session) Close() error {
 	}
 	s.mu.Unlock()
 	s.end(ErrSessionClosed)
-	timer := time.NewTimer(limit - s.now())
+	if !s.awaitDone(limit - s.now()) {
+		return s.stuck()
+	}
+	return nil
+}
+
+// awaitDone waits for the end of the session's goroutines, for at most d, and
+// reports whether it came.
+func (s *Session) awaitDone(d time.Duration) bool {
+	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {
 	case <-s.done:
-		return nil
-	case <-timer.C:
-		return s.stuck()
+	case <-timer.C: // perhaps long ago, on a computer that is busy
+	}
+	select {
+	case <-s.done:
+		return true
+	default:
+		return false
 	}
 }
 

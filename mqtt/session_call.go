@@ -3,6 +3,7 @@ package mqtt
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"runtime"
@@ -21,19 +22,26 @@ type completed struct {
 // call runs the done functions and wakes the waiters of ops, in order. mu is not held.
 func (s *Session) call(ops []completed) {
 	inside := false
-	for i := range ops {
-		if w := ops[i].wait; w != nil {
-			w.ch <- ops[i].err // has room: it is sent to once
-		} else if ops[i].done != nil {
+	defer func() {
+		if inside {
+			s.calling.Add(-1)
+		}
+		if len(ops) > 0 {
+			s.call(ops) // a done function has ended the goroutine (runtime.Goexit), not what the others wait for
+		}
+	}()
+	for len(ops) > 0 {
+		op := &ops[0]
+		ops = ops[1:]
+		if op.wait != nil {
+			op.wait.ch <- op.err // has room: it is sent to once
+		} else if op.done != nil {
 			if !inside {
 				inside = true
 				s.calling.Add(1)
 			}
-			s.callDone(ops[i].done, ops[i].err)
+			s.callDone(op.done, op.err)
 		}
-	}
-	if inside {
-		s.calling.Add(-1) // not deferred, which would allocate: callDone returns
 	}
 }
 
@@ -64,30 +72,39 @@ func (s *Session) deliver(d Delivery) {
 	s.o.OnDelivery(d)
 }
 
+// callLogin calls the LoginFunc. Its error is looked through in here, since the
+// error's methods are the caller's too.
 func (s *Session) callLogin(ctx context.Context) (l Login, err error) {
 	s.calling.Add(1)
 	defer s.calling.Add(-1)
 	defer func() {
 		if v := recover(); v != nil {
 			s.reportPanic(v)
-			err = fmt.Errorf("mqtt: LoginFunc panicked: %v", v)
+			err = attemptFailed(fmt.Errorf("mqtt: LoginFunc panicked: %v", v))
 		}
 	}()
-	return s.login(ctx)
+	if l, err = s.login(ctx); err != nil {
+		err = attemptFailed(fmt.Errorf("mqtt: login: %w", err))
+	}
+	return l, err
 }
 
+// callDial calls the DialFunc, as callLogin does the LoginFunc.
 func (s *Session) callDial(ctx context.Context) (nc net.Conn, err error) {
 	s.calling.Add(1)
 	defer s.calling.Add(-1)
 	defer func() {
 		if v := recover(); v != nil {
 			s.reportPanic(v)
-			err = fmt.Errorf("mqtt: DialFunc panicked: %v", v)
+			err = attemptFailed(fmt.Errorf("mqtt: DialFunc panicked: %v", v))
 		}
 	}()
 	nc, err = s.dial(ctx)
 	if err == nil && nc == nil {
-		err = fmt.Errorf("mqtt: DialFunc returned neither a connection nor an error")
+		err = errors.New("neither a connection nor an error")
+	}
+	if err != nil {
+		err = attemptFailed(fmt.Errorf("mqtt: dial: %w", err))
 	}
 	return nc, err
 }

@@ -133,6 +133,32 @@ func TestCloseDuringTheFirstConnect(t *testing.T) {
 	}
 }
 
+func TestStartIsNotHeldUpByFunctionsThatDoNotHeedTheirContext(t *testing.T) {
+	for _, which := range []string{"login", "dial"} {
+		synctest.Test(t, func(t *testing.T) {
+			f := newFake(t, well)
+			release := make(chan struct{})
+			stuck := func(name string) {
+				if name == which {
+					<-release
+				}
+			}
+			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+			defer cancel()
+			begin := time.Now()
+			_, err := StartSession(ctx,
+				func(ctx context.Context) (net.Conn, error) { stuck("dial"); return f.dial(ctx) },
+				func(ctx context.Context) (Login, error) { stuck("login"); return f.login(ctx) },
+				&SessionOptions{CloseTimeout: time.Second})
+			if took := time.Since(begin); !errors.Is(err, context.DeadlineExceeded) || took != time.Minute+time.Second {
+				t.Errorf("%s: %v after %v", which, err, took)
+			}
+			close(release) // whereupon the bubble ends only when nothing is left
+			f.running.Wait()
+		})
+	}
+}
+
 func TestCloseLetsWhatIsUnderWayBeAcknowledged(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var last []byte

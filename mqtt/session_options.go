@@ -52,9 +52,10 @@ type SessionOptions struct {
 	// long again is lost. 0 means 4 minutes; negative turns it off.
 	KeepAlive time.Duration
 
-	// AckTimeout is how long the server may take to acknowledge a PUBLISH, a
-	// SUBSCRIBE or an UNSUBSCRIBE, and a write may take, before the connection
-	// is lost. 0 means 60 s; negative means no bound.
+	// AckTimeout is how long the server may take to acknowledge the oldest PUBLISH
+	// (since that was written, or the one before it acknowledged), a SUBSCRIBE or an
+	// UNSUBSCRIBE, and a write may take, before the connection is lost. 0 means
+	// 60 s; negative means no bound.
 	AckTimeout time.Duration
 
 	// ConnectTimeout bounds one call of the LoginFunc, and one attempt to

@@ -55,6 +55,9 @@ func (s *Session) PublishAsync(ctx context.Context, p *Publish, done func(error)
 
 // accept puts p into the outbox when the window has room, and sees to its being written.
 func (s *Session) accept(ctx context.Context, p *Publish, op completion) (seq uint64, err error) {
+	if p == nil {
+		return 0, badArgument("publish", "the Publish is nil", nil)
+	}
 	q := *p // p is the caller's
 	q.Dup, q.ID = false, 1
 	if err := s.check(&q); err != nil {

@@ -2,6 +2,7 @@ package mqtt
 
 import (
 	"fmt"
+	"time"
 )
 
 // ackBatch is how many acknowledgements are settled at once, with one lock.
@@ -122,10 +123,14 @@ func (s *Session) settle(l *link) {
 	}
 	ops := s.completions[:0]
 	s.mu.Lock()
+	oldest := s.out.head
 	for _, id := range s.ackIDs {
 		if seq, ok := s.out.acked(id); ok {
 			ops = append(ops, completed{completion: s.out.remove(seq)})
 		}
+	}
+	if s.out.head != oldest {
+		s.out.moved = time.Duration(l.lastRead.Load())
 	}
 	if s.out.used == 0 {
 		l.loose = 0

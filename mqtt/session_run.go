@@ -139,6 +139,7 @@ func (s *Session) backoff(attempts int) time.Duration {
 
 // finish is the end of run: everybody gets an answer, and the goroutines go.
 func (s *Session) finish() {
+	defer close(s.done)
 	s.end(ErrSessionClosed) // there is a cause already, unless a callback ended the goroutine
 	s.mu.Lock()
 	l := s.link
@@ -158,7 +159,8 @@ func (s *Session) finish() {
 			ops = append(ops, completed{s.out.remove(i), failed("publish", sent, s.cause)})
 		}
 	}
-	s.out, s.ctl, s.subs = outbox{}, nil, nil
+	s.out.trim() // and no more: a Publish whose context ends now may still look its place up
+	s.ctl, s.subs = nil, nil
 	reason := s.cause
 	s.mu.Unlock()
 	s.call(ops)
@@ -166,7 +168,6 @@ func (s *Session) finish() {
 		reason = nil
 	}
 	s.setState(Closed, reason)
-	close(s.done)
 }
 
 // failWaitersLocked lets all blocked calls go. They run no code of the
@@ -196,7 +197,7 @@ func (s *Session) connect(ctx context.Context) (l *link, expires time.Time, err 
 	login, err := s.callLogin(loginCtx)
 	cancel()
 	if err != nil {
-		return nil, expires, attemptFailed(fmt.Errorf("mqtt: login: %w", err))
+		return nil, expires, err
 	}
 	packet, err := s.hello(&login)
 	if err != nil {
@@ -207,7 +208,7 @@ func (s *Session) connect(ctx context.Context) (l *link, expires time.Time, err 
 	defer cancel()
 	nc, err := s.callDial(dialCtx)
 	if err != nil {
-		return nil, expires, attemptFailed(fmt.Errorf("mqtt: dial: %w", err))
+		return nil, expires, err
 	}
 	l = &link{nc: nc, conn: NewConn(nc, &ConnOptions{MaxPacket: s.o.MaxPacket, Trace: s.o.Trace})}
 	s.mu.Lock()

@@ -31,8 +31,13 @@ type request struct {
 // filter that it does not know is to close the connection.
 const maxTries = 3
 
-// maxRequests bounds the requests under way, and what they take of the packet identifiers.
-const maxRequests = 1000
+// maxRequests bounds the requests under way, and maxFilters the filters that are
+// granted or asked for. Restoring each by itself, beside so many requests, takes
+// fewer packet identifiers than there are above [publishIDs]. IoT Hub has use for five filters.
+const (
+	maxRequests = 1000
+	maxFilters  = 2000
+)
 
 func (r *request) op() string {
 	if r.unsubscribe {
@@ -52,11 +57,13 @@ func (r *request) answer(err error) {
 // Subscribe asks for the messages that match the filters, at QoS 0 or 1, and
 // returns when the server has granted all of them. From then on the session
 // restores them when a connection is lost. While there is no connection it waits for one.
+// A session has at most 2000 filters.
 //
 // The error is a *hubwire.Error. When the server refuses filters (SUBACK 0x80) it
 // wraps a [*SubscribeError] that names them; the others are granted. A server that closes
 // the connection instead, as IoT Hub does for a filter that it does not know, is asked
-// three times; the outcome is then [hubwire.Unknown]. When ctx ends first, the
+// three times; the outcome is then [hubwire.Unknown], and as a bad network looks the same,
+// Retryable. When ctx ends first, the
 // filters count as granted if the server still says so.
 func (s *Session) Subscribe(ctx context.Context, qos QoS, filters ...string) error {
 	r := &request{}
@@ -134,6 +141,9 @@ func (s *Session) addRequest(r *request, w *waiter) error {
 			Message: fmt.Sprintf("%d requests are under way, which is the limit", maxRequests),
 		}
 	}
+	if n := s.filters() + len(r.filters); n > maxFilters && !r.unsubscribe {
+		return badArgument(r.op(), fmt.Sprintf("it would make %d filters, the limit is %d", n, maxFilters), nil)
+	}
 	r.w = w
 	s.requests = append(s.requests, r)
 	if l := s.link; l != nil && l.up && l.leaving == staying {
@@ -141,6 +151,17 @@ func (s *Session) addRequest(r *request, w *waiter) error {
 		s.kickLocked(l)
 	}
 	return nil
+}
+
+// filters returns how many are granted, or asked for.
+func (s *Session) filters() int {
+	n := len(s.subs)
+	for _, r := range s.requests {
+		if !r.unsubscribe && !r.restoring {
+			n += len(r.filters)
+		}
+	}
+	return n
 }
 
 // sendRequest puts r among what is to be written.
@@ -165,7 +186,7 @@ func (s *Session) sendRequest(r *request, now time.Duration) {
 }
 
 // requestID returns a packet identifier that neither a publish nor another
-// request has. There are more of them than maxRequests and what is restored.
+// request has. There are more of them than requests: see maxFilters.
 func (s *Session) requestID() uint16 {
 	for {
 		s.lastReq = max(s.lastReq+1, publishIDs+1) // wraps from 65535 to 0, and so past it
@@ -177,9 +198,13 @@ func (s *Session) requestID() uint16 {
 
 // restore asks again, on a new connection, for what the server no longer knows:
 // the granted filters where it has no session, and the requests it did not answer.
+//
+// A restoration that a lost connection cut short is owed: the session that the
+// server has by the next one may be that of the lost one, without the filters.
 func (s *Session) restore(now time.Duration, present bool) {
 	pending := s.requests
-	if !present || s.o.RestoreAlways {
+	s.owed = len(s.subs) > 0 && (s.owed || !present || s.o.RestoreAlways)
+	if s.owed {
 		s.requests = nil
 		for rest := s.subs; len(rest) > 0; {
 			n := s.batch(rest)
@@ -217,6 +242,7 @@ func (s *Session) dropRequests(why error) {
 			return r.w == nil && r.tries > 0 // nobody waits: no need to insist
 		}
 		e := failed(r.op(), true, why).(*hubwire.Error)
+		e.Retryable = true // the network may have done it
 		e.Message = fmt.Sprintf("the connection was lost %d times before the answer; IoT Hub does that for a filter it does not know", r.tries)
 		r.answer(e)
 		return true
@@ -256,6 +282,9 @@ func (s *Session) suback(ack Suback) error {
 		s.subs = append(s.subs, f)
 	}
 	if refused == nil {
+		if r.restoring {
+			s.owed = slices.ContainsFunc(s.requests, func(r *request) bool { return r.restoring })
+		}
 		r.answer(nil)
 		return nil
 	}

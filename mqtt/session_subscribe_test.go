@@ -143,15 +143,7 @@ func TestRefusedFiltersAreNamed(t *testing.T) {
 
 func TestAServerThatRefusesToRestoreIsAskedAgainAndTheReasonIsTold(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		f := newFake(t, func(c *fakeConn) { c.accept(); c.step(true) },
-			func(c *fakeConn) {
-				c.accept()
-				if p, err := c.ReadPacket(); err == nil {
-					m, _ := ParseSubscribe(p)
-					c.send((&Suback{ID: m.ID, Codes: []byte{SubackFailure}}).AppendTo(nil))
-					c.serve()
-				}
-			}, well)
+		f := newFake(t, func(c *fakeConn) { c.accept(); c.step(true) }, refusesToSubscribe, well)
 		s := f.start(SessionOptions{})
 		if err := s.Subscribe(t.Context(), AtLeastOnce, "f"); err != nil {
 			t.Fatal(err)
@@ -166,6 +158,80 @@ func TestAServerThatRefusesToRestoreIsAskedAgainAndTheReasonIsTold(t *testing.T)
 			t.Errorf("reasons are %v", reasons)
 		}
 	})
+}
+
+func TestARestorationThatWasCutShortIsOwedToTheNextConnection(t *testing.T) {
+	for name, cutting := range map[string]func(*fakeConn){
+		"by a lost connection":                 takes(1),
+		"by one that was lost between batches": func(c *fakeConn) { c.accept(); c.step(true); c.step(false) },
+		"by a refusal":                         refusesToSubscribe,
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				// The second connection finds no session and begins one, which is there by the third.
+				present := func(c *fakeConn) { c.present = true; well(c) }
+				f := newFake(t, func(c *fakeConn) { c.accept(); c.step(true); c.step(true) }, cutting, present, present)
+				s := f.start(SessionOptions{SubscribeBatch: 1})
+				for _, filter := range []string{"a", "b"} {
+					if err := s.Subscribe(t.Context(), AtLeastOnce, filter); err != nil {
+						t.Fatal(err)
+					}
+				}
+				time.Sleep(time.Minute)
+				got := slices.DeleteFunc(f.filters(), func(line string) bool { return line[0] < '3' })
+				slices.Sort(got) // which of them is first, nobody promised
+				if diff := cmp.Diff([]string{"3:a", "3:b"}, got); diff != "" {
+					t.Errorf("filters (-want +got):\n%s", diff)
+				}
+				s.mu.Lock()
+				l := s.link
+				s.mu.Unlock()
+				l.nc.Close()
+				time.Sleep(time.Minute) // the fourth has nothing to restore
+				if got := f.filters(); f.connections() != 4 || slices.Contains(got, "4:a") {
+					t.Errorf("%d connections, filters %v", f.connections(), got)
+				}
+			})
+		})
+	}
+}
+
+func TestAsManyFiltersAsThereMayBeAreRestored(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFake(t, well)
+		s := f.start(SessionOptions{SubscribeBatch: 1})
+		for i := range maxFilters / 100 {
+			var batch []string
+			for j := range 100 {
+				batch = append(batch, fmt.Sprintf("%d/%d", i, j))
+			}
+			if err := s.Subscribe(t.Context(), AtMostOnce, batch...); err != nil {
+				t.Fatal(err)
+			}
+		}
+		var e *hubwire.Error
+		if err := s.Subscribe(t.Context(), AtMostOnce, "one more"); !errors.As(err, &e) || e.Code != hubwire.ArgumentInvalid || e.Outcome != hubwire.NotSent {
+			t.Errorf("one more: %v", err)
+		}
+		s.mu.Lock()
+		l := s.link
+		s.mu.Unlock()
+		l.nc.Close()
+		time.Sleep(time.Minute)
+		if n := len(f.filters()); n != 2*maxFilters {
+			t.Errorf("%d filters came on two connections, want %d", n, 2*maxFilters)
+		}
+	})
+}
+
+// refusesToSubscribe is the script of a server that answers 0x80 to the first SUBSCRIBE.
+func refusesToSubscribe(c *fakeConn) {
+	c.accept()
+	if p, err := c.ReadPacket(); err == nil {
+		m, _ := ParseSubscribe(p)
+		c.send((&Suback{ID: m.ID, Codes: []byte{SubackFailure}}).AppendTo(nil))
+		c.serve()
+	}
 }
 
 func TestASubscribeThatCostsTheConnectionIsGivenUp(t *testing.T) {

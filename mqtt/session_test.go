@@ -40,6 +40,7 @@ func TestSessionConnectsPublishesAndCloses(t *testing.T) {
 		if err := s.Close(); err != nil {
 			t.Errorf("Close: %v", err)
 		}
+		f.running.Wait() // the server has read it all
 		want := Connect{
 			ClientID: []byte("dev"), UserName: []byte("host/dev"), Password: NewSecret([]byte("token 1")), KeepAlive: 240,
 			Will: Will{Topic: []byte("w"), Payload: []byte("gone"), QoS: AtLeastOnce},
@@ -170,6 +171,7 @@ func TestLoginAndDialFailures(t *testing.T) {
 	}{
 		{"a plain error is tried again", errors.New("no route"), true},
 		{"an error that is retryable is tried again", &hubwire.Error{Retryable: true}, true},
+		{"a nil pointer as an error, whose methods panic, is tried again", (*net.OpError)(nil), true},
 		{"an error that is not retryable is final", fmt.Errorf("wrapped: %w", final), false},
 	} {
 		for _, where := range []string{"login", "dial"} {
@@ -261,6 +263,16 @@ func TestUnusableOptionsAndPublishesAreRefusedAtOnce(t *testing.T) {
 		if err := s.Publish(canceled, message("x")); !errors.Is(err, context.Canceled) {
 			t.Errorf("with an ended context: %v", err)
 		}
+		if _, err := StartSession(canceled, f.dial, f.login, nil); !errors.Is(err, context.Canceled) || f.connections() != 1 {
+			t.Errorf("a start with an ended context: %v, %d connections", err, f.connections())
+		}
+		for name, err := range map[string]error{
+			"Publish": s.Publish(t.Context(), nil), "PublishAsync": s.PublishAsync(t.Context(), nil, func(error) { t.Error("done") }),
+		} {
+			if !errors.Is(err, hubwire.ArgumentInvalid) {
+				t.Errorf("%s of nil: %v", name, err)
+			}
+		}
 		if err := s.Publish(t.Context(), message("fine")); err != nil {
 			t.Error(err)
 		}
@@ -268,4 +280,19 @@ func TestUnusableOptionsAndPublishesAreRefusedAtOnce(t *testing.T) {
 			t.Errorf("payloads (-want +got):\n%s", diff)
 		}
 	})
+}
+
+func TestASessionThatIsNotFromStartSession(t *testing.T) {
+	s := new(Session)
+	for name, err := range map[string]error{
+		"Publish": s.Publish(t.Context(), message("x")), "PublishAsync": s.PublishAsync(t.Context(), message("x"), nil),
+		"Subscribe": s.Subscribe(t.Context(), AtMostOnce, "f"), "Unsubscribe": s.Unsubscribe(t.Context(), "f"),
+	} {
+		if err == nil {
+			t.Errorf("%s succeeds", name)
+		}
+	}
+	if s.Close() != nil || (*Session)(nil).Close() != nil || s.Err() != nil || s.Done() != nil || s.InCallback() {
+		t.Error("it is alive")
+	}
 }

@@ -246,3 +246,50 @@ func TestSteadyPublishingDoesNotAllocate(t *testing.T) {
 		<-settled
 	})
 }
+
+func TestALinkThatIsSlowIsNotDead(t *testing.T) {
+	for _, tt := range []struct {
+		name        string
+		answers     [][]int // which publishes are acknowledged after each half minute
+		connections int
+	}{
+		{"one after another", [][]int{{0}, {1}, {2}, {3}, {4}}, 1},
+		{"the oldest is not", [][]int{{1}, {2}, {3}, {4}, {0}}, 2},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				f := newFake(t, func(c *fakeConn) {
+					c.accept()
+					var ids []uint16
+					for range 5 {
+						p, err := c.ReadPacket()
+						if err != nil {
+							return
+						}
+						m, _ := ParsePublish(p)
+						ids = append(ids, m.ID)
+					}
+					for _, half := range tt.answers {
+						time.Sleep(30 * time.Second)
+						for _, i := range half {
+							c.send((&Puback{ID: ids[i]}).AppendTo(nil))
+						}
+					}
+					c.serve()
+				}, well)
+				s := f.start(SessionOptions{AckTimeout: time.Minute})
+				out := newOutcome()
+				for i := range 5 {
+					if err := s.PublishAsync(t.Context(), message("x"), out.of(fmt.Sprint(i))); err != nil {
+						t.Fatal(err)
+					}
+				}
+				time.Sleep(10 * time.Minute)
+				out.check(t, nil, "0", "1", "2", "3", "4")
+				if n := f.connections(); n != tt.connections {
+					t.Errorf("%d connections, want %d", n, tt.connections)
+				}
+			})
+		})
+	}
+}

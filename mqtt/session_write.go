@@ -121,9 +121,19 @@ func (s *Session) callWritten(l *link, ops []completed) {
 	s.callers = append(s.callers, id)
 	s.changed.Broadcast()
 	s.mu.Unlock()
+	returned := false
+	defer func() {
+		s.mu.Lock()
+		s.callers = slices.DeleteFunc(s.callers, func(c uint64) bool { return c == id })
+		if !returned { // a done function has ended the goroutine: another one goes on
+			s.kickLocked(l)
+			s.helpers--
+			s.changed.Broadcast()
+			s.mu.Unlock()
+		}
+	}()
 	s.call(ops)
-	s.mu.Lock()
-	s.callers = slices.DeleteFunc(s.callers, func(c uint64) bool { return c == id })
+	returned = true
 }
 
 // writeNext writes what is to go next, if anything, and appends to ops the QoS
@@ -148,7 +158,7 @@ func (s *Session) writeNext(l *link, ops []completed) (_ []completed, more bool)
 				why = ErrRenewal
 			}
 			s.mu.Unlock()
-			closeWrite(l.nc)
+			goodbye(l.nc)
 			s.kill(l, why)
 			s.mu.Lock()
 		}
@@ -169,11 +179,15 @@ func (s *Session) writeNext(l *link, ops []completed) (_ []completed, more bool)
 	return ops, true
 }
 
-// closeWrite says, where the connection has a way to, that this was all: after
-// close_notify or FIN a server knows that nothing was cut off.
-func closeWrite(nc net.Conn) {
-	if c, ok := nc.(interface{ CloseWrite() error }); ok {
-		_ = c.CloseWrite() // nothing depends on it
+// goodbye says, where the connection has a way to, that this was all: after
+// close_notify, FIN or a close frame a server knows that nothing was cut off. It may
+// wait for the server; abort ends that.
+func goodbye(nc net.Conn) {
+	switch c := nc.(type) { // nothing depends on it
+	case interface{ CloseWrite() error }:
+		_ = c.CloseWrite()
+	case interface{ CloseNow() error }:
+		_ = nc.Close() // which is the polite way, then
 	}
 }
 

@@ -143,13 +143,17 @@ func TestAnIdleSessionHoldsLittle(t *testing.T) {
 
 type (
 	likeTLS       struct{ *spy }
-	likeWebSocket struct{ *spy }
+	likeWebSocket struct {
+		net.Conn // nil: nothing else is called
+		spy      *spy
+	}
 )
 
 func (c *spy) Close() error             { return c.note("close") }
 func (c *spy) CloseWrite() error        { c.how = append(c.how, "close write"); return nil }
 func (c likeTLS) NetConn() net.Conn     { return &below{c.spy} }
-func (c likeWebSocket) CloseNow() error { c.how = append(c.how, "close now"); return nil }
+func (c likeWebSocket) Close() error    { return c.spy.note("close") }
+func (c likeWebSocket) CloseNow() error { return c.spy.note("close now") }
 
 func (c *spy) note(how string) error {
 	c.how = append(c.how, how)
@@ -163,21 +167,25 @@ type below struct{ *spy }
 
 func (c *below) Close() error { c.how = append(c.how, "close below"); return nil }
 
-func TestAbortDoesNotWaitForThePeer(t *testing.T) {
-	plain, tls, ws := &spy{}, likeTLS{&spy{}}, likeWebSocket{&spy{}}
-	abort(plain)
-	abort(tls)
-	abort(ws)
-	closeWrite(plain)
+func TestLeavingAConnection(t *testing.T) {
+	plain, secure, socket := &spy{}, &spy{}, &spy{}
 	for _, tt := range []struct {
-		got, want []string
+		nc              net.Conn
+		spy             *spy
+		goodbye, aborts []string
 	}{
-		{plain.how, []string{"close", "close write"}},
-		{tls.how, []string{"close below", "close"}},
-		{ws.how, []string{"close now", "close"}},
+		{plain, plain, []string{"close write"}, []string{"close"}},
+		{likeTLS{secure}, secure, []string{"close write"}, []string{"close below", "close"}},
+		{likeWebSocket{spy: socket}, socket, []string{"close"}, []string{"close now", "close"}},
 	} {
-		if diff := cmp.Diff(tt.want, tt.got); diff != "" {
-			t.Errorf("(-want +got):\n%s", diff)
+		goodbye(tt.nc)
+		if diff := cmp.Diff(tt.goodbye, tt.spy.how); diff != "" {
+			t.Errorf("%T: a good-bye (-want +got):\n%s", tt.nc, diff)
+		}
+		tt.spy.how = nil
+		abort(tt.nc) // which does not wait for the peer
+		if diff := cmp.Diff(tt.aborts, tt.spy.how); diff != "" {
+			t.Errorf("%T: aborted (-want +got):\n%s", tt.nc, diff)
 		}
 	}
 }

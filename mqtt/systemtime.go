@@ -45,7 +45,7 @@ func parseTime(s string) (t time.Time, ok bool) {
 		return time.Time{}, false // such as 31 April
 	}
 	t = t.Add(-offset)
-	return t, !t.IsZero() && t.Year() >= 0 && t.Year() <= 9999 // what appendTime can write
+	return t, !t.IsZero() && t.Year() >= 1 && t.Year() <= 9999 // what a message may have
 }
 
 // digits takes a time apart from the front. The first fault sticks.

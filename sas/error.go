@@ -83,16 +83,16 @@ var faultText = [faults]SyntaxError{
 	faultSeconds:   {Part: "se", Err: ErrBadSE},
 }
 
-// lastFault holds the latest error of each kind: a peer that sends the same
-// malformed token again gets the same error again.
-var lastFault [faults]atomic.Pointer[SyntaxError]
+// kept holds the errors that were made of each kind, one for each last byte of an
+// offset: a peer that sends the same malformed token again gets the same error again.
+var kept [faults][256]atomic.Pointer[SyntaxError]
 
 func refuse(f fault, offset int) error {
-	if e := lastFault[f].Load(); e != nil && e.Offset == offset {
+	if e := kept[f][uint8(offset)].Load(); e != nil && e.Offset == offset {
 		return e
 	}
 	e := faultText[f]
 	e.Offset = offset
-	lastFault[f].Store(&e)
+	kept[f][uint8(offset)].Store(&e)
 	return &e
 }

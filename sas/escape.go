@@ -4,21 +4,12 @@ import (
 	"encoding/binary"
 	"math/bits"
 	"strings"
+
+	"github.com/hubwire/hubwire/internal/percent"
 )
 
-// escapes maps each byte to how it is written: up to three bytes, little-endian,
-// with their number in the top byte.
-var escapes = func() (t [256]uint32) {
-	const hex = "0123456789ABCDEF"
-	for c := range t {
-		t[c] = 3<<24 | uint32(hex[c&15])<<16 | uint32(hex[c>>4])<<8 | '%'
-	}
-	const unreserved = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.~"
-	for _, c := range []byte(unreserved) {
-		t[c] = 1<<24 | uint32(c)
-	}
-	return t
-}()
+// escapes leaves the unreserved characters of RFC 3986 section 2.3.
+var escapes = percent.NewTable("-_.~")
 
 // AppendEscape appends s percent-encoded to dst: all bytes but letters, digits
 // and "-_.~" become %XX in upper case (RFC 3986 section 2). It allocates only
@@ -82,8 +73,8 @@ func appendUnescape[T string | []byte](dst []byte, s T, plus byte) []byte {
 		case c == '+':
 			c = plus
 		case c == '%' && i+2 < len(s):
-			if hi, lo := fromHex[s[i+1]], fromHex[s[i+2]]; hi|lo < 16 {
-				c = hi<<4 | lo
+			if v := percent.Unhex(s[i+1], s[i+2]); v >= 0 {
+				c = byte(v)
 				i += 2
 			}
 		}
@@ -99,20 +90,6 @@ func unescape(s string) string {
 	}
 	return string(AppendUnescape(nil, s))
 }
-
-// fromHex gives the value of a hex digit, and 0xff for any other byte.
-var fromHex = func() (t [256]byte) {
-	for i := range t {
-		t[i] = 0xff
-	}
-	for i, c := range []byte("0123456789abcdef") {
-		t[c] = byte(i)
-	}
-	for i, c := range []byte("ABCDEF") {
-		t[c] = byte(10 + i)
-	}
-	return t
-}()
 
 // equalFold reports whether a and b are equal but for the case of ASCII letters.
 func equalFold[A, B string | []byte](a A, b B) bool {

@@ -40,6 +40,7 @@ func TestNothingShowsASecret(t *testing.T) {
 	testkit.Hides(t, "a derived key", derived.Reveal(), derived)
 	for form, raw := range map[string]string{"text": key, "bytes": rawKey} {
 		testkit.Hides(t, "a key, "+form, raw, k)
+		testkit.Hides(t, "a key by value, "+form, raw, *k)
 		testkit.Hides(t, "a source, "+form, raw, sas.Source{Signer: k, Policy: "p"})
 		testkit.Hides[sas.TokenSource](t, "a token source, "+form, raw, &sas.Source{Signer: k, Policy: "p"})
 	}

@@ -86,8 +86,8 @@ func AppendTwinReported[R Text](dst []byte, rid R, version int64) []byte {
 }
 
 // AppendTwinResponse appends the topic of the answer to either twin request, hub
-// to device. rid is the request's, byte for byte. A version other than 0 is that
-// of the reported properties after the patch.
+// to device. status has three digits; rid is the request's, byte for byte. A version
+// other than 0 is that of the reported properties after the patch.
 //
 //	$iothub/twin/res/{status}/?$rid={rid}[&$version={version}]
 func AppendTwinResponse[R Text](dst []byte, status int, rid R, version int64) []byte {

@@ -17,11 +17,12 @@ import (
 // pair is split at its first '='.
 type Bag []byte
 
-// Pair is one property of a [Bag]: a view, percent-encoded when it comes from
-// [Bag.Next] or [Bag.Pairs], decoded when it comes from [Bag.AppendDecoded].
+// Pair is one property of a [Bag]. From [Bag.Next], [Bag.Pairs] and [Bag.Find]
+// it is a view of the bag, percent-encoded, and its methods decode. From
+// [Bag.AppendDecoded] it is decoded: use its fields.
 type Pair struct {
 	Name, Value []byte
-	Null        bool // there was no '=': a null value, where Value is empty and Null is not set for an empty one
+	Null        bool // there was no '=': a null value, which an empty one is not
 }
 
 // AppendName appends the decoded name of an encoded pair (see [AppendUnescape]).

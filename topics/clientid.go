@@ -22,12 +22,15 @@ func AppendClientID(dst []byte, id hubwire.Identity) []byte {
 // ParseClientID is the inverse of [AppendClientID]: the first '/' parts the ids.
 // Neither may be empty; the legality of their characters is [hubwire.Identity.Check]'s.
 func ParseClientID(s string) (hubwire.Identity, error) {
+	if err := checkString("client id", s); err != nil {
+		return hubwire.Identity{}, err
+	}
 	device, module, isModule := strings.Cut(s, "/")
 	if device == "" {
-		return hubwire.Identity{}, &SyntaxError{"device id", 0, ErrEmpty}
+		return hubwire.Identity{}, wrong("device id", 0, ErrEmpty)
 	}
 	if isModule && module == "" {
-		return hubwire.Identity{}, &SyntaxError{"module id", len(s), ErrEmpty}
+		return hubwire.Identity{}, wrong("module id", len(s), ErrEmpty)
 	}
 	return hubwire.Identity{DeviceID: device, ModuleID: module}, nil
 }

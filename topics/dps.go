@@ -36,7 +36,7 @@ func ParseDPSRegistration(body []byte) (DPSRegistration, error) {
 		return DPSRegistration{}, nil
 	}
 	if err := json.Unmarshal(body, &r); err != nil {
-		return DPSRegistration{}, badJSON("registration", err)
+		return DPSRegistration{}, badJSON("registration", body, err)
 	}
 	return DPSRegistration{r.RegistrationID, r.Payload}, nil
 }
@@ -85,7 +85,7 @@ func (r *DPSResult) Failure() (code int, message string) {
 func AppendDPSResult(dst []byte, r *DPSResult) ([]byte, error) {
 	b, err := json.Marshal(r)
 	if err != nil {
-		return dst, badJSON("DPS result", err)
+		return dst, badJSON("DPS result", nil, err)
 	}
 	return append(dst, b...), nil
 }
@@ -95,21 +95,22 @@ func AppendDPSResult(dst []byte, r *DPSResult) ([]byte, error) {
 func ParseDPSResult(body []byte) (DPSResult, error) {
 	var r DPSResult
 	if err := json.Unmarshal(body, &r); err != nil {
-		return DPSResult{}, badJSON("DPS result", err)
+		return DPSResult{}, badJSON("DPS result", body, err)
 	}
 	if s := r.State; s != nil {
 		if s.AssignedHub == "" && s.DeviceID != "" {
-			return DPSResult{}, &SyntaxError{"assignedHub", 0, ErrMissing}
+			return DPSResult{}, wrong("assignedHub", 0, ErrMissing)
 		}
 		if s.AssignedHub != "" && s.DeviceID == "" {
-			return DPSResult{}, &SyntaxError{"deviceId", 0, ErrMissing}
+			return DPSResult{}, wrong("deviceId", 0, ErrMissing)
 		}
 	}
 	return r, nil
 }
 
-// badJSON makes a SyntaxError of one from encoding/json, whose text it keeps.
-func badJSON(part string, err error) error {
+// badJSON makes a SyntaxError of one from encoding/json about body, whose text it
+// keeps. Its offset, which can be beyond the end, is as near as that package says.
+func badJSON(part string, body []byte, err error) error {
 	offset := 0
 	var se *json.SyntaxError
 	var te *json.UnmarshalTypeError
@@ -119,5 +120,5 @@ func badJSON(part string, err error) error {
 	case errors.As(err, &te):
 		offset = int(te.Offset)
 	}
-	return &SyntaxError{part, offset, fmt.Errorf("%w: %w", ErrJSON, err)}
+	return wrong(part, min(offset, len(body)), fmt.Errorf("%w: %w", ErrJSON, err))
 }

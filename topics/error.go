@@ -2,25 +2,28 @@ package topics
 
 import (
 	"errors"
+	"math"
 	"strconv"
 	"sync/atomic"
 )
 
 // SyntaxError says what is wrong with a topic, filter, client id, user name or
-// body, and where. Do not change one: the package hands out the same again when
-// a peer repeats its mistake, so that refusing costs no more than accepting.
+// body, and where.
+//
+// It is shared between calls that find the same fault: do not change it.
 type SyntaxError struct {
 	Part   string // such as "device id", "status", "$rid"
-	Offset int    // bytes from the start of what was parsed
-	Err    error  // match this: ErrUnknown, ErrEmpty, ...
+	Offset int    // bytes from the start of what was parsed to the fault
+	Limit  int    // the bound that was crossed, in bytes or as a value; 0 if there is none
+	Err    error  // match this: [ErrUnknown], [ErrEmpty], ...
 }
 
 // What a [SyntaxError] can hold.
 var (
-	ErrUnknown   = errors.New("not one that IoT Hub or DPS uses")
+	ErrUnknown   = errors.New("is not one that IoT Hub or DPS uses")
 	ErrEmpty     = errors.New("is empty")
 	ErrMissing   = errors.New("is missing")
-	ErrTooLong   = errors.New("has more than 65535 bytes")
+	ErrTooLong   = errors.New("is too long")
 	ErrUTF8      = errors.New("is not UTF-8")
 	ErrNUL       = errors.New("has a NUL character")
 	ErrWildcard  = errors.New("has a wildcard")
@@ -31,84 +34,81 @@ var (
 	ErrJSON      = errors.New("is not the JSON that was expected")
 )
 
-// Error gives the part, its offset and the cause, on one line.
+// Error gives the part, its offset, the cause and the limit, on one line. Of what
+// was parsed it holds nothing, but what encoding/json says of a body.
 func (e *SyntaxError) Error() string {
-	return "topics: " + e.Part + " at offset " + strconv.Itoa(e.Offset) + " " + e.Err.Error()
+	s := "topics: " + e.Part + " at offset " + strconv.Itoa(e.Offset) + " " + e.Err.Error()
+	if e.Limit != 0 {
+		s += ", the limit is " + strconv.Itoa(e.Limit)
+	}
+	return s
 }
 
-// Unwrap returns the cause.
+// Unwrap returns Err.
 func (e *SyntaxError) Unwrap() error { return e.Err }
 
-// fault is one of the ways in which a topic or a filter can be wrong.
-type fault uint8
-
-const (
-	faultUnknown fault = iota
-	faultUnknownFilter
-	faultEmptyTopic
-	faultEmptyFilter
-	faultTooLong
-	faultUTF8
-	faultNUL
-	faultWildcard
-	faultDevice
-	faultDeviceWildcard
-	faultModule
-	faultModuleWildcard
-	faultInput
-	faultInputWildcard
-	faultInputEnd
-	faultMethod
-	faultMethodSegment
-	faultMethodEnd
-	faultStatus
-	faultStatusEnd
-	faultQuery
-	faultRequestID
-	faultVersion
-	faultOperationID
-	faults // how many there are
-)
-
-var faultText = [faults]struct {
-	part string
-	err  error
-}{
-	faultUnknown:        {"topic", ErrUnknown},
-	faultUnknownFilter:  {"filter", ErrUnknown},
-	faultEmptyTopic:     {"topic", ErrEmpty},
-	faultEmptyFilter:    {"filter", ErrEmpty},
-	faultTooLong:        {"topic", ErrTooLong},
-	faultUTF8:           {"topic", ErrUTF8},
-	faultNUL:            {"topic", ErrNUL},
-	faultWildcard:       {"topic", ErrWildcard},
-	faultDevice:         {"device id", ErrEmpty},
-	faultDeviceWildcard: {"device id", ErrWildcard},
-	faultModule:         {"module id", ErrEmpty},
-	faultModuleWildcard: {"module id", ErrWildcard},
-	faultInput:          {"input name", ErrEmpty},
-	faultInputWildcard:  {"input name", ErrWildcard},
-	faultInputEnd:       {"input name", ErrTruncated},
-	faultMethod:         {"method name", ErrEmpty},
-	faultMethodSegment:  {"method name", ErrSegment},
-	faultMethodEnd:      {"method name", ErrTruncated},
-	faultStatus:         {"status", ErrNumber},
-	faultStatusEnd:      {"status", ErrTruncated},
-	faultQuery:          {"query", ErrMissing},
-	faultRequestID:      {"$rid", ErrMissing},
-	faultVersion:        {"$version", ErrMissing},
-	faultOperationID:    {"operationId", ErrMissing},
+// wrong makes a SyntaxError.
+func wrong(part string, offset int, err error) *SyntaxError {
+	return &SyntaxError{Part: part, Offset: offset, Err: err}
 }
 
-// lastFault holds the latest error of each kind. A peer that sends the same
-// malformed topic again gets the same error again, at no cost.
-var lastFault [faults]atomic.Pointer[SyntaxError]
+// fault is one way in which a topic or filter can be wrong. It keeps the errors
+// that it made, one for each last byte of an offset, so that refusing what a peer
+// sends over and over does not cost more than accepting it: an allocation is
+// dearer than a whole parse.
+type fault struct {
+	part  string
+	limit int
+	err   error
+	kept  [256]atomic.Pointer[SyntaxError]
+}
 
-func refuse(f fault, offset int) error {
-	if e := lastFault[f].Load(); e != nil && e.Offset == offset {
-		return e
+func newFault(part string, limit int, err error) *fault {
+	return &fault{part: part, limit: limit, err: err}
+}
+
+// at returns the fault as an error, which is never nil.
+func (f *fault) at(offset int) (e *SyntaxError) {
+	if e = f.kept[uint8(offset)].Load(); e == nil || e.Offset != offset {
+		e = f.errorAt(offset)
 	}
-	e := &SyntaxError{Part: faultText[f].part, Offset: offset, Err: faultText[f].err}
-	lastFault[f].Store(e)
+	return
+}
+
+func (f *fault) errorAt(offset int) *SyntaxError {
+	e := &SyntaxError{Part: f.part, Offset: offset, Limit: f.limit, Err: f.err}
+	f.kept[uint8(offset)].Store(e)
 	return e
 }
+
+var (
+	unknownTopic    = newFault("topic", 0, ErrUnknown)
+	unknownFilter   = newFault("filter", 0, ErrUnknown)
+	emptyTopic      = newFault("topic", 0, ErrEmpty)
+	emptyFilter     = newFault("filter", 0, ErrEmpty)
+	shortTopic      = newFault("topic", 0, ErrTruncated)
+	longTopic       = newFault("topic", maxText, ErrTooLong)
+	longFilter      = newFault("filter", maxText, ErrTooLong)
+	notUTF8         = newFault("topic", 0, ErrUTF8)
+	hasNUL          = newFault("topic", 0, ErrNUL)
+	hasWildcard     = newFault("topic", 0, ErrWildcard)
+	filterNotUTF8   = newFault("filter", 0, ErrUTF8)
+	filterHasNUL    = newFault("filter", 0, ErrNUL)
+	emptyDevice     = newFault("device id", 0, ErrEmpty)
+	wildcardDevice  = newFault("device id", 0, ErrWildcard)
+	emptyModule     = newFault("module id", 0, ErrEmpty)
+	wildcardModule  = newFault("module id", 0, ErrWildcard)
+	emptyInput      = newFault("input name", 0, ErrEmpty)
+	wildcardInput   = newFault("input name", 0, ErrWildcard)
+	endlessInput    = newFault("input name", 0, ErrTruncated)
+	emptyMethod     = newFault("method name", 0, ErrEmpty)
+	wildcardMethod  = newFault("method name", 0, ErrWildcard)
+	segmentedMethod = newFault("method name", 0, ErrSegment)
+	endlessMethod   = newFault("method name", 0, ErrTruncated)
+	badStatus       = newFault("status", math.MaxInt32, ErrNumber)
+	endlessStatus   = newFault("status", 0, ErrTruncated)
+	noQuery         = newFault("query", 0, ErrMissing)
+	noRequestID     = newFault("$rid", 0, ErrMissing)
+	noVersion       = newFault("$version", 0, ErrMissing)
+	noOperationID   = newFault("operationId", 0, ErrMissing)
+)

@@ -4,48 +4,32 @@ import (
 	"encoding/binary"
 	"slices"
 	"unicode/utf8"
+
+	"github.com/hubwire/hubwire/internal/percent"
 )
 
 // Text is what can be appended: text that is owned, or a view.
 type Text interface{ ~string | ~[]byte }
 
-// escapes maps each byte to how it is written: up to three bytes, little-endian,
-// with their number in the top byte.
-type escapes [256]uint32
-
-const alphanumeric = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
-
 var (
 	// uriEscapes leaves the unreserved characters of RFC 3986 section 2.3.
-	uriEscapes = newEscapes("-._~")
+	uriEscapes = percent.NewTable("-._~")
 
 	// bagEscapes leaves what every official SDK decodes alike. The C SDK
 	// refuses a bare '~' when its automatic decoding is on.
-	bagEscapes = newEscapes("-._")
+	bagEscapes = percent.NewTable("-._")
 
 	// nameEscapes leaves what may stand in a path segment (RFC 3986 section
 	// 3.3), except '+', which is a wildcard to MQTT.
-	nameEscapes = newEscapes("-._~!$&'()*,;=:@")
+	nameEscapes = percent.NewTable("-._~!$&'()*,;=:@")
 )
-
-func newEscapes(safe string) *escapes {
-	const hex = "0123456789ABCDEF"
-	var t escapes
-	for c := range t {
-		t[c] = 3<<24 | uint32(hex[c&15])<<16 | uint32(hex[c>>4])<<8 | '%'
-	}
-	for _, c := range []byte(alphanumeric + safe) {
-		t[c] = 1<<24 | uint32(c)
-	}
-	return &t
-}
 
 // AppendEscape appends s percent-encoded: all but the letters, digits and
 // "-._~", in upper-case hex (RFC 3986 section 2). It is for user names and
 // tokens; [AppendProperty] escapes for property bags.
 func AppendEscape[T Text](dst []byte, s T) []byte { return appendEscaped(dst, s, uriEscapes) }
 
-func appendEscaped[T Text](dst []byte, s T, t *escapes) []byte {
+func appendEscaped[T Text](dst []byte, s T, t *percent.Table) []byte {
 	n := len(dst)
 	if cap(dst)-n <= 3*len(s) {
 		return appendEscapedTight(dst, s, t)
@@ -55,14 +39,14 @@ func appendEscaped[T Text](dst []byte, s T, t *escapes) []byte {
 	out := dst[:cap(dst)]
 	for i := range len(s) {
 		e := t[s[i]]
-		binary.LittleEndian.PutUint32(out[n:], e)
+		binary.LittleEndian.PutUint32(out[n:n+4:n+4], e)
 		n += int(e >> 24)
 	}
 	return out[:n]
 }
 
 // appendEscapedTight is for when dst may have to grow: by what it needs, not more.
-func appendEscapedTight[T Text](dst []byte, s T, t *escapes) []byte {
+func appendEscapedTight[T Text](dst []byte, s T, t *percent.Table) []byte {
 	n := 0
 	for i := range len(s) {
 		n += int(t[s[i]] >> 24)
@@ -80,40 +64,56 @@ func appendEscapedTight[T Text](dst []byte, s T, t *escapes) []byte {
 }
 
 // AppendUnescape appends s with its escapes decoded, in either case of hex. A
-// malformed escape stays as it is, and so does all of s if the result would not
-// be UTF-8 (IoT Hub's own behaviour is not documented). A plus sign stays one.
+// malformed escape stands for itself, and so do all when those beyond ASCII do not
+// spell UTF-8 (IoT Hub's own behaviour is not documented). A plus sign stays one.
 func AppendUnescape[T Text](dst []byte, s T) []byte {
 	start := len(dst)
-	var high byte
-	for i := 0; i < len(s); i++ {
-		c := s[i]
-		if c == '%' && i+2 < len(s) {
-			if v := unhex(s[i+1], s[i+2]); v >= 0 {
-				c = byte(v)
-				i += 2
-				high |= c
+	for i := 0; i < len(s); {
+		switch v := escaped(s, i); {
+		case v < 0:
+			dst = append(dst, s[i])
+			i++
+		case v < utf8.RuneSelf:
+			dst = append(dst, byte(v))
+			i += 3
+		default:
+			size := escapedRune(s, i)
+			if size == 0 {
+				return append(dst[:start], s...)
+			}
+			for range size {
+				dst = append(dst, byte(escaped(s, i)))
+				i += 3
 			}
 		}
-		dst = append(dst, c)
-	}
-	if high >= utf8.RuneSelf && !utf8.Valid(dst[start:]) {
-		return append(dst[:start], s...)
 	}
 	return dst
 }
 
-// unhex returns the byte that two hex digits stand for, or a negative number.
-func unhex(hi, lo byte) int { return int(hexDigits[hi])<<4 | int(hexDigits[lo]) }
+// escapedRune returns how many bytes in UTF-8 the character has that begins with
+// the escape at s[i], which is beyond ASCII; 0 when it is none.
+func escapedRune[T Text](s T, i int) (size int) {
+	x, y := escaped(s, i), escaped(s, i+3)
+	if x >= 0xc2 && x < 0xe0 && y >= 0x80 && y < 0xc0 {
+		return 2 // nearly always
+	}
+	r := [utf8.UTFMax]byte{byte(x)}
+	for size = 1; size < len(r) && y >= utf8.RuneSelf; size++ {
+		r[size] = byte(y)
+		y = escaped(s, i+3*size+3)
+	}
+	_, n := utf8.DecodeRune(r[:size])
+	if n == 1 {
+		return 0 // one byte beyond ASCII is no character
+	}
+	return n
+}
 
-var hexDigits = func() (t [256]int8) {
-	for c := range t {
-		t[c] = -1
+// escaped returns the byte that the escape at s[i] stands for, or a negative
+// number when there is none.
+func escaped[T Text](s T, i int) int {
+	if i+2 >= len(s) || s[i] != '%' {
+		return -1
 	}
-	for i, c := range []byte("0123456789abcdef") {
-		t[c] = int8(i)
-	}
-	for i, c := range []byte("ABCDEF") {
-		t[c] = int8(i + 10)
-	}
-	return t
-}()
+	return percent.Unhex(s[i+1], s[i+2])
+}

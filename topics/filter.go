@@ -2,6 +2,7 @@ package topics
 
 import (
 	"bytes"
+	"unicode/utf8"
 
 	"github.com/hubwire/hubwire"
 )
@@ -75,10 +76,7 @@ func allows(level []byte, id string) bool { return string(level) == "+" || strin
 // upon which IoT Hub closes the connection, or ErrTooLong, ErrUTF8, ErrNUL. It
 // does not allocate.
 func ParseFilter(filter []byte) (Filter, error) {
-	if len(filter) == 0 {
-		return Filter{}, refuse(faultEmptyFilter, 0)
-	}
-	if err := checkText(filter, false); err != nil {
+	if err := checkFilter(filter); err != nil {
 		return Filter{}, err
 	}
 	switch {
@@ -93,21 +91,43 @@ func ParseFilter(filter []byte) (Filter, error) {
 	case string(filter) == DPSResponseFilter:
 		return Filter{Kind: DPSResponse}, nil
 	}
-	return Filter{}, refuse(faultUnknownFilter, 0)
+	return Filter{}, unknownFilter.at(0)
+}
+
+// checkFilter refuses what no filter may be (MQTT 3.1.1 sections 1.5.3 and 4.7.3).
+func checkFilter(b []byte) error {
+	switch {
+	case len(b) == 0:
+		return emptyFilter.at(0)
+	case len(b) > maxText:
+		return longFilter.at(maxText)
+	}
+	for i := 0; i < len(b); {
+		r, n := utf8.DecodeRune(b[i:])
+		switch {
+		case r == 0:
+			return filterHasNUL.at(i)
+		case r == utf8.RuneError && n == 1:
+			return filterNotUTF8.at(i)
+		}
+		i += n
+	}
+	return nil
 }
 
 func parseDeviceFilter(filter []byte) (Filter, error) {
 	const devices = len("devices/")
 	var f Filter
 	device, rest, _ := bytes.Cut(filter[devices:], []byte("/"))
-	if len(device) == 0 || string(device) == "#" {
-		return f, refuse(faultDevice, devices)
+	if err := checkLevel(device, devices, emptyDevice, wildcardDevice); err != nil {
+		return Filter{}, err
 	}
 	f.DeviceID = device[:len(device):len(device)]
 	if after, ok := bytes.CutPrefix(rest, []byte("modules/")); ok {
+		at := len(filter) - len(after)
 		module, after, _ := bytes.Cut(after, []byte("/"))
-		if len(module) == 0 || string(module) == "#" {
-			return f, refuse(faultModule, devices+len(device)+len("/modules/"))
+		if err := checkLevel(module, at, emptyModule, wildcardModule); err != nil {
+			return Filter{}, err
 		}
 		f.ModuleID, rest = module[:len(module):len(module)], after
 	}
@@ -117,7 +137,19 @@ func parseDeviceFilter(filter []byte) (Filter, error) {
 	case f.ModuleID != nil && (string(rest) == "#" || bytes.HasSuffix(rest, []byte("/#"))):
 		f.Kind = Input
 	default:
-		return Filter{}, refuse(faultUnknownFilter, len(filter)-len(rest))
+		return Filter{}, unknownFilter.at(len(filter) - len(rest))
 	}
 	return f, nil
+}
+
+// checkLevel refuses an id in a filter, at offset i, that is empty or stands for
+// all that follows.
+func checkLevel(level []byte, i int, empty, wildcard *fault) error {
+	switch string(level) {
+	case "":
+		return empty.at(i)
+	case "#":
+		return wildcard.at(i)
+	}
+	return nil
 }

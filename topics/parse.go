@@ -1,333 +1,356 @@
 package topics
 
 import (
-	"bytes"
+	"encoding/binary"
 	"math"
 )
 
+// No topic of IoT Hub is shorter than "$iothub/twin/GET?$rid=1".
+const shortest = 23
+
 // Parse reads the topic of a PUBLISH, from a device or to one, in any of the
-// forms listed at [Kind]. The result is a view of topic. It does not allocate,
-// except for the first error of its sort.
+// forms listed at [Kind]. The result is a view of topic.
 //
 // It is as lenient as the service and the SDKs are with each other:
 //   - telemetry may begin with one '/', and may lack the one before its bag;
 //   - a property bag may hold raw '/' (the C SDK escapes nothing by default): ids
 //     are told by their place from the left, so a bag cannot change them;
-//   - '+' is an ordinary character, unless it is all of an id or name;
-//   - the '/' before a query may be missing, and its parts come in any order.
+//   - '+' is an ordinary character, unless it is all of an id or a name. MQTT
+//     allows none in the topic of a PUBLISH; to see to that is the MQTT layer's task;
+//   - a query may lack the '/' before it, and holds its parts in any order. But
+//     that of a method request begins with $rid, and that of a twin response with
+//     $rid or $version: nothing else could be read by the C SDK.
 //
 // The error is a [*SyntaxError]: ErrUnknown for a topic of another family, else
-// what is wrong with it. A malformed escape is none: it stands for itself.
+// what is wrong with it, which is one thing of several. A malformed escape is
+// none: it stands for itself. Parse allocates nothing but an error that is unlike
+// those of its sort that it has kept.
 func Parse(topic []byte) (Topic, error) {
-	t := Topic{raw: topic}
-	err := t.parse()
-	if err != nil {
+	if len(topic) < shortest || len(topic) > maxText {
+		return Topic{}, refuseLength(topic)
+	}
+	// The end goes first. A fault there would else be found only after all the
+	// work of accepting.
+	if end := len(topic) - word; odd(load(topic, end)) != 0 {
+		if err := checkRunes(topic, end); err != nil {
+			return Topic{}, err
+		}
+	}
+	switch {
+	case string(topic[:16]) == "$iothub/methods/" && string(topic[16:21]) == "POST/":
+		const name = len("$iothub/methods/POST/")
+		end := plainTo(topic, name, '/'*lows)
+		if end < name+2 || !hasPrefixAt(topic, end, "/?") {
+			return parseMethodRequest(topic, name)
+		}
+		return parseRequestID(topic, MethodRequest, end, end)
+	case string(topic[:16]) == "$iothub/twin/res" && topic[16] == '/':
+		const status = len("$iothub/twin/res/")
+		n, end := threeDigits(topic, status), topic[status+3]
+		if n < 100 || end != '/' && end != '?' {
+			return Topic{}, badStatus.at(status) // the Java SDK wants three digits, too
+		}
+		return parseRequestID(topic, TwinResponse, status+3, n)
+	case string(topic[:8]) == "$iothub/":
+		return parseHub(topic)
+	case string(topic[:8]) == "devices/":
+		return parseDevice(topic, len("devices/"))
+	case string(topic[:5]) == "$dps/":
+		return parseDPS(topic)
+	case string(topic[:9]) == "/devices/":
+		if t, err := parseDevice(topic, len("/devices/")); err != nil || t.Kind == Telemetry {
+			return t, err
+		}
+	}
+	return Topic{}, unknownTopic.at(0)
+}
+
+// refuseLength is the error for what is too short or too long to be a topic.
+func refuseLength(b []byte) error {
+	switch {
+	case len(b) == 0:
+		return emptyTopic.at(0)
+	case len(b) > maxText:
+		return longTopic.at(maxText)
+	}
+	for _, begin := range [...]string{
+		"$iothub/methods/POST/", "$iothub/methods/res/", "$iothub/twin/res/", "$iothub/twin/GET/",
+		"$iothub/twin/PATCH/properties/", "$dps/registrations/", "devices/", "/devices/",
+	} {
+		n := min(len(b), len(begin))
+		if string(b[:n]) == begin[:n] {
+			return shortTopic.at(len(b))
+		}
+	}
+	return unknownTopic.at(0)
+}
+
+// parseHub reads what begins with "$iothub/", but for what Parse itself knows.
+func parseHub(b []byte) (Topic, error) {
+	const family, patch = len("$iothub/"), len("$iothub/twin/PAT")
+	const reported, desired = "CH/properties/reported", "CH/properties/desired"
+	switch rest := b[family : family+word]; {
+	case string(rest) == "methods/" && hasPrefixAt(b, family+word, "res/"):
+		return parseStatus(b, MethodResponse, len("$iothub/methods/res/"))
+	case string(rest) == "twin/GET":
+		return parseRequestID(b, TwinGet, family+word, family+word)
+	case string(rest) != "twin/PAT":
+	case hasPrefixAt(b, patch, reported):
+		return parseRequestID(b, TwinReported, patch+len(reported), patch+len(reported))
+	case hasPrefixAt(b, patch, desired):
+		t, err := parseQuery(b, TwinDesired, patch+len(desired), patch+len(desired))
+		if err == nil && len(t.VersionText()) == 0 {
+			return Topic{}, noVersion.at(len(b))
+		}
+		return t, err
+	}
+	return Topic{}, unknownTopic.at(family)
+}
+
+// parseDPS reads what begins with "$dps/".
+func parseDPS(b []byte) (Topic, error) {
+	const family = len("$dps/")
+	const register, query = "registrations/PUT/iotdps-register", "registrations/GET/iotdps-get-operationstatus"
+	switch {
+	case hasPrefixAt(b, family, "registrations/res/"):
+		return parseStatus(b, DPSResponse, len("$dps/registrations/res/"))
+	case hasPrefixAt(b, family, register):
+		return parseRequestID(b, DPSRegister, family+len(register), family+len(register))
+	case hasPrefixAt(b, family, query):
+		t, err := parseRequestID(b, DPSQuery, family+len(query), family+len(query))
+		if err == nil && len(t.OperationID()) == 0 {
+			return Topic{}, noOperationID.at(len(b))
+		}
+		return t, err
+	}
+	return Topic{}, unknownTopic.at(family)
+}
+
+// parseMethodRequest reads "{method}[/]?..." at i, in the forms that are not Parse's.
+func parseMethodRequest(b []byte, i int) (Topic, error) {
+	if err := checkText(b, i); err != nil {
 		return Topic{}, err
 	}
-	return t, nil
-}
-
-func (t *Topic) parse() error {
-	b := t.raw
-	if len(b) == 0 {
-		return refuse(faultEmptyTopic, 0)
-	}
-	if err := checkText(b, true); err != nil {
-		return err
-	}
-	if len(b) > 8 {
-		switch string(b[:8]) {
-		case "devices/":
-			return t.parseDevice(8)
-		case "$iothub/":
-			return t.parseHub()
-		case "$dps/reg":
-			return t.parseDPS()
-		case "/devices":
-			if b[8] != '/' {
-				break
+	end := index(b, i, '/')
+	if !hasPrefixAt(b, end, "/?") {
+		// The query has no slash before it, and may have one in it.
+		slash := end
+		if end = index(b[:slash], i, '?'); end == slash {
+			if slash == len(b) {
+				return Topic{}, endlessMethod.at(slash)
 			}
-			if err := t.parseDevice(9); err != nil || t.Kind == Telemetry {
-				return err
-			}
+			return Topic{}, segmentedMethod.at(slash)
 		}
 	}
-	return refuse(faultUnknown, 0)
-}
-
-// parseDevice reads a topic with an identity, whose device id begins at i.
-func (t *Topic) parseDevice(i int) error {
-	var err error
-	if t.device, i, err = t.level(i, faultDevice, faultDeviceWildcard); err != nil {
-		return err
-	}
-	if bytes.HasPrefix(t.raw[i:], []byte("/modules/")) {
-		i += len("/modules/")
-		if t.module, i, err = t.level(i, faultModule, faultModuleWildcard); err != nil {
-			return err
-		}
-		if bytes.HasPrefix(t.raw[i:], []byte("/inputs/")) {
-			return t.parseInput(i + len("/inputs/"))
-		}
-	}
-	rest := t.raw[i:]
 	switch {
-	case bytes.HasPrefix(rest, []byte("/messages/events")):
-		t.Kind = Telemetry
-		i += len("/messages/events")
-	case bytes.HasPrefix(rest, []byte("/messages/devicebound")):
-		t.Kind = C2D
-		i += len("/messages/devicebound")
-	default:
-		return refuse(faultUnknown, i)
+	case end == i:
+		return Topic{}, emptyMethod.at(i)
+	case end == i+1 && b[i] == '+':
+		return Topic{}, wildcardMethod.at(i)
 	}
-	if i < len(t.raw) {
-		if t.raw[i] != '/' {
-			return refuse(faultUnknown, i)
-		}
-		i++
-	}
-	t.bag = t.span(i, len(t.raw))
-	if t.Kind == Telemetry {
-		t.trimBag()
-	}
-	return nil
+	return parseRequestID(b, MethodRequest, end, end)
 }
 
-// trimBag takes off what some devices put around their bag.
-func (t *Topic) trimBag() {
-	if t.bag.lo < t.bag.hi && t.raw[t.bag.lo] == '?' {
-		t.bag.lo++
+// parseStatus reads "{status}[/]?..." at i.
+func parseStatus(b []byte, k Kind, i int) (Topic, error) {
+	n, end := status(b, i)
+	if end == len(b) {
+		return Topic{}, endlessStatus.at(end)
 	}
-	for t.bag.lo < t.bag.hi && t.raw[t.bag.hi-1] == '/' {
-		t.bag.hi--
+	if n != int64(int32(n)) || b[end] != '/' && b[end] != '?' {
+		return Topic{}, badStatus.at(i)
 	}
+	if n < 0 || n > otherStatus {
+		n = otherStatus
+	}
+	return parseRequestID(b, k, end, int(n))
 }
 
-// parseInput reads what follows "inputs/".
-func (t *Topic) parseInput(i int) error {
-	var err error
-	if t.name, i, err = t.level(i, faultInput, faultInputWildcard); err != nil {
-		return err
-	}
-	if i == len(t.raw) {
-		return refuse(faultInputEnd, i) // the '/' is always there
-	}
-	t.Kind = Input
-	t.bag = t.span(i+1, len(t.raw))
-	return nil
-}
-
-// level takes an id or a name: all up to the next '/', at which it returns.
-func (t *Topic) level(i int, empty, wildcard fault) (span, int, error) {
-	n := bytes.IndexByte(t.raw[i:], '/')
-	if n < 0 {
-		n = len(t.raw) - i
-	}
-	if n == 0 {
-		return span{}, i, refuse(empty, i)
-	}
-	if n == 1 && t.raw[i] == '+' {
-		return span{}, i, refuse(wildcard, i)
-	}
-	return t.span(i, i+n), i + n, nil
-}
-
-func (t *Topic) span(lo, hi int) span { return span{uint16(lo), uint16(hi)} }
-
-// parseHub reads what follows "$iothub/".
-func (t *Topic) parseHub() error {
-	const methods, twin = len("$iothub/methods/"), len("$iothub/twin/")
-	b := t.raw
-	if len(b) < methods {
-		return refuse(faultUnknown, len("$iothub/"))
-	}
-	switch string(b[8:16]) {
-	case "methods/":
-		switch {
-		case hasPrefixAt(b, methods, "POST/"):
-			t.Kind = MethodRequest
-			return t.parseMethod(methods + len("POST/"))
-		case hasPrefixAt(b, methods, "res/"):
-			t.Kind = MethodResponse
-			return t.parseStatus(methods + len("res/"))
-		}
-	case "twin/res":
-		if hasPrefixAt(b, twin, "res/") {
-			t.Kind = TwinResponse
-			return t.parseStatus(twin + len("res/"))
-		}
-	case "twin/GET":
-		t.Kind = TwinGet
-		return t.parseQuery(twin+len("GET"), needRequestID)
-	case "twin/PAT":
-		switch {
-		case hasPrefixAt(b, twin, "PATCH/properties/reported"):
-			t.Kind = TwinReported
-			return t.parseQuery(twin+len("PATCH/properties/reported"), 0)
-		case hasPrefixAt(b, twin, "PATCH/properties/desired"):
-			t.Kind = TwinDesired
-			return t.parseQuery(twin+len("PATCH/properties/desired"), needExtra)
-		}
-	}
-	return refuse(faultUnknown, len("$iothub/"))
-}
-
-// parseDPS reads what follows "$dps/reg".
-func (t *Topic) parseDPS() error {
-	const base = len("$dps/registrations/")
-	b := t.raw
-	if hasPrefixAt(b, len("$dps/reg"), "istrations/") {
-		switch {
-		case hasPrefixAt(b, base, "res/"):
-			t.Kind = DPSResponse
-			return t.parseStatus(base + len("res/"))
-		case hasPrefixAt(b, base, "PUT/iotdps-register"):
-			t.Kind = DPSRegister
-			return t.parseQuery(base+len("PUT/iotdps-register"), needRequestID)
-		case hasPrefixAt(b, base, "GET/iotdps-get-operationstatus"):
-			t.Kind = DPSQuery
-			return t.parseQuery(base+len("GET/iotdps-get-operationstatus"), needRequestID|needExtra)
-		}
-	}
-	return refuse(faultUnknown, len("$dps/"))
-}
-
-// hasPrefixAt reports whether b has p at offset i, which may be past the end.
-func hasPrefixAt(b []byte, i int, p string) bool {
-	return len(b) >= i+len(p) && string(b[i:i+len(p)]) == p
-}
-
-// parseMethod reads "{method}[/]?...".
-func (t *Topic) parseMethod(i int) error {
-	end := bytes.IndexByte(t.raw[i:], '/')
-	if end < 0 {
-		end = bytes.IndexByte(t.raw[i:], '?')
-		if end < 0 {
-			return refuse(faultMethodEnd, len(t.raw))
-		}
-	}
-	end += i
-	if t.raw[end] == '/' && (end+1 == len(t.raw) || t.raw[end+1] != '?') {
-		// A slash in the name, or in a query that lacks its own.
-		q := bytes.IndexByte(t.raw[i:end], '?')
-		if q < 0 {
-			return refuse(faultMethodSegment, end)
-		}
-		end = i + q
-	}
-	if end == i {
-		return refuse(faultMethod, i)
-	}
-	if end == i+1 && t.raw[i] == '+' {
-		return refuse(faultWildcard, i)
-	}
-	t.name = t.span(i, end)
-	return t.parseQuery(end, needRequestID)
-}
-
-// parseStatus reads "{status}[/]?...".
-func (t *Topic) parseStatus(i int) error {
+// status reads a decimal number at i and returns where it ends. No number is
+// one that is out of range.
+func status(b []byte, i int) (n int64, end int) {
 	start := i
-	if i < len(t.raw) && t.raw[i] == '-' {
+	if i < len(b) && b[i] == '-' {
 		i++
 	}
-	n, digits := int64(0), i
-	for ; i < len(t.raw) && t.raw[i]-'0' < 10 && i < digits+10; i++ {
-		n = n*10 + int64(t.raw[i]-'0')
+	digits := i
+	for ; i < len(b) && b[i]-'0' < 10 && i < digits+10; i++ {
+		n = n*10 + int64(b[i]-'0')
 	}
-	if i == len(t.raw) {
-		return refuse(faultStatusEnd, i)
+	if i == digits {
+		return math.MaxInt64, i
 	}
-	if t.raw[start] == '-' {
+	if digits > start {
 		n = -n
 	}
-	if i == digits || (t.raw[i] != '/' && t.raw[i] != '?') || n != int64(int32(n)) {
-		return refuse(faultStatus, start)
-	}
-	t.Status = int32(n)
-	return t.parseQuery(i, needRequestID)
+	return n, i
 }
 
-// What a query must have.
-const (
-	needRequestID = 1 << iota
-	needExtra
+// threeDigits reads the number of three digits that all statuses of HTTP are, or returns -1.
+func threeDigits(b []byte, i int) int {
+	x, y, z := b[i]-'0', b[i+1]-'0', b[i+2]-'0'
+	if x > 9 || y > 9 || z > 9 {
+		return -1
+	}
+	return int(x)*100 + int(y)*10 + int(z)
+}
+
+// How a query begins.
+var (
+	withRequestID = binary.LittleEndian.Uint64([]byte("\x00/?$rid="))
+	withVersion   = binary.LittleEndian.Uint64([]byte("/?$versi"))
 )
 
-// parseQuery reads "[/]?..." at i.
-func (t *Topic) parseQuery(i, need int) error {
-	if hasPrefixAt(t.raw, i, "/") {
-		i++
-	}
-	if !hasPrefixAt(t.raw, i, "?") {
-		return refuse(faultQuery, i)
-	}
-	i++
-	t.bag = t.span(i, len(t.raw))
-	for i < len(t.raw) {
-		i = t.parsePart(i)
-	}
-	if need&needRequestID != 0 && t.rid.lo == t.rid.hi {
-		return refuse(faultRequestID, len(t.raw))
-	}
-	if need&needExtra == 0 || t.extra.lo < t.extra.hi {
-		return nil
-	}
-	if t.Kind == DPSQuery {
-		return refuse(faultOperationID, len(t.raw))
-	}
-	return refuse(faultVersion, len(t.raw))
-}
-
-// parsePart reads one "name=value" of a query at i, and returns where the next
-// begins. Of two with the same name the first counts.
-func (t *Topic) parsePart(i int) (next int) {
-	end := bytes.IndexByte(t.raw[i:], '&')
-	if end < 0 {
-		end = len(t.raw)
-	} else {
-		end += i
-	}
-	if v, ok := bytes.CutPrefix(t.raw[i:end], []byte("$rid=")); ok {
-		if t.rid.hi == 0 {
-			t.rid = t.span(end-len(v), end)
+// parseRequestID reads "/?$rid={rid}[&...]" at i, which is what nearly all
+// topics have, and leaves the others to parseQuery. a goes into the Topic. Up to
+// i all is well with the text.
+func parseRequestID(b []byte, k Kind, i, a int) (Topic, error) {
+	if i > len(b)-word {
+		if hasPrefixAt(b, i, "/?") && k != TwinReported {
+			return Topic{}, noRequestID.at(i + len("/?")) // there is no room for it
 		}
-	} else if v, ok := bytes.CutPrefix(t.raw[i:end], []byte(t.extraName())); ok && t.extra.hi == 0 {
-		t.extra = t.span(end-len(v), end)
+		return parseQuery(b, k, i, a)
 	}
-	return end + 1
-}
-
-// extraName returns what a query may have beside $rid.
-func (t *Topic) extraName() string {
-	switch t.Kind {
-	case DPSQuery:
-		return "operationId="
-	case DPSResponse:
-		return "retry-after="
-	}
-	return "$version="
-}
-
-// parseInt64 reads a decimal number, without a plus sign.
-func parseInt64(b []byte) (n int64, ok bool) {
-	negative := len(b) > 0 && b[0] == '-'
-	if negative {
-		b = b[1:]
-	}
-	if len(b) == 0 {
-		return 0, false
-	}
-	for _, c := range b {
-		d := int64(c - '0')
-		if d > 9 || n > (math.MaxInt64-d)/10 {
-			return 0, false
+	if w := load(b, i); w<<8 != withRequestID {
+		if w<<48 == withRequestID<<40 && w != withVersion && (k == MethodRequest || k == TwinResponse) {
+			return Topic{}, noRequestID.at(i + len("/?"))
 		}
-		n = n*10 + d
+		return parseQuery(b, k, i, a)
 	}
-	if negative {
-		n = -n
+	rid := i + len("/?$rid=")
+	end := plainTo(b, rid, '&'*lows)
+	if rest := len(b) - end; rest < word {
+		// It is in the last word, moved down: there all is well with the text.
+		w := load(b, len(b)-word) >> (8 * (word - rest) & 63)
+		end = min(len(b), end+first(zeros(w^'&'*lows)))
+	} else if b[end] != '&' || !plain(b, end) {
+		return parseQuery(b, k, i, a)
 	}
-	return n, true
+	if rid == end && k != TwinReported { // which asks for no answer then
+		return Topic{}, noRequestID.at(i + len("/?"))
+	}
+	return Topic{b, k, marks{uint16(a), uint16(rid), uint16(end)}}, nil
+}
+
+// parseQuery reads "[/]?{part}&{part}..." at i.
+func parseQuery(b []byte, k Kind, i, a int) (Topic, error) {
+	q := i
+	if hasPrefixAt(b, q, "/") {
+		q++
+	}
+	if q == len(b) && k == TwinReported {
+		return Topic{b, k, marks{uint16(a), uint16(q), uint16(q)}}, nil // it asks for no answer
+	}
+	if !hasPrefixAt(b, q, "?") {
+		return Topic{}, noQuery.at(q)
+	}
+	if err := checkText(b, i); err != nil {
+		return Topic{}, err
+	}
+	q++
+	rid, end := param(b, q, "$rid=")
+	switch {
+	case rid == end && k != TwinReported && k != TwinDesired,
+		k == MethodRequest && !hasPrefixAt(b, q, "$rid="),
+		k == TwinResponse && !hasPrefixAt(b, q, "$rid=") && !hasPrefixAt(b, q, "$version="):
+		return Topic{}, noRequestID.at(q)
+	}
+	return Topic{b, k, marks{uint16(a), uint16(rid), uint16(end)}}, nil
+}
+
+// param returns where the value of the first part of that name is, in a query
+// that begins at i. The name has its '='.
+func param(b []byte, i int, name string) (lo, hi int) {
+	for i < len(b) {
+		end := index(b, i, '&')
+		if hasPrefixAt(b[:end], i, name) {
+			return i + len(name), end
+		}
+		i = end + 1
+	}
+	return 0, 0
+}
+
+// parseDevice reads what has an identity, whose device id begins at i. The text
+// is looked at first, so that a fault late in a long bag is not found after all
+// the work of accepting.
+func parseDevice(b []byte, i int) (Topic, error) {
+	if err := checkText(b, word); err != nil {
+		return Topic{}, err
+	}
+	device := levelEnd(b, i)
+	if device-i < 2 && (device == i || b[i] == '+') {
+		return Topic{}, badLevel(b, i, emptyDevice, wildcardDevice)
+	}
+	module := device
+	if hasPrefixAt(b, device, "/modules") && hasPrefixAt(b, device+8, "/") {
+		i = device + len("/modules/")
+		module = levelEnd(b, i)
+		if module-i < 2 && (module == i || b[i] == '+') {
+			return Topic{}, badLevel(b, i, emptyModule, wildcardModule)
+		}
+	}
+	// No string that is compared has more than a word: it would take a call.
+	var k Kind
+	var bag int
+	if rest := b[module:]; len(rest) >= 2*word && string(rest[:word]) == "/message" {
+		switch string(rest[word : 2*word]) {
+		case "s/events":
+			k, bag = Telemetry, module+len("/messages/events")
+		case "s/device":
+			if hasPrefixAt(rest, 2*word, "bound") {
+				k, bag = C2D, module+len("/messages/devicebound")
+			}
+		}
+	} else if module > device && hasPrefixAt(rest, 0, "/inputs/") {
+		i = module + len("/inputs/")
+		k, bag = Input, levelEnd(b, i)
+		if bag-i < 2 && (bag == i || b[i] == '+') {
+			return Topic{}, badLevel(b, i, emptyInput, wildcardInput)
+		}
+		if bag == len(b) {
+			return Topic{}, endlessInput.at(bag) // the '/' is always there
+		}
+	}
+	if k == 0 {
+		return Topic{}, unknownTopic.at(module)
+	}
+	if bag < len(b) {
+		if b[bag] != '/' {
+			return Topic{}, unknownTopic.at(module)
+		}
+		bag++
+	}
+	if k == Telemetry {
+		b, bag = trimBag(b, bag)
+	}
+	return Topic{b, k, marks{uint16(device), uint16(module), uint16(bag)}}, nil
+}
+
+// levelEnd returns where the level that begins at i ends: at the next '/' or the end of b.
+func levelEnd(b []byte, i int) int {
+	if i = plainTo(b, i, '/'*lows); i < len(b) && b[i] == '/' {
+		return i
+	}
+	return index(b, i, '/')
+}
+
+// badLevel is the error for an id or a name at i that is empty or a wildcard.
+func badLevel(b []byte, i int, empty, wildcard *fault) error {
+	if i < len(b) && b[i] == '+' {
+		return wildcard.at(i)
+	}
+	return empty.at(i)
+}
+
+// trimBag takes off what some devices put around their bag: a '?' before it, as
+// in some documents, and slashes behind it, as .NET and Java do.
+func trimBag(b []byte, bag int) ([]byte, int) {
+	if bag < len(b) && b[bag] == '?' {
+		bag++
+	}
+	for len(b) > bag && b[len(b)-1] == '/' {
+		b = b[:len(b)-1]
+	}
+	return b, bag
 }

@@ -1,7 +1,11 @@
 package topics
 
 import (
+	"bytes"
 	"encoding/json"
+	"errors"
+	"io"
+	"iter"
 	"strconv"
 	"strings"
 )
@@ -59,6 +63,122 @@ func AppendAcknowledged(dst []byte, component, name string, a *Acknowledgement) 
 		dst = appendJSONString(append(dst, `,"ad":`...), a.Description)
 	}
 	return closeProperty(append(dst, '}'), component)
+}
+
+// ParseAcknowledgement reads an answer as [AppendAcknowledged] writes it, from
+// the value of a reported property. ok is false when that is another value: one
+// without "ac" and "av".
+func ParseAcknowledgement(value json.RawMessage) (a Acknowledgement, ok bool) {
+	var v struct {
+		Value       json.RawMessage `json:"value"`
+		Status      *int            `json:"ac"`
+		Version     *int64          `json:"av"`
+		Description string          `json:"ad"`
+	}
+	if json.Unmarshal(value, &v) != nil || v.Status == nil || v.Version == nil {
+		return Acknowledgement{}, false
+	}
+	return Acknowledgement{v.Value, *v.Status, *v.Version, v.Description}, true
+}
+
+// TwinProperty is one Plug and Play property of a twin.
+type TwinProperty struct {
+	Component string          // empty for the root
+	Name      string          // empty for a component that is deleted as a whole
+	Value     json.RawMessage // null when the property is deleted
+}
+
+// TwinProperties ranges over the Plug and Play properties in a section of a twin
+// or in a patch of one, desired or reported, in their order:
+//
+//	{"{name}":{value},"{component}":{"__t":"c","{name}":{value}},"$version":3}
+//
+// The model says which members are components: isComponent. The mark "__t" says
+// so too, but a patch need not have it; without a model isComponent is nil. What
+// begins with '$' is left out. An error is a [*SyntaxError] with [ErrJSON], and
+// the last that comes. Values are copies.
+func TwinProperties(section []byte, isComponent func(name string) bool) iter.Seq2[TwinProperty, error] {
+	return func(yield func(TwinProperty, error) bool) {
+		err := eachMember(section, func(name string, value json.RawMessage) error {
+			if isMarked(value) || isComponent != nil && isComponent(name) {
+				return eachProperty(name, value, yield)
+			}
+			return yieldProperty(TwinProperty{"", name, value}, yield)
+		})
+		if err != nil && err != errStop {
+			yield(TwinProperty{}, badJSON("twin section", section, err))
+		}
+	}
+}
+
+// errStop ends a walk that nobody wants to go on.
+var errStop = errors.New("stop")
+
+func yieldProperty(p TwinProperty, yield func(TwinProperty, error) bool) error {
+	if !yield(p, nil) {
+		return errStop
+	}
+	return nil
+}
+
+// eachProperty yields the properties of a component.
+func eachProperty(component string, value json.RawMessage, yield func(TwinProperty, error) bool) error {
+	if string(value) == "null" {
+		return yieldProperty(TwinProperty{component, "", value}, yield)
+	}
+	return eachMember(value, func(name string, value json.RawMessage) error {
+		if name == "__t" {
+			return nil
+		}
+		return yieldProperty(TwinProperty{component, name, value}, yield)
+	})
+}
+
+// isMarked reports whether value is an object that says it is a component.
+func isMarked(value json.RawMessage) (marked bool) {
+	if value[0] != '{' {
+		return false
+	}
+	eachMember(value, func(name string, value json.RawMessage) error { // well-formed, or it were no value
+		marked = marked || name == "__t" && string(value) == `"c"`
+		return nil
+	})
+	return marked
+}
+
+// eachMember calls f for the members of a JSON object, but for those that begin
+// with '$', until it returns an error.
+func eachMember(object []byte, f func(name string, value json.RawMessage) error) error {
+	if object = bytes.TrimLeft(object, " \t\r\n"); len(object) == 0 || object[0] != '{' {
+		return errors.New("not an object")
+	}
+	d := json.NewDecoder(bytes.NewReader(object))
+	if _, err := d.Token(); err != nil {
+		return err
+	}
+	for d.More() {
+		name, err := d.Token()
+		if err != nil {
+			return err
+		}
+		var value json.RawMessage
+		if err := d.Decode(&value); err != nil {
+			return err
+		}
+		if strings.HasPrefix(name.(string), "$") {
+			continue
+		}
+		if err := f(name.(string), value); err != nil {
+			return err
+		}
+	}
+	if _, err := d.Token(); err != nil {
+		return err
+	}
+	if _, err := d.Token(); err != io.EOF {
+		return errors.New("more behind the object")
+	}
+	return nil
 }
 
 func appendPropertyName(dst []byte, component, name string) []byte {

@@ -78,6 +78,9 @@ const legacyTail = "/api-version=2017-06-30/DeviceClientType=Microsoft.Azure.Dev
 // The host is not compared with anything. nil options mean the zero ones. The
 // error is a [*SyntaxError], which does not hold the user name.
 func ParseUserName(s string, opts *UserNameOptions) (UserName, error) {
+	if err := checkString("user name", s); err != nil {
+		return UserName{}, err
+	}
 	lenient := opts != nil && opts.Lenient
 	ids, params, at, err := splitUserName(s, lenient)
 	if err != nil {
@@ -89,10 +92,10 @@ func ParseUserName(s string, opts *UserNameOptions) (UserName, error) {
 	}
 	u.params(params)
 	if strings.TrimSpace(u.APIVersion) == "" && !lenient {
-		return UserName{}, &SyntaxError{"api-version", at, ErrMissing}
+		return UserName{}, wrong("api-version", at, ErrMissing)
 	}
 	if len(u.AuthChain) > 0 && u.AuthChain[0] != u.Identity.String() {
-		return UserName{}, &SyntaxError{"auth-chain", at, ErrAuthChain}
+		return UserName{}, wrong("auth-chain", at, ErrAuthChain)
 	}
 	return u, nil
 }
@@ -110,7 +113,7 @@ func splitUserName(s string, lenient bool) (ids, params string, at int, err erro
 	}
 	i := strings.LastIndexByte(s, '/')
 	if i < 0 {
-		return "", "", 0, &SyntaxError{"user name", len(s), ErrTruncated}
+		return "", "", 0, wrong("user name", len(s), ErrTruncated)
 	}
 	ids, params, at = s[:i], s[i+1:], i+1
 	if p, ok := strings.CutPrefix(params, "?"); ok {
@@ -122,7 +125,7 @@ func splitUserName(s string, lenient bool) (ids, params string, at int, err erro
 	if lenient {
 		return s, "", len(s), nil
 	}
-	return "", "", 0, &SyntaxError{"api-version", at, ErrMissing}
+	return "", "", 0, wrong("api-version", at, ErrMissing)
 }
 
 // parseIDs reads "{host}/{device}[/{module}]". Blanks around the parts do not count.
@@ -136,13 +139,13 @@ func parseIDs(s string) (u UserName, err error) {
 	atModule := min(atDevice+len(device)+1, len(s))
 	switch {
 	case u.Host == "":
-		return u, &SyntaxError{"host", 0, ErrEmpty}
+		return u, wrong("host", 0, ErrEmpty)
 	case u.Identity.DeviceID == "":
-		return u, &SyntaxError{"device id", atDevice, ErrEmpty}
+		return u, wrong("device id", atDevice, ErrEmpty)
 	case isModule && u.Identity.ModuleID == "":
-		return u, &SyntaxError{"module id", atModule, ErrEmpty}
+		return u, wrong("module id", atModule, ErrEmpty)
 	case strings.Contains(module, "/"):
-		return u, &SyntaxError{"user name", atModule + strings.IndexByte(module, '/'), ErrSegment}
+		return u, wrong("user name", atModule+strings.IndexByte(module, '/'), ErrSegment)
 	}
 	return u, nil
 }
@@ -198,17 +201,22 @@ func AppendDPSUserName(dst []byte, u *DPSUserName) []byte {
 // the parameters, and ignores parameters that it does not know. The error is a [*SyntaxError].
 func ParseDPSUserName(s string) (DPSUserName, error) {
 	var u DPSUserName
+	if err := checkString("user name", s); err != nil {
+		return u, err
+	}
 	scope, rest, ok := strings.Cut(s, "/registrations/")
 	if !ok {
-		return u, &SyntaxError{"registration id", len(s), ErrMissing}
+		return u, wrong("registration id", len(s), ErrMissing)
 	}
 	id, params, _ := strings.Cut(rest, "/")
 	atID := len(s) - len(rest)
-	if scope == "" || strings.Contains(scope, "/") {
-		return u, &SyntaxError{"id scope", 0, ErrEmpty}
-	}
-	if id == "" {
-		return u, &SyntaxError{"registration id", atID, ErrEmpty}
+	switch slash := strings.IndexByte(scope, '/'); {
+	case scope == "":
+		return u, wrong("id scope", 0, ErrEmpty)
+	case slash >= 0:
+		return u, wrong("id scope", slash, ErrSegment)
+	case id == "":
+		return u, wrong("registration id", atID, ErrEmpty)
 	}
 	u.IDScope, u.RegistrationID = scope, id
 	for p := range Bag(strings.TrimPrefix(params, "?")).Pairs() {
@@ -220,7 +228,7 @@ func ParseDPSUserName(s string) (DPSUserName, error) {
 		}
 	}
 	if strings.TrimSpace(u.APIVersion) == "" {
-		return DPSUserName{}, &SyntaxError{"api-version", len(s) - len(params), ErrMissing}
+		return DPSUserName{}, wrong("api-version", len(s)-len(params), ErrMissing)
 	}
 	return u, nil
 }

@@ -85,11 +85,11 @@ func dpsResponseVector(t *testing.T, v *vector) {
 // wantAnswer compares what the topic of an answer says.
 func wantAnswer(t *testing.T, want expectation, parsed *topics.Topic) {
 	t.Helper()
-	want.want(t, "status", parsed.Status)
+	want.want(t, "status", parsed.Status())
 	want.want(t, "rid", parsed.RequestID())
 	wait, ok := parsed.RetryAfter()
-	if ok != (want["retry_after"] != nil) {
-		t.Errorf("retry-after is %v, %v, want %v", wait, ok, want["retry_after"])
+	if asked, given := want["retry_after"]; given && ok != (asked != nil) {
+		t.Errorf("retry-after is %v, %v, want %v", wait, ok, asked)
 	}
 	want.want(t, "retry_after", int(wait/time.Second))
 }

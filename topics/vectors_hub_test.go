@@ -123,8 +123,8 @@ func methodResponseVector(t *testing.T, v *vector) {
 	}
 	same(t, "the topic", string(topics.AppendMethodResponse(nil, int(status), rid)), v.Topic)
 	parsed := parseTopic(t, v.Topic)
-	if parsed.Kind != topics.MethodResponse || parsed.Status != int32(status) || string(parsed.RequestID()) != rid {
-		t.Errorf("it is a %v with %d and %q", parsed.Kind, parsed.Status, parsed.RequestID())
+	if parsed.Kind != topics.MethodResponse || parsed.Status() != int(status) || string(parsed.RequestID()) != rid {
+		t.Errorf("it is a %v with %d and %q", parsed.Kind, parsed.Status(), parsed.RequestID())
 	}
 }
 
@@ -177,22 +177,22 @@ func twinParseVector(t *testing.T, v *vector) {
 	if refused {
 		return
 	}
-	v.Expect.want(t, "status", parsed.Status)
+	v.Expect.want(t, "status", parsed.Status())
 	v.Expect.want(t, "rid", parsed.RequestID())
 	v.Expect.want(t, "version", parsed.VersionText())
 	name := "desired"
 	switch {
 	case kind == topics.TwinDesired:
-	case parsed.Status >= 400:
+	case parsed.Status() >= 400:
 		name = "error"
-	case parsed.Status == 204:
+	case parsed.Status() == 204:
 		name = "reported"
 	default:
 		name = "get"
 	}
 	v.Expect.want(t, "type", name)
 	if n, ok := parsed.Version(); kind == topics.TwinResponse && (ok || len(parsed.VersionText()) == 0) {
-		same(t, "built", string(topics.AppendTwinResponse(nil, int(parsed.Status), parsed.RequestID(), n)), v.Input.Topic)
+		same(t, "built", string(topics.AppendTwinResponse(nil, parsed.Status(), parsed.RequestID(), n)), v.Input.Topic)
 	}
 }
 
@@ -210,7 +210,7 @@ func serverParseVector(t *testing.T, v *vector) {
 	}
 	resource := ""
 	if parsed.Kind == topics.MethodResponse {
-		resource = strconv.Itoa(int(parsed.Status))
+		resource = strconv.Itoa(parsed.Status())
 	}
 	v.Expect.want(t, "resource", resource)
 	got := map[string]any{}

@@ -39,15 +39,18 @@ func Accept(w http.ResponseWriter, r *http.Request, subprotocols ...string) (nc 
 	if canHijack(w) {
 		to = h // else the library is to find out before it answers 101
 	}
+	tunnel := new(conn)
 	c, err := websocket.Accept(to, r, &websocket.AcceptOptions{
 		Subprotocols:       subprotocols,
 		InsecureSkipVerify: true, // that is: no check of the origin
 		CompressionMode:    websocket.CompressionDisabled,
+		OnPingReceived:     tunnel.pinged,
 	})
 	if err != nil {
 		return nil, "", &HandshakeError{Host: r.Host, Status: noted.status, Err: err}
 	}
-	return newConn(c, h.tap.Conn, h.tap), c.Subprotocol(), nil
+	tunnel.start(c, h.tap)
+	return tunnel, c.Subprotocol(), nil
 }
 
 // offers reports whether the request offers one of subprotocols.
@@ -86,8 +89,8 @@ func (h *hijacker) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	h.tap = &tap{Conn: nc}
-	return h.tap, rw, nil
+	h.tap = &tap{Conn: nc, first: unread(rw.Reader)}
+	return h.tap, bufio.NewReadWriter(bufio.NewReader(h.tap), rw.Writer), nil
 }
 
 // canHijack looks where [http.ResponseController] does.

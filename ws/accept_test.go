@@ -1,12 +1,16 @@
 package ws
 
 import (
+	"bufio"
 	"crypto/sha1"
+	"crypto/tls"
 	"encoding/base64"
 	"errors"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"testing"
+	"testing/synctest"
 )
 
 // acceptKey is RFC 6455 section 4.2.2.
@@ -81,6 +85,57 @@ func TestAcceptTakesTheFirstItKnowsInTheClientsSpelling(t *testing.T) {
 			if got.subprotocol != want || got.answered != want {
 				t.Errorf("chose %q and answered %q, want %q", got.subprotocol, got.answered, want)
 			}
+		})
+	}
+}
+
+// Requests as they stand on the wire, which no client of Go's would send.
+func TestAcceptTakesWhatOthersSend(t *testing.T) {
+	const upgrade = "Host: x\r\nConnection: keep-alive, UPGRADE\r\nUpgrade: WebSocket\r\nSec-WebSocket-Version: 13\r\n" +
+		"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n"
+	for _, c := range []struct{ name, request, chose, read string }{
+		{"the dollar escaped, and a query that is none", "GET /%24iothub/websocket?%zz&;=# HTTP/1.1\r\n" + upgrade + "Sec-WebSocket-Protocol: mqtt\r\n\r\n", "mqtt", ""},
+		{"a URL with scheme and host", "GET https://x/$iothub/websocket HTTP/1.1\r\n" + upgrade + "Sec-WebSocket-Protocol: mqtt\r\n\r\n", "mqtt", ""},
+		{"an offer in several lines", "GET /$iothub/websocket HTTP/1.1\r\n" + upgrade + "Sec-WebSocket-Protocol: chat\r\nSec-WebSocket-Protocol: x, AmqpWSB10\r\n\r\n", "AmqpWSB10", ""},
+		{"an offer of compression", "GET /$iothub/websocket HTTP/1.1\r\n" + upgrade + "Sec-WebSocket-Protocol: mqtt\r\nSec-WebSocket-Extensions: permessage-deflate; client_max_window_bits\r\n\r\n", "mqtt", ""},
+		{"credentials and an origin", "GET /$iothub/websocket HTTP/1.1\r\n" + upgrade + "Sec-WebSocket-Protocol: mqtt\r\nAuthorization: x\r\nOrigin: null\r\n\r\n", "mqtt", ""},
+		{"frames that do not wait for the answer", "GET /$iothub/websocket HTTP/1.1\r\n" + upgrade + "Sec-WebSocket-Protocol: mqtt\r\n\r\n" + frame(fin|binary, "early"), "mqtt", "early"},
+		{"half a frame that does not wait", "GET /$iothub/websocket HTTP/1.1\r\n" + upgrade + "Sec-WebSocket-Protocol: mqtt\r\n\r\n" + frame(fin|binary, "early")[:8], "mqtt", "ea"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				a := newAccepting(MQTT, AMQP)
+				s := serve(t, a)
+				nc, err := s.dial(t.Context(), "tcp", "")
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer nc.Close()
+				client := tls.Client(nc, &tls.Config{RootCAs: s.roots, ServerName: hubName})
+				io.WriteString(client, c.request)
+				client.CloseWrite()
+				got := <-a.got
+				if got.err != nil {
+					t.Fatal(got.err)
+				}
+				defer got.Close()
+				answer, err := http.ReadResponse(bufio.NewReader(client), nil)
+				if err != nil || answer.StatusCode != 101 || answer.Header.Get("Sec-WebSocket-Protocol") != c.chose ||
+					answer.Header.Get("Sec-WebSocket-Accept") != acceptKey("AAAAAAAAAAAAAAAAAAAAAA==") || answer.Header["Sec-Websocket-Extensions"] != nil {
+					t.Errorf("answered %+v, %v", answer, err)
+				}
+				want := io.EOF
+				if len(c.read) == 2 {
+					want = io.ErrUnexpectedEOF
+				}
+				read, err := io.ReadAll(got)
+				if err == nil {
+					err = io.EOF
+				}
+				if got.subprotocol != c.chose || string(read) != c.read || err != want {
+					t.Errorf("chose %q and read %q, %v; want %q and %q, %v", got.subprotocol, read, err, c.chose, c.read, want)
+				}
+			})
 		})
 	}
 }

@@ -3,10 +3,10 @@ package ws
 import (
 	"context"
 	"errors"
-	"io"
 	"net"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/coder/websocket"
@@ -33,6 +33,10 @@ type conn struct {
 	tap    *tap     // how the library reads raw
 	pumped chan struct{}
 
+	frames chan struct{}          // full while a message is written, or a pong
+	owed   atomic.Pointer[[]byte] // the payload of a ping that is to be answered
+	pongs  sync.WaitGroup         // who writes those; pump waits for them
+
 	mu       sync.Mutex
 	changed  *sync.Cond
 	buf      []byte // what pump has read and Read has not; pump waits while there is some
@@ -44,12 +48,14 @@ type conn struct {
 	writers  int // calls of Write at work: raw has a write deadline only for them
 }
 
-func newConn(c *websocket.Conn, raw net.Conn, t *tap) *conn {
-	c.SetReadLimit(-1)
-	nc := &conn{ws: c, raw: raw, tap: t, pumped: make(chan struct{})}
-	nc.changed = sync.NewCond(&nc.mu)
-	go nc.pump()
-	return nc
+// start makes c a tunnel over ws, which reads through t and tells c.pinged of pings.
+func (c *conn) start(ws *websocket.Conn, t *tap) {
+	ws.SetReadLimit(-1)
+	c.ws, c.raw, c.tap = ws, t.Conn, t
+	c.pumped, c.frames = make(chan struct{}), make(chan struct{}, 1)
+	c.changed = sync.NewCond(&c.mu)
+	t.ready = true
+	go c.pump()
 }
 
 func (c *conn) LocalAddr() net.Addr  { return c.raw.LocalAddr() }
@@ -89,7 +95,10 @@ func (c *conn) Write(p []byte) (int, error) {
 	if len(p) == 0 {
 		return 0, nil
 	}
+	c.frames <- struct{}{}
 	err := c.ws.Write(context.Background(), websocket.MessageBinary, p)
+	<-c.frames
+	c.pong()
 	switch {
 	case err == nil:
 		return len(p), nil
@@ -136,20 +145,34 @@ func (c *conn) isClosed() bool {
 // Close sends a close frame, closes what is below, and waits for pump. What the
 // peer does not take within closeGrace is lost.
 func (c *conn) Close() error {
-	c.mu.Lock()
-	first := !c.closed
-	c.closed = true
-	if first && c.readWake != nil {
-		c.readWake.Stop()
-	}
-	c.changed.Broadcast()
-	c.mu.Unlock()
-	if first {
+	if c.startClose() {
 		defer c.cutAfterGrace()()
 		_ = c.raw.SetReadDeadline(time.Unix(1, 0)) // ends pump's call
 	}
 	<-c.pumped
 	return nil
+}
+
+// CloseNow cuts the connection without a word to the peer, also one that a
+// Close is about to take leave of, and waits for pump.
+func (c *conn) CloseNow() error {
+	c.startClose()
+	c.bottom().Close()
+	<-c.pumped
+	return nil
+}
+
+// startClose ends the calls of Read, and reports whether it is the first to do so.
+func (c *conn) startClose() (first bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	first = !c.closed
+	c.closed = true
+	if first && c.readWake != nil {
+		c.readWake.Stop()
+	}
+	c.changed.Broadcast()
+	return first
 }
 
 // SetDeadline sets both deadlines.
@@ -203,18 +226,22 @@ func (c *conn) SetWriteDeadline(t time.Time) error {
 
 func passed(t time.Time) bool { return !t.IsZero() && !time.Now().Before(t) }
 
-// cutAfterGrace closes the connection at the very bottom, below any TLS, after
-// closeGrace: nothing that writes, or waits to, outlives that. The func it
-// returns calls this off, or waits until it is done.
-func (c *conn) cutAfterGrace() (stop func()) {
+// bottom returns the connection below any TLS.
+func (c *conn) bottom() net.Conn {
 	bottom := c.raw
 	for {
 		over, ok := bottom.(interface{ NetConn() net.Conn })
 		if !ok {
-			break
+			return bottom
 		}
 		bottom = over.NetConn()
 	}
+}
+
+// cutAfterGrace closes the bottom after closeGrace: nothing that writes, or waits
+// to, outlives that. The func it returns calls this off, or waits until it is done.
+func (c *conn) cutAfterGrace() (stop func()) {
+	bottom := c.bottom()
 	done := make(chan struct{})
 	timer := time.AfterFunc(closeGrace, func() {
 		bottom.Close()
@@ -225,36 +252,4 @@ func (c *conn) cutAfterGrace() (stop func()) {
 			<-done
 		}
 	}
-}
-
-// tap is the connection as the library has it. It remembers how reading ended,
-// which the library does not tell in every case.
-type tap struct {
-	net.Conn
-	first io.Reader // bytes that came with the handshake, or nil
-
-	mu  sync.Mutex
-	end error
-}
-
-func (t *tap) Read(p []byte) (int, error) {
-	if t.first != nil {
-		if n, err := t.first.Read(p); err == nil {
-			return n, nil
-		}
-		t.first = nil
-	}
-	n, err := t.Conn.Read(p)
-	if err != nil {
-		t.mu.Lock()
-		t.end = err
-		t.mu.Unlock()
-	}
-	return n, err
-}
-
-func (t *tap) ended() error {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return t.end
 }

@@ -143,12 +143,21 @@ func TestHowReadingEnds(t *testing.T) {
 		{"the stream ends within a frame", frame(fin|binary, "abcdef")[:9], "abc", io.ErrUnexpectedEOF},
 		{"a text frame", frame(fin|text, "abc"), "", ErrTextFrame},
 		{"a text frame after data", frame(fin|binary, "abc") + frame(fin|text, "abc"), "abc", ErrTextFrame},
-		{"a continuation of nothing", frame(fin|cont, "abc"), "", errAny},
-		{"an unknown opcode", frame(fin|0x3, "abc"), "", errAny},
-		{"a reserved bit", frame(fin|0x40|binary, "abc"), "", errAny},
-		{"a long ping", frame(fin|ping, strings.Repeat("x", 126)), "", errAny},
-		{"an unmasked frame", "\x82\x03abc", "", errAny},
-		{"a length of 2^63", "\x82\xff\x80\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00abc", "", errAny},
+		{"a length that never comes", "\x82\xff\x7f\xff\xff\xff\xff\xff\xff\xff\x00\x00\x00\x00abc", "abc", io.ErrUnexpectedEOF},
+		{"a continuation of nothing", frame(fin|cont, "abc"), "", ErrProtocol},
+		{"a message within a message", frame(binary, "abc") + frame(fin|binary, "def"), "abc", ErrProtocol},
+		{"an unknown opcode", frame(fin|0x3, "abc"), "", ErrProtocol},
+		{"an unknown control opcode", frame(fin|0xB, "abc"), "", ErrProtocol},
+		{"a reserved bit", frame(fin|0x10|binary, "abc"), "", ErrProtocol},
+		{"the bit of compression", frame(fin|0x40|binary, "abc"), "", ErrProtocol},
+		{"a long ping", frame(fin|ping, strings.Repeat("x", 126)), "", ErrProtocol},
+		{"a ping of 2^62 bytes", "\x89\xff\x40\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00", "", ErrProtocol},
+		{"half a ping", frame(ping, "x"), "", ErrProtocol},
+		{"half a close frame", frame(closed, "\x03\xe8"), "", ErrProtocol},
+		{"a close frame with half a status", frame(fin|closed, "\x03"), "", ErrProtocol},
+		{"a close frame with a status that is not for the wire", frame(fin|closed, "\x03\xed"), "", ErrProtocol},
+		{"an unmasked frame", "\x82\x03abc", "", ErrProtocol},
+		{"a length of 2^63", "\x82\xff\x80\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00abc", "", ErrProtocol},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -160,7 +169,7 @@ func TestHowReadingEnds(t *testing.T) {
 				if err == nil {
 					err = io.EOF
 				}
-				if string(got) != c.before || !errors.Is(err, c.want) && c.want != errAny || c.want == errAny && err == io.EOF {
+				if string(got) != c.before || !errors.Is(err, c.want) {
 					t.Errorf("got %q, %v; want %q, %v", got, err, c.before, c.want)
 				}
 				if _, again := srv.Read(make([]byte, 1)); again != err {
@@ -174,8 +183,6 @@ func TestHowReadingEnds(t *testing.T) {
 		})
 	}
 }
-
-var errAny = errors.New("any error but io.EOF")
 
 func TestCloseErrorTellsStatusAndReason(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -333,7 +340,40 @@ func TestCloseEndsCallsThatWaitAndAllGoroutines(t *testing.T) {
 	})
 }
 
-func second(_ int, err error) error { return err }
+func second[T any](_ T, err error) error { return err }
+
+func TestCloseNowDoesNotWaitForThePeer(t *testing.T) {
+	for name, before := range map[string]func(net.Conn){
+		"":                               func(net.Conn) {},
+		" while a Close takes its leave": func(nc net.Conn) { go nc.Close() },
+	} {
+		synctest.Test(t, func(t *testing.T) { // which fails when a goroutine stays
+			client, srv := pair(t, nil)
+			failed := make(chan error, 1)
+			go func() {
+				var err error
+				for err == nil { // nobody reads this
+					_, err = client.Write(make([]byte, 32<<10))
+				}
+				failed <- err
+			}()
+			synctest.Wait()
+			before(client)
+			synctest.Wait()
+			start := time.Now()
+			if err := client.(interface{ CloseNow() error }).CloseNow(); err != nil {
+				t.Errorf("close now%s: %v", name, err)
+			}
+			if err := <-failed; !errors.Is(err, net.ErrClosed) {
+				t.Errorf("close now%s: the write: got %v, want %v", name, err, net.ErrClosed)
+			}
+			if took := time.Since(start); took != 0 {
+				t.Errorf("close now%s took %v", name, took)
+			}
+			io.Copy(io.Discard, srv)
+		})
+	}
+}
 
 func TestCloseIsQuickOnALivePeer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -127,6 +127,7 @@ func guard(ctx context.Context, nc net.Conn) (stop func() error) {
 // transport: that would keep goroutines, and read heads of any length.
 func upgrade(ctx context.Context, raw net.Conn, u *url.URL, subprotocol string) (net.Conn, error) {
 	via := &once{nc: raw, subprotocol: subprotocol}
+	nc := new(conn)
 	c, _, err := websocket.Dial(ctx, u.String(), &websocket.DialOptions{
 		HTTPClient: &http.Client{
 			Transport:     via,
@@ -134,11 +135,13 @@ func upgrade(ctx context.Context, raw net.Conn, u *url.URL, subprotocol string) 
 		},
 		Subprotocols:    []string{subprotocol},
 		CompressionMode: websocket.CompressionDisabled,
+		OnPingReceived:  nc.pinged,
 	})
 	if err != nil {
 		return nil, &HandshakeError{Host: u.Host, Status: via.status, Err: err}
 	}
-	return newConn(c, raw, via.tap), nil
+	nc.start(c, via.tap)
+	return nc, nil
 }
 
 // once is the transport for the one request that the connection nc will see.
@@ -160,7 +163,7 @@ func (o *once) RoundTrip(req *http.Request) (*http.Response, error) {
 	}
 	head := &io.LimitedReader{R: o.nc, N: maxHead}
 	r := bufio.NewReader(head)
-	resp, err := http.ReadResponse(r, req)
+	resp, err := readResponse(r, req)
 	if err != nil {
 		if head.N == 0 {
 			err = fmt.Errorf("%w: more than %d bytes", ErrTooLong, maxHead)
@@ -169,19 +172,26 @@ func (o *once) RoundTrip(req *http.Request) (*http.Response, error) {
 	}
 	o.status = resp.StatusCode
 	if resp.StatusCode == http.StatusSwitchingProtocols {
-		// The library lets none pass, and waits for a body before it refuses another.
+		// The library lets none pass.
 		if got := resp.Header.Get("Sec-WebSocket-Protocol"); !strings.EqualFold(got, o.subprotocol) {
 			return nil, fmt.Errorf("%w: offered %q, answered %.40q", ErrSubprotocol, o.subprotocol, got)
 		}
-		o.tap = &tap{Conn: o.nc, first: unread(r)}
+		o.tap = &tap{Conn: o.nc, first: unread(r), client: true}
 		resp.Body = o.tap
-	} else { // whose Close would otherwise wait for all of the body
-		resp.Body = struct {
-			io.Reader
-			io.Closer
-		}{resp.Body, o.nc}
+	} else { // the library would wait for some of the body, and its Close for all
+		resp.Body = http.NoBody
 	}
 	return resp, nil
+}
+
+// readResponse reads the head of the answer, and those on the way to it (1xx).
+func readResponse(r *bufio.Reader, req *http.Request) (*http.Response, error) {
+	for {
+		resp, err := http.ReadResponse(r, req)
+		if err != nil || resp.StatusCode/100 != 1 || resp.StatusCode == http.StatusSwitchingProtocols {
+			return resp, err
+		}
+	}
 }
 
 // unread returns what r has taken from its source and not given yet.

@@ -27,6 +27,9 @@ func TestDialAsksForTheTunnelAsTheHubWantsIt(t *testing.T) {
 		{"by default", hubName, func(*DialOptions) {}, "mqtt", "mqtt", hubName + ":443", "/$iothub/websocket", hubName},
 		{"with the default port", hubName + ":443", func(*DialOptions) {}, "mqtt", "mqtt", hubName + ":443", "/$iothub/websocket", hubName},
 		{"on another port", hubName + ":8443", func(*DialOptions) {}, "mqtt", "mqtt", hubName + ":8443", "/$iothub/websocket", hubName + ":8443"},
+		{"at an IPv6 address", "::1", func(*DialOptions) {}, "mqtt", "mqtt", "[::1]:443", "/$iothub/websocket", "[::1]"},
+		{"at an IPv6 address in brackets", "[::1]", func(*DialOptions) {}, "mqtt", "mqtt", "[::1]:443", "/$iothub/websocket", "[::1]"},
+		{"at an IPv6 address with a port", "[::1]:8443", func(*DialOptions) {}, "mqtt", "mqtt", "[::1]:8443", "/$iothub/websocket", "[::1]:8443"},
 		{"with a query", hubName, func(o *DialOptions) { o.Query = NoClientCert }, "mqtt", "mqtt", hubName + ":443", "/$iothub/websocket?iothub-no-client-cert=true", hubName},
 		{"with MQTT in capitals, as the C SDK has it", hubName, func(o *DialOptions) { o.Subprotocol = "MQTT" }, "MQTT", "MQTT", hubName + ":443", "/$iothub/websocket", hubName},
 		{"for AMQP", hubName, func(o *DialOptions) { o.Subprotocol = AMQP }, "AMQPWSB10", "AMQPWSB10", hubName + ":443", "/$iothub/websocket", hubName},
@@ -73,9 +76,15 @@ func TestDialTellsTheStatusOfARefusal(t *testing.T) {
 		{"not found", http.NotFound, 404, nil},
 		{"a redirect is not followed", http.RedirectHandler("/elsewhere", http.StatusFound).ServeHTTP, 302, nil},
 		{"a plain answer", func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, "hello") }, 200, nil},
-		{"no subprotocol", switching(""), 101, ErrSubprotocol},
+		{"no subprotocol", switching("Sec-WebSocket-Protocol:\r\n"), 101, ErrSubprotocol},
 		{"another subprotocol", switching("Sec-WebSocket-Protocol: AMQPWSB10\r\n"), 101, ErrSubprotocol},
+		{"several subprotocols", switching("Sec-WebSocket-Protocol: mqtt, AMQPWSB10\r\n"), 101, ErrSubprotocol},
 		{"no accept key", switching("Sec-WebSocket-Accept:\r\n"), 101, nil},
+		{"the accept key of another", switching("Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n"), 101, nil},
+		{"an upgrade to something else", switching("Upgrade: h2c\r\n"), 101, nil},
+		{"no upgrade of the connection", switching("Connection: close\r\n"), 101, nil},
+		{"an extension that was not offered", switching("Sec-WebSocket-Extensions: permessage-deflate\r\n"), 101, nil},
+		{"an unwilling proxy in between", switching("Sec-WebSocket-Protocol: mqtt\r\nConnection: close\r\nUpgrade:\r\n"), 101, nil},
 		{"an answer that is not HTTP", hijacking("SSH-2.0-OpenSSH_9.6\r\n"), 0, nil},
 		{"no answer", hijacking(""), 0, nil},
 		{"a head without end", hijacking("HTTP/1.1 101 x\r\nX: " + strings.Repeat("x", 1<<20)), 0, ErrTooLong},
@@ -97,7 +106,11 @@ func TestDialTellsTheStatusOfARefusal(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
+				start := time.Now()
 				nc, err := Dial(t.Context(), hubName, serve(t, c.handler).options())
+				if took := time.Since(start); took != 0 {
+					t.Errorf("took %v", took)
+				}
 				var he *HandshakeError
 				if nc != nil || !errors.As(err, &he) || he.Status != c.status || he.Host != hubName || c.cause != nil && !errors.Is(err, c.cause) {
 					t.Errorf("got %v, want status %d and cause %v", err, c.status, c.cause)
@@ -123,21 +136,40 @@ func hijacking(text string) http.HandlerFunc {
 	}
 }
 
-// switching answers 101 with the right accept key, unless field has another.
+// switching answers 101, with field instead of what should be there, and stays
+// on the line.
 func switching(field string) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		if !strings.HasPrefix(field, "Sec-WebSocket-Accept") {
-			field += "Sec-WebSocket-Accept: " + acceptKey(r.Header.Get("Sec-WebSocket-Key")) + "\r\n"
+		nc, _, err := http.NewResponseController(w).Hijack()
+		if err != nil {
+			return
 		}
-		hijacking("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"+field+"\r\n")(w, r)
+		defer nc.Close()
+		io.WriteString(nc, switchingHead(r, field))
+		io.Copy(io.Discard, nc)
 	}
+}
+
+func TestAnswersThatAreOnTheWayToOneAreReadOver(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			hijacking("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n"+switchingHead(r, "")+"\x82\x05early")(w, r)
+		}))
+		nc, err := Dial(t.Context(), hubName, s.options())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer nc.Close()
+		if got, err := io.ReadAll(nc); string(got) != "early" || err != nil {
+			t.Errorf("got %q, %v", got, err)
+		}
+	})
 }
 
 func TestBytesThatCameWithTheAnswerAreNotLost(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			hijacking("HTTP/1.1 101 x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Protocol: mqtt\r\n"+
-				"Sec-WebSocket-Accept: "+acceptKey(r.Header.Get("Sec-WebSocket-Key"))+"\r\n\r\n\x82\x05early\x88\x02\x03\xe8")(w, r)
+			hijacking(switchingHead(r, "")+"\x82\x05early\x88\x02\x03\xe8")(w, r)
 		}))
 		nc, err := Dial(t.Context(), hubName, s.options())
 		if err != nil {

@@ -12,8 +12,8 @@
 // Frames are binary and their borders mean nothing: a packet may span several,
 // and one may hold several packets. Each Write is one message. There is no
 // limit to the size of a message, since none is ever held whole: what limits
-// the protocol inside are that protocol's own limits. Pings are answered and
-// never sent, and nothing is compressed.
+// the protocol inside are that protocol's own limits. Pings are answered, once a
+// message that is being written is out, and never sent, and nothing is compressed.
 //
 // A connection behaves as one over TCP where that matters to what runs inside:
 //
@@ -23,10 +23,13 @@
 //     for good, as over TLS.
 //   - The peer's close frame with status 1000, 1001 or none reads as [io.EOF],
 //     any other as a [*CloseError]. The end of the stream below reads as
-//     [io.EOF], or [io.ErrUnexpectedEOF] within a message.
+//     [io.EOF], or [io.ErrUnexpectedEOF] within a message or frame. A text
+//     frame is [ErrTextFrame], and what RFC 6455 forbids is [ErrProtocol].
 //   - Close says goodbye with status 1000, waits for no answer, and returns
-//     within a quarter of a second even when the peer is stalled.
+//     within a quarter of a second even when the peer is stalled. Beyond what a
+//     net.Conn has there is a method CloseNow() error, which cuts at once.
 //
-// Each connection owns one goroutine, which reads ahead by at most 4 KiB. It
-// ends with the connection, and Close waits for it.
+// Each connection owns one goroutine, which reads ahead by at most 4 KiB, and
+// another for as long as it takes to answer a ping. They end with the
+// connection, and Close waits for them.
 package ws

@@ -25,6 +25,7 @@ var (
 	ErrSubprotocol = errors.New("no common subprotocol")
 	ErrPath        = errors.New("no tunnel on this path")
 	ErrTextFrame   = errors.New("ws: text frame in a binary tunnel")
+	ErrProtocol    = errors.New("ws: frames that RFC 6455 forbids")
 	ErrTooLong     = errors.New("head of the answer is too long")
 	ErrMalformed   = errors.New("malformed answer")
 )

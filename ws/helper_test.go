@@ -193,11 +193,53 @@ func rawTunnel(t testing.TB) (client net.Conn, srv net.Conn) {
 	return client, got.Conn
 }
 
+// rawServer returns a tunnel that was dialled, and the server's end of it as
+// bare bytes after the handshake.
+func rawServer(t testing.TB) (client net.Conn, srv net.Conn) {
+	t.Helper()
+	got := make(chan net.Conn, 1)
+	s := serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		nc, _, err := http.NewResponseController(w).Hijack()
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		io.WriteString(nc, switchingHead(r, ""))
+		got <- nc
+	}))
+	client, err := Dial(t.Context(), hubName, s.options())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { client.Close() })
+	srv = <-got
+	t.Cleanup(func() { srv.Close() })
+	return client, srv
+}
+
+// switchingHead answers 101 to r as it should be answered, but for the field, a line.
+func switchingHead(r *http.Request, field string) string {
+	head := "HTTP/1.1 101 Switching Protocols\r\n"
+	for _, line := range []string{
+		"Connection: Upgrade\r\n", "Upgrade: websocket\r\n", "Sec-WebSocket-Protocol: mqtt\r\n",
+		"Sec-WebSocket-Accept: " + acceptKey(r.Header.Get("Sec-WebSocket-Key")) + "\r\n",
+	} {
+		if name, _, _ := strings.Cut(line, ":"); !strings.HasPrefix(field, name+":") {
+			head += line
+		}
+	}
+	return head + field + "\r\n"
+}
+
 // frame is a masked frame of RFC 6455 with a mask of zeros. first is FIN and opcode.
 func frame(first byte, payload string) string {
-	head := []byte{first, 0x80 | byte(len(payload))}
-	if len(payload) > 125 {
-		head = []byte{first, 0x80 | 126, byte(len(payload) >> 8), byte(len(payload))}
+	n := len(payload)
+	head := []byte{first, 0x80 | byte(n)}
+	switch {
+	case n > 65535:
+		head = []byte{first, 0x80 | 127, 0, 0, 0, 0, 0, byte(n >> 16), byte(n >> 8), byte(n)}
+	case n > 125:
+		head = []byte{first, 0x80 | 126, byte(n >> 8), byte(n)}
 	}
 	return string(head) + "\x00\x00\x00\x00" + payload
 }

@@ -3,6 +3,7 @@ package ws
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/base64"
 	"errors"
@@ -16,7 +17,8 @@ import (
 
 // ProxyDialer returns a [DialFunc] that reaches every address through the HTTP
 // proxy at proxy ("http://user:password@proxy.example:3128"; the port defaults
-// to 80), with Basic authentication when the URL has a user. It sends
+// to 80), with Basic authentication when the URL has a user, whose name must
+// have no colon (RFC 7617 section 2). It sends
 //
 //	CONNECT {host}:{port} HTTP/1.1
 //	Host: {host}:{port}
@@ -44,6 +46,9 @@ func ProxyDialer(proxy *url.URL, next DialFunc) DialFunc {
 		}
 		if p.Scheme != "http" || p.Hostname() == "" {
 			return fail(0, fmt.Errorf("the proxy's URL must be http://host:port, and its scheme is %q", p.Scheme))
+		}
+		if strings.Contains(p.User.Username(), ":") {
+			return fail(0, errors.New("the user name for the proxy has a colon, which Basic authentication cannot carry"))
 		}
 		if strings.ContainsFunc(addr, func(r rune) bool { return r <= ' ' || r == 0x7f }) {
 			return fail(0, errors.New("the address has a space or a control character"))
@@ -89,7 +94,7 @@ func connect(nc net.Conn, addr string, user *url.Userinfo) (status int, rest []b
 	r := bufio.NewReader(nc)
 	status, err = readAnswer(r)
 	if err == nil && status/100 != 2 {
-		err = fmt.Errorf("refused: %s", http.StatusText(status))
+		err = errors.New(cmp.Or(http.StatusText(status), "a status that HTTP does not define"))
 	}
 	if err != nil {
 		return status, nil, err

@@ -126,6 +126,7 @@ func TestTheProxysRefusalIsTyped(t *testing.T) {
 		{"bad gateway", "HTTP/1.1 502\r\n\r\n", 502, nil},
 		{"a redirect", "HTTP/1.1 302 Found\r\nLocation: http://evil.example/\r\n\r\n", 302, nil},
 		{"interim answers, then a refusal", "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 x\r\nA: b\r\n\r\nHTTP/1.1 503 x\r\n\r\n", 503, nil},
+		{"a status that nobody knows", "HTTP/1.1 599 x\r\n\r\n", 599, nil},
 		{"nothing", "", 0, io.ErrUnexpectedEOF},
 		{"not HTTP", "SSH-2.0-OpenSSH_9.6\r\n", 0, ErrMalformed},
 		{"another version", "HTTP/2.0 200 OK\r\n\r\n", 0, ErrMalformed},
@@ -159,6 +160,9 @@ func refused(t *testing.T, answer string) *ProxyError {
 	var pe *ProxyError
 	if nc != nil || !errors.As(err, &pe) {
 		t.Fatalf("answer %.60q: got %v", answer, err)
+	}
+	if strings.HasSuffix(err.Error(), ": ") {
+		t.Errorf("%q says no cause", err)
 	}
 	for _, shown := range []string{err.Error(), fmt.Sprintf("%+v %#v %q", err, *pe, err)} {
 		if strings.Contains(shown, "secret") || strings.Contains(shown, "someone") {
@@ -248,6 +252,7 @@ func TestAProxyOrAnAddressThatCannotBeUsedIsRefusedBeforeTheDial(t *testing.T) {
 		{"SOCKS", "socks5://someone:secret@proxy.example", "hub.example:443"},
 		{"a proxy behind TLS", "https://someone:secret@proxy.example", "hub.example:443"},
 		{"no host", "http:///", "hub.example:443"},
+		{"a user name that Basic authentication cannot carry", "http://some%3Aone:secret@proxy.example", "hub.example:443"},
 		{"a line break in the address", "http://proxy.example", "hub.example:443\r\nX: y"},
 		{"a space in the address", "http://proxy.example", "hub.example:443 HTTP/1.1"},
 	} {

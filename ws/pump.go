@@ -23,6 +23,7 @@ func (c *conn) pump() {
 	c.mu.Unlock()
 
 	defer c.cutAfterGrace()()
+	defer c.pongs.Wait()
 	switch {
 	case byUser:
 		_ = c.raw.SetReadDeadline(time.Unix(1, 0)) // the library waits for an answer
@@ -53,8 +54,8 @@ func (c *conn) readMessages() error {
 				return nil
 			}
 		}
-		// A message ends with io.EOF. So does a stream cut within one, which
-		// the next Reader then complains about.
+		// A message ends with io.EOF. So may a stream that is cut within one,
+		// which the next Reader then complains about.
 		if !errors.Is(err, io.EOF) {
 			return err
 		}
@@ -88,13 +89,13 @@ func (c *conn) explain(err error) error {
 		}
 		return &CloseError{Status: int(frame.Code), Reason: frame.Reason}
 	}
-	switch end := c.tap.ended(); {
-	case errors.Is(end, io.EOF) && errors.Is(err, io.EOF):
-		return io.EOF
-	case errors.Is(end, io.EOF):
+	switch end := c.tap.end; {
+	case errors.Is(end, io.EOF) && c.tap.borders.within():
 		return io.ErrUnexpectedEOF
+	case errors.Is(end, io.EOF):
+		return io.EOF
 	case end != nil:
 		return fmt.Errorf("ws: read: %w", end)
 	}
-	return fmt.Errorf("ws: read: %w", err)
+	return fmt.Errorf("%w: %w", ErrProtocol, err)
 }

@@ -101,7 +101,7 @@ func (f *demoFlags) run(c *cobra.Command) (err error) {
 		t.printRow(out, r)
 	}
 	if err := c.Context().Err(); err != nil {
-		return err
+		return fmt.Errorf("the demo was broken off: %w", err)
 	}
 	fmt.Fprintln(out)
 	t.printFoot(out)

@@ -13,6 +13,7 @@ import (
 
 	"github.com/hubwire/hubwire"
 	"github.com/hubwire/hubwire/device"
+	"github.com/hubwire/hubwire/sas"
 )
 
 // deviceFlags are the flags that all commands of hubwire device have.
@@ -61,6 +62,9 @@ func (f *deviceFlags) dial(c *cobra.Command) (*device.Client, error) {
 	if err != nil {
 		return nil, err
 	}
+	if f.connectTimeout < 0 {
+		return nil, fmt.Errorf("--connect-timeout is %v, the least is 0", f.connectTimeout)
+	}
 	ctx := c.Context()
 	if f.connectTimeout > 0 {
 		var cancel context.CancelFunc
@@ -87,7 +91,13 @@ func (f *deviceFlags) credentials(ctx context.Context, c *cobra.Command, local *
 		return device.Credentials{}, err
 	}
 	cred, err := device.CredentialsFromConnectionString(s)
-	if err != nil || cred.Tokens != nil {
+	if err != nil {
+		return cred, err
+	}
+	if cred.Tokens != nil {
+		if f.certFile != "" || f.keyFile != "" {
+			err = errors.New("--cert and --cert-key are for a device that authenticates by a certificate: this one has a key")
+		}
 		return cred, err
 	}
 	if f.certFile == "" || f.keyFile == "" {
@@ -116,7 +126,15 @@ func (f *deviceFlags) findConnectionString(ctx context.Context, c *cobra.Command
 	case local.owner == "":
 		return "", errors.New("--device-id needs HUBWIRE_CONNECTION_STRING, a connection string that may write the registry")
 	}
-	r, err := openRegistry(local, local.owner, f.caFile)
+	owner, err := sas.ParseConnectionString(local.owner)
+	if err != nil {
+		return "", fmt.Errorf("HUBWIRE_CONNECTION_STRING: %w", err)
+	}
+	way, err := reachHub(local, owner.HostName, f.caFile)
+	if err != nil {
+		return "", err
+	}
+	r, err := newRegistry(owner, way)
 	if err != nil {
 		return "", fmt.Errorf("HUBWIRE_CONNECTION_STRING: %w", err)
 	}

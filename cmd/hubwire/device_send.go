@@ -65,6 +65,9 @@ func (f *sendFlags) read(d *deviceFlags, c *cobra.Command, args []string) error 
 	if f.count < 1 {
 		return fmt.Errorf("--count is %d, the least is 1", f.count)
 	}
+	if f.interval < 0 {
+		return fmt.Errorf("--interval is %v, the least is 0", f.interval)
+	}
 	for _, p := range f.properties {
 		name, value, ok := strings.Cut(p, "=")
 		if !ok || name == "" {
@@ -97,31 +100,52 @@ func argumentOrStdin(d *deviceFlags, c *cobra.Command, args []string, limit int)
 }
 
 func (f *sendFlags) run(c *cobra.Command, client *device.Client) error {
-	if f.count == 1 || f.interval > 0 {
+	switch {
+	case f.count == 1:
+		return f.once(c, client)
+	case f.interval > 0:
 		return f.oneByOne(c, client)
 	}
 	return f.burst(c, client)
 }
 
+func (f *sendFlags) once(c *cobra.Command, client *device.Client) error {
+	took, err := f.send(c.Context(), client)
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(c.OutOrStdout(), "sent %s, acknowledged after %v\n", plural(len(f.message.Body), "byte"), took)
+	return err
+}
+
 func (f *sendFlags) oneByOne(c *cobra.Command, client *device.Client) error {
 	for i := range f.count {
+		var err error
 		if i > 0 {
-			if err := pause(c.Context(), f.interval); err != nil {
-				return err
-			}
+			err = pause(c.Context(), f.interval)
 		}
-		start := time.Now()
-		if err := client.Send(c.Context(), &f.message); err != nil {
-			return err
+		var took time.Duration
+		if err == nil {
+			took, err = f.send(c.Context(), client)
 		}
-		took := time.Since(start).Round(10 * time.Microsecond)
-		if f.count == 1 {
-			fmt.Fprintf(c.OutOrStdout(), "sent %d bytes, acknowledged after %v\n", len(f.message.Body), took)
-			continue
+		if err != nil {
+			return f.brokenOff(i, err)
 		}
 		fmt.Fprintf(c.OutOrStdout(), "sent %d of %d, acknowledged after %v\n", i+1, f.count, took)
 	}
 	return nil
+}
+
+// send sends the message once and returns how long its acknowledgement took.
+func (f *sendFlags) send(ctx context.Context, client *device.Client) (time.Duration, error) {
+	start := time.Now()
+	err := client.Send(ctx, &f.message)
+	return time.Since(start).Round(10 * time.Microsecond), err
+}
+
+// brokenOff is err with how far the sending had come.
+func (f *sendFlags) brokenOff(acknowledged int, err error) error {
+	return fmt.Errorf("%d of %d were acknowledged: %w", acknowledged, f.count, err)
 }
 
 func pause(ctx context.Context, d time.Duration) error {
@@ -144,11 +168,11 @@ func (f *sendFlags) burst(c *cobra.Command, client *device.Client) error {
 	})
 	defer stop()
 	if err := f.sendAll(c.Context(), client, &acknowledged); err != nil {
-		return fmt.Errorf("%d of %d were acknowledged: %w", acknowledged.Load(), f.count, err)
+		return f.brokenOff(int(acknowledged.Load()), err)
 	}
 	took := time.Since(start)
-	fmt.Fprintf(c.OutOrStdout(), "sent %d messages of %d bytes, all acknowledged after %v (%.0f/s)\n",
-		f.count, len(f.message.Body), took.Round(time.Millisecond), float64(f.count)/took.Seconds())
+	fmt.Fprintf(c.OutOrStdout(), "sent %d messages of %s, all acknowledged after %v (%.0f/s)\n",
+		f.count, plural(len(f.message.Body), "byte"), took.Round(time.Millisecond), float64(f.count)/took.Seconds())
 	return nil
 }
 

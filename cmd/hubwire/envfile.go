@@ -38,14 +38,80 @@ func (p *place) vars() []envVar {
 	}
 }
 
-// writeEnvFile writes p as NAME='value' lines, for a shell to source, under
-// a temporary name first: who sees the file sees all of it. It holds keys, so
-// only its owner may read it.
-func writeEnvFile(path string, p *place) (err error) {
+// maxEnvFile bounds what is read of a file to see whether it is an env file, in bytes.
+const maxEnvFile = 64 << 10
+
+var errNoEnvFile = errors.New("what is there is not an env file, so it is left alone: choose another path")
+
+// oldEnvFile returns what an env file at path holds, and nil when nothing is
+// there. Anything but a regular file of HUBWIRE_* lines is [errNoEnvFile]: a
+// path that was mistyped must not cost its owner a file. It is not followed
+// when it is a link, nor opened when it is a pipe.
+func oldEnvFile(path string) ([]byte, error) {
+	st, err := os.Lstat(path)
+	if err != nil {
+		return nil, ignoreMissing(err)
+	}
+	if !st.Mode().IsRegular() || st.Size() > maxEnvFile {
+		return nil, fmt.Errorf("env file %s: %w", path, errNoEnvFile)
+	}
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return nil, ignoreMissing(err)
+	}
+	for line := range bytes.Lines(b) {
+		if !bytes.HasPrefix(line, []byte("HUBWIRE_")) || !bytes.Contains(line, []byte("=")) {
+			return nil, fmt.Errorf("env file %s: %w", path, errNoEnvFile)
+		}
+	}
+	return b, nil
+}
+
+// checkEnvFile reports why an env file cannot stand at path: its folder is
+// missing, or something else is there.
+func checkEnvFile(path string) error {
+	if _, err := os.Stat(filepath.Dir(path)); err != nil {
+		return fmt.Errorf("env file: %w", err)
+	}
+	_, err := oldEnvFile(path)
+	return err
+}
+
+// clearEnvFile removes what an earlier hub left at path, which must not pass for this one's.
+func clearEnvFile(path string) error {
+	if err := checkEnvFile(path); err != nil {
+		return err
+	}
+	return ignoreMissing(os.Remove(path))
+}
+
+// removeEnvFile removes the env file of p, and not what another hub, or
+// somebody else, has put in its place since.
+func removeEnvFile(path string, p *place) error {
+	b, err := oldEnvFile(path)
+	switch {
+	case errors.Is(err, errNoEnvFile):
+		return nil
+	case err != nil:
+		return err
+	case !bytes.Equal(b, p.envFile()):
+		return nil
+	}
+	return ignoreMissing(os.Remove(path))
+}
+
+// envFile returns p as NAME='value' lines, for a shell to source.
+func (p *place) envFile() []byte {
 	var b bytes.Buffer
 	for _, v := range p.vars() {
 		fmt.Fprintf(&b, "%s=%s\n", v.name, shellQuote(*v.value))
 	}
+	return b.Bytes()
+}
+
+// writeEnvFile writes the env file of p, under a temporary name first: who sees
+// the file sees all of it. It holds keys, so only its owner may read it.
+func writeEnvFile(path string, p *place) (err error) {
 	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*") // mode 0600
 	if err != nil {
 		return fmt.Errorf("env file: %w", err)
@@ -55,7 +121,7 @@ func writeEnvFile(path string, p *place) (err error) {
 			err = errors.Join(err, ignoreMissing(os.Remove(f.Name())))
 		}
 	}()
-	_, err = f.Write(b.Bytes())
+	_, err = f.Write(p.envFile())
 	if err := errors.Join(err, f.Close()); err != nil {
 		return fmt.Errorf("env file: %w", err)
 	}

@@ -51,7 +51,7 @@ In the env file HUBWIRE_AMQP_PORT is empty until then.`,
 	fs.Uint16Var(&f.mqttPort, "mqtt-port", 8883, "port for MQTT; 0 means any free one")
 	fs.Uint16Var(&f.amqpPort, "amqp-port", 5671, "port for AMQP (not served yet); 0 means any free one")
 	fs.Uint16Var(&f.httpsPort, "https-port", 443, "port for HTTPS and WebSockets; 0 means any free one")
-	fs.StringVar(&f.envFile, "env-file", "", "write a file of HUBWIRE_* variables for a shell when the hub is ready; it is removed at the end")
+	fs.StringVar(&f.envFile, "env-file", "", "write a file of HUBWIRE_* variables for a shell when the hub is ready, and remove it at the end; an older env file there is removed as soon as this hub has its ports (a script that waits for the file should remove it first), anything else is left alone and an error")
 	fs.StringVar(&f.data, "data", "", "folder for what outlives the hub: its certificate authority")
 	fs.StringArrayVar(&f.devices, "device", nil, "register a device of this id and print its connection string (repeatable)")
 	fs.BoolVarP(&f.verbose, "verbose", "v", false, "log to stderr what clients are not told, such as why a login was refused")
@@ -63,9 +63,13 @@ func runHub(ctx context.Context, f *hubFlags, stdout, stderr io.Writer) (err err
 		return fmt.Errorf("--mqtt-port and --https-port are both %d", f.mqttPort)
 	}
 	if f.envFile != "" {
-		// What an earlier hub left behind must not pass for this one's.
-		if err := ignoreMissing(os.Remove(f.envFile)); err != nil {
-			return fmt.Errorf("env file: %w", err)
+		if err := checkEnvFile(f.envFile); err != nil {
+			return err
+		}
+	}
+	for _, id := range f.devices {
+		if err := (hubwire.Identity{DeviceID: id}).Check(); err != nil {
+			return fmt.Errorf("--device %s: %w", printable(id), err)
 		}
 	}
 	h, err := hub.Start(ctx, f.config(stderr))
@@ -73,6 +77,11 @@ func runHub(ctx context.Context, f *hubFlags, stdout, stderr io.Writer) (err err
 		return f.explain(err)
 	}
 	defer func() { err = errors.Join(err, h.Close()) }()
+	if f.envFile != "" { // not sooner: it is another hub's when that has the ports
+		if err := clearEnvFile(f.envFile); err != nil {
+			return err
+		}
+	}
 	caFile, remove, err := f.placeCA(h)
 	if err != nil {
 		return err
@@ -89,7 +98,7 @@ func runHub(ctx context.Context, f *hubFlags, stdout, stderr io.Writer) (err err
 		if err := writeEnvFile(f.envFile, p); err != nil {
 			return err
 		}
-		defer func() { err = errors.Join(err, ignoreMissing(os.Remove(f.envFile))) }()
+		defer func() { err = errors.Join(err, removeEnvFile(f.envFile, p)) }()
 	}
 	fmt.Fprintln(stdout, "\nready; Ctrl-C ends it")
 	<-ctx.Done()
@@ -191,7 +200,7 @@ func (f *hubFlags) printHub(ctx context.Context, w io.Writer, h *hub.Hub, p *pla
 	for _, id := range f.devices {
 		d, err := h.Create(ctx, &hub.Device{Identity: hubwire.Identity{DeviceID: id}})
 		if err != nil {
-			return fmt.Errorf("--device %s: %w", id, err)
+			return fmt.Errorf("--device %s: %w", printable(id), err)
 		}
 		s, err := h.ConnectionString(d.Identity)
 		if err != nil {

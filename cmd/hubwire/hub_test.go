@@ -104,6 +104,45 @@ func TestNothingIsLeftOfAHubThatEnded(t *testing.T) {
 	}
 }
 
+func TestAHubThatDoesNotStartLeavesTheEnvFileOfAnother(t *testing.T) {
+	testkit.LeakCheck(t)
+	envFile := filepath.Join(t.TempDir(), "hub.env")
+	start(t, "", "hub", "--mqtt-port", "0", "--https-port", "0", "--env-file", envFile).await(t, "ready")
+	vars := readEnvFile(t, envFile)
+	for name, args := range map[string][]string{
+		"its port is taken":          {"--mqtt-port", vars["HUBWIRE_MQTT_PORT"], "--https-port", "0"},
+		"its name is none":           {"--host", "a;b"},
+		"a device's id is not legal": {"--mqtt-port", "0", "--https-port", "0", "--device", "a b"},
+	} {
+		if _, err := command(t, "", append([]string{"hub", "--env-file", envFile}, args...)...); err == nil {
+			t.Errorf("%s, and the hub ran", name)
+		}
+		if !exists(t, envFile) {
+			t.Fatalf("%s: the env file of the first hub is gone", name)
+		}
+	}
+}
+
+func TestAHubEndsWithoutTheEnvFileThatAnotherWroteSince(t *testing.T) {
+	testkit.LeakCheck(t)
+	envFile := filepath.Join(t.TempDir(), "hub.env")
+	args := []string{"hub", "--mqtt-port", "0", "--https-port", "0", "--env-file", envFile}
+	first := start(t, "", args...)
+	first.await(t, "ready")
+	second := start(t, "", args...)
+	second.await(t, "ready")
+	want := readEnvFile(t, envFile)
+	if err := first.interrupt(); err != nil {
+		t.Fatal(err)
+	}
+	if got := readEnvFile(t, envFile); got["HUBWIRE_MQTT_PORT"] != want["HUBWIRE_MQTT_PORT"] {
+		t.Error("the env file is not the second hub's")
+	}
+	if err := second.interrupt(); err != nil || exists(t, envFile) {
+		t.Errorf("the second hub ended with %v; its env file is there: %t", err, exists(t, envFile))
+	}
+}
+
 func TestTheAuthorityOutlivesAHubWithData(t *testing.T) {
 	testkit.LeakCheck(t)
 	data := filepath.Join(t.TempDir(), "data")
@@ -153,7 +192,7 @@ func TestAHubThatCannotStartSaysWhichFlagHelps(t *testing.T) {
 		{"the MQTT port is taken", []string{"--mqtt-port", taken, "--https-port", "0"}, "port " + taken + " is taken: choose another with --mqtt-port, or 0 for any free one"},
 		{"the HTTPS port is taken", []string{"--mqtt-port", "0", "--https-port", taken}, "port " + taken + " is taken: choose another with --https-port, or 0 for any free one"},
 		{"one port is asked for twice", []string{"--mqtt-port", "4711", "--https-port", "4711"}, "--mqtt-port and --https-port are both 4711"},
-		{"a port is no port", []string{"--mqtt-port", "65536"}, `invalid argument "65536" for "--mqtt-port" flag: strconv.ParseUint: parsing "65536": value out of range`},
+		{"a port is no port", []string{"--mqtt-port", "65536"}, "--mqtt-port takes a number from 0 to 65535; see hubwire hub --help"},
 		{"the name has a port", []string{"--host", "localhost:8884"}, `hubwire: start hub: 400004 ArgumentInvalid, not sent: HostName "localhost:8884" is not the name of a host`},
 		{"the name is two", []string{"--host", "a;b=c"}, `hubwire: start hub: 400004 ArgumentInvalid, not sent: HostName "a;b=c" is not the name of a host`},
 		{"a device id is not legal", []string{"--mqtt-port", "0", "--https-port", "0", "--device", "a b"}, "--device a b: "},
@@ -181,9 +220,10 @@ func TestAPortThatIsNotPermittedNamesItsFlag(t *testing.T) {
 }
 
 func TestSignalsEndTheHubWithExitCodeZero(t *testing.T) {
-	for _, sig := range []os.Signal{os.Interrupt, syscall.SIGTERM} {
+	for _, sig := range []os.Signal{os.Interrupt, syscall.SIGTERM, syscall.SIGHUP} {
 		t.Run(sig.String(), func(t *testing.T) {
-			c := program(t, "hub", "--mqtt-port", "0", "--https-port", "0")
+			envFile := filepath.Join(t.TempDir(), "hub.env")
+			c := program(t, "hub", "--mqtt-port", "0", "--https-port", "0", "--env-file", envFile)
 			out, err := c.StdoutPipe()
 			if err != nil {
 				t.Fatal(err)
@@ -194,6 +234,7 @@ func TestSignalsEndTheHubWithExitCodeZero(t *testing.T) {
 			lines := bufio.NewScanner(out)
 			for lines.Scan() && !strings.HasPrefix(lines.Text(), "ready") {
 			}
+			caFile := readEnvFile(t, envFile)["HUBWIRE_CA_FILE"]
 			if err := c.Process.Signal(sig); err != nil {
 				t.Fatal(err)
 			}
@@ -201,6 +242,9 @@ func TestSignalsEndTheHubWithExitCodeZero(t *testing.T) {
 			}
 			if err := c.Wait(); err != nil {
 				t.Errorf("the program ended with %v", err)
+			}
+			if exists(t, envFile) || exists(t, filepath.Dir(caFile)) {
+				t.Error("the env file or the temporary folder of the certificate is still there")
 			}
 		})
 	}

@@ -11,6 +11,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/signal"
 	"strings"
@@ -24,27 +25,68 @@ import (
 const exitInterrupted = 130
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	ends := []os.Signal{os.Interrupt, syscall.SIGTERM}
+	if !signal.Ignored(syscall.SIGHUP) { // as nohup wants it
+		ends = append(ends, syscall.SIGHUP)
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), ends...)
 	context.AfterFunc(ctx, stop) // a second signal ends the program where it stands
 	os.Exit(run(ctx))
 }
 
 func run(ctx context.Context) int {
-	err := newRoot().ExecuteContext(ctx)
+	whole, fail := context.WithCancelCause(ctx)
+	defer fail(nil)
+	root := newRoot()
+	root.SetOut(&output{os.Stdout, fail})
+	err := root.ExecuteContext(whole)
+	if err == nil || errors.Is(err, context.Canceled) {
+		var lost *outputError
+		if errors.As(context.Cause(whole), &lost) {
+			err = lost
+		}
+	}
 	if err == nil {
 		return 0
 	}
-	fmt.Fprintln(os.Stderr, "hubwire:", oneLine(err))
+	text := oneLine(err)
 	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
+		text = strings.ReplaceAll(text, context.Canceled.Error(), "interrupted")
+		fmt.Fprintln(os.Stderr, "hubwire:", text)
 		return exitInterrupted
 	}
+	fmt.Fprintln(os.Stderr, "hubwire:", text)
 	return 1
 }
 
-// oneLine is err's text without the prefix that main prints anyway; joined
-// errors, which stand on lines of their own, have semicolons between them.
+// output is stdout. What cannot be written ends the command, whose result
+// nobody would see, and then the program with an error.
+type output struct {
+	w    io.Writer
+	fail context.CancelCauseFunc // with an *outputError
+}
+
+func (o *output) Write(p []byte) (int, error) {
+	n, err := o.w.Write(p)
+	if err != nil {
+		err = &outputError{err}
+		o.fail(err)
+	}
+	return n, err
+}
+
+// outputError is why stdout does not take what a command prints.
+type outputError struct{ err error }
+
+func (e *outputError) Error() string { return "the output is lost: " + e.err.Error() }
+func (e *outputError) Unwrap() error { return e.err }
+
+// oneLine is err's text without the prefix that main prints anyway, wherever an
+// error was wrapped; joined errors, which stand on lines of their own, have
+// semicolons between them.
 func oneLine(err error) string {
-	return strings.ReplaceAll(strings.TrimPrefix(err.Error(), "hubwire: "), "\n", "; ")
+	text := strings.TrimPrefix(err.Error(), "hubwire: ")
+	return strings.NewReplacer("\nhubwire: ", "; ", "\n", "; ", ": hubwire: ", ": ").Replace(text)
 }
 
 func newRoot() *cobra.Command {
@@ -84,14 +126,20 @@ func noArgs(c *cobra.Command, args []string) error {
 func maxArgs(n int) cobra.PositionalArgs {
 	return func(c *cobra.Command, args []string) error {
 		if len(args) > n {
-			return fmt.Errorf("%s takes at most %d arguments, not %d; see %s --help", c.CommandPath(), n, len(args), c.CommandPath())
+			return fmt.Errorf("%s takes at most %s, not %d; see %s --help", c.CommandPath(), plural(n, "argument"), len(args), c.CommandPath())
 		}
 		return nil
 	}
 }
 
 func flagError(c *cobra.Command, err error) error {
-	var unknown *pflag.NotExistError
+	var (
+		unknown *pflag.NotExistError
+		invalid *pflag.InvalidValueError
+	)
+	if errors.As(err, &invalid) {
+		return fmt.Errorf("--%s takes %s; see %s --help", invalid.GetFlag().Name, valueText(invalid.GetFlag().Value.Type()), c.CommandPath())
+	}
 	if !errors.As(err, &unknown) {
 		return err
 	}
@@ -100,4 +148,19 @@ func flagError(c *cobra.Command, err error) error {
 		dashes = "-"
 	}
 	return fmt.Errorf("%s has no flag %s%s; see %s --help", c.CommandPath(), dashes, unknown.GetSpecifiedName(), c.CommandPath())
+}
+
+// valueText says what a flag of one of pflag's types takes.
+func valueText(flagType string) string {
+	switch flagType {
+	case "uint16":
+		return "a number from 0 to 65535"
+	case "int":
+		return "a whole number"
+	case "duration":
+		return "a time, such as 500ms, 10s or 1h30m"
+	case "bool":
+		return "true or false"
+	}
+	return "another value"
 }

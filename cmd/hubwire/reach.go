@@ -42,11 +42,12 @@ func (p *place) isLocal(host string) bool {
 // loopback, trusting p's authority; else to the protocols' own ports. An
 // authority in caFile is trusted beside the system's.
 func reachHub(p *place, host, caFile string) (*reach, error) {
+	source := "--ca-file"
 	r := &reach{dial: (&net.Dialer{Timeout: dialTimeout}).DialContext, tls: &tls.Config{MinVersion: tls.VersionTLS12}}
 	if p.isLocal(host) {
 		r.dial = p.dial
 		if caFile == "" {
-			caFile = p.caFile
+			source, caFile = "HUBWIRE_CA_FILE", p.caFile
 		}
 	}
 	if caFile == "" {
@@ -54,14 +55,14 @@ func reachHub(p *place, host, caFile string) (*reach, error) {
 	}
 	pem, err := os.ReadFile(caFile)
 	if err != nil {
-		return nil, fmt.Errorf("CA file: %w", err)
+		return nil, fmt.Errorf("%s: %w", source, err)
 	}
 	pool, err := x509.SystemCertPool()
 	if err != nil { // this system has none
 		pool = x509.NewCertPool()
 	}
 	if !pool.AppendCertsFromPEM(pem) {
-		return nil, fmt.Errorf("CA file %s: there is no certificate in it", caFile)
+		return nil, fmt.Errorf("%s: there is no certificate in %s", source, caFile)
 	}
 	r.tls.RootCAs = pool
 	return r, nil

@@ -31,20 +31,6 @@ const (
 	registryConns   = 16               // kept open
 )
 
-// openRegistry returns the registry that the connection string of a service
-// leads to, by the way that reachHub finds.
-func openRegistry(p *place, connectionString, caFile string) (*registry, error) {
-	cs, err := sas.ParseConnectionString(connectionString)
-	if err != nil {
-		return nil, err
-	}
-	way, err := reachHub(p, cs.HostName, caFile)
-	if err != nil {
-		return nil, err
-	}
-	return newRegistry(cs, way)
-}
-
 // newRegistry returns the registry of cs's hub. Its connections end with close.
 func newRegistry(cs *sas.ConnectionString, way *reach) (*registry, error) {
 	if cs.Kind != sas.KindService {

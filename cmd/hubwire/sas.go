@@ -23,6 +23,7 @@ func newSAS() *cobra.Command {
 type sasMakeFlags struct {
 	connectionString      string
 	key, resource, policy string
+	textKey               bool
 	ttl                   time.Duration
 }
 
@@ -53,11 +54,10 @@ service or an Event Hub), or from a key and the resource that it is for.
 	fs := c.Flags()
 	fs.StringVar(&f.connectionString, "connection-string", "", "the connection string"+secretUsage)
 	fs.StringVar(&f.key, "key", "", "the key, base64"+secretUsage)
+	fs.BoolVar(&f.textKey, "text-key", false, "with --key: "+textKeyUsage)
 	fs.StringVar(&f.resource, "resource", "", "what the token is for, not encoded: HOST, HOST/devices/ID, HOST/devices/ID/modules/ID")
 	fs.StringVar(&f.policy, "policy", "", "the shared access policy whose key it is; none for an identity's own key")
 	fs.DurationVar(&f.ttl, "ttl", sas.DefaultTTL, "how long the token lasts")
-	c.MarkFlagsOneRequired("connection-string", "key")
-	c.MarkFlagsMutuallyExclusive("connection-string", "key")
 	return c
 }
 
@@ -66,15 +66,20 @@ func (f *sasMakeFlags) source(c *cobra.Command) (*sas.Source, string, error) {
 	if f.ttl < time.Second {
 		return nil, "", fmt.Errorf("--ttl is %v, the shortest is 1s", f.ttl)
 	}
-	if c.Flags().Changed("key") {
+	byKey, byString := c.Flags().Changed("key"), c.Flags().Changed("connection-string")
+	switch {
+	case byKey && byString:
+		return nil, "", errors.New("--connection-string and --key exclude each other")
+	case !byKey && !byString:
+		return nil, "", errors.New("what is to sign? Say --connection-string, or --key with --resource")
+	case f.textKey && !byKey:
+		return nil, "", errors.New("--text-key needs --key: a connection string says what its key is")
+	}
+	if byKey {
 		if f.resource == "" {
 			return nil, "", errors.New("--key needs --resource")
 		}
-		text, err := readSecret(c, "--key", f.key)
-		if err != nil {
-			return nil, "", err
-		}
-		key, err := sas.NewKey(text)
+		key, err := readKey(c, f.key, f.textKey)
 		if err != nil {
 			return nil, "", err
 		}
@@ -102,6 +107,21 @@ func (f *sasMakeFlags) source(c *cobra.Command) (*sas.Source, string, error) {
 	return &sas.Source{Signer: key, Policy: policy, TTL: f.ttl}, resource, nil
 }
 
+// textKeyUsage is the usage of --text-key.
+const textKeyUsage = "the key is not base64 but text, as those of Event Hubs and Service Bus are"
+
+// readKey returns the key that --key gives or leads to.
+func readKey(c *cobra.Command, value string, isText bool) (*sas.Key, error) {
+	s, err := readSecret(c, "--key", value)
+	switch {
+	case err != nil:
+		return nil, err
+	case isText:
+		return sas.NewTextKey(s)
+	}
+	return sas.NewKey(s)
+}
+
 // keyOf returns the key of a connection string and the resource of its tokens.
 func keyOf(cs *sas.ConnectionString) (*sas.Key, string, error) {
 	if cs.SharedAccessKey.IsZero() {
@@ -123,6 +143,7 @@ func keyOf(cs *sas.ConnectionString) (*sas.Key, string, error) {
 // sasParseFlags are the flags of hubwire sas parse.
 type sasParseFlags struct {
 	key      string
+	textKey  bool
 	resource string
 }
 
@@ -143,7 +164,10 @@ comes from stdin. What does not hold is an error, after all has been shown.`,
 			if len(args) > 0 {
 				from = args[0]
 			}
-			if from == "-" && f.key == "-" {
+			switch {
+			case f.textKey && !c.Flags().Changed("key"):
+				return errors.New("--text-key needs --key")
+			case from == "-" && f.key == "-":
 				return errors.New("the token and --key cannot both come from stdin")
 			}
 			text, err := readSecret(c, "TOKEN", from)
@@ -159,6 +183,7 @@ comes from stdin. What does not hold is an error, after all has been shown.`,
 	}
 	fs := c.Flags()
 	fs.StringVar(&f.key, "key", "", "the key, base64, that should have signed it"+secretUsage)
+	fs.BoolVar(&f.textKey, "text-key", false, "with --key: "+textKeyUsage)
 	fs.StringVar(&f.resource, "resource", "", "what it should be for: HOST/devices/ID, say; a token for HOST is for that too")
 	return c
 }
@@ -167,11 +192,8 @@ comes from stdin. What does not hold is an error, after all has been shown.`,
 func (f *sasParseFlags) check(c *cobra.Command, token sas.Token) error {
 	var key *sas.Key
 	if c.Flags().Changed("key") { // an empty one is a mistake, not a wish for no check
-		text, err := readSecret(c, "--key", f.key)
-		if err != nil {
-			return err
-		}
-		if key, err = sas.NewKey(text); err != nil {
+		var err error
+		if key, err = readKey(c, f.key, f.textKey); err != nil {
 			return err
 		}
 	}
@@ -220,11 +242,7 @@ registration id is taken byte by byte; DPS compares it without case, so use lowe
 		Example: `  hubwire sas derive --key env:GROUP_KEY --registration-id sensor-0001`,
 		Args:    noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			text, err := readSecret(c, "--key", group)
-			if err != nil {
-				return err
-			}
-			key, err := sas.NewKey(text)
+			key, err := readKey(c, group, false)
 			if err != nil {
 				return err
 			}

@@ -79,6 +79,28 @@ func TestAnEventHubsKeyIsTakenAsText(t *testing.T) {
 	}
 }
 
+func TestAnEventHubsTokenIsMadeAndCheckedWithItsKey(t *testing.T) {
+	const resource = "sb://ns.servicebus.windows.net/hub"
+	for name, args := range map[string][]string{
+		"by a connection string": {"--connection-string", eventsCS},
+		"by the key":             {"--key", testKey, "--text-key", "--resource", resource, "--policy", "p"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			token, err := command(t, "", append([]string{"sas", "make"}, args...)...)
+			if err != nil {
+				t.Fatal(err)
+			}
+			out, err := command(t, token, "sas", "parse", "--key", testKey, "--text-key")
+			if err != nil || !strings.Contains(out, "signature of this key\n") || !strings.Contains(out, "resource  "+resource+"\n") {
+				t.Errorf("%v\n%s", err, out)
+			}
+			if _, err := command(t, token, "sas", "parse", "--key", testKey); !errors.Is(err, sas.ErrSignature) {
+				t.Errorf("with the key as base64: %v", err)
+			}
+		})
+	}
+}
+
 func TestParseShowsAllAndSaysWhatDoesNotHold(t *testing.T) {
 	// From the vector dps-group-derived-32.
 	const old = "SharedAccessSignature sr=0ne00112233%2Fregistrations%2Fdevice1&sig=vrN3J5WRvl1mrv3uPZM9yX4x5QBOK66oP%2BuWxe21UCg%3D&se=1700000000&skn=registration"
@@ -149,8 +171,11 @@ func TestSASMistakesGiveOneLineWithoutTheSecret(t *testing.T) {
 		{"a key that is not base64", "", []string{"make", "--key", bad, "--resource", "h"}, "sas: key is not base64"},
 		{"an empty key", "", []string{"make", "--key", "", "--resource", "h"}, "sas: key is empty"},
 		{"a key without a resource", "", []string{"make", "--key", testKey}, "--key needs --resource"},
-		{"neither key nor connection string", "", []string{"make"}, "at least one of the flags in the group [connection-string key] is required"},
-		{"both", "", []string{"make", "--key", testKey, "--connection-string", deviceCS}, "if any flags in the group [connection-string key] are set none of the others can be"},
+		{"neither key nor connection string", "", []string{"make"}, "what is to sign? Say --connection-string, or --key with --resource"},
+		{"both", "", []string{"make", "--key", testKey, "--connection-string", deviceCS}, "--connection-string and --key exclude each other"},
+		{"a connection string with a text key", "", []string{"make", "--text-key", "--connection-string", deviceCS}, "--text-key needs --key: a connection string says what its key is"},
+		{"a text key to check with that is not there", "", []string{"parse", "--text-key", "x"}, "--text-key needs --key"},
+		{"a time that is none", "", []string{"make", "--connection-string", deviceCS, "--ttl", bad}, "--ttl takes a time, such as 500ms, 10s or 1h30m; see hubwire sas make --help"},
 		{"a connection string that is none", "", []string{"make", "--connection-string", bad}, "sas: connection string at offset 0"},
 		{"a connection string with a certificate", "", []string{"make", "--connection-string", "HostName=h;DeviceId=d;x509=true"}, "the connection string is for a device without a key"},
 		{"no time to live", "", []string{"make", "--connection-string", deviceCS, "--ttl", "0s"}, "--ttl is 0s"},

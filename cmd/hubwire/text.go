@@ -28,3 +28,11 @@ func bodyText(body []byte) string {
 	}
 	return s
 }
+
+// plural is n and what is counted, whose plural is with an s.
+func plural(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return strconv.Itoa(n) + " " + what + "s"
+}

@@ -2,9 +2,13 @@ package testkit
 
 import "testing"
 
-// allocRuns is large enough that a stray allocation of the runtime's, averaged
-// and rounded down by [testing.AllocsPerRun], does not show.
-const allocRuns = 200
+// NoAllocs calls its function in batches. [testing.AllocsPerRun] averages over
+// them and rounds down: a few stray allocations of the runtime's do not show,
+// and those of one call in twenty do.
+const (
+	allocRuns  = 10
+	allocBatch = 20
+)
 
 // NoAllocs fails t when f, called over and over, allocates. name says in the
 // failure which of a test's claims broke. It does nothing under the race
@@ -14,7 +18,12 @@ func NoAllocs(t testing.TB, name string, f func()) {
 	if RaceEnabled {
 		return
 	}
-	if n := testing.AllocsPerRun(allocRuns, f); n != 0 {
-		t.Errorf("%s: %v allocations per run, want 0", name, n)
+	n := testing.AllocsPerRun(allocRuns, func() {
+		for range allocBatch {
+			f()
+		}
+	})
+	if n != 0 {
+		t.Errorf("%s: %v allocations in %d runs, want 0", name, n, allocBatch)
 	}
 }

@@ -54,7 +54,8 @@ type Hole struct {
 func BlackHole(nc net.Conn) *Hole { return &Hole{Conn: nc} }
 
 // SwallowReads switches whether what the peer sends is lost: a Read then waits
-// on until its deadline, Close, or the end of the connection below.
+// on until its deadline, Close, or the end of the connection below. What no
+// Read takes while it is on is not lost, and comes when it is off again.
 func (h *Hole) SwallowReads(on bool) { h.reads.Store(on) }
 
 // SwallowWrites switches whether what is written is lost: a Write then says

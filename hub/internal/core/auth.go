@@ -162,12 +162,12 @@ type ServiceGrant struct {
 	Expires time.Time
 }
 
-// AuthorizeService checks the SAS token of a policy for an operation that
-// needs the rights want on a path of the hub, such as "/devices/d1". The one
-// refusal is Unauthorized.
-func (c *Core) AuthorizeService(_ context.Context, token string, want Right, path string) (*ServiceGrant, error) {
+// AuthorizeService checks the SAS token of a policy for an operation on a path of
+// the hub, such as "/devices/d1", that needs one of the rights anyOf. The one
+// refusal is UnauthorizedAccess.
+func (c *Core) AuthorizeService(_ context.Context, token, path string, anyOf ...Right) (*ServiceGrant, error) {
 	const op = "authorize"
-	g, err := c.checkServiceToken(token, want, path)
+	g, err := c.checkServiceToken(token, path, anyOf...)
 	if err != nil {
 		c.cfg.Log.Warn("service refused", "path", path, "reason", err)
 		return nil, refuse(op, hubwire.UnauthorizedAccess, "Unauthorized")

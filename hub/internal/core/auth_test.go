@@ -193,11 +193,19 @@ func TestAuthorizeService(t *testing.T) {
 	}
 	for _, tc := range cases {
 		t.Run(tc.name, func(t *testing.T) {
-			g, err := c.AuthorizeService(ctx, tc.token, tc.want, tc.path)
+			g, err := c.AuthorizeService(ctx, tc.token, tc.path, tc.want)
 			if !tc.ok {
 				wantCode(t, "AuthorizeService", err, hubwire.UnauthorizedAccess)
 			} else if err != nil || g.Expires.IsZero() || !g.Rights.Has(tc.want) || g.Policy == "" {
 				t.Errorf("AuthorizeService = %+v, %v", g, err)
+			}
+		})
+	}
+	for policy, ok := range map[string]bool{"service": true, "registryRead": true, "device": false} {
+		t.Run("one of two rights: "+policy, func(t *testing.T) {
+			_, err := c.AuthorizeService(ctx, tok(policy, host), "/statistics/service", RegistryRead, ServiceConnect)
+			if (err == nil) != ok {
+				t.Errorf("error %v", err)
 			}
 		})
 	}

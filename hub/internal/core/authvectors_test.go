@@ -58,7 +58,7 @@ func (v *authVector) verify(t *testing.T) error {
 		c.policies = append(c.policies, policy)
 	}
 	if v.Identity == nil {
-		_, err := c.checkServiceToken(v.Token, rightNames[v.Right], v.Resource)
+		_, err := c.checkServiceToken(v.Token, v.Resource, rightNames[v.Right])
 		return err
 	}
 	create(t, c, &Device{ID: hubwire.Identity{DeviceID: v.Identity.DeviceID}})
@@ -152,14 +152,14 @@ func TestTheFirstFaultIsTheReason(t *testing.T) {
 			if tt.reason == "disabled" || tt.right {
 				return
 			}
-			if _, err := c.checkServiceToken(text, RegistryWrite, "/devices"); reasonOf(err) != tt.reason {
+			if _, err := c.checkServiceToken(text, "/devices", RegistryWrite); reasonOf(err) != tt.reason {
 				t.Errorf("for a service: %v", err)
 			}
 		})
 	}
 	c := newCore(t, &Config{HostName: host})
 	d, _ := c.Device(dev)
-	if _, err := c.checkServiceToken(token(d.Auth.Primary, host, next, ""), RegistryRead, "/devices"); !errors.Is(err, errNoPolicy) {
+	if _, err := c.checkServiceToken(token(d.Auth.Primary, host, next, ""), "/devices", RegistryRead); !errors.Is(err, errNoPolicy) {
 		t.Errorf("a device's token for a service: %v", err)
 	}
 	if _, err := c.authenticate(&Login{Identity: hubwire.Identity{DeviceID: "nobody"}, Token: sas.NewSecret("x")}); reasonOf(err) != "malformed" {

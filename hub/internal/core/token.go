@@ -3,6 +3,7 @@ package core
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -61,7 +62,7 @@ func (c *Core) checkToken(t *sas.Token, d *Device, g *Grant) error {
 }
 
 // checkServiceToken checks a policy's token for the service endpoints.
-func (c *Core) checkServiceToken(token string, want Right, path string) (*ServiceGrant, error) {
+func (c *Core) checkServiceToken(token, path string, anyOf ...Right) (*ServiceGrant, error) {
 	t, err := c.readToken(token)
 	if err != nil {
 		return nil, err
@@ -69,7 +70,7 @@ func (c *Core) checkServiceToken(token string, want Right, path string) (*Servic
 	if t.Policy == "" {
 		return nil, fmt.Errorf("%w: the token names none", errNoPolicy)
 	}
-	p, err := c.checkPolicy(&t, want)
+	p, err := c.checkPolicy(&t, anyOf...)
 	if err != nil {
 		return nil, err
 	}
@@ -85,8 +86,8 @@ func (c *Core) checkServiceToken(token string, want Right, path string) (*Servic
 	return &ServiceGrant{Policy: p.Name, Rights: p.Rights, Expires: t.Expires}, nil
 }
 
-// checkPolicy checks signature and right of a policy's token.
-func (c *Core) checkPolicy(t *sas.Token, want Right) (*Policy, error) {
+// checkPolicy checks signature and rights of a policy's token.
+func (c *Core) checkPolicy(t *sas.Token, anyOf ...Right) (*Policy, error) {
 	p := c.policy(t.Policy)
 	if p == nil {
 		return nil, fmt.Errorf("%w: %q", errNoPolicy, t.Policy)
@@ -94,7 +95,7 @@ func (c *Core) checkPolicy(t *sas.Token, want Right) (*Policy, error) {
 	if _, err := signedBy(t, p.Primary, p.Secondary); err != nil {
 		return nil, err
 	}
-	if !p.Rights.Has(want) {
+	if !slices.ContainsFunc(anyOf, p.Rights.Has) {
 		return nil, fmt.Errorf("%w: %q", errNoRight, p.Name)
 	}
 	return p, nil

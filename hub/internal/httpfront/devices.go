@@ -4,51 +4,12 @@ import (
 	"net/http"
 	"strconv"
 
-	"github.com/hubwire/hubwire"
 	"github.com/hubwire/hubwire/hub/internal/core"
 )
 
-// The operations imitate the REST API's "Devices" and "Modules": create, update,
-// get, delete and list, each with its right. PUT without If-Match creates, and
-// with one updates; both answer 200. Left out: bulk operations, statistics, keys
-// regeneration, and all that is not an identity.
-
-// operation is what a method does to a resource.
-type operation struct {
-	right core.Right
-	act   func(*request) (response, error)
-}
-
-// operations returns those of the resource that the path names, by method, or
-// nil when there is none.
-func (s *Server) operations(r *request) map[string]operation {
-	switch {
-	case r.is("devices"):
-		return map[string]operation{
-			http.MethodGet: {core.RegistryRead, s.listDevices},
-		}
-	case r.is("devices", "*"), r.is("devices", "*", "modules", "*"):
-		return map[string]operation{
-			http.MethodGet:    {core.RegistryRead, s.getIdentity},
-			http.MethodPut:    {core.RegistryWrite, s.putIdentity},
-			http.MethodDelete: {core.RegistryWrite, s.deleteIdentity},
-		}
-	case r.is("devices", "*", "modules"):
-		return map[string]operation{
-			http.MethodGet: {core.RegistryRead, s.listModules},
-		}
-	}
-	return nil
-}
-
-// identity returns whom the path names.
-func (r *request) identity() hubwire.Identity {
-	id := hubwire.Identity{DeviceID: r.path[1]}
-	if len(r.path) > 3 {
-		id.ModuleID = r.path[3]
-	}
-	return id
-}
+// Identities imitate the REST API's "Devices", "Modules" and "Statistics": create,
+// update, get, delete, list and count. PUT without If-Match creates, and with one
+// updates; both answer 200. Left out: bulk operations, regeneration of keys.
 
 func found(d *core.Device, err error) (response, error) {
 	if err != nil {
@@ -115,4 +76,25 @@ func encodeAll(ds []*core.Device) []*identity {
 		out[i] = encode(d)
 	}
 	return out
+}
+
+// statistics counts devices, without modules, by status.
+type statistics struct {
+	Total    int `json:"totalDeviceCount"`
+	Enabled  int `json:"enabledDeviceCount"`
+	Disabled int `json:"disabledDeviceCount"`
+}
+
+func (s *Server) getStatistics(*request) (response, error) {
+	n := s.core.Statistics()
+	return response{status: http.StatusOK, body: statistics{n.Total, n.Enabled, n.Disabled}}, nil
+}
+
+// serviceStatistics counts the devices that are connected.
+type serviceStatistics struct {
+	Connected int `json:"connectedDeviceCount"`
+}
+
+func (s *Server) getServiceStatistics(*request) (response, error) {
+	return response{status: http.StatusOK, body: serviceStatistics{s.core.Statistics().Connected}}, nil
 }

@@ -76,27 +76,39 @@ func value(s *string) string {
 	return *s
 }
 
+func status(d *core.Device) string {
+	if d.Disabled {
+		return "disabled"
+	}
+	return "enabled"
+}
+
+func connectionState(d *core.Device) string {
+	if d.Connected {
+		return "Connected"
+	}
+	return "Disconnected"
+}
+
+func thumbprintsOf(d *core.Device) thumbprints {
+	return thumbprints{optional(d.Auth.PrimaryThumbprint), optional(d.Auth.SecondaryThumbprint)}
+}
+
 // encode gives the REST form of what the registry holds, keys included.
 func encode(d *core.Device) *identity {
 	j := &identity{
 		DeviceID: d.ID.DeviceID, ModuleID: d.ID.ModuleID,
 		GenerationID: d.GenerationID, ETag: d.ETag,
-		ConnectionState: "Disconnected", Status: "enabled", StatusReason: optional(d.StatusReason),
+		ConnectionState: connectionState(d), Status: status(d), StatusReason: optional(d.StatusReason),
 		ConnectionStateUpdatedTime: jsonTime(d.ConnectionUpdated),
 		StatusUpdatedTime:          jsonTime(d.StatusUpdated),
 		LastActivityTime:           jsonTime(d.LastActivity),
 		CloudToDeviceMessageCount:  d.C2DCount,
 		Authentication: authentication{
 			SymmetricKey:   keys{optional(d.Auth.Primary.Reveal()), optional(d.Auth.Secondary.Reveal())},
-			X509Thumbprint: thumbprints{optional(d.Auth.PrimaryThumbprint), optional(d.Auth.SecondaryThumbprint)},
+			X509Thumbprint: thumbprintsOf(d),
 			Type:           string(d.Auth.Type),
 		},
-	}
-	if d.Connected {
-		j.ConnectionState = "Connected"
-	}
-	if d.Disabled {
-		j.Status = "disabled"
 	}
 	if d.ID.IsModule() {
 		j.Status, j.ManagedBy = "", &d.ManagedBy

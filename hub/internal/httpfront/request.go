@@ -9,6 +9,8 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"time"
+	"unicode/utf8"
 
 	"github.com/hubwire/hubwire"
 	"github.com/hubwire/hubwire/hub/internal/core"
@@ -16,11 +18,12 @@ import (
 
 // Requests are read as leniently as the SDKs need it: words of a path in any
 // case, a slash behind it, segments encoded in any way, any api-version, If-Match
-// in each of its forms. Left out: X-HTTP-Method-Override, which only twins need,
-// and Authorization as a query parameter, which only IoT Edge takes.
+// in each of its forms, PATCH as a POST that says so. Left out: Authorization as a
+// query parameter, which only IoT Edge takes.
 
-// maxBody is the largest body of a request. Identities are far smaller.
-const maxBody = 256 << 10
+// maxBody is the largest body of a request. The largest is that of a twin which
+// is sent back whole, with its metadata.
+const maxBody = 1 << 20
 
 // request is a request with its path taken apart.
 type request struct {
@@ -33,6 +36,7 @@ type response struct {
 	status int
 	etag   string // without quotes; empty for none
 	allow  string // the methods there are, when it was another
+	nested bool   // an error goes out in the form that methods have
 	body   any    // goes out as JSON; nil for none
 }
 
@@ -47,10 +51,14 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 		s.tunnel(w, r)
 		return
 	}
+	if isPatch(r) {
+		r.Method = http.MethodPatch
+	}
 	v, err := s.core.Intercept(r.Context(), &core.Op{Kind: core.OpRequest, Protocol: "https", Name: r.Method + " " + r.URL.Path})
 	var answer response
 	switch {
 	case err == nil:
+		expectBody(w, r)
 		r.Body = http.MaxBytesReader(w, r.Body, maxBody)
 		answer = s.answer(&request{Request: r, path: path})
 	case isRefusal(err):
@@ -66,6 +74,20 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 		hold(r)
 	default:
 		s.write(w, answer)
+	}
+}
+
+// isPatch reports whether a POST is a PATCH, which the Java SDK cannot send.
+func isPatch(r *http.Request) bool {
+	return r.Method == http.MethodPost && strings.EqualFold(r.Header.Get("X-HTTP-Method-Override"), http.MethodPatch)
+}
+
+// expectBody sets the deadline of the body anew: the hub's delay is not the peer's.
+// Without a body net/http waits for the end of the connection, which has no deadline.
+func expectBody(w http.ResponseWriter, r *http.Request) {
+	if r.ContentLength != 0 {
+		// An error here shows again in the read.
+		_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(bodyTimeout))
 	}
 }
 
@@ -134,7 +156,7 @@ func (s *Server) answer(r *request) response {
 		return fail(refuse(hubwire.InvalidProtocolVersion, "api-version %.40q is not a version", v))
 	}
 	token := r.Header.Get("Authorization")
-	if _, err := s.core.AuthorizeService(r.Context(), token, op.right, "/"+strings.Join(r.path, "/")); err != nil {
+	if _, err := s.core.AuthorizeService(r.Context(), token, "/"+strings.Join(r.path, "/"), op.rights...); err != nil {
 		return fail(err)
 	}
 	if raw, ok := rawConn(r.Request).(interface{ Admit() }); ok {
@@ -177,15 +199,27 @@ func (r *request) ifMatch() string {
 	return v
 }
 
-// decode reads the body as one JSON value.
-func (r *request) decode(v any) error {
+// read returns the body.
+func (r *request) read() ([]byte, error) {
 	b, err := io.ReadAll(r.Body)
 	if err != nil {
 		var tooLarge *http.MaxBytesError
 		if errors.As(err, &tooLarge) {
-			return refuse(hubwire.MessageTooLarge, "the body has more than %d bytes", tooLarge.Limit)
+			return nil, refuse(hubwire.MessageTooLarge, "the body has more than %d bytes", tooLarge.Limit)
 		}
-		return refuse(hubwire.FormatError, "the body did not arrive")
+		return nil, refuse(hubwire.FormatError, "the body did not arrive")
+	}
+	return b, nil
+}
+
+// decode reads the body as one JSON value.
+func (r *request) decode(v any) error {
+	b, err := r.read()
+	if err != nil {
+		return err
+	}
+	if !utf8.Valid(b) {
+		return refuse(hubwire.FormatError, "the body is not UTF-8")
 	}
 	if err := json.Unmarshal(b, v); err != nil {
 		return refuse(hubwire.FormatError, "the body is not the JSON of this operation: %v", err)

@@ -5,6 +5,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/hubwire/hubwire"
 )
 
 func TestSplitPath(t *testing.T) {
@@ -75,6 +77,46 @@ func TestIfMatch(t *testing.T) {
 		r := &request{Request: &http.Request{Header: http.Header{"If-Match": {header}}}}
 		if got := r.ifMatch(); got != want {
 			t.Errorf("%q: %q, want %q", header, got, want)
+		}
+	}
+}
+
+// TestIdentityOfAPath has ids that are words of paths, too.
+func TestIdentityOfAPath(t *testing.T) {
+	tests := []struct {
+		path []string
+		want hubwire.Identity
+	}{
+		{[]string{"devices", "d"}, dev},
+		{[]string{"twins", "d", "Modules", "m"}, mod},
+		{[]string{"twins", "d", "methods"}, dev},
+		{[]string{"twins", "d", "modules", "m", "methods"}, mod},
+		{[]string{"devices", "d", "messages", "devicebound"}, dev},
+		{[]string{"devices", "d", "modules", "m", "messages", "devicebound"}, mod},
+		{[]string{"twins", "modules", "methods"}, hubwire.Identity{DeviceID: "modules"}},
+		{[]string{"twins", "d", "modules", "methods"}, hubwire.Identity{DeviceID: "d", ModuleID: "methods"}},
+	}
+	for _, tt := range tests {
+		if got := (&request{path: tt.path}).identity(); got != tt.want {
+			t.Errorf("%q: %q, want %q", tt.path, got, tt.want)
+		}
+	}
+}
+
+func TestIsPatch(t *testing.T) {
+	for _, tt := range []struct {
+		method, override string
+		want             bool
+	}{
+		{"POST", "PATCH", true},
+		{"POST", "patch", true},
+		{"POST", "", false},
+		{"POST", "DELETE", false},
+		{"PUT", "PATCH", false},
+	} {
+		r := &http.Request{Method: tt.method, Header: http.Header{"X-Http-Method-Override": {tt.override}}}
+		if got := isPatch(r); got != tt.want {
+			t.Errorf("%s as %q: %v", tt.method, tt.override, got)
 		}
 	}
 }

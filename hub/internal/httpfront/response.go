@@ -12,11 +12,13 @@ import (
 	"time"
 
 	"github.com/hubwire/hubwire"
+	"github.com/hubwire/hubwire/hub/internal/core"
 )
 
 // Answers imitate traces of the service: the names of headers with their case,
-// and errors in their classic form. Left out: the newer forms of errors, which
-// methods and modules have, and x-ms-request-id.
+// errors in their classic form, and those of methods in the newer form inside of the
+// classic one. Left out: the newer form by itself, which modules have, and
+// x-ms-request-id.
 
 // Codes that only HTTP has, from the REST API's table of error codes.
 const (
@@ -25,17 +27,20 @@ const (
 	notATunnel       hubwire.Code = 400000
 )
 
-var genericNames = map[hubwire.Code]string{
-	genericNotFound:  "GenericNotFound",
-	methodNotAllowed: "GenericMethodNotAllowed",
-	notATunnel:       "GenericBadRequest",
+// restNames are the names of codes that have none in the root package.
+var restNames = map[hubwire.Code]string{
+	genericNotFound:     "GenericNotFound",
+	methodNotAllowed:    "GenericMethodNotAllowed",
+	notATunnel:          "GenericBadRequest",
+	core.BadGateway:     "GenericBadGateway",
+	core.TooManyMethods: "DeviceMaximumInflightMethodExceeded",
 }
 
 func codeName(c hubwire.Code) string {
 	if name := c.Name(); name != "" {
 		return name
 	}
-	if name := genericNames[c]; name != "" {
+	if name := restNames[c]; name != "" {
 		return name
 	}
 	return "InvalidErrorCode"
@@ -71,15 +76,43 @@ func fail(err error) response {
 }
 
 func newErrorBody(e *hubwire.Error) errorBody {
+	return errorBody{
+		Message:          "ErrorCode:" + codeName(e.Code) + ";" + errorText(e),
+		ExceptionMessage: "Tracking ID:" + newTrackingID(time.Now()),
+	}
+}
+
+// errorDetail is the newer form of errors. As JSON text it is the Message of the
+// classic one:
+//
+//	{"errorCode":404103,"trackingId":"…-G:0-TimeStamp:08/24/2018 17:49:33","message":"…","timestampUtc":"2018-08-24T17:49:33.2011570Z"}
+//
+// Left out: its member info, which the .NET SDK reads only when it is no object.
+type errorDetail struct {
+	ErrorCode    hubwire.Code `json:"errorCode"`
+	TrackingID   string       `json:"trackingId"`
+	Message      string       `json:"message"`
+	TimestampUTC string       `json:"timestampUtc"`
+}
+
+func newNestedBody(e *hubwire.Error) errorBody {
+	now := time.Now().UTC()
+	b, _ := json.Marshal(errorDetail{ // strings and a number: cannot fail
+		ErrorCode: e.Code, TrackingID: newTrackingID(now), Message: errorText(e),
+		TimestampUTC: now.Format("2006-01-02T15:04:05.0000000Z"),
+	})
+	return errorBody{Message: string(b)}
+}
+
+// errorText has no semicolon: the Node SDK takes what is between the first and the second.
+func errorText(e *hubwire.Error) string {
+	return strings.ReplaceAll(cmp.Or(e.Message, "the hub does not say more"), ";", ",")
+}
+
+func newTrackingID(now time.Time) string {
 	var id [16]byte
 	rand.Read(id[:])
-	// The Node SDK takes what is between the first and the second semicolon.
-	text := strings.ReplaceAll(cmp.Or(e.Message, "the hub does not say more"), ";", ",")
-	return errorBody{
-		Message: "ErrorCode:" + codeName(e.Code) + ";" + text,
-		ExceptionMessage: "Tracking ID:" + strings.ToUpper(hex.EncodeToString(id[:])) +
-			"-G:0-TimeStamp:" + time.Now().UTC().Format("01/02/2006 15:04:05"),
-	}
+	return strings.ToUpper(hex.EncodeToString(id[:])) + "-G:0-TimeStamp:" + now.UTC().Format("01/02/2006 15:04:05")
 }
 
 // expectWrites sets the deadline of an answer: a peer that does not read it does
@@ -105,7 +138,9 @@ func (s *Server) write(w http.ResponseWriter, a response) {
 		if e.RetryAfter > 0 {
 			h["Retry-After"] = []string{fmt.Sprint(int64((e.RetryAfter + time.Second - 1) / time.Second))}
 		}
-		body = newErrorBody(e)
+		if body = newErrorBody(e); a.nested {
+			body = newNestedBody(e)
+		}
 	}
 	s.expectWrites(w)
 	if body == nil {

@@ -10,7 +10,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/hubwire/hubwire"
+	"github.com/hubwire/hubwire/hub/internal/core"
 )
 
 // TestFail has each error go out as the service would say it, and no other
@@ -26,6 +29,8 @@ func TestFail(t *testing.T) {
 		{"a refusal", refuse(hubwire.DeviceNotFound, "dev-1"), 404, "DeviceNotFound", "ErrorCode:DeviceNotFound;dev-1"},
 		{"one with semicolons", refuse(hubwire.ArgumentInvalid, "a;b;c"), 400, "ArgumentInvalid", "ErrorCode:ArgumentInvalid;a,b,c"},
 		{"a code of HTTP alone", refuse(genericNotFound, "x"), 404, "GenericNotFound", "ErrorCode:GenericNotFound;x"},
+		{"a code of methods", refuse(core.BadGateway, "x"), 502, "GenericBadGateway", "ErrorCode:GenericBadGateway;x"},
+		{"another code of methods", refuse(core.TooManyMethods, "x"), 403, "DeviceMaximumInflightMethodExceeded", "ErrorCode:DeviceMaximumInflightMethodExceeded;x"},
 		{"a code without a name", refuse(418999, "x"), 418, "InvalidErrorCode", "ErrorCode:InvalidErrorCode;x"},
 		{"trouble inside", errors.New("secret path"), 500, "ServerError", "ErrorCode:ServerError;internal error"},
 		{"an error without a code", &hubwire.Error{Message: "secret"}, 500, "ServerError", "ErrorCode:ServerError;internal error"},
@@ -49,6 +54,40 @@ func TestFail(t *testing.T) {
 				t.Errorf("ExceptionMessage %q", body.ExceptionMessage)
 			}
 		})
+	}
+}
+
+// TestNestedFail has the newer form inside of the classic one, of which the .NET
+// SDK wants members that are no objects, and the same code in the header.
+func TestNestedFail(t *testing.T) {
+	w := httptest.NewRecorder()
+	answer := fail(refuse(hubwire.DeviceNotOnline, `"d"; offline`))
+	answer.nested = true
+	new(Server).write(w, answer)
+	var body errorBody
+	if err := json.Unmarshal(w.Body.Bytes(), &body); err != nil {
+		t.Fatal(err)
+	}
+	//lint:ignore SA1008 this name keeps its case
+	code := w.Result().Header["iothub-errorcode"]
+	if w.Code != 404 || !cmp.Equal(code, []string{"DeviceNotOnline"}) || body.ExceptionMessage != "" {
+		t.Errorf("%d %v %s", w.Code, w.Result().Header, w.Body)
+	}
+	var got map[string]any
+	if err := json.Unmarshal([]byte(body.Message), &got); err != nil {
+		t.Fatalf("%s: %v", body.Message, err)
+	}
+	id, at, ok := strings.Cut(got["trackingId"].(string), "-G:0-TimeStamp:")
+	if _, err := time.Parse("01/02/2006 15:04:05", at); !ok || len(id) != 32 || err != nil {
+		t.Errorf("trackingId %v", got["trackingId"])
+	}
+	if _, err := time.Parse("2006-01-02T15:04:05.0000000Z", got["timestampUtc"].(string)); err != nil {
+		t.Error(err)
+	}
+	delete(got, "trackingId")
+	delete(got, "timestampUtc")
+	if diff := cmp.Diff(map[string]any{"errorCode": 404103.0, "message": `"d", offline`}, got); diff != "" {
+		t.Errorf("(-want +got)\n%s", diff)
 	}
 }
 

@@ -1,9 +1,10 @@
-// Package httpfront is the hub's HTTPS door: the REST API as far as it is
-// there (device and module identities), and the WebSocket tunnel to MQTT.
+// Package httpfront is the hub's HTTPS door: the REST API as far as it is there
+// (identities, twins, direct methods, cloud-to-device messages), and the WebSocket
+// tunnel to MQTT.
 //
 // It speaks HTTP/1.1 only, since some SDKs compare the case of header names.
 // Source: IoT Hub REST API, api-version 2021-04-12, with what the official
-// SDKs send and rely on. Left out: everything but identities.
+// SDKs send and rely on. What of it is left out is listed in routes.go.
 package httpfront
 
 import (

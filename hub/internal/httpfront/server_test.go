@@ -137,6 +137,28 @@ func TestHeldRequestEnds(t *testing.T) {
 	}
 }
 
+// TestSlowHub takes longer to answer than a body may to arrive.
+func TestSlowHub(t *testing.T) {
+	slow := func(context.Context, *core.Op) core.Verdict { return core.Verdict{Delay: 5 * time.Minute} }
+	for name, request := range map[string]func(d *door) string{
+		"without a body": func(d *door) string { return d.header("GET", "/devices") + "\r\n" },
+		"with a body":    func(d *door) string { return d.header("PUT", "/devices/x") + "Content-Length: 2\r\n\r\n{}" },
+		"with a body that fills buffers": func(d *door) string {
+			return d.header("PUT", "/devices/x") + "Content-Length: 30002\r\n\r\n{" + strings.Repeat(" ", 30_000) + "}"
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, slow, func(t *testing.T, d *door) {
+				nc := d.open()
+				d.write(nc, request(d))
+				if res, body := d.answer(bufio.NewReader(nc)); res.StatusCode != 200 {
+					t.Errorf("%s %s", res.Status, body)
+				}
+			})
+		})
+	}
+}
+
 // TestMethodNotAllowed says which methods there are.
 func TestMethodNotAllowed(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, d *door) {
@@ -145,6 +167,16 @@ func TestMethodNotAllowed(t *testing.T) {
 			"/devices/x":           "DELETE, GET, PUT",
 			"/devices/x/modules":   "GET",
 			"/devices/x/modules/m": "DELETE, GET, PUT",
+
+			"/devices/x/commands":                       "DELETE",
+			"/devices/x/messages/deviceBound":           "POST",
+			"/devices/x/modules/m/messages/devicebound": "POST",
+			"/statistics/devices":                       "GET",
+			"/statistics/service":                       "GET",
+			"/twins/x":                                  "GET, PATCH, PUT",
+			"/twins/x/modules/m":                        "GET, PATCH, PUT",
+			"/twins/x/methods":                          "POST",
+			"/Twins/x/Modules/m/Methods/":               "POST",
 		} {
 			nc := d.open()
 			d.write(nc, d.header("PURGE", path)+"\r\n")

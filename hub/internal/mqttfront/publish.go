@@ -134,7 +134,7 @@ func (c *conn) methodResponse(m *mqtt.Publish, t *topics.Topic) error {
 	return c.respond(v, func() error {
 		id, err := strconv.ParseUint(string(t.RequestID()), 16, 64)
 		if err == nil {
-			err = c.session.MethodResponse(id, &hubwire.MethodResponse{Status: int(t.Status), Payload: m.Payload})
+			err = c.session.MethodResponse(id, &hubwire.MethodResponse{Status: t.Status(), Payload: m.Payload})
 		}
 		if err != nil {
 			c.server.opt.Log.Info("mqtt: method response", "device", c.id, "error", err)

@@ -1,0 +1,88 @@
+package main
+
+import (
+	"cmp"
+	"slices"
+)
+
+// round is what was measured in one round.
+type round struct {
+	samples []sample // one a row
+	others  float64  // what the rest of the machine used meanwhile, in cores
+}
+
+// idle is how much of a core the rest of the machine may use in a round.
+const idle = 0.05
+
+func (r round) quiet() bool { return r.others < idle }
+
+// quietest returns the n rounds with the least going on beside them, or all
+// there are.
+func quietest(rounds []round, n int) []round {
+	sorted := slices.SortedStableFunc(slices.Values(rounds), func(a, b round) int { return cmp.Compare(a.others, b.others) })
+	return sorted[:min(n, len(sorted))]
+}
+
+func allQuiet(rounds []round) bool {
+	return !slices.ContainsFunc(rounds, func(r round) bool { return !r.quiet() })
+}
+
+// verdict is what can be said of a row or a bound.
+type verdict int
+
+const (
+	met verdict = iota
+	noisy
+	missed
+)
+
+func (v verdict) String() string { return [...]string{"met", "noisy", "missed"}[v] }
+
+// slack is the room that ratios have when not strict.
+func (o options) slack() float64 {
+	if o.strict {
+		return 1
+	}
+	return 2
+}
+
+// tries is how many rounds may be run for one that counts. Without -strict noisy
+// ones can count, so it is not worth as long.
+func (o options) tries() int {
+	if o.strict {
+		return 3
+	}
+	return 2
+}
+
+// judge says whether b held in these samples of a row: whether the median of
+// their ratios does. Strictly, nothing can be said of samples when not all are
+// from a quiet machine.
+func judge(b bound, samples []sample, quiet bool, o options) verdict {
+	switch {
+	case o.strict && !quiet:
+		return noisy
+	case b.holds(median(samples, b.ratio), o.slack()):
+		return met
+	}
+	return missed
+}
+
+// judgeAllocs needs no quiet machine and gives no slack.
+func judgeAllocs(got float64, limit int) verdict {
+	if got <= float64(limit) {
+		return met
+	}
+	return missed
+}
+
+// median of f over the samples, of which there is one at least.
+func median(samples []sample, f func(sample) float64) float64 {
+	var all []float64
+	for _, s := range samples {
+		all = append(all, f(s))
+	}
+	slices.Sort(all)
+	n := len(all)
+	return (all[(n-1)/2] + all[n/2]) / 2
+}

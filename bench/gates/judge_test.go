@@ -1,0 +1,93 @@
+package main
+
+import (
+	"math"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// ratios makes samples of which ours costs so many times what the floor does, and
+// the peer so many times what ours does.
+func ratios(all ...float64) (samples []sample) {
+	for _, x := range all {
+		samples = append(samples, sample{floor: 10, ours: 10 * x, peer: 10 * x * x})
+	}
+	return samples
+}
+
+func TestJudge(t *testing.T) {
+	const strict, lax, quiet, busy = true, false, true, false
+	for _, tt := range []struct {
+		name    string
+		bound   bound
+		samples []sample
+		quiet   bool
+		strict  bool
+		want    verdict
+	}{
+		{"exactly as much faster than the peer as it must be", atLeast(5), ratios(5), quiet, strict, met},
+		{"not quite as much", atLeast(5), ratios(4.99), quiet, strict, missed},
+		{"exactly as close to the floor as it must be", atMost(2), ratios(2), quiet, strict, met},
+		{"not quite as close", atMost(2), ratios(2.01), quiet, strict, missed},
+		{"the median counts, not the mean", atLeast(5), ratios(1, 5, 5, 5, 6), quiet, strict, met},
+		{"nor the best", atLeast(5), ratios(4, 4, 4, 90, 90), quiet, strict, missed},
+		{"of an even number it is the mean of the middle two", atMost(2), ratios(1, 1, 3, 9), quiet, strict, met},
+		{"which can be too much", atMost(2), ratios(1, 1, 3.1, 9), quiet, strict, missed},
+		{"met on a busy machine says nothing", atLeast(5), ratios(9), busy, strict, noisy},
+		{"and missed neither", atLeast(5), ratios(1), busy, strict, noisy},
+		{"twice the room below", atLeast(5), ratios(2.5), quiet, lax, met},
+		{"and no more", atLeast(5), ratios(2.49), quiet, lax, missed},
+		{"twice the room above", atMost(2), ratios(4), quiet, lax, met},
+		{"and no more above", atMost(2), ratios(4.01), quiet, lax, missed},
+		{"on a busy machine what there is counts", atLeast(5), ratios(3), busy, lax, met},
+		{"both ways", atLeast(5), ratios(2), busy, lax, missed},
+	} {
+		if got := judge(tt.bound, tt.samples, tt.quiet, options{strict: tt.strict}); got != tt.want {
+			t.Errorf("%s: %v, want %v", tt.name, got, tt.want)
+		}
+	}
+}
+
+func TestAllocationsHaveNoSlack(t *testing.T) {
+	for _, tt := range []struct {
+		got   float64
+		limit int
+		want  verdict
+	}{
+		{0, 0, met}, {0.001, 0, missed}, {1, 0, missed}, {1, 1, met},
+	} {
+		if got := judgeAllocs(tt.got, tt.limit); got != tt.want {
+			t.Errorf("%v allocations of %d allowed: %v, want %v", tt.got, tt.limit, got, tt.want)
+		}
+	}
+}
+
+func TestTheQuietestRoundsCount(t *testing.T) {
+	busy := func(all ...float64) (rounds []round) {
+		for _, x := range all {
+			rounds = append(rounds, round{others: x})
+		}
+		return rounds
+	}
+	for _, tt := range []struct {
+		name  string
+		in    []round
+		want  []round
+		quiet bool
+	}{
+		{"those with the least beside them", busy(0.9, 0.01, 0.3, 0.02), busy(0.01, 0.02), true},
+		{"also when they were not quiet", busy(0.9, 0.01, 0.3), busy(0.01, 0.3), false},
+		{"at five per cent of a core it is not quiet", busy(0.05, 0.9, 0), busy(0, 0.05), false},
+		{"where that is not known it is not", busy(math.Inf(1), math.Inf(1)), busy(math.Inf(1), math.Inf(1)), false},
+		{"all, when there are too few", busy(0.01), busy(0.01), true},
+	} {
+		got := quietest(tt.in, 2)
+		if d := cmp.Diff(tt.want, got, cmp.AllowUnexported(round{})); d != "" {
+			t.Errorf("%s (-want +got):\n%s", tt.name, d)
+		}
+		if allQuiet(got) != tt.quiet {
+			t.Errorf("%s: quiet is %v", tt.name, allQuiet(got))
+		}
+	}
+}

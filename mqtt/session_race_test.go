@@ -1,0 +1,141 @@
+package mqtt
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+func TestAPublishThatIsCancelledAsTheSessionEnds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFake(t, hushed)
+		s := f.start(SessionOptions{})
+		// What Publish does, stopped between the end of its context and its look at
+		// what became of the publish.
+		w := s.newWaiter()
+		seq, err := s.accept(t.Context(), message("x"), completion{wait: w})
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+		if err := s.withdraw(ctx, seq, w); !errors.Is(err, net.ErrClosed) {
+			t.Errorf("%v, want %v", err, ErrSessionClosed)
+		}
+	})
+}
+
+func TestAThousandPublishesThatAreCancelledAsTheSessionEnds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFake(t, hushed)
+		s := f.start(SessionOptions{CloseTimeout: 1})
+		ctx, cancel := context.WithCancel(t.Context())
+		var publishers sync.WaitGroup
+		for range 1000 {
+			publishers.Go(func() {
+				if err := s.Publish(ctx, message("x")); !errors.Is(err, context.Canceled) && !errors.Is(err, net.ErrClosed) {
+					t.Error(err)
+				}
+			})
+		}
+		synctest.Wait()
+		cancel()
+		s.Close()
+		publishers.Wait()
+	})
+}
+
+func TestTheEndOfASessionCountsAlsoWhenItIsSeenLate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFake(t, well)
+		s := f.start(SessionOptions{})
+		s.Close()
+		for range 100 { // a select would choose at random
+			if !s.awaitDone(-time.Second) {
+				t.Fatal("it has ended, and that is not seen")
+			}
+		}
+	})
+}
+
+func TestACallbackThatEndsItsGoroutineEndsTheSessionAtMost(t *testing.T) {
+	for _, which := range []string{"done", "done of QoS 0", "delivery", "Connecting", "Closed", "login", "dial"} {
+		t.Run(which, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var armed atomic.Bool
+				exit := func(in string) {
+					if armed.Load() && in == which {
+						runtime.Goexit() // as t.FailNow does
+					}
+				}
+				f := newFake(t, func(c *fakeConn) {
+					c.accept()
+					time.Sleep(time.Second)
+					c.send((&Publish{Topic: []byte("t"), QoS: AtLeastOnce, ID: 1}).AppendTo(nil))
+					c.serve()
+				})
+				s, err := StartSession(t.Context(),
+					func(ctx context.Context) (net.Conn, error) { exit("dial"); return f.dial(ctx) },
+					func(ctx context.Context) (Login, error) { exit("login"); return f.login(ctx) },
+					&SessionOptions{
+						OnDelivery: func(Delivery) { exit("delivery") },
+						OnState: func(s SessionState, _ error) {
+							exit(map[SessionState]string{Connecting: "Connecting", Closed: "Closed"}[s])
+						},
+					})
+				if err != nil {
+					t.Fatal(err)
+				}
+				armed.Store(true)
+				out := newOutcome()
+				for i, qos := range []QoS{AtLeastOnce, AtMostOnce, AtMostOnce, AtLeastOnce} {
+					name := "done"
+					if qos == AtMostOnce {
+						name = "done of QoS 0"
+					}
+					m := message("x")
+					m.QoS = qos
+					note := out.of(fmt.Sprint(i))
+					if err := s.PublishAsync(t.Context(), m, func(err error) { note(err); exit(name) }); err != nil {
+						t.Fatal(err)
+					}
+				}
+				var waiting sync.WaitGroup
+				waiting.Go(func() {
+					if err := s.Publish(t.Context(), message("y")); err != nil && !errors.Is(err, net.ErrClosed) {
+						t.Error(err)
+					}
+				})
+				time.Sleep(2 * time.Second)
+				if which == "login" || which == "dial" || which == "Connecting" {
+					s.mu.Lock()
+					l := s.link
+					s.mu.Unlock()
+					l.nc.Close()
+				}
+				begin := time.Now()
+				if err := s.Close(); err != nil || time.Since(begin) != 0 {
+					t.Errorf("Close: %v after %v", err, time.Since(begin))
+				}
+				<-s.Done()
+				waiting.Wait()
+				f.running.Wait()
+				for i := range 4 {
+					if n := len(out.told(fmt.Sprint(i))); n != 1 {
+						t.Errorf("done %d was called %d times", i, n)
+					}
+				}
+			})
+		})
+	}
+}
