@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/hubwire/hubwire"
 	"github.com/hubwire/hubwire/hub/internal/core"
+	"github.com/hubwire/hubwire/hub/internal/pipe"
 	"github.com/hubwire/hubwire/hub/internal/store"
 	"github.com/hubwire/hubwire/mqtt"
 )
@@ -220,6 +222,53 @@ func TestUnreadPushesAreBounded(t *testing.T) {
 // TestMessageBeforeTheLogin is for the moment in which the core has the session and the connection has not.
 func TestMessageBeforeTheLogin(t *testing.T) {
 	(&conn{}).pump(true)
+}
+
+// measured is a connection that remembers the largest write.
+type measured struct {
+	net.Conn
+	largest int
+}
+
+func (m *measured) Write(b []byte) (int, error) {
+	m.largest = max(m.largest, len(b))
+	return m.Conn.Write(b)
+}
+
+// TestBurstOfRequestsIsAnsweredInPieces has a device ask four hundred times, in one
+// packet of the network, for a twin of 28 KB.
+func TestBurstOfRequestsIsAnsweredInPieces(t *testing.T) {
+	bubble(t, core.Config{}, func(t *testing.T, f *front) {
+		large := strings.Repeat("x", 4000)
+		desired := fmt.Appendf(nil, `{"a":%q,"b":%[1]q,"c":%[1]q,"d":%[1]q,"e":%[1]q,"f":%[1]q,"g":%[1]q}`, large)
+		if _, err := f.core.PatchTwin(t.Context(), dev, &core.TwinUpdate{Desired: desired}, ""); err != nil {
+			t.Fatal(err)
+		}
+		peer, nc := pipe.New(pipe.Addr("peer"), pipe.Addr("hub"))
+		m := &measured{Conn: nc}
+		go f.server.Serve(m, Peer{Raw: nc})
+		d := &device{f, mqtt.NewConn(peer, nil)}
+		d.write(f.connect())
+		d.read(mqtt.TypeConnack)
+		d.subscribe("$iothub/twin/res/#")
+		const n = 400
+		var burst []byte
+		for range n {
+			burst = (&mqtt.Publish{Topic: []byte("$iothub/twin/GET/?$rid=1")}).AppendTo(burst)
+		}
+		if err := d.c.Write(burst); err != nil {
+			t.Fatal(err)
+		}
+		for range n {
+			if a := d.publish(); len(a.Payload) < len(desired) {
+				t.Fatalf("answer %q", a.Payload)
+			}
+		}
+		synctest.Wait()
+		if m.largest > softLimit+2*len(desired) || m.largest < softLimit/2 {
+			t.Errorf("%d bytes of answers went out at once, the limit is %d", m.largest, softLimit)
+		}
+	})
 }
 
 // TestPushesEnd has a connection end while one push runs and others wait.
