@@ -137,7 +137,7 @@ func (m *Message) check(maxSize int) error {
 		m.Component, m.InterfaceID, m.Schema, m.DiagnosticID, m.DiagnosticContext, string(m.Ack),
 	} {
 		if !utf8.ValidString(s) {
-			return invalid("message: the system property %q is not UTF-8", s)
+			return invalid("message: a system property, of %d bytes, is not UTF-8", len(s))
 		}
 	}
 	for i := range m.Properties {
@@ -146,7 +146,7 @@ func (m *Message) check(maxSize int) error {
 			return invalid("message: property %d has no name", i)
 		}
 		if !utf8.ValidString(p.Name) || !utf8.ValidString(p.Value) {
-			return invalid("message: property %d (%q) is not UTF-8", i, p.Name)
+			return invalid("message: property %d is not UTF-8", i)
 		}
 	}
 	return nil

@@ -81,7 +81,7 @@ func (c *Core) Connect(ctx context.Context, g *Grant, o *ConnectOptions, l Link)
 	}
 	e, err := c.lock(op, g.Identity)
 	if err != nil {
-		return nil, c.unauthorized(op, g.Identity, opts.Protocol, err)
+		return nil, c.unauthorized(op, g.Identity, opts.Protocol, errUnregistered)
 	}
 	defer e.unlock()
 	if c.isClosed() {

@@ -33,7 +33,7 @@ func (c *conn) grant(fs mqtt.Filters) (subs []core.Subscription, codes []byte, a
 	for filter, qos := range fs.All() {
 		feature, ok := c.classify(filter)
 		if !ok && !c.server.opt.RefuseFilters {
-			return nil, nil, all, violation("topic filter %.300q is unknown", filter)
+			return nil, nil, all, violation("topic filter %s is unknown", quote(filter))
 		}
 		if ok {
 			v, err := c.intercept(core.OpSubscribe, string(filter), nil, nil)
