@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"strings"
 	"time"
 
@@ -86,7 +87,7 @@ func (c *Core) authenticate(l *Login) (*Grant, error) {
 	}
 	e, err := c.lock("connect", l.Identity)
 	if err != nil {
-		return nil, errUnregistered
+		return nil, err
 	}
 	dev := e.dev
 	e.unlock()
@@ -106,9 +107,15 @@ func (c *Core) authenticate(l *Login) (*Grant, error) {
 }
 
 // unauthorized logs why, and returns what the peer may know. An identity that is
-// not registered is logged by its length.
+// not registered is logged by its length. That the hub is closed is no secret.
 func (c *Core) unauthorized(op string, id hubwire.Identity, protocol string, why error) error {
 	who := slog.Any("device", id)
+	switch {
+	case errors.Is(why, net.ErrClosed):
+		return why
+	case errors.Is(why, hubwire.DeviceNotFound), errors.Is(why, hubwire.ModuleNotFound):
+		why = errUnregistered // the text quotes it
+	}
 	if c.entity(id) == nil {
 		who = slog.Int("unknownBytes", len(id.String()))
 	}

@@ -57,7 +57,7 @@ func (c *Core) mayCreate(op string, id hubwire.Identity) error {
 	defer c.mu.RUnlock()
 	switch {
 	case c.closed:
-		return refuse(op, hubwire.ServiceUnavailable, "the hub is closed")
+		return ended(op, errClosing)
 	case c.entities[id] != nil && id.IsModule():
 		return refuse(op, hubwire.ModuleAlreadyExists, "module %q exists", id)
 	case c.entities[id] != nil:
@@ -243,10 +243,11 @@ func (c *Core) Devices(limit int) []*Device {
 
 // Modules returns the modules of a device, ordered by id.
 func (c *Core) Modules(deviceID string) ([]*Device, error) {
-	id := hubwire.Identity{DeviceID: deviceID}
-	if c.entity(id) == nil {
-		return nil, notFound("list modules", id)
+	e, err := c.lock("list modules", hubwire.Identity{DeviceID: deviceID})
+	if err != nil {
+		return nil, err
 	}
+	e.unlock()
 	c.mu.RLock()
 	es := slices.Clone(c.modules[deviceID])
 	c.mu.RUnlock()
