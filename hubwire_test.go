@@ -65,6 +65,16 @@ func TestIdentitiesAreLoggedAsText(t *testing.T) {
 	}
 }
 
+func TestNoMessageIsRefused(t *testing.T) {
+	var m *hubwire.Message
+	for name, err := range map[string]error{"telemetry": m.CheckTelemetry(), "C2D": m.CheckC2D()} {
+		var e *hubwire.Error
+		if !errors.As(err, &e) || e.Code != hubwire.ArgumentInvalid || e.Outcome != hubwire.NotSent {
+			t.Errorf("%s: %v, want ArgumentInvalid, not sent", name, err)
+		}
+	}
+}
+
 func TestMessagesThatTheHubWouldRefuseAreRefusedHere(t *testing.T) {
 	for name, c := range map[string]struct {
 		m    hubwire.Message

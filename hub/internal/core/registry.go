@@ -23,8 +23,8 @@ import (
 // DeviceNotFound (of a module), TooManyModules, TooManyDevices, ArgumentInvalid.
 func (c *Core) Create(ctx context.Context, want *Device) (*Device, error) {
 	const op = "create identity"
-	d := want.clone()
-	if err := d.normalise(op); err != nil {
+	d, err := want.normal(op)
+	if err != nil {
 		return nil, err
 	}
 	c.registry.Lock()
@@ -109,8 +109,8 @@ func (c *Core) adopt(e *entity) {
 // is now disabled, is cut.
 func (c *Core) Update(ctx context.Context, want *Device, ifMatch string) (*Device, error) {
 	const op = "update identity"
-	d := want.clone()
-	if err := d.normalise(op); err != nil {
+	d, err := want.normal(op)
+	if err != nil {
 		return nil, err
 	}
 	e, err := c.lock(op, d.ID)
