@@ -133,7 +133,9 @@ func (c *conn) methodResponse(m *mqtt.Publish, t *topics.Topic) error {
 	}
 	return c.respond(v, func() error {
 		id, err := strconv.ParseUint(string(t.RequestID()), 16, 64)
-		if err == nil {
+		if err != nil {
+			err = violation("a request id of %d bytes is not the hub's", len(t.RequestID())) // what it was stays out of the log
+		} else {
 			err = c.session.MethodResponse(id, &hubwire.MethodResponse{Status: t.Status(), Payload: m.Payload})
 		}
 		if err != nil {

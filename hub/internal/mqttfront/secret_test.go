@@ -69,6 +69,9 @@ func TestLogHasNoSecret(t *testing.T) {
 		{"a token as topic", session(&mqtt.Publish{Topic: []byte(pastedToken)}), "topic"},
 		{"a key as topic", session(&mqtt.Publish{Topic: []byte(pasted)}), "topic"},
 		{"a token in a topic", session(&mqtt.Publish{Topic: []byte("devices/" + pastedToken + "/messages/events/")}), "another identity"},
+		{"a key as request id", func(f *front) {
+			f.login().write(&mqtt.Publish{Topic: []byte("$iothub/methods/res/200/?$rid=" + pasted)})
+		}, "a request id of 44 bytes"},
 		{"a token as filter", session(filter(pastedToken)), "filter of 80 bytes"},
 		{"a token in a filter", session(filter("devices/" + pastedToken + "/messages/devicebound/#")), "filter of"},
 		{"a key as filter", session(filter(pasted)), "filter of 44 bytes"},
