@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"strings"
 	"sync"
@@ -37,6 +38,39 @@ func TestIdentities(t *testing.T) {
 		var e *hubwire.Error
 		if err != nil && (!errors.As(err, &e) || !errors.Is(err, hubwire.ArgumentInvalid) || e.Outcome != hubwire.NotSent) {
 			t.Errorf("Check(%q) = %#v, want ArgumentInvalid, not sent", c.id, err)
+		}
+	}
+}
+
+func TestIdentitiesAreLoggedAsText(t *testing.T) {
+	for _, c := range []struct {
+		id   hubwire.Identity
+		want string
+	}{
+		{hubwire.Identity{DeviceID: "d"}, `{"msg":"x","device":"d"}`},
+		{hubwire.Identity{DeviceID: "d", ModuleID: "m"}, `{"msg":"x","device":"d/m"}`},
+		{hubwire.Identity{}, `{"msg":"x"}`},
+	} {
+		var log strings.Builder
+		short := func(_ []string, a slog.Attr) slog.Attr {
+			if a.Key == slog.TimeKey || a.Key == slog.LevelKey {
+				return slog.Attr{}
+			}
+			return a
+		}
+		slog.New(slog.NewJSONHandler(&log, &slog.HandlerOptions{ReplaceAttr: short})).Info("x", "device", c.id)
+		if got := strings.TrimSpace(log.String()); got != c.want {
+			t.Errorf("%q is logged as %s, want %s", c.id, got, c.want)
+		}
+	}
+}
+
+func TestNoMessageIsRefused(t *testing.T) {
+	var m *hubwire.Message
+	for name, err := range map[string]error{"telemetry": m.CheckTelemetry(), "C2D": m.CheckC2D()} {
+		var e *hubwire.Error
+		if !errors.As(err, &e) || e.Code != hubwire.ArgumentInvalid || e.Outcome != hubwire.NotSent {
+			t.Errorf("%s: %v, want ArgumentInvalid, not sent", name, err)
 		}
 	}
 }

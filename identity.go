@@ -1,6 +1,9 @@
 package hubwire
 
-import "fmt"
+import (
+	"fmt"
+	"log/slog"
+)
 
 // MaxIDLength is the longest device or module id, in bytes.
 const MaxIDLength = 128
@@ -18,6 +21,15 @@ func (id Identity) String() string {
 		return id.DeviceID
 	}
 	return id.DeviceID + "/" + id.ModuleID
+}
+
+// LogValue implements [slog.LogValuer] with what String returns. The zero
+// Identity is an empty group, which handlers leave out.
+func (id Identity) LogValue() slog.Value {
+	if id == (Identity{}) {
+		return slog.GroupValue()
+	}
+	return slog.StringValue(id.String())
 }
 
 // IsModule reports whether id names a module.

@@ -97,18 +97,26 @@ func (m *Message) Size() int {
 // CheckTelemetry reports whether m can be sent from a device: at most
 // [MaxTelemetrySize], valid UTF-8 throughout, no property without a name, a
 // message id of at most [MaxMessageIDLength] bytes, and times, in UTC, in the years 1 to
-// 9999. The error is an [*Error] with outcome [NotSent] and code
+// 9999. A nil m cannot. The error is an [*Error] with outcome [NotSent] and code
 // [ArgumentInvalid] or [MessageTooLarge].
 //
 // It lets more characters pass than the guide "Create and read IoT Hub
 // messages" names: for a message id ASCII letters, digits and those that an
 // [Identity] may have, for C2D properties those of an HTTP token. Any other is
 // escaped on the wire, as the official SDKs do it, and arrives as it was sent.
-func (m *Message) CheckTelemetry() error { return m.check(MaxTelemetrySize) }
+func (m *Message) CheckTelemetry() error {
+	if m == nil {
+		return noMessage()
+	}
+	return m.check(MaxTelemetrySize)
+}
 
 // CheckC2D reports whether m can be sent to a device: as [Message.CheckTelemetry],
 // with [MaxC2DSize], and an Ack that is one of the constants or empty.
 func (m *Message) CheckC2D() error {
+	if m == nil {
+		return noMessage()
+	}
 	switch m.Ack {
 	case "", AckNone, AckPositive, AckNegative, AckFull:
 	default:
@@ -116,6 +124,8 @@ func (m *Message) CheckC2D() error {
 	}
 	return m.check(MaxC2DSize)
 }
+
+func noMessage() error { return invalid("message is nil") }
 
 func (m *Message) check(maxSize int) error {
 	if n := m.Size(); n > maxSize {
@@ -137,7 +147,7 @@ func (m *Message) check(maxSize int) error {
 		m.Component, m.InterfaceID, m.Schema, m.DiagnosticID, m.DiagnosticContext, string(m.Ack),
 	} {
 		if !utf8.ValidString(s) {
-			return invalid("message: the system property %q is not UTF-8", s)
+			return invalid("message: a system property, of %d bytes, is not UTF-8", len(s))
 		}
 	}
 	for i := range m.Properties {
@@ -146,7 +156,7 @@ func (m *Message) check(maxSize int) error {
 			return invalid("message: property %d has no name", i)
 		}
 		if !utf8.ValidString(p.Name) || !utf8.ValidString(p.Value) {
-			return invalid("message: property %d (%q) is not UTF-8", i, p.Name)
+			return invalid("message: property %d is not UTF-8", i)
 		}
 	}
 	return nil

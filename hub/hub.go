@@ -148,6 +148,8 @@ func source(id hubwire.Identity) []hubwire.Property {
 // Close ends all connections and waiting calls, and returns when all
 // goroutines are gone: at once, unless an intercept function does not heed its
 // context, for which it waits 10 s and then gives an error. Further calls return the same.
+// Whatever else is asked of a closed hub, about an identity, a message or an event,
+// fails with code ServiceUnavailable, and matches [net.ErrClosed].
 func (h *Hub) Close() error {
 	h.once.Do(func() { h.closeErr = h.close() })
 	return h.closeErr

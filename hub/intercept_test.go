@@ -106,6 +106,7 @@ func TestInterceptConnect(t *testing.T) {
 				if present != tt.verdict.DropAfter {
 					t.Errorf("session present %v", present)
 				}
+				synctest.Wait() // for who cleans up after the first connection
 				if will := len(events(t, h)) == 1; will != tt.verdict.DropAfter {
 					t.Errorf("will published %v", will)
 				}

@@ -53,6 +53,9 @@ type Device struct {
 }
 
 func (d *Device) core() *core.Device {
+	if d == nil {
+		return nil // the core refuses it
+	}
 	return &core.Device{
 		ID: d.Identity, Disabled: d.Disabled, StatusReason: d.StatusReason,
 		Auth: core.Auth{

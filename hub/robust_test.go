@@ -2,6 +2,7 @@ package hub_test
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"log/slog"
 	"runtime"
@@ -188,5 +189,19 @@ func TestLogHoldsNoSecret(t *testing.T) {
 	}
 	if n := strings.Count(log.String(), "refused"); n < 8 {
 		t.Errorf("the log tells of %d refusals:\n%s", n, &log)
+	}
+}
+
+func TestNilIsRefused(t *testing.T) {
+	h := hubtest.Start(t, &hub.Config{InMemory: true})
+	ctx, mod := t.Context(), hubwire.Identity{DeviceID: dev.DeviceID, ModuleID: "m"}
+	_, created := h.Create(ctx, nil)
+	_, updated := h.Update(ctx, nil, "")
+	for name, err := range map[string]error{
+		"SendC2D": h.SendC2D(ctx, dev, nil), "SendInput": h.SendInput(ctx, mod, "in", nil), "Create": created, "Update": updated,
+	} {
+		if !errors.Is(err, hubwire.ArgumentInvalid) {
+			t.Errorf("%s of nil: %v, want ArgumentInvalid", name, err)
+		}
 	}
 }

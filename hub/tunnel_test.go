@@ -6,8 +6,10 @@ import (
 	"crypto/tls"
 	"encoding/hex"
 	"errors"
+	"log/slog"
 	"net"
 	"net/http"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -113,6 +115,32 @@ func TestTunnelWithCertificate(t *testing.T) {
 			t.Errorf("CONNACK %d", ack.Code)
 		}
 	})
+}
+
+func TestTheLogOfATunnelHasNoHeaders(t *testing.T) {
+	var log strings.Builder
+	h, err := hub.Start(t.Context(), &hub.Config{InMemory: true, Log: slog.New(slog.NewTextHandler(&log, nil))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer h.Close()
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "https://localhost"+ws.Path, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header = http.Header{
+		"Connection": {"Upgrade"}, "Upgrade": {"websocket"}, "Sec-Websocket-Protocol": {"mqtt"},
+		"Sec-Websocket-Version": {"SharedAccessKey=hidden"},
+	}
+	res, err := webClient(t, h).Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	res.Body.Close()
+	h.Close()
+	if got := log.String(); strings.Contains(got, "hidden") || !strings.Contains(got, "no tunnel") || !strings.Contains(got, "status=400") {
+		t.Errorf("want status 400 and no header in %q", got)
+	}
 }
 
 func TestTunnelRefusals(t *testing.T) {

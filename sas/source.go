@@ -25,12 +25,12 @@ type Source struct {
 	TTL    time.Duration // how long a token lasts; 0 means [DefaultTTL]
 }
 
-// ErrNoSigner is the error of a [Source] without a Signer.
-var ErrNoSigner = errors.New("sas: Source has no Signer")
+// ErrNoSigner is why no token is made without a [Signer].
+var ErrNoSigner = errors.New("sas: there is no Signer")
 
-// Token implements [TokenSource]. The errors are those of [AppendToken], and [ErrNoSigner].
+// Token implements [TokenSource]. The errors are those of [AppendToken].
 func (s *Source) Token(ctx context.Context, audience string) (string, time.Time, error) {
-	if s == nil || s.Signer == nil {
+	if s == nil {
 		return "", time.Time{}, ErrNoSigner
 	}
 	ttl := s.TTL

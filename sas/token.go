@@ -34,7 +34,7 @@ var ErrExpiry = errors.New("sas: a token can't expire before 1970")
 //
 // resource is not yet encoded ([Audience] makes one). An empty policy leaves
 // skn out. expires counts in whole seconds, rounded down. The error is the
-// signer's, or [ErrMAC], or [ErrExpiry], or a [*SyntaxError]: the resource is empty,
+// signer's, or [ErrNoSigner], [ErrMAC], [ErrExpiry], or a [*SyntaxError]: the resource is empty,
 // or the token would be longer than [MaxToken]. dst is returned as it was then. With a [Key] it allocates only to grow dst.
 func AppendToken(ctx context.Context, dst []byte, s Signer, resource, policy string, expires time.Time) ([]byte, error) {
 	b := AppendEscape(append(dst, scheme+" sr="...), resource)
@@ -57,6 +57,8 @@ func AppendEncodedToken(ctx context.Context, dst []byte, s Signer, sr, policy st
 func appendSigned(ctx context.Context, dst, b []byte, s Signer, policy string, expires time.Time) ([]byte, error) {
 	sr, end := len(dst)+len(scheme+" sr="), len(b)
 	switch {
+	case s == nil:
+		return dst, ErrNoSigner
 	case sr == end:
 		return dst, &SyntaxError{Part: "sr", Err: ErrMissingSR}
 	case expires.Unix() < 0:

@@ -86,6 +86,13 @@ func TestTokensThatAreNotMade(t *testing.T) {
 			t.Errorf("%q: %q, %v", sr, b, err)
 		}
 	}
+	for name, appendTo := range map[string]func(context.Context, []byte, sas.Signer, string, string, time.Time) ([]byte, error){
+		"raw": sas.AppendToken, "encoded": sas.AppendEncodedToken,
+	} {
+		if b, err := appendTo(t.Context(), []byte("before"), nil, audience, "", expires); !errors.Is(err, sas.ErrNoSigner) || string(b) != "before" {
+			t.Errorf("without a Signer, %s: %q, %v", name, b, err)
+		}
+	}
 	if _, _, err := (&sas.Source{}).Token(t.Context(), audience); !errors.Is(err, sas.ErrNoSigner) {
 		t.Errorf("a Source without a Signer: %v", err)
 	}

@@ -5,6 +5,8 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"log/slog"
+	"net"
 	"strings"
 	"time"
 
@@ -15,10 +17,14 @@ import (
 // Access control imitates the developer guide's "Control access to IoT Hub":
 // SAS tokens of identities and of policies, certificates by thumbprint and by
 // authority. The peer of a refused login learns nothing but that; the log
-// gets the reason. Left out: Entra ID, hub-wide switches against SAS, and
+// gets the reason, and quotes nothing of what the peer sent: people paste keys and
+// tokens wherever an id belongs. Left out: Entra ID, hub-wide switches against SAS, and
 // tokens on behalf of others (nested edge).
 
-var errDisabled = errors.New("the identity is disabled")
+var (
+	errDisabled     = errors.New("the identity is disabled")
+	errUnregistered = errors.New("the identity is not registered")
+)
 
 // Login is what a peer showed. A Token goes before Certificates.
 type Login struct {
@@ -100,9 +106,20 @@ func (c *Core) authenticate(l *Login) (*Grant, error) {
 	return g, nil
 }
 
-// unauthorized logs why, and returns what the peer may know.
+// unauthorized logs why, and returns what the peer may know. An identity that is
+// not registered is logged by its length. That the hub is closed is no secret.
 func (c *Core) unauthorized(op string, id hubwire.Identity, protocol string, why error) error {
-	c.cfg.Log.Warn("login refused", "device", id, "protocol", protocol, "reason", why)
+	who := slog.Any("device", id)
+	switch {
+	case errors.Is(why, net.ErrClosed):
+		return why
+	case errors.Is(why, hubwire.DeviceNotFound), errors.Is(why, hubwire.ModuleNotFound):
+		why = errUnregistered // the text quotes it
+	}
+	if c.entity(id) == nil {
+		who = slog.Int("unknownBytes", len(id.String()))
+	}
+	c.cfg.Log.Warn("login refused", who, "protocol", protocol, "reason", why)
 	return refuse(op, hubwire.Unauthorized, "authentication failed; renew the token or certificate and connect again")
 }
 
@@ -169,7 +186,7 @@ func (c *Core) AuthorizeService(_ context.Context, token, path string, anyOf ...
 	const op = "authorize"
 	g, err := c.checkServiceToken(token, path, anyOf...)
 	if err != nil {
-		c.cfg.Log.Warn("service refused", "path", path, "reason", err)
+		c.cfg.Log.Warn("service refused", "pathBytes", len(path), "reason", err)
 		return nil, refuse(op, hubwire.UnauthorizedAccess, "Unauthorized")
 	}
 	return g, nil

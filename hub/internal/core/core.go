@@ -121,10 +121,15 @@ func New(ctx context.Context, cfg *Config, s store.Store) (*Core, error) {
 	return c, nil
 }
 
-func (c *Core) isClosed() bool {
+// open returns nil until Close, and then the one answer of a closed hub: code
+// ServiceUnavailable, which also matches [net.ErrClosed].
+func (c *Core) open(op string) error {
 	c.mu.RLock()
 	defer c.mu.RUnlock()
-	return c.closed
+	if c.closed {
+		return ended(op, errClosing)
+	}
+	return nil
 }
 
 // Close ends all sessions with ServiceUnavailable, and all calls and readers

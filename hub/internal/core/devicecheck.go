@@ -24,16 +24,20 @@ const (
 	newKeyLength    = 32
 )
 
-// normalise checks what a caller wants to register and fills in what it left
-// out: type SAS, and keys.
-func (d *Device) normalise(op string) error {
+// normal returns a copy of what a caller wants to register, checked, and with what
+// it left out: type SAS, and keys.
+func (d *Device) normal(op string) (*Device, error) {
+	if d == nil {
+		return nil, refuse(op, hubwire.ArgumentInvalid, "the device is nil")
+	}
 	if err := d.ID.Check(); err != nil {
-		return refused(op, err)
+		return nil, refused(op, err)
 	}
 	if !utf8.ValidString(d.StatusReason) || utf8.RuneCountInString(d.StatusReason) > maxStatusReason {
-		return refuse(op, hubwire.ArgumentInvalid, "status reason is not UTF-8, or over %d characters", maxStatusReason)
+		return nil, refuse(op, hubwire.ArgumentInvalid, "status reason is not UTF-8, or over %d characters", maxStatusReason)
 	}
-	return d.Auth.normalise(op)
+	own := d.clone()
+	return own, own.Auth.normalise(op)
 }
 
 func (a *Auth) normalise(op string) error {

@@ -87,8 +87,12 @@ func (c *Core) entity(id hubwire.Identity) *entity {
 	return c.entities[id]
 }
 
-// lock returns the entity of id, locked; the caller calls unlock.
+// lock returns the entity of id, locked, unless the Core is closed; the caller
+// calls unlock.
 func (c *Core) lock(op string, id hubwire.Identity) (*entity, error) {
+	if err := c.open(op); err != nil {
+		return nil, err
+	}
 	e := c.entity(id)
 	if e == nil {
 		if id.IsModule() && c.entity(hubwire.Identity{DeviceID: id.DeviceID}) == nil {

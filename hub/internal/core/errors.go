@@ -6,6 +6,7 @@ import (
 	"net"
 
 	"github.com/hubwire/hubwire"
+	"github.com/hubwire/hubwire/hub/internal/store"
 )
 
 // BadGateway is the code for a device's answer that cannot be passed on. The
@@ -34,8 +35,12 @@ func refused(op string, err error) error {
 	return &own
 }
 
-// broken is the error for trouble of the store.
+// broken is the error for trouble of the store, of which the one that it is closed is
+// the end of the hub.
 func broken(op string, err error) error {
+	if errors.Is(err, store.ErrClosed) {
+		return ended(op, errClosing)
+	}
 	return &hubwire.Error{
 		Op: op, Code: hubwire.ServerError, Outcome: hubwire.Refused, Retryable: true, Err: err,
 	}

@@ -47,6 +47,9 @@ func (c *Core) Partitions() int { return c.store.Partitions() }
 // PartitionNotFound when there is no such partition.
 func (c *Core) Events(ctx context.Context, partition int, start Start) (*EventReader, error) {
 	const op = "read events"
+	if err := c.open(op); err != nil {
+		return nil, err
+	}
 	n := c.store.Partitions()
 	if partition != AllPartitions {
 		if err := c.checkPartition(op, partition); err != nil {
@@ -117,13 +120,17 @@ func (r *EventReader) Next(ctx context.Context) (*Event, error) {
 
 // TryNext returns the next event, or nil when there is none now.
 func (r *EventReader) TryNext(ctx context.Context) (*Event, error) {
+	const op = "read events"
+	if err := r.core.open(op); err != nil {
+		return nil, err
+	}
 	var first *partReader
 	for i := range r.parts {
 		p := &r.parts[i]
 		if len(p.ahead) == 0 {
 			var err error
 			if p.ahead, err = r.core.store.Read(ctx, p.partition, p.next, readAhead); err != nil {
-				return nil, broken("read events", err)
+				return nil, broken(op, err)
 			}
 		}
 		if len(p.ahead) > 0 && (first == nil || p.ahead[0].Time.Before(first.ahead[0].Time)) {
@@ -138,7 +145,7 @@ func (r *EventReader) TryNext(ctx context.Context) (*Event, error) {
 	first.next = entry.Sequence + 1
 	ev, err := decodeEvent(first.partition, entry)
 	if err != nil {
-		return nil, broken("read events", err)
+		return nil, broken(op, err)
 	}
 	return ev, nil
 }

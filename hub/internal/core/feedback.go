@@ -192,6 +192,9 @@ func (c *Core) Feedback(max int) *FeedbackBatch {
 func (c *Core) WaitFeedback(ctx context.Context, max int) (*FeedbackBatch, error) {
 	const op = "receive feedback"
 	for {
+		if err := c.open(op); err != nil {
+			return nil, err
+		}
 		arrived := c.feedback.arrived.wait()
 		b, unlocks := c.feedback.take(max)
 		if b != nil {

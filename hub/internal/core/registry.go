@@ -23,8 +23,8 @@ import (
 // DeviceNotFound (of a module), TooManyModules, TooManyDevices, ArgumentInvalid.
 func (c *Core) Create(ctx context.Context, want *Device) (*Device, error) {
 	const op = "create identity"
-	d := want.clone()
-	if err := d.normalise(op); err != nil {
+	d, err := want.normal(op)
+	if err != nil {
 		return nil, err
 	}
 	c.registry.Lock()
@@ -57,7 +57,7 @@ func (c *Core) mayCreate(op string, id hubwire.Identity) error {
 	defer c.mu.RUnlock()
 	switch {
 	case c.closed:
-		return refuse(op, hubwire.ServiceUnavailable, "the hub is closed")
+		return ended(op, errClosing)
 	case c.entities[id] != nil && id.IsModule():
 		return refuse(op, hubwire.ModuleAlreadyExists, "module %q exists", id)
 	case c.entities[id] != nil:
@@ -109,8 +109,8 @@ func (c *Core) adopt(e *entity) {
 // is now disabled, is cut.
 func (c *Core) Update(ctx context.Context, want *Device, ifMatch string) (*Device, error) {
 	const op = "update identity"
-	d := want.clone()
-	if err := d.normalise(op); err != nil {
+	d, err := want.normal(op)
+	if err != nil {
 		return nil, err
 	}
 	e, err := c.lock(op, d.ID)
@@ -243,10 +243,11 @@ func (c *Core) Devices(limit int) []*Device {
 
 // Modules returns the modules of a device, ordered by id.
 func (c *Core) Modules(deviceID string) ([]*Device, error) {
-	id := hubwire.Identity{DeviceID: deviceID}
-	if c.entity(id) == nil {
-		return nil, notFound("list modules", id)
+	e, err := c.lock("list modules", hubwire.Identity{DeviceID: deviceID})
+	if err != nil {
+		return nil, err
 	}
+	e.unlock()
 	c.mu.RLock()
 	es := slices.Clone(c.modules[deviceID])
 	c.mu.RUnlock()

@@ -84,8 +84,8 @@ func (c *Core) Connect(ctx context.Context, g *Grant, o *ConnectOptions, l Link)
 		return nil, c.unauthorized(op, g.Identity, opts.Protocol, err)
 	}
 	defer e.unlock()
-	if c.isClosed() {
-		return nil, ended(op, errClosing)
+	if err := c.open(op); err != nil { // Close may have been here already
+		return nil, err
 	}
 	if err := c.stillValid(e, g); err != nil {
 		return nil, c.unauthorized(op, g.Identity, opts.Protocol, err)

@@ -49,7 +49,7 @@ func (c *Core) checkChain(chain []*x509.Certificate, d *Device, now time.Time) e
 		return errors.New("the certificate is an authority's")
 	}
 	if leaf.Subject.CommonName != d.ID.String() {
-		return fmt.Errorf("the certificate's common name is %q", leaf.Subject.CommonName)
+		return fmt.Errorf("the certificate's common name, of %d bytes, is not the id", len(leaf.Subject.CommonName))
 	}
 	between := x509.NewCertPool()
 	for _, cert := range chain[1:] {

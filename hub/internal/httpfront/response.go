@@ -1,9 +1,6 @@
 package httpfront
 
 import (
-	"cmp"
-	"crypto/rand"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -76,43 +73,25 @@ func fail(err error) response {
 }
 
 func newErrorBody(e *hubwire.Error) errorBody {
+	d := newDetail(e)
 	return errorBody{
-		Message:          "ErrorCode:" + codeName(e.Code) + ";" + errorText(e),
-		ExceptionMessage: "Tracking ID:" + newTrackingID(time.Now()),
+		Message:          "ErrorCode:" + codeName(e.Code) + ";" + d.Message,
+		ExceptionMessage: "Tracking ID:" + d.TrackingID,
 	}
 }
 
-// errorDetail is the newer form of errors. As JSON text it is the Message of the
-// classic one:
-//
-//	{"errorCode":404103,"trackingId":"…-G:0-TimeStamp:08/24/2018 17:49:33","message":"…","timestampUtc":"2018-08-24T17:49:33.2011570Z"}
-//
-// Left out: its member info, which the .NET SDK reads only when it is no object.
-type errorDetail struct {
-	ErrorCode    hubwire.Code `json:"errorCode"`
-	TrackingID   string       `json:"trackingId"`
-	Message      string       `json:"message"`
-	TimestampUTC string       `json:"timestampUtc"`
-}
-
+// newNestedBody has the newer form of an error as the Message of the classic one.
 func newNestedBody(e *hubwire.Error) errorBody {
-	now := time.Now().UTC()
-	b, _ := json.Marshal(errorDetail{ // strings and a number: cannot fail
-		ErrorCode: e.Code, TrackingID: newTrackingID(now), Message: errorText(e),
-		TimestampUTC: now.Format("2006-01-02T15:04:05.0000000Z"),
-	})
+	b, _ := json.Marshal(newDetail(e)) // strings and a number: cannot fail
 	return errorBody{Message: string(b)}
 }
 
-// errorText has no semicolon: the Node SDK takes what is between the first and the second.
-func errorText(e *hubwire.Error) string {
-	return strings.ReplaceAll(cmp.Or(e.Message, "the hub does not say more"), ";", ",")
-}
-
-func newTrackingID(now time.Time) string {
-	var id [16]byte
-	rand.Read(id[:])
-	return strings.ToUpper(hex.EncodeToString(id[:])) + "-G:0-TimeStamp:" + now.UTC().Format("01/02/2006 15:04:05")
+// newDetail has no semicolon in its message: the Node SDK takes what is between the
+// first and the second.
+func newDetail(e *hubwire.Error) core.ErrorDetail {
+	d := core.NewErrorDetail(e)
+	d.Message = strings.ReplaceAll(d.Message, ";", ",")
+	return d
 }
 
 // expectWrites sets the deadline of an answer: a peer that does not read it does

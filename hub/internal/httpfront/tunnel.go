@@ -1,6 +1,7 @@
 package httpfront
 
 import (
+	"errors"
 	"net/http"
 	"strings"
 
@@ -30,7 +31,10 @@ func (s *Server) tunnel(w http.ResponseWriter, r *http.Request) {
 	s.expectWrites(w) // of the handshake; the tunnel sets deadlines of its own
 	nc, _, err := ws.Accept(w, r, ws.MQTT)
 	if err != nil {
-		s.opt.Log.Info("https: tunnel", "peer", r.RemoteAddr, "error", err)
+		// The error quotes headers of who has not logged in: it may hold a secret.
+		refused := new(ws.HandshakeError)
+		errors.As(err, &refused)
+		s.opt.Log.Info("https: no tunnel", "peer", r.RemoteAddr, "status", refused.Status)
 		return
 	}
 	if v.DropAfter {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"os"
 	"sync"
@@ -32,7 +31,7 @@ type conn struct {
 	out    *out
 	pushes pushes
 
-	// Set by the reader when the login has succeeded.
+	// Set by the reader: id is a claim until there is a session.
 	id      hubwire.Identity
 	silence time.Duration // without a packet, after which the connection is over
 	will    *hubwire.Message
@@ -216,13 +215,9 @@ func (c *conn) end(reason error) {
 	} else if err := c.out.cause(); err != nil && !errors.Is(err, net.ErrClosed) {
 		reason = err
 	}
-	c.log(reason)
-}
-
-func (c *conn) log(reason error) {
-	if reason == errGoodBye || errors.Is(reason, io.EOF) {
-		c.server.opt.Log.Debug("mqtt: connection closed", "device", c.id, "peer", c.peer.Raw.RemoteAddr(), "reason", reason)
-		return
+	var who hubwire.Identity
+	if session != nil {
+		who = c.id
 	}
-	c.server.opt.Log.Info("mqtt: connection closed", "device", c.id, "peer", c.peer.Raw.RemoteAddr(), "reason", reason)
+	c.logEnd(who, reason)
 }

@@ -70,10 +70,10 @@ func (c *conn) identify(m *mqtt.Connect) (model string, err error) {
 		return "", err
 	}
 	if actor := u.AuthChain.Actor(); actor != "" {
-		return "", violation("edge device %.140q speaks for %q, which is not imitated", actor, id)
+		return "", violation("an edge device speaks for the identity, which is not imitated")
 	}
 	if string(m.ClientID) != id.String() {
-		return "", violation("client id %.300q is not %q, which the user name says", m.ClientID, id)
+		return "", violation("the client id, of %d bytes, is not the %d bytes of identity that the user name says", len(m.ClientID), len(id.String()))
 	}
 	if m.Will.Topic != nil {
 		if c.will, err = willMessage(id, &m.Will); err != nil {

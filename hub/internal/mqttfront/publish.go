@@ -41,7 +41,7 @@ func (c *conn) publish(p mqtt.Packet) error {
 	case topics.MethodResponse:
 		return c.methodResponse(&m, &t)
 	}
-	return violation("topic %.300q is not for a device to publish to", m.Topic)
+	return violation("topic %s is not for a device to publish to", quote(m.Topic))
 }
 
 // acknowledgement returns what appends the PUBACK for a message, nil at QoS 0.
@@ -60,7 +60,7 @@ var (
 
 func (c *conn) telemetry(m *mqtt.Publish, t *topics.Topic) error {
 	if !t.Is(c.id) {
-		return violation("telemetry topic of %.300q", t.Identity().String())
+		return violation("topic %s is where another identity sends telemetry", quote(m.Topic))
 	}
 	r := new(hubwire.Received)
 	if err := mqtt.ParseMessage(t, m.Payload, r); err != nil {
@@ -100,7 +100,7 @@ func willMessage(id hubwire.Identity, w *mqtt.Will) (*hubwire.Message, error) {
 		return nil, err
 	}
 	if t.Kind != topics.Telemetry || !t.Is(id) {
-		return nil, violation("will topic %.300q is not where %q sends telemetry", w.Topic, id)
+		return nil, violation("the will topic, of %d bytes, is not where the identity sends telemetry", len(w.Topic))
 	}
 	r := new(hubwire.Received)
 	if err := mqtt.ParseMessage(&t, w.Payload, r); err != nil {
@@ -133,7 +133,9 @@ func (c *conn) methodResponse(m *mqtt.Publish, t *topics.Topic) error {
 	}
 	return c.respond(v, func() error {
 		id, err := strconv.ParseUint(string(t.RequestID()), 16, 64)
-		if err == nil {
+		if err != nil {
+			err = violation("a request id of %d bytes is not the hub's", len(t.RequestID())) // what it was stays out of the log
+		} else {
 			err = c.session.MethodResponse(id, &hubwire.MethodResponse{Status: t.Status(), Payload: m.Payload})
 		}
 		if err != nil {

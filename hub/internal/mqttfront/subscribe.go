@@ -1,13 +1,17 @@
 package mqttfront
 
 import (
+	"strings"
+
 	"github.com/hubwire/hubwire/hub/internal/core"
 	"github.com/hubwire/hubwire/mqtt"
 	"github.com/hubwire/hubwire/topics"
 )
 
 // IoT Hub is no broker: it knows a handful of topic filters, and each stands
-// for a feature. Any other closes the connection; 0x80 in SUBACK is an option.
+// for a feature. Any other closes the connection; 0x80 in SUBACK is an option. The
+// same goes for messages to an id that holds a wildcard, which is legal: PUBLISH
+// can't have one in its topic [MQTT-3.3.2-2], so they wait for another protocol.
 
 // subscribe answers SUBSCRIBE. An error ends the connection.
 func (c *conn) subscribe(p mqtt.Packet) error {
@@ -31,20 +35,20 @@ func (c *conn) subscribe(p mqtt.Packet) error {
 // a return code. The verdict is that on all of them.
 func (c *conn) grant(fs mqtt.Filters) (subs []core.Subscription, codes []byte, all core.Verdict, err error) {
 	for filter, qos := range fs.All() {
-		feature, ok := c.classify(filter)
-		if !ok && !c.server.opt.RefuseFilters {
-			return nil, nil, all, violation("topic filter %.300q is unknown", filter)
+		feature, err := c.classify(filter)
+		if err != nil && !c.server.opt.RefuseFilters {
+			return nil, nil, all, err
 		}
-		if ok {
-			v, err := c.intercept(core.OpSubscribe, string(filter), nil, nil)
-			if err != nil && refusal(err) == nil {
+		if err == nil {
+			var v core.Verdict
+			if v, err = c.intercept(core.OpSubscribe, string(filter), nil, nil); err != nil && refusal(err) == nil {
 				return nil, nil, all, err
 			}
 			all.DropAfter = all.DropAfter || v.DropAfter
 			all.SwallowAck = all.SwallowAck || v.SwallowAck
-			ok = err == nil
 		}
-		if !ok {
+		if err != nil {
+			c.server.opt.Log.Info("mqtt: topic filter refused", "device", c.id, "reason", err)
 			codes = append(codes, mqtt.SubackFailure)
 			continue
 		}
@@ -76,24 +80,32 @@ func (c *conn) unsubscribe(p mqtt.Packet) error {
 	return c.respond(verdict, unsubscribe, (&mqtt.Unsuback{ID: m.ID}).AppendTo)
 }
 
-// classify says what a topic filter stands for, when it is one that this
-// identity may use.
-func (c *conn) classify(filter []byte) (core.Feature, bool) {
+// classify says what a topic filter stands for. The error is for one that this
+// identity can't use.
+func (c *conn) classify(filter []byte) (core.Feature, error) {
 	f, err := topics.ParseFilter(filter)
-	if err != nil {
-		return 0, false
+	if err != nil || !f.Allows(c.id) {
+		return 0, violation("topic filter %s is unknown", quote(filter))
 	}
 	switch f.Kind {
 	case topics.TwinResponse:
-		return 0, true // an answer goes to whoever asked
+		return 0, nil // an answer goes to whoever asked
 	case topics.MethodRequest:
-		return core.FeatureMethods, true
+		return core.FeatureMethods, nil
 	case topics.TwinDesired:
-		return core.FeatureDesired, true
+		return core.FeatureDesired, nil
 	case topics.C2D:
-		return core.FeatureC2D, f.Allows(c.id)
+		return core.FeatureC2D, c.reachable()
 	case topics.Input:
-		return core.FeatureInputs, f.Allows(c.id)
+		return core.FeatureInputs, c.reachable()
 	}
-	return 0, false
+	return 0, violation("topic filter %s is unknown", quote(filter))
+}
+
+// reachable returns nil when messages can be sent to the identity.
+func (c *conn) reachable() error {
+	if strings.ContainsAny(c.id.String(), "+#") {
+		return violation("no topic of messages leads to %q, which holds a wildcard", c.id)
+	}
+	return nil
 }

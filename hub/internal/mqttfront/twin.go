@@ -1,15 +1,11 @@
 package mqttfront
 
 import (
-	"cmp"
-	"crypto/rand"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"net"
 	"net/http"
-	"time"
 
 	"github.com/hubwire/hubwire"
 	"github.com/hubwire/hubwire/hub/internal/core"
@@ -121,28 +117,8 @@ func twinBody(t *hubwire.Twin) []byte {
 	return append(b, '}')
 }
 
-// errorBody is the body of a refusal: the Node SDK takes an answer without a
-// truthy errorCode for a success, whatever its status.
-type errorBody struct {
-	ErrorCode    int    `json:"errorCode"`
-	TrackingID   string `json:"trackingId"`
-	Message      string `json:"message"`
-	TimestampUTC string `json:"timestampUtc"`
-}
-
 func refusalAnswer(e *hubwire.Error) answer {
-	code := e.Code
-	if code == 0 {
-		code = hubwire.ServerError
-	}
-	now := time.Now().UTC()
-	var id [16]byte
-	rand.Read(id[:])
-	body, _ := json.Marshal(errorBody{ // strings and numbers: cannot fail
-		ErrorCode:    int(code),
-		TrackingID:   hex.EncodeToString(id[:]) + "-G:0-TimeStamp:" + now.Format(time.RFC3339),
-		Message:      cmp.Or(e.Message, "the hub does not say more"), // Node shows it
-		TimestampUTC: now.Format("2006-01-02T15:04:05.0000000Z"),
-	})
-	return answer{status: code.Status(), body: body}
+	d := core.NewErrorDetail(e)
+	body, _ := json.Marshal(d) // strings and a number: cannot fail
+	return answer{status: d.ErrorCode.Status(), body: body}
 }
