@@ -60,24 +60,32 @@ type fault struct {
 	part  string
 	limit int
 	err   error
+	last  atomic.Pointer[SyntaxError] // that was made
 	kept  [256]atomic.Pointer[SyntaxError]
 }
 
 func newFault(part string, limit int, err error) *fault {
-	return &fault{part: part, limit: limit, err: err}
+	f := &fault{part: part, limit: limit, err: err}
+	f.errorAt(0)
+	return f
 }
 
-// at returns the fault as an error, which is never nil.
+// at returns the fault as an error, which is never nil. It is small enough to be inlined.
 func (f *fault) at(offset int) (e *SyntaxError) {
-	if e = f.kept[uint8(offset)].Load(); e == nil || e.Offset != offset {
+	if e = f.last.Load(); e.Offset != offset {
 		e = f.errorAt(offset)
 	}
 	return
 }
 
 func (f *fault) errorAt(offset int) *SyntaxError {
+	slot := &f.kept[uint8(offset)]
+	if e := slot.Load(); e != nil && e.Offset == offset {
+		return e
+	}
 	e := &SyntaxError{Part: f.part, Offset: offset, Limit: f.limit, Err: f.err}
-	f.kept[uint8(offset)].Store(e)
+	slot.Store(e)
+	f.last.Store(e)
 	return e
 }
 
