@@ -68,11 +68,21 @@ func newFault(part string, limit int, err error) *fault {
 }
 
 // at returns the fault as an error, which is never nil.
-func (f *fault) at(offset int) (e *SyntaxError) {
-	if e = f.kept[uint8(offset)].Load(); e == nil || e.Offset != offset {
-		e = f.errorAt(offset)
+func (f *fault) at(offset int) *SyntaxError {
+	if e := f.keptAt(offset); e != nil {
+		return e
 	}
-	return
+	return f.errorAt(offset)
+}
+
+// keptAt returns the error if it is kept, else nil. Unlike at it is small enough to be
+// inlined, for where refusing has no time for a call.
+func (f *fault) keptAt(offset int) *SyntaxError {
+	e := f.kept[uint8(offset)].Load()
+	if e == nil || e.Offset != offset {
+		return nil
+	}
+	return e
 }
 
 func (f *fault) errorAt(offset int) *SyntaxError {
