@@ -90,22 +90,26 @@ func checkRunes(b []byte, i int) error {
 				continue
 			}
 		}
-		switch c := b[i]; {
+		c := b[i]
+		f := notUTF8
+		switch {
 		case c == 0:
-			return hasNUL.at(i)
+			f = hasNUL
 		case c == '#':
-			return hasWildcard.at(i)
+			f = hasWildcard
 		case c < utf8.RuneSelf:
 			i++
 			continue
-		case c < 0xc2 || c > 0xf4: // begins no character
-			return notUTF8.at(i)
+		case c >= 0xc2 && c <= 0xf4: // begins a character
+			if r, n := utf8.DecodeRune(b[i:]); r != utf8.RuneError || n > 1 {
+				i += n
+				continue
+			}
 		}
-		r, n := utf8.DecodeRune(b[i:])
-		if r == utf8.RuneError && n == 1 {
-			return notUTF8.at(i)
+		if e := f.keptAt(i); e != nil {
+			return e
 		}
-		i += n
+		return f.errorAt(i)
 	}
 	return nil
 }

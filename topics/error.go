@@ -60,32 +60,34 @@ type fault struct {
 	part  string
 	limit int
 	err   error
-	last  atomic.Pointer[SyntaxError] // that was made
 	kept  [256]atomic.Pointer[SyntaxError]
 }
 
 func newFault(part string, limit int, err error) *fault {
-	f := &fault{part: part, limit: limit, err: err}
-	f.errorAt(0)
-	return f
+	return &fault{part: part, limit: limit, err: err}
 }
 
-// at returns the fault as an error, which is never nil. It is small enough to be inlined.
-func (f *fault) at(offset int) (e *SyntaxError) {
-	if e = f.last.Load(); e.Offset != offset {
-		e = f.errorAt(offset)
+// at returns the fault as an error, which is never nil.
+func (f *fault) at(offset int) *SyntaxError {
+	if e := f.keptAt(offset); e != nil {
+		return e
 	}
-	return
+	return f.errorAt(offset)
+}
+
+// keptAt returns the error if it is kept, else nil. Unlike at it is small enough to be
+// inlined, for where refusing has no time for a call.
+func (f *fault) keptAt(offset int) *SyntaxError {
+	e := f.kept[uint8(offset)].Load()
+	if e == nil || e.Offset != offset {
+		return nil
+	}
+	return e
 }
 
 func (f *fault) errorAt(offset int) *SyntaxError {
-	slot := &f.kept[uint8(offset)]
-	if e := slot.Load(); e != nil && e.Offset == offset {
-		return e
-	}
 	e := &SyntaxError{Part: f.part, Offset: offset, Limit: f.limit, Err: f.err}
-	slot.Store(e)
-	f.last.Store(e)
+	f.kept[uint8(offset)].Store(e)
 	return e
 }
 

@@ -213,7 +213,10 @@ func parseRequestID(b []byte, k Kind, i, a int) (Topic, error) {
 	}
 	if w := load(b, i); w<<8 != withRequestID {
 		if w<<48 == withRequestID<<40 && w != withVersion && (k == MethodRequest || k == TwinResponse) {
-			return Topic{}, noRequestID.at(i + len("/?"))
+			if e := noRequestID.keptAt(i + len("/?")); e != nil {
+				return Topic{}, e
+			}
+			return Topic{}, noRequestID.errorAt(i + len("/?"))
 		}
 		return parseQuery(b, k, i, a)
 	}
@@ -313,7 +316,10 @@ func parseDevice(b []byte, i int) (Topic, error) {
 		}
 	}
 	if k == 0 {
-		return Topic{}, unknownTopic.at(module)
+		if e := unknownTopic.keptAt(module); e != nil {
+			return Topic{}, e
+		}
+		return Topic{}, unknownTopic.errorAt(module)
 	}
 	if bag < len(b) {
 		if b[bag] != '/' {
