@@ -3,43 +3,11 @@ package device
 import (
 	"bytes"
 	"encoding/json"
-	"errors"
-	"io"
 	"slices"
 
 	"github.com/hubwire/hubwire"
+	"github.com/hubwire/hubwire/internal/jsonobject"
 )
-
-// errNotObject is what is wrong with JSON from the hub that should be one object.
-var errNotObject = errors.New("device: the JSON is not one object")
-
-// eachMember calls f with the members of a JSON object, in order. value is a copy.
-func eachMember(object []byte, f func(name string, value json.RawMessage) error) error {
-	d := json.NewDecoder(bytes.NewReader(object))
-	if t, err := d.Token(); err != nil || t != json.Delim('{') {
-		return errNotObject
-	}
-	for d.More() {
-		name, err := d.Token()
-		if err != nil {
-			return err
-		}
-		var value json.RawMessage
-		if err := d.Decode(&value); err != nil {
-			return err
-		}
-		if err := f(name.(string), value); err != nil { // a key of an object is a string
-			return err
-		}
-	}
-	if _, err := d.Token(); err != nil {
-		return err
-	}
-	if _, err := d.Token(); err != io.EOF {
-		return errNotObject
-	}
-	return nil
-}
 
 // withoutMember returns a JSON object without the members of those names. The
 // other values are byte for byte as they were.
@@ -48,7 +16,7 @@ func withoutMember(object []byte, names ...string) (json.RawMessage, error) {
 	out.WriteByte('{')
 	key := json.NewEncoder(&out)
 	key.SetEscapeHTML(false)
-	err := eachMember(object, func(name string, value json.RawMessage) error {
+	err := jsonobject.Each(object, func(name string, value json.RawMessage) error {
 		if slices.Contains(names, name) {
 			return nil
 		}

@@ -1,13 +1,13 @@
 package topics
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
-	"io"
 	"iter"
 	"strconv"
 	"strings"
+
+	"github.com/hubwire/hubwire/internal/jsonobject"
 )
 
 // SplitCommand parts a direct method's name into a Plug and Play component and
@@ -149,36 +149,12 @@ func isMarked(value json.RawMessage) (marked bool) {
 // eachMember calls f for the members of a JSON object, but for those that begin
 // with '$', until it returns an error.
 func eachMember(object []byte, f func(name string, value json.RawMessage) error) error {
-	if object = bytes.TrimLeft(object, " \t\r\n"); len(object) == 0 || object[0] != '{' {
-		return errors.New("not an object")
-	}
-	d := json.NewDecoder(bytes.NewReader(object))
-	if _, err := d.Token(); err != nil {
-		return err
-	}
-	for d.More() {
-		name, err := d.Token()
-		if err != nil {
-			return err
+	return jsonobject.Each(object, func(name string, value json.RawMessage) error {
+		if strings.HasPrefix(name, "$") {
+			return nil
 		}
-		var value json.RawMessage
-		if err := d.Decode(&value); err != nil {
-			return err
-		}
-		if strings.HasPrefix(name.(string), "$") {
-			continue
-		}
-		if err := f(name.(string), value); err != nil {
-			return err
-		}
-	}
-	if _, err := d.Token(); err != nil {
-		return err
-	}
-	if _, err := d.Token(); err != io.EOF {
-		return errors.New("more behind the object")
-	}
-	return nil
+		return f(name, value)
+	})
 }
 
 func appendPropertyName(dst []byte, component, name string) []byte {
