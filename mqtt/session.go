@@ -134,6 +134,7 @@ func StartSession(ctx context.Context, dial DialFunc, login LoginFunc, o *Sessio
 	s := &Session{
 		dial: dial, login: login, o: opts, start: time.Now(),
 		started: make(chan struct{}), done: make(chan struct{}),
+		patience: patience{prompt: true},
 	}
 	s.changed.L = &s.mu
 	s.flush = s.runFlusher
