@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -63,6 +64,63 @@ func TestLeakCheckNamesTheGoroutineThatStays(t *testing.T) {
 }
 
 func leakingGoroutine(stop chan struct{}) { <-stop }
+
+func TestMain(m *testing.M) { Main(m) }
+
+// TestMainFailsWhenAGoroutineStays runs itself again, in processes that leave one or not.
+func TestMainFailsWhenAGoroutineStays(t *testing.T) {
+	const leaves = "TESTKIT_LEAVES_GOROUTINE"
+	switch os.Getenv(leaves) {
+	case "yes":
+		go leakingGoroutine(nil)
+		return
+	case "no":
+		return
+	}
+	for leave, want := range map[string]bool{"yes": true, "no": false} {
+		again := exec.Command(os.Args[0], "-test.run=^"+t.Name()+"$")
+		again.Env = append(os.Environ(), leaves+"="+leave)
+		out, err := again.CombinedOutput()
+		if failed, named := err != nil, strings.Contains(string(out), "leakingGoroutine"); failed != want || named != want {
+			t.Errorf("leaves a goroutine: %s; %v\n%s", leave, err, out)
+		}
+	}
+}
+
+func TestGrowthTellsRisingFromFlat(t *testing.T) {
+	const mib = 1 << 20
+	for _, tt := range []struct {
+		name             string
+		goroutines, heap []float64
+		failures         int
+	}{
+		{"flat", []float64{5, 5, 5, 5}, []float64{mib, mib, mib, mib}, 0},
+		{"up and down", []float64{5, 7, 6, 5}, []float64{2 * mib, 3 * mib, 3 * mib, 2 * mib}, 0},
+		{"falling", []float64{9, 7, 5, 3}, []float64{4 * mib, 3 * mib, 2 * mib, mib}, 0},
+		{"noise", []float64{5, 6, 5, 6}, []float64{1000, 2000, 30_000, 40_000}, 0},
+		{"goroutines", []float64{5, 6, 7, 8}, []float64{mib, mib, mib, mib}, 1},
+		{"heap", []float64{5, 5, 5, 5}, []float64{2 * mib, 2.05 * mib, 2.1 * mib, 2.15 * mib}, 1},
+		{"both", []float64{5, 50}, []float64{mib, 2 * mib}, 2},
+		{"one sample", []float64{5}, []float64{mib}, 0},
+	} {
+		r := new(recorder).run(func(t testing.TB) { (&Growth{tt.goroutines, tt.heap}).Check(t) })
+		if len(r.failed) != tt.failures {
+			t.Errorf("%s: %q", tt.name, r.failed)
+		}
+	}
+}
+
+func TestGrowthSeesWhatIsKept(t *testing.T) {
+	var g Growth
+	var kept [][]byte
+	for range 5 {
+		g.Sample()
+		kept = append(kept, make([]byte, 1<<20))
+	}
+	if r := new(recorder).run(func(t testing.TB) { g.Check(t) }); len(r.failed) != 1 {
+		t.Errorf("%d MiB are kept: %q", len(kept), r.failed)
+	}
+}
 
 func TestLeakCheckWaitsForGoroutinesOnTheirWayOut(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
