@@ -345,3 +345,52 @@ func TestBlackHoleLosesWhatPasses(t *testing.T) {
 		}
 	})
 }
+
+func TestAStallStopsInTheMiddle(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		client, server := Pipe()
+		s := Stallable(client)
+		exchange := func() {
+			t.Helper()
+			b := make([]byte, 4)
+			if _, err := s.Write([]byte("ping")); err != nil {
+				t.Error(err)
+			}
+			if _, err := io.ReadFull(server, b); err != nil || string(b) != "ping" {
+				t.Errorf("%q, %v", b, err)
+			}
+			server.Write([]byte("pong"))
+			if _, err := io.ReadFull(s, b); err != nil || string(b) != "pong" {
+				t.Errorf("%q, %v", b, err)
+			}
+		}
+		exchange()
+		s.StopReads(6)
+		s.StopWrites(6)
+		exchange()
+		b := make([]byte, 100)
+		server.Write([]byte("pong"))
+		if n, err := s.Read(b); err != nil || string(b[:n]) != "po" {
+			t.Errorf("%q, %v", b[:n], err)
+		}
+		s.Write([]byte("ping"))
+		if n, err := server.Read(b); err != nil || string(b[:n]) != "pi" {
+			t.Errorf("%q, %v", b[:n], err)
+		}
+		s.SetDeadline(time.Now().Add(time.Second))
+		if n, err := s.Write(make([]byte, 2*pipeBuffer)); n != pipeBuffer-2 || !errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Errorf("write: %d, %v", n, err)
+		}
+		if _, err := s.Read(b); !errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Errorf("read: %v", err)
+		}
+		s.SetDeadline(time.Time{})
+		time.AfterFunc(time.Second, func() { s.Close() })
+		if _, err := s.Write(b); !errors.Is(err, net.ErrClosed) {
+			t.Errorf("write: %v", err)
+		}
+		if _, err := server.Read(b); err != io.EOF {
+			t.Errorf("the peer: %v", err)
+		}
+	})
+}
