@@ -97,9 +97,10 @@ func TestGrowthTellsRisingFromFlat(t *testing.T) {
 		{"flat", []float64{5, 5, 5, 5}, []float64{mib, mib, mib, mib}, 0},
 		{"up and down", []float64{5, 7, 6, 5}, []float64{2 * mib, 3 * mib, 3 * mib, 2 * mib}, 0},
 		{"falling", []float64{9, 7, 5, 3}, []float64{4 * mib, 3 * mib, 2 * mib, mib}, 0},
+		{"hardly rising", []float64{5, 5, 5, 5}, []float64{20 * mib, 20.05 * mib, 20.1 * mib, 20.15 * mib}, 0},
 		{"noise", []float64{5, 6, 5, 6}, []float64{1000, 2000, 30_000, 40_000}, 0},
-		{"goroutines", []float64{5, 6, 7, 8}, []float64{mib, mib, mib, mib}, 1},
-		{"heap", []float64{5, 5, 5, 5}, []float64{2 * mib, 2.05 * mib, 2.1 * mib, 2.15 * mib}, 1},
+		{"goroutines", []float64{5, 7, 9, 11}, []float64{mib, mib, mib, mib}, 1},
+		{"heap", []float64{5, 5, 5, 5}, []float64{20 * mib, 20.1 * mib, 20.2 * mib, 20.3 * mib}, 1},
 		{"both", []float64{5, 50}, []float64{mib, 2 * mib}, 2},
 		{"one sample", []float64{5}, []float64{mib}, 0},
 	} {
