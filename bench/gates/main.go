@@ -4,10 +4,11 @@
 //
 //	go run ./bench/gates [-only codec|mqtt|https|amqp] [-rounds 6] [-strict]
 //
-// A round measures floor, peer and ours of every row one after the other, in
-// this process, and counts when the rest of the machine was idle meanwhile: a
-// gate is on the median of the rounds' ratios, so that neither the machine nor
-// the phase that its clock is in matters. Without -strict, ratios have twice the
+// A round measures floor, peer and ours of every row one after the other, and
+// counts when the rest of the machine was idle meanwhile: a gate is on the
+// median of their ratios, so that neither the machine nor the phase that its
+// clock is in matters. Codecs run in this process; what has two ends runs in
+// processes of its own, so that the CPU time of each end is known. Without -strict, ratios have twice the
 // room, and rounds on a busy machine count too when idle ones can't be had.
 // Allocations are exact either way.
 //
@@ -34,21 +35,39 @@ const (
 	exitUnsaid
 )
 
-// group is a set of rows with gates. rows makes them ready to be measured, after
-// it has checked that floor, peer and ours give the same results.
+// group is a set of rows with gates. open makes their contests; an error is that
+// floor, peer and ours do not give the same results.
 type group struct {
 	name string
-	rows func() ([]*row, error) // nil while the group has none
+	open func() ([]contest, error) // nil while the group has none
 }
 
 var groups = []group{
-	{"codec", codecRows},
-	{"mqtt", nil}, // of these each process will run on its own, so that its CPU is known
+	{"codec", eachAlone(codecRows)},
+	{"mqtt", openMQTT},
 	{"https", nil},
 	{"amqp", nil},
 }
 
-func main() { os.Exit(run(os.Args[1:], groups, os.Stdout, os.Stderr)) }
+func main() {
+	if name, ok := os.LookupEnv(roleEnv); ok {
+		os.Exit(playNamed(name))
+	}
+	os.Exit(run(os.Args[1:], groups, os.Stdout, os.Stderr))
+}
+
+// playNamed is what this program does as one of its own children.
+func playNamed(name string) int {
+	err := fmt.Errorf("no role is called %q", name)
+	if r, ok := roles[name]; ok {
+		err = play(r, os.Stdin, os.Stdout)
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "gates:", err)
+		return exitUnsaid
+	}
+	return exitMet
+}
 
 func run(args []string, groups []group, out, progress io.Writer) int {
 	opts, only, err := parseFlags(args, groups, progress)
@@ -60,16 +79,20 @@ func run(args []string, groups []group, out, progress io.Writer) int {
 		fmt.Fprintln(progress, "gates:", err)
 		return exitUnsaid
 	}
-	var rows []*row
-	for _, g := range chosen {
-		r, err := g.rows()
-		if err != nil {
-			fmt.Fprintf(progress, "gates: %s: wrong result: %v\n", g.name, err)
-			return exitMissed
+	var contests []contest
+	defer func() {
+		for _, c := range contests {
+			c.close()
 		}
-		rows = append(rows, r...)
+	}()
+	for _, g := range chosen {
+		more, err := g.open()
+		contests = append(contests, more...)
+		if err != nil {
+			return wrong(fmt.Errorf("%s: %w", g.name, err), progress)
+		}
 	}
-	return measure(rows, opts, out, progress)
+	return measure(contests, opts, out, progress)
 }
 
 // options is how to measure and to judge.
@@ -104,13 +127,13 @@ func parseFlags(args []string, groups []group, usage io.Writer) (opts options, o
 
 func choose(groups []group, only string) ([]group, error) {
 	if only == "" {
-		return slices.DeleteFunc(slices.Clone(groups), func(g group) bool { return g.rows == nil }), nil
+		return slices.DeleteFunc(slices.Clone(groups), func(g group) bool { return g.open == nil }), nil
 	}
 	i := slices.IndexFunc(groups, func(g group) bool { return g.name == only })
 	switch {
 	case i < 0:
 		return nil, fmt.Errorf("-only %s: no such group; there are %s", only, groupNames(groups))
-	case groups[i].rows == nil:
+	case groups[i].open == nil:
 		return nil, fmt.Errorf("-only %s: this group has no gates yet", only)
 	}
 	return groups[i : i+1], nil

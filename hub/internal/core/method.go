@@ -91,7 +91,7 @@ func (c *Core) Invoke(ctx context.Context, id hubwire.Identity, v *Invocation) (
 	}
 	if len(e.calls) >= maxCallsInFlight {
 		e.unlock()
-		return nil, refuse(op, TooManyMethods, "%d calls of %q are in flight, which is the limit", maxCallsInFlight, id)
+		return nil, refuse(op, hubwire.MaxInflightMethodExceeded, "%d calls of %q are in flight, which is the limit", maxCallsInFlight, id)
 	}
 	rid := c.requestID.Add(1)
 	k := &call{session: s, done: make(chan outcome, 1)}
@@ -179,7 +179,7 @@ func (s *Session) MethodResponse(requestID uint64, r *hubwire.MethodResponse) er
 	}
 	delete(e.calls, requestID)
 	if bad != nil {
-		k.done <- outcome{err: &hubwire.Error{Op: "invoke method", Code: BadGateway, Outcome: hubwire.Unknown, Message: "the device's answer cannot be passed on", Err: bad}}
+		k.done <- outcome{err: &hubwire.Error{Op: "invoke method", Code: hubwire.BadGateway, Outcome: hubwire.Unknown, Message: "the device's answer cannot be passed on", Err: bad}}
 		return bad
 	}
 	own := hubwire.MethodResponse{Status: r.Status}
