@@ -22,12 +22,12 @@ func TestRoundsAreRepeatedWithinBounds(t *testing.T) {
 		{"fewer times where noisy ones can count", "xxxxxxxxxx", false, 4},
 	} {
 		n := 0
-		rounds := collect(options{rounds: 2, strict: tt.strict}, func() round {
+		rounds, err := collect(options{rounds: 2, strict: tt.strict}, func() (round, error) {
 			n++
-			return round{others: map[byte]float64{'-': 0, 'x': 1}[tt.busy[n-1]]}
+			return round{others: map[byte]float64{'-': 0, 'x': 1}[tt.busy[n-1]]}, nil
 		}, io.Discard)
-		if len(rounds) != tt.want || n != tt.want {
-			t.Errorf("%s: %d rounds, %d returned, want %d", tt.name, n, len(rounds), tt.want)
+		if len(rounds) != tt.want || n != tt.want || err != nil {
+			t.Errorf("%s: %d rounds, %d returned, %v, want %d", tt.name, n, len(rounds), err, tt.want)
 		}
 	}
 }
@@ -93,10 +93,10 @@ func TestARunFromEndToEnd(t *testing.T) {
 			rows: []*row{{name: "work", peer: &work{run: garbage}, ours: &work{run: spin}}},
 			exit: exitMet, says: "| 0 (peer 1) |",
 		},
-		{name: "a wrong result misses", err: errors.New("17, not 42"), exit: exitMissed, says: "gates: codec: wrong result: 17, not 42\n"},
+		{name: "a wrong result misses", err: errors.New("17, not 42"), exit: exitMissed, says: "gates: wrong result: codec: 17, not 42\n"},
 	} {
 		var out strings.Builder
-		all := []group{{"codec", func() ([]*row, error) { return tt.rows, tt.err }}}
+		all := []group{{"codec", eachAlone(func() ([]*row, error) { return tt.rows, tt.err })}}
 		if got := run([]string{"-rounds", "1"}, all, &out, &out); got != tt.exit || !strings.Contains(out.String(), tt.says) {
 			t.Errorf("%s: exit %d, want %d and %q, output:\n%s", tt.name, got, tt.exit, tt.says, out.String())
 		}

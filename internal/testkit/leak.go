@@ -20,20 +20,26 @@ func LeakCheck(t testing.TB) {
 	before := goroutines()
 	t.Cleanup(func() {
 		t.Helper()
-		left := leftovers(before)
-		end := time.Now().Add(leakPatience)
-		for pause := time.Millisecond; len(left) > 0 && time.Now().Before(end); pause = min(2*pause, 100*time.Millisecond) {
-			time.Sleep(pause)
-			left = leftovers(before)
-		}
-		if len(left) > 0 {
+		if left := leftovers(before); len(left) > 0 {
 			t.Errorf("testkit: %d goroutines leaked:\n\n%s", len(left), strings.Join(left, "\n\n"))
 		}
 	})
 }
 
-// leftovers returns the stacks of the goroutines that are not in before.
+// leftovers returns the stacks of the goroutines that are not in before and do
+// not end within leakPatience.
 func leftovers(before map[string]string) []string {
+	left := others(before)
+	end := time.Now().Add(leakPatience)
+	for pause := time.Millisecond; len(left) > 0 && time.Now().Before(end); pause = min(2*pause, 100*time.Millisecond) {
+		time.Sleep(pause)
+		left = others(before)
+	}
+	return left
+}
+
+// others returns the stacks of the goroutines that are not in before.
+func others(before map[string]string) []string {
 	var left []string
 	for id, stack := range goroutines() {
 		if _, ok := before[id]; !ok {

@@ -45,6 +45,9 @@ type Config struct {
 	// VerifiedCAs are the roots that certificates of [AuthCA] must chain to.
 	VerifiedCAs []*x509.Certificate
 
+	// Throttle bounds rates. The zero Throttle bounds nothing.
+	Throttle Throttle
+
 	// Intercept sees every operation before it happens. It may be called from
 	// many goroutines at once. See [Core.Intercept].
 	Intercept func(context.Context, *Op) Verdict
@@ -85,6 +88,7 @@ type Core struct {
 	records   sync.Pool // of *[]byte, where events are encoded
 	feedback  feedbackQueue
 	timers    timers
+	throttle  *throttle
 
 	registry sync.Mutex // serialises what adds or removes identities
 
@@ -113,6 +117,7 @@ func New(ctx context.Context, cfg *Config, s store.Store) (*Core, error) {
 	}
 	c.cfg = c.cfg.withDefaults()
 	c.feedback.core = c
+	c.throttle = newThrottle(&c.cfg.Throttle)
 	for _, ca := range c.cfg.VerifiedCAs {
 		c.roots.AddCert(ca)
 	}

@@ -172,7 +172,7 @@ func TestABadAnswerFailsTheCall(t *testing.T) {
 				wantCode(t, "MethodResponse", s.MethodResponse(m.RequestID, &tc.r), tc.code)
 			}
 			_, err := c.Invoke(ctx, dev, invocation("m"))
-			if !errors.Is(err, BadGateway) {
+			if !errors.Is(err, hubwire.BadGateway) {
 				t.Errorf("Invoke = %v", err)
 			}
 		})
@@ -231,7 +231,7 @@ func TestTooManyMethodsInFlightAreRefused(t *testing.T) {
 		}
 		synctest.Wait()
 		_, err := c.Invoke(ctx, dev, invocation("m"))
-		wantCode(t, "one more", err, TooManyMethods)
+		wantCode(t, "one more", err, hubwire.MaxInflightMethodExceeded)
 		wg.Wait()
 	})
 }
