@@ -129,26 +129,46 @@ func TestC2DComesRightAfterConnack(t *testing.T) {
 	})
 }
 
-// TestC2DSettledTooLate fills the window with messages whose locks run out:
-// a PUBACK then completes nothing, and makes room for the message to come again.
-func TestC2DSettledTooLate(t *testing.T) {
+// TestC2DComesAgainWhenTheWindowIsFull has a device acknowledge nothing: what it was sent
+// comes again, and nothing else.
+func TestC2DComesAgainWhenTheWindowIsFull(t *testing.T) {
+	bubble(t, &hub.Config{LockTimeout: time.Minute}, func(t *testing.T, h *hub.Hub) {
+		p := connect(t, h, dev, nil)
+		p.subscribe(c2dFilter)
+		for i := range 20 {
+			sendC2D(t, h, dev, fmt.Sprint(i))
+		}
+		for again := range 3 {
+			for i := range 16 {
+				p.expect(fmt.Sprint(i), 1, again > 0)
+			}
+			p.silent()
+			time.Sleep(time.Minute)
+		}
+	})
+}
+
+// TestC2DSettledLate has a PUBACK come when the lock of its delivery has run out: it
+// is taken for the one that followed, which has the same identifier.
+func TestC2DSettledLate(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, h *hub.Hub) {
 		p := connect(t, h, dev, nil)
 		p.subscribe(c2dFilter)
-		var ids []uint16
-		for i := range 16 {
-			sendC2D(t, h, dev, fmt.Sprint(i))
-			ids = append(ids, p.expect(fmt.Sprint(i), 1, false).ID)
+		sendC2D(t, h, dev, "a", "b")
+		a, b := p.expect("a", 1, false), p.expect("b", 1, false)
+		time.Sleep(61 * time.Second)
+		p.write(&mqtt.Puback{ID: a.ID})
+		if again := p.expect("a", 1, true); again.ID != a.ID {
+			t.Errorf("identifier %d, and %d when it came again", a.ID, again.ID)
 		}
-		time.Sleep(2 * time.Minute)
-		p.write(&mqtt.Puback{ID: ids[0]})
-		again := p.expect("0", 1, true)
-		if n := queueLength(t, h, dev); n != 16 {
+		p.expect("b", 1, true)
+		p.ping()
+		if n := queueLength(t, h, dev); n != 1 {
 			t.Errorf("queue length %d", n)
 		}
-		p.write(&mqtt.Puback{ID: again.ID})
-		p.expect("1", 1, true)
-		if n := queueLength(t, h, dev); n != 15 {
+		p.write(&mqtt.Puback{ID: b.ID})
+		p.ping()
+		if n := queueLength(t, h, dev); n != 0 {
 			t.Errorf("queue length %d", n)
 		}
 	})

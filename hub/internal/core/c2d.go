@@ -177,9 +177,15 @@ func (e *entity) purge(ctx context.Context, op string, f Feature) (n int, err er
 	return n, nil
 }
 
-// Waits reports whether a message still waits, delivered or not.
-func (s *Session) Waits(sequence int64) bool {
+// Waits reports whether a message still waits, delivered or not, and whether it is locked by a
+// delivery: one whose lock has run out is to be delivered again.
+func (s *Session) Waits(sequence int64) (waits, locked bool) {
 	s.entity.mu.Lock()
 	defer s.entity.unlock()
-	return slices.ContainsFunc(s.entity.queue.items, func(q *queued) bool { return q.seq == uint64(sequence) })
+	for _, q := range s.entity.queue.items {
+		if q.seq == uint64(sequence) {
+			return true, q.lock != ""
+		}
+	}
+	return false, false
 }

@@ -84,7 +84,8 @@ type Core struct {
 	requestID atomic.Uint64 // of method calls
 	policies  []*Policy     // never changed
 	roots     *x509.CertPool
-	arrived   notifier // events were appended
+	arrived   notifier  // events were appended
+	records   sync.Pool // of *[]byte, where events are encoded
 	feedback  feedbackQueue
 	timers    timers
 	throttle  *throttle

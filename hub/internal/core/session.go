@@ -116,7 +116,7 @@ func (c *Core) Connect(ctx context.Context, g *Grant, o *ConnectOptions, l Link)
 		return nil, err
 	}
 	e.endSession(refuse("connection", hubwire.ConnectionClosedOnNew, "another connection of %q took over", e.id), true)
-	s.stamp = eventStamp{id: e.id, generation: e.dev.GenerationID, authMethod: g.method, modelID: opts.ModelID}
+	s.stamp = c.newStamp(e, g, opts.ModelID)
 	e.session = s
 	e.connChanged = time.Now().UTC()
 	e.touch()

@@ -82,17 +82,25 @@ func (c *conn) pump(wake bool) {
 
 // hasRoom reports whether the window allows one more message. A full one first
 // loses those that have expired or were purged, for which no PUBACK need ever
-// come. The caller holds the lock, which is released meanwhile.
+// come; and those whose locks ran out do not count, since they are what comes next. The
+// caller holds the lock, which is released meanwhile.
 func (c *conn) hasRoom() bool {
 	if len(c.inFlight) < window {
 		return true
 	}
 	sent := slices.Clone(c.inFlight)
+	out := 0
 	c.mu.Unlock()
-	sent = slices.DeleteFunc(sent, func(d delivery) bool { return c.session.Waits(d.sequence) })
+	gone := slices.DeleteFunc(sent, func(d delivery) bool {
+		waits, locked := c.session.Waits(d.sequence)
+		if locked {
+			out++
+		}
+		return waits
+	})
 	c.mu.Lock()
-	c.inFlight = slices.DeleteFunc(c.inFlight, func(d delivery) bool { return slices.Contains(sent, d) })
-	return len(c.inFlight) < window
+	c.inFlight = slices.DeleteFunc(c.inFlight, func(d delivery) bool { return slices.Contains(gone, d) })
+	return out < window
 }
 
 // sendMessage sends one message, and reports whether to go on. What is not

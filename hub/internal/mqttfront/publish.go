@@ -1,6 +1,7 @@
 package mqttfront
 
 import (
+	"bytes"
 	"context"
 	"strconv"
 
@@ -64,17 +65,19 @@ func (c *conn) telemetry(m *mqtt.Publish, t *topics.Topic) error {
 	if !t.Is(c.id) {
 		return violation("topic %s is where another identity sends telemetry", quote(m.Topic))
 	}
-	r := new(hubwire.Received)
-	if err := mqtt.ParseMessage(t, m.Payload, r); err != nil {
+	var r hubwire.Received
+	if err := mqtt.ParseMessage(t, nil, &r); err != nil {
 		return err
 	}
+	r.Body = m.Payload // a view, which the core does not keep
 	if m.Retain {
 		r.Properties = append(r.Properties, retainProperty) // nothing is retained
 	}
 	if m.Dup && c.server.opt.GatewayProperties {
 		r.Properties = append(r.Properties, dupProperty)
 	}
-	v, err := c.intercept(core.OpPublish, "", &r.Message, nil)
+	seen := c.forOthers(&r.Message)
+	v, err := c.intercept(core.OpPublish, "", seen, nil)
 	if err != nil {
 		return err // MQTT 3.1.1 has no negative PUBACK
 	}
@@ -87,9 +90,20 @@ func (c *conn) telemetry(m *mqtt.Publish, t *topics.Topic) error {
 		if err := c.session.Telemetry(c.ctx, &r.Message); err != nil {
 			return err
 		}
-		c.published(c.ctx, &r.Message)
+		c.published(c.ctx, seen)
 		return nil
 	}, acknowledgement(m))
+}
+
+// forOthers returns what the functions that see telemetry may look at: a copy
+// that is no view of the read buffer. It is nil when there are none.
+func (c *conn) forOthers(m *hubwire.Message) *hubwire.Message {
+	if c.server.opt.Published == nil && !c.server.core.Intercepts() {
+		return nil
+	}
+	seen := *m
+	seen.Body = bytes.Clone(m.Body)
+	return &seen
 }
 
 // awaitTurn holds telemetry back as the throttle wants it: its PUBACK is late, and
