@@ -127,6 +127,9 @@ func New(ctx context.Context, cfg *Config, s store.Store) (*Core, error) {
 	return c, nil
 }
 
+// Skew returns how long a token is taken after its expiry.
+func (c *Core) Skew() time.Duration { return c.cfg.Skew }
+
 // open returns nil until Close, and then the one answer of a closed hub: code
 // ServiceUnavailable, which also matches [net.ErrClosed].
 func (c *Core) open(op string) error {
