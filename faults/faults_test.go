@@ -14,7 +14,7 @@ import (
 // fault is one layer of the table: something that happens to a client that is at work.
 type fault struct {
 	name string
-	hit  func(v *venue) // the moment it strikes; must not wait
+	hit  func(v *venue) // the moment it strikes; must not wait, if it can strike within a use
 	heal func(v *venue) // when lasts has passed; nil when it is over at once
 
 	lasts    time.Duration
@@ -204,6 +204,11 @@ func (v *venue) anew() {
 	if err := v.theHub().Delete(v.t.Context(), dev); err != nil { // and its modules
 		v.t.Error(err)
 	}
+	v.create()
+}
+
+// create makes the devices, as they were before.
+func (v *venue) create() {
 	for _, id := range []hubwire.Identity{dev, mod} {
 		d := v.keys[id]
 		_, err := v.theHub().Create(v.t.Context(), &hub.Device{Identity: id, PrimaryKey: d.PrimaryKey, SecondaryKey: d.SecondaryKey})
