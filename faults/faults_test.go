@@ -3,6 +3,7 @@ package faults_test
 import (
 	"crypto/tls"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/hubwire/hubwire"
@@ -207,13 +208,26 @@ func (v *venue) anew() {
 	v.create()
 }
 
-// create makes the devices, as they were before.
+// create makes the devices, as they were before, in the registry of the venue's hub.
 func (v *venue) create() {
 	for _, id := range []hubwire.Identity{dev, mod} {
 		d := v.keys[id]
 		_, err := v.theHub().Create(v.t.Context(), &hub.Device{Identity: id, PrimaryKey: d.PrimaryKey, SecondaryKey: d.SecondaryKey})
 		if err != nil {
 			v.t.Error(err)
+		}
+	}
+	v.age()
+}
+
+// age gives the twins of devices that were made anew another version than they had, which is all that
+// shows to a device that was away.
+func (v *venue) age() {
+	for _, id := range []hubwire.Identity{dev, mod} {
+		for i := range 5 {
+			if _, err := v.theHub().PatchTwin(v.t.Context(), id, hub.TwinUpdate{Desired: fmt.Appendf(nil, `{"life":%d}`, i)}, ""); err != nil {
+				v.t.Error(err)
+			}
 		}
 	}
 }

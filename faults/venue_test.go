@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -35,7 +36,8 @@ type venue struct {
 	audit    audit
 	log      eventLog
 
-	client *device.Client // whom the faults of the table strike
+	messages atomic.Int64   // made by fresh
+	client   *device.Client // whom the faults of the table strike
 
 	mu    sync.Mutex
 	hub   *hub.Hub // changes with a restart
@@ -143,6 +145,7 @@ func (v *venue) restart() {
 		v.t.Errorf("the hub: %v", err)
 	}
 	v.start()
+	v.age()
 	v.net.set(func(n *network) { n.refuse = nil })
 }
 
@@ -241,6 +244,11 @@ func (v *venue) pass(d time.Duration) {
 	}
 }
 
+// fresh returns a message with a body of its own, of so many bytes or a few more.
+func (v *venue) fresh(size int) *hubwire.Message {
+	return &hubwire.Message{Body: fmt.Appendf(make([]byte, size), "message %d", v.messages.Add(1))}
+}
+
 // typed fails the test when err is not an error as all of package device's are.
 func (v *venue) typed(what string, err error) *hubwire.Error {
 	v.t.Helper()
@@ -260,6 +268,7 @@ type audit struct {
 	sent     map[string]int // how often each telemetry went out
 	changed  chan struct{}  // closed and made anew with each state
 	connects int
+	lost     int
 	panics   int // due, since the case lets functions panic
 	now      device.State
 }
@@ -267,8 +276,11 @@ type audit struct {
 func (a *audit) state(s device.State, _ error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if s == device.Connected {
+	switch s {
+	case device.Connected:
 		a.connects++
+	case device.Connecting:
+		a.lost++
 	}
 	a.now = s
 	close(a.changed)
@@ -308,6 +320,13 @@ func (a *audit) connections() int {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	return a.connects
+}
+
+// losses returns how many connections were lost, and attempts failed.
+func (a *audit) losses() int {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.lost
 }
 
 // await waits until the State hook has told of more than n connections, and the last one stands.
