@@ -47,8 +47,8 @@
 // The rules are those of the IoT Hub developer guide (api-version 2021-04-12)
 // and of MQTT 3.1.1. Where the service is stricter or looser than the
 // documents say, the hub does what the official SDKs rely on; the fields of
-// [Config] switch what they disagree on. Throttling and quotas are not
-// imitated, but [Config.Intercept] can play them, as any other trouble.
+// [Config] switch what they disagree on. Throttling and the quota of
+// messages are off by default ([Config.Throttle]); [Config.Intercept] can play any other trouble.
 //
 // # Limits
 //

@@ -63,6 +63,7 @@ func Start(ctx context.Context, cfg *Config) (*Hub, error) {
 		DefaultTTL:       h.cfg.DefaultTTL,
 		MaxSubscriptions: h.cfg.MaxSubscriptions,
 		VerifiedCAs:      h.cfg.VerifiedCAs,
+		Throttle:         core.Throttle(h.cfg.Throttle),
 		Intercept:        interceptor(h.cfg.Intercept),
 		Log:              h.cfg.Log,
 	}, h.store)
@@ -75,6 +76,7 @@ func Start(ctx context.Context, cfg *Config) (*Hub, error) {
 		RefuseFilters:     h.cfg.RefuseFilters,
 		AllowNoAPIVersion: h.cfg.AllowNoAPIVersion,
 		PurgeUnsubscribed: h.cfg.PurgeUnsubscribed,
+		GatewayProperties: h.cfg.GatewayProperties,
 		Published:         h.published(),
 		Log:               h.cfg.Log,
 	})

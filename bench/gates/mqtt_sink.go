@@ -13,31 +13,34 @@ import (
 const readSize = 64 << 10
 
 // sinkRole is a server that acknowledges MQTT, and does nothing else with it.
-// It reads no more of a packet than its length and its identifier.
 func sinkRole(setup) (*actor, error) {
 	var messages atomic.Int64
-	d, err := listen(func(nc net.Conn) {
-		answerAll(nc, func(in, out []byte) (rest, answers []byte, ok bool) {
-			n := int64(0)
-			for {
-				size, head, whole := packetSize(in)
-				if !whole {
-					break
-				}
-				var counts bool
-				if out, counts, ok = acknowledge(out, in[:size], head); !ok {
-					return nil, nil, false
-				}
-				if counts {
-					n++
-				}
-				in = in[size:]
-			}
-			messages.Add(n)
-			return in, out, true
-		})
-	})
+	d, err := listen(func(nc net.Conn) { serveSink(nc, &messages) })
 	return &actor{door: d, count: messages.Load}, err
+}
+
+// serveSink answers all packets that come in, and counts the messages. It reads
+// no more of a packet than its length and its identifier.
+func serveSink(nc net.Conn, messages *atomic.Int64) {
+	answerAll(nc, func(in, out []byte) (rest, answers []byte, ok bool) {
+		n := int64(0)
+		for {
+			size, head, whole := packetSize(in)
+			if !whole {
+				break
+			}
+			var counts bool
+			if out, counts, ok = acknowledge(out, in[:size], head); !ok {
+				return nil, nil, false
+			}
+			if counts {
+				n++
+			}
+			in = in[size:]
+		}
+		messages.Add(n)
+		return in, out, true
+	})
 }
 
 // floorRole is a server without MQTT: for each wireSize bytes it says four.

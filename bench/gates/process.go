@@ -95,6 +95,20 @@ func (p *process) tell() (usage, error) {
 	return *a.Usage, nil
 }
 
+// counted returns what p has used since before, as soon as it has counted n
+// messages since then, or after a second.
+func (p *process) counted(before usage, n int64) (usage, error) {
+	for end := time.Now().Add(time.Second); ; time.Sleep(5 * time.Millisecond) {
+		now, err := p.tell()
+		if err != nil {
+			return usage{}, err
+		}
+		if u := now.since(before); u.Count >= n || time.Now().After(end) {
+			return u, nil
+		}
+	}
+}
+
 // close ends p, and waits until it is gone.
 func (p *process) close() {
 	p.orders.Close()

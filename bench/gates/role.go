@@ -35,6 +35,7 @@ type setup struct {
 type door struct {
 	TCP, TLS string // host:port
 	CA       []byte // PEM of who has signed its certificate
+	Host     string // of a hub, which wants a token
 }
 
 // order is what a process is told.

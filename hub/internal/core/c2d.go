@@ -68,6 +68,9 @@ func (c *Core) enqueue(ctx context.Context, op string, to hubwire.Identity, inpu
 	e.queue.items = append(e.queue.items, q)
 	e.armQueue()
 	e.ready(q)
+	if e.session != nil {
+		return e.session.purgeUnwanted(ctx, op)
+	}
 	return nil
 }
 
@@ -146,16 +149,13 @@ func (c *Core) Purge(ctx context.Context, id hubwire.Identity) (int, error) {
 	return e.purge(ctx, op, FeatureC2D|FeatureInputs)
 }
 
-// PurgeUnwanted is [Core.Purge] of the messages that the session has no feature
-// for: what field reports say that the service does when a device connects.
-func (s *Session) PurgeUnwanted(ctx context.Context) error {
-	const op = "purge"
-	e, err := s.lock(op)
-	if err != nil {
-		return err
+// purgeUnwanted is [Core.Purge] of the messages that the session has no feature
+// for, when it is one that wants that. The caller holds the lock.
+func (s *Session) purgeUnwanted(ctx context.Context, op string) error {
+	if !s.opts.Purge {
+		return nil
 	}
-	defer e.unlock()
-	_, err = e.purge(ctx, op, ^s.features())
+	_, err := s.entity.purge(ctx, op, ^s.features())
 	return err
 }
 
@@ -177,9 +177,15 @@ func (e *entity) purge(ctx context.Context, op string, f Feature) (n int, err er
 	return n, nil
 }
 
-// Waits reports whether a message still waits, delivered or not.
-func (s *Session) Waits(sequence int64) bool {
+// Waits reports whether a message still waits, delivered or not, and whether it is locked by a
+// delivery: one whose lock has run out is to be delivered again.
+func (s *Session) Waits(sequence int64) (waits, locked bool) {
 	s.entity.mu.Lock()
 	defer s.entity.unlock()
-	return slices.ContainsFunc(s.entity.queue.items, func(q *queued) bool { return q.seq == uint64(sequence) })
+	for _, q := range s.entity.queue.items {
+		if q.seq == uint64(sequence) {
+			return true, q.lock != ""
+		}
+	}
+	return false, false
 }

@@ -45,6 +45,9 @@ type Config struct {
 	// VerifiedCAs are the roots that certificates of [AuthCA] must chain to.
 	VerifiedCAs []*x509.Certificate
 
+	// Throttle bounds rates. The zero Throttle bounds nothing.
+	Throttle Throttle
+
 	// Intercept sees every operation before it happens. It may be called from
 	// many goroutines at once. See [Core.Intercept].
 	Intercept func(context.Context, *Op) Verdict
@@ -81,9 +84,11 @@ type Core struct {
 	requestID atomic.Uint64 // of method calls
 	policies  []*Policy     // never changed
 	roots     *x509.CertPool
-	arrived   notifier // events were appended
+	arrived   notifier  // events were appended
+	records   sync.Pool // of *[]byte, where events are encoded
 	feedback  feedbackQueue
 	timers    timers
+	throttle  *throttle
 
 	registry sync.Mutex // serialises what adds or removes identities
 
@@ -112,6 +117,7 @@ func New(ctx context.Context, cfg *Config, s store.Store) (*Core, error) {
 	}
 	c.cfg = c.cfg.withDefaults()
 	c.feedback.core = c
+	c.throttle = newThrottle(&c.cfg.Throttle)
 	for _, ca := range c.cfg.VerifiedCAs {
 		c.roots.AddCert(ca)
 	}

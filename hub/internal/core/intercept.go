@@ -9,7 +9,7 @@ import (
 )
 
 // The intercept function imitates trouble, of which the service has plenty, and
-// what is left out elsewhere: throttling, quotas, a slow or broken backend.
+// what is left out elsewhere: a slow or broken backend, throttling of other kinds.
 
 // OpKind is a kind of operation that an intercept function can meet.
 type OpKind string
@@ -87,16 +87,8 @@ func (c *Core) Intercept(ctx context.Context, op *Op) (Verdict, error) {
 		return Verdict{}, nil
 	}
 	v := c.cfg.Intercept(ctx, op)
-	if v.Delay > 0 {
-		t := time.NewTimer(v.Delay)
-		defer t.Stop()
-		select {
-		case <-t.C:
-		case <-ctx.Done():
-			return v, ctx.Err()
-		case <-c.closing:
-			return v, ErrDrop
-		}
+	if err := c.Wait(ctx, v.Delay); err != nil {
+		return v, err
 	}
 	if v.DropBefore {
 		return v, ErrDrop

@@ -16,8 +16,7 @@ import (
 
 // A connection imitates the service in that errors have no answer: what MQTT 3.1.1
 // or the hub does not allow ends it, and so does silence for 1.5 times the
-// keep-alive. Packets behind CONNECT need not wait for CONNACK. Left out:
-// throttling, for which the intercept function can stand in.
+// keep-alive. Packets behind CONNECT need not wait for CONNACK.
 
 // conn is one MQTT connection. Its reader is the goroutine that serves it: it
 // reads a packet, acts, and adds the answer to out, which it writes when it

@@ -3,7 +3,7 @@
 // protocol"), on a [core.Core].
 //
 // The hub answers little over MQTT: what it does not accept closes the
-// connection. Left out: MQTT 5, throttling.
+// connection. Left out: MQTT 5.
 package mqttfront
 
 import (
@@ -27,7 +27,8 @@ type Options struct {
 	WriteTimeout      time.Duration // for a peer to take what it is sent; 0 means 30 s
 	RefuseFilters     bool          // SUBACK 0x80 for an unknown filter, instead of closing
 	AllowNoAPIVersion bool          // in user names
-	PurgeUnsubscribed bool          // empty the C2D queue of who connects without a subscription to it
+	PurgeUnsubscribed bool          // drop the C2D messages of who is connected without a subscription to them
+	GatewayProperties bool          // heed mqtt-qos, and mark with mqtt-dup
 
 	// Published is called after each telemetry message that the hub has taken,
 	// and must not keep m. May be nil.
