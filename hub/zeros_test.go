@@ -14,5 +14,5 @@ func TestNothingPanicsWhereItsArgumentsAreLeftOut(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	testkit.Zeros(t, map[string]any{"Start": hub.Start}, h, events)
+	testkit.Zeros(t, map[string]any{"Start": hub.Start, "S1": hub.S1}, h, events)
 }
