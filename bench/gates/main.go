@@ -2,7 +2,7 @@
 // are what the work costs at the least, and says whether it is as fast as it
 // promises to be:
 //
-//	go run ./bench/gates [-only codec|mqtt|https|amqp] [-row text] [-rounds 6] [-strict] [-json file]
+//	go run ./bench/gates [-only codec|mqtt|fleet|https|amqp] [-row text] [-rounds 6] [-strict] [-json file]
 //
 // A round measures floor, peer and ours of every row one after the other, and
 // counts when the rest of the machine was idle meanwhile: a gate is on the
@@ -45,6 +45,7 @@ type group struct {
 var groups = []group{
 	{"codec", eachAlone(codecRows)},
 	{"mqtt", openMQTT},
+	{"fleet", openFleet},
 	{"https", nil},
 	{"amqp", nil},
 }

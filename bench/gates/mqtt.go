@@ -24,6 +24,8 @@ var roles = map[string]role{
 	"idle floor":     idleFloorRole,
 	"idle session":   idleSessionRole,
 	"idle paho":      idlePahoRole,
+	"fleet hub":      fleetHubRole,
+	"fleet":          fleetRole,
 }
 
 // openMQTT makes the contests of MQTT: sessions and hub over sockets, each end in
