@@ -39,36 +39,36 @@ type Session struct {
 	o     SessionOptions
 	start time.Time // the clock counts from here
 
-	cancel  context.CancelFunc // ends the context of dial and login
-	started chan struct{}      // closed when first connected
-	done    chan struct{}      // closed when run has returned
-	flush   func()             // s.runFlusher, made once: starting it allocates nothing
-	waiters sync.Pool          // *waiter; the session's own, so that it works in a test bubble
+	started chan bool // gets true when first connected, or false; nil then. It is run's
+	flush   func()    // s.runFlusher, made once: starting it allocates nothing
+	waiters spareWaiters
 
 	runner  atomic.Uint64 // the id of the goroutine of run and stay
 	calling atomic.Int32  // callbacks under way
 
 	mu       sync.Mutex
-	changed  sync.Cond // something that settle, endings and Close wait for
-	state    SessionState
-	failure  error    // why the last connection was lost, or the last attempt failed
-	cause    error    // why the session ends; the first one stays
-	closing  bool     // Close was called: nothing new is accepted
-	helpers  int      // flusher and timer goroutines that exist or will
-	detached int      // those of them that wait in Close themselves
-	callers  []uint64 // the ids of flushers that call back
-	link     *link    // the connection, or nil
+	changed  sync.Cond          // something that settle, endings and Close wait for
+	failure  error              // why the last connection was lost, or the last attempt failed
+	cause    error              // why the session ends; the first one stays
+	cancel   context.CancelFunc // ends the context of dial or login, while there is one
+	helpers  int                // flusher and timer goroutines that exist or will
+	detached int                // those of them that wait in Close themselves
+	callers  []uint64           // the ids of flushers that call back
+	link     *link              // the connection, or nil
 	out      outbox
 	ctl      []byte    // packets to write that are not publishes
 	queue    waitQueue // publishes that wait for the window
 	requests []*request
-	lastReq  uint16
 	subs     []subscription
+	lastReq  uint16
 	owed     bool // the server may lack subs, whatever it says of its session
-
-	timer   *time.Timer
-	timerAt time.Duration // when it fires, if timerOn
-	timerOn bool
+	state    SessionState
+	closing  bool // Close was called: nothing new is accepted
+	ended    bool // all goroutines have returned, or are about to
+	timerOn  bool
+	timerAt  time.Duration // when it fires, if timerOn
+	timer    *time.Timer
+	done     chan struct{} // closed when ended; nil if nobody has asked for it
 
 	loose       []completed // scratch of who writes
 	patience    patience    // of run and stay
@@ -131,22 +131,20 @@ func StartSession(ctx context.Context, dial DialFunc, login LoginFunc, o *Sessio
 	if ctx.Err() != nil {
 		return nil, gaveUp("connect", false, ctx.Err())
 	}
-	s := &Session{
-		dial: dial, login: login, o: opts, start: time.Now(),
-		started: make(chan struct{}), done: make(chan struct{}),
-	}
+	s := &Session{dial: dial, login: login, o: opts, start: time.Now()}
 	s.changed.L = &s.mu
 	s.flush = s.runFlusher
-	runCtx, cancel := context.WithCancel(context.Background())
-	s.cancel = cancel
-	go s.run(runCtx)
+	started := make(chan bool, 1)
+	s.started = started
+	go s.run()
 	select {
-	case <-s.started:
-		return s, nil
+	case ok := <-started:
+		if ok {
+			return s, nil
+		}
 	case <-ctx.Done():
 		s.end(ctx.Err())
 		s.awaitDone(s.o.CloseTimeout)
-	case <-s.done:
 	}
 	return nil, s.startError(ctx)
 }
@@ -176,7 +174,18 @@ func (s *Session) State() SessionState {
 }
 
 // Done is closed when the session has ended and its goroutines have returned.
-func (s *Session) Done() <-chan struct{} { return s.done }
+// It is nil for a Session that is not from StartSession.
+func (s *Session) Done() <-chan struct{} {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.done == nil && s.dial != nil {
+		s.done = make(chan struct{})
+		if s.ended {
+			close(s.done)
+		}
+	}
+	return s.done
+}
 
 // Err returns nil while the session lives, and then the first cause of its
 // end: [ErrSessionClosed] after Close, else a *hubwire.Error.
@@ -194,10 +203,12 @@ func (s *Session) end(cause error) {
 		s.cause = cause
 		s.failWaitersLocked()
 	}
-	l, why := s.link, s.cause
+	l, why, cancel := s.link, s.cause, s.cancel
 	s.changed.Broadcast()
 	s.mu.Unlock()
-	s.cancel()
+	if cancel != nil {
+		cancel()
+	}
 	if l != nil {
 		s.kill(l, why)
 	}
@@ -239,7 +250,7 @@ func abort(nc net.Conn) {
 // The error is nil, or, when a callback, a DialFunc or a LoginFunc has not returned in
 // time, one that matches [context.DeadlineExceeded]; the session ends all the same.
 func (s *Session) Close() error {
-	if s == nil || s.cancel == nil {
+	if s == nil || s.dial == nil {
 		return nil // not from StartSession
 	}
 	limit := s.now() + s.o.CloseTimeout
@@ -280,11 +291,11 @@ func (s *Session) awaitDone(d time.Duration) bool {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {
-	case <-s.done:
+	case <-s.Done():
 	case <-timer.C: // perhaps long ago, on a computer that is busy
 	}
 	select {
-	case <-s.done:
+	case <-s.Done():
 		return true
 	default:
 		return false
