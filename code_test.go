@@ -1,69 +1,115 @@
 package hubwire_test
 
 import (
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"maps"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 
 	"github.com/hubwire/hubwire"
 )
 
-// The codes by their numbers, as the service and the official SDKs have them, and
-// whether the same call can succeed later.
-func TestCodes(t *testing.T) {
-	for _, c := range []struct {
-		code      hubwire.Code
-		number    int
-		name      string
-		retryable bool
-	}{
-		{hubwire.InvalidProtocolVersion, 400001, "InvalidProtocolVersion", false},
-		{hubwire.InvalidOperation, 400003, "InvalidOperation", false},
-		{hubwire.ArgumentInvalid, 400004, "ArgumentInvalid", false},
-		{hubwire.ArgumentNull, 400005, "ArgumentNull", false},
-		{hubwire.FormatError, 400006, "IotHubFormatError", false},
-		{hubwire.DeviceDefinedMultipleTimes, 400011, "DeviceDefinedMultipleTimes", false},
-		{hubwire.BulkRegistryOperationFailure, 400013, "BulkRegistryOperationFailure", false},
-		{hubwire.ConnectionClosedOnNew, 400027, "ConnectionForcefullyClosedOnNewConnection", true},
-		{hubwire.CannotRegisterModuleToModule, 400301, "CannotRegisterModuleToModule", false},
-		{hubwire.HubNotFound, 401001, "IotHubNotFound", false},
-		{hubwire.UnauthorizedAccess, 401002, "IotHubUnauthorizedAccess", false},
-		{hubwire.Unauthorized, 401003, "IotHubUnauthorized", false},
-		{hubwire.HubSuspended, 403001, "IotHubSuspended", false},
-		{hubwire.QuotaExceeded, 403002, "IotHubQuotaExceeded", true},
-		{hubwire.JobQuotaExceeded, 403003, "JobQuotaExceeded", false},
-		{hubwire.QueueDepthExceeded, 403004, "DeviceMaximumQueueDepthExceeded", false},
-		{hubwire.MaxCBSTokenExceeded, 403005, "IotHubMaxCbsTokenExceeded", false},
-		{hubwire.MaxActiveFileUploadExceeded, 403006, "DeviceMaximumActiveFileUploadLimitExceeded", false},
-		{hubwire.DeviceDisabled, 403012, "DeviceDisabled", false},
-		{hubwire.DeviceNotFound, 404001, "DeviceNotFound", false},
-		{hubwire.JobNotFound, 404002, "JobNotFound", false},
-		{hubwire.ModuleNotFound, 404010, "ModuleNotFound", false},
-		{hubwire.DeviceNotOnline, 404103, "DeviceNotOnline", false},
-		{hubwire.ConnectionClosedRemotely, 404104, "DeviceConnectionClosedRemotely", true},
-		{hubwire.DeviceAlreadyExists, 409001, "DeviceAlreadyExists", false},
-		{hubwire.LinkCreationConflict, 409002, "LinkCreationConflict", false},
-		{hubwire.ModuleAlreadyExists, 409301, "ModuleAlreadyExistsOnDevice", false},
-		{hubwire.ConfigurationAlreadyExists, 409401, "ConfigurationAlreadyExists", false},
-		{hubwire.PreconditionFailed, 412001, "PreconditionFailed", false},
-		{hubwire.MessageLockLost, 412002, "DeviceMessageLockLost", false},
-		{hubwire.MessageTooLarge, 413001, "MessageTooLarge", false},
-		{hubwire.TooManyDevices, 413002, "TooManyDevices", false},
-		{hubwire.TooManyModules, 413003, "TooManyModulesOnDevice", false},
-		{hubwire.TooManyRequests, 429000, "GenericTooManyRequests", true},
-		{hubwire.Throttled, 429001, "ThrottlingException", true},
-		{hubwire.ThrottleBacklogLimitExceeded, 429002, "ThrottleBacklogLimitExceeded", true},
-		{hubwire.ThrottlingBacklogTimeout, 429003, "ThrottlingBacklogTimeout", true},
-		{hubwire.TooManyActiveJobs, 429004, "ThrottlingMaxActiveJobCountExceeded", true},
-		{hubwire.DeviceThrottled, 429005, "DeviceThrottlingLimitExceeded", true},
-		{hubwire.ServerError, 500001, "ServerError", true},
-		{hubwire.ServiceUnavailable, 503001, "ServiceUnavailable", true},
-		{hubwire.PartitionNotFound, 503003, "PartitionNotFound", true},
-		{hubwire.GatewayTimeout, 504101, "GatewayTimeout", false},
-		{0, 0, "", false},
-		{503005, 503005, "", true},  // codes that have no constant
-		{404301, 404301, "", false}, // say so by their status
-	} {
-		if int(c.code) != c.number || c.code.Name() != c.name || c.code.Retryable() != c.retryable || c.code.Status() != c.number/1000 {
-			t.Errorf("%d %q, retryable %t; want %d %q, %t", int(c.code), c.code.Name(), c.code.Retryable(), c.number, c.name, c.retryable)
+// published are the service's names by their numbers.
+func published(t *testing.T) map[hubwire.Code]string {
+	t.Helper()
+	text, err := os.ReadFile("testdata/codes.txt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	names := map[hubwire.Code]string{}
+	for line := range strings.Lines(string(text)) {
+		if number, name, ok := strings.Cut(strings.TrimSpace(line), " "); ok && number != "#" {
+			names[code(t, number)] = name
+		}
+	}
+	return names
+}
+
+func code(t *testing.T, number string) hubwire.Code {
+	t.Helper()
+	n, err := strconv.Atoi(number)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return hubwire.Code(n)
+}
+
+// constants are the names of this package's codes by their numbers.
+func constants(t *testing.T) map[hubwire.Code]string {
+	t.Helper()
+	file, err := parser.ParseFile(token.NewFileSet(), "code.go", nil, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	names := map[hubwire.Code]string{}
+	for _, d := range file.Decls {
+		if g, ok := d.(*ast.GenDecl); ok && g.Tok == token.CONST {
+			for _, s := range g.Specs {
+				v := s.(*ast.ValueSpec)
+				names[code(t, v.Values[0].(*ast.BasicLit).Value)] = v.Names[0].Name
+			}
+		}
+	}
+	return names
+}
+
+func TestEachPublishedCodeHasAConstantAndAName(t *testing.T) {
+	want := published(t)
+	names, got := constants(t), map[hubwire.Code]string{}
+	for c := range names {
+		got[c] = c.Name()
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	for c, own := range names {
+		if n := int(c); c.Status() != n/1000 || c.Error() != "hubwire: "+strconv.Itoa(n)+" "+want[c] {
+			t.Errorf("%s: status %d, %q", own, c.Status(), c.Error())
+		}
+	}
+	if c := hubwire.Code(404777); c.Name() != "" || c.Status() != 404 || c.Error() != "hubwire: 404777" {
+		t.Errorf("a code that nobody knows: %q, %d, %q", c.Name(), c.Status(), c.Error())
+	}
+}
+
+// Which codes mean that the same call can succeed later is what the official SDKs
+// agree on, and else the cautious answer.
+func TestWhichCodesAreRetryable(t *testing.T) {
+	want := map[string]bool{}
+	for _, name := range strings.Fields(`
+		RequestCanceled RequestTimedOut ConnectionClosedOnNew ConnectionClosedOnFault ConnectionRejectedOnFault
+		QuotaExceeded MaxInflightMethodExceeded
+		HubFailingOver ConnectionClosedRemotely
+		LinkCreationConflict
+		TooManyRequests Throttled ThrottleBacklogLimitExceeded ThrottlingBacklogTimeout TooManyActiveJobs DeviceThrottled
+		GenericServerError ServerError GenericTimeout ModelRepoEndpointError ResolutionError
+		UnableToFetchCredentials UnableToFetchTenantInfo UnableToShareIdentity UnableToExpandDiscoveryInfo
+		UnableToExpandComponentInfo UnableToCompressComponentInfo UnableToCompressDiscoveryInfo OrphanDiscoveryDocument
+		GenericServiceUnavailable ServiceUnavailable PartitionNotFound HubActivationFailed ServerBusy HubRestoring
+		ReceiveLinkOpensThrottled ConnectionUnavailable DeviceUnavailable ConfigurationNotAvailable GroupNotAvailable
+		HostingServiceNotAvailable`) {
+		want[name] = true
+	}
+	names := constants(t)
+	for _, c := range slices.Sorted(maps.Keys(names)) {
+		if name := names[c]; c.Retryable() != want[name] {
+			t.Errorf("%s: retryable %t, want %t", name, c.Retryable(), want[name])
+		}
+		delete(want, names[c])
+	}
+	if len(want) > 0 {
+		t.Errorf("no such constants: %v", want)
+	}
+	for c, want := range map[hubwire.Code]bool{0: false, 404777: false, 503777: true, 500777: true, 429777: true, 403777: false, 504777: false} {
+		if c.Retryable() != want { // what has no constant says so by its status
+			t.Errorf("%d: retryable %t, want %t", int(c), c.Retryable(), want)
 		}
 	}
 }

@@ -252,6 +252,7 @@ func TestFiltersAreSubscribedToOnceAndLazilyAndRestored(t *testing.T) {
 			}
 		}
 		p.last().Close()
+		time.Sleep(time.Second) // the first wait of the back-off at most
 		synctest.Wait()
 		if diff := cmp.Diff(both, p.filters); diff != "" {
 			t.Errorf("(-want +got):\n%s", diff)

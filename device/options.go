@@ -62,9 +62,12 @@ type Options struct {
 	// 0 means 4 minutes.
 	OperationTimeout time.Duration
 
-	// MinBackoff and MaxBackoff bound the wait between attempts to connect: the
-	// n-th wait is random between 0 and min(MaxBackoff, MinBackoff·2ⁿ), the first
-	// attempt after a loss is immediate. 0 means 100 ms and 1 minute.
+	// MinBackoff and MaxBackoff bound the waits between attempts to connect: the
+	// n-th, from 0, is random between 0 and min(MaxBackoff, MinBackoff·2ⁿ). There is
+	// one after each loss too, because the hub may have cut off a whole fleet, which
+	// must not come back in step; for a large one choose a larger MinBackoff. n starts
+	// from 0 again after a connection that stood for half of MaxBackoff. A renewal of
+	// the token does not wait. 0 means 1 s (or MaxBackoff, if less) and 1 minute.
 	MinBackoff, MaxBackoff time.Duration
 
 	// CloseTimeout bounds Close. 0 means 2 s.
@@ -151,8 +154,8 @@ func (o *Options) resolve() (Options, error) {
 	setDefault(&r.ConnectTimeout, 30*time.Second)
 	setDefault(&r.AckTimeout, 60*time.Second)
 	setDefault(&r.OperationTimeout, 4*time.Minute)
-	setDefault(&r.MinBackoff, 100*time.Millisecond)
 	setDefault(&r.MaxBackoff, max(time.Minute, r.MinBackoff))
+	setDefault(&r.MinBackoff, min(time.Second, r.MaxBackoff))
 	setDefault(&r.CloseTimeout, 2*time.Second)
 	return r, r.check()
 }

@@ -16,7 +16,7 @@ func TestOptionsHaveTheDocumentedDefaults(t *testing.T) {
 	want := Options{
 		TokenTTL: time.Hour, KeepAlive: 4 * time.Minute, Window: 1000, WindowBytes: 4 << 20, MaxMethods: 1000,
 		ConnectTimeout: 30 * time.Second, AckTimeout: time.Minute, OperationTimeout: 4 * time.Minute,
-		MinBackoff: 100 * time.Millisecond, MaxBackoff: time.Minute, CloseTimeout: 2 * time.Second,
+		MinBackoff: time.Second, MaxBackoff: time.Minute, CloseTimeout: 2 * time.Second,
 	}
 	for name, o := range map[string]*Options{"nil": nil, "zero": {}} {
 		got, err := o.resolve()

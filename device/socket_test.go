@@ -54,6 +54,7 @@ func TestOverRealSockets(t *testing.T) {
 	overSockets(t, func(t *testing.T, h *hub.Hub, tr device.Transport, o *device.Options) {
 		ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 		defer cancel()
+		o.MinBackoff = time.Millisecond
 		c, err := device.Dial(ctx, hubtest.Device(t, h, "dev-1"), tr, o)
 		if err != nil {
 			t.Fatal(err)

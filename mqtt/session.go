@@ -125,13 +125,16 @@ func StartSession(ctx context.Context, dial DialFunc, login LoginFunc, o *Sessio
 	if err != nil {
 		return nil, err
 	}
-	if dial == nil || login == nil {
-		return nil, badArgument("start", "no DialFunc or no LoginFunc", nil)
+	if dial == nil || login == nil || ctx == nil {
+		return nil, badArgument("start", "no DialFunc, no LoginFunc or no context", nil)
 	}
 	if ctx.Err() != nil {
 		return nil, gaveUp("connect", false, ctx.Err())
 	}
-	s := &Session{dial: dial, login: login, o: opts, start: time.Now()}
+	s := &Session{
+		dial: dial, login: login, o: opts, start: time.Now(),
+		patience: patience{prompt: true},
+	}
 	s.changed.L = &s.mu
 	s.flush = s.runFlusher
 	started := make(chan bool, 1)
@@ -166,8 +169,25 @@ func (s *Session) startError(ctx context.Context) error {
 // now is the time since the session began.
 func (s *Session) now() time.Duration { return time.Since(s.start) }
 
+// usable reports whether s is from StartSession, and ctx there.
+func (s *Session) usable(ctx context.Context) bool { return s.begun() && ctx != nil }
+
+// begun reports whether s is from StartSession.
+func (s *Session) begun() bool { return s != nil && s.dial != nil }
+
+// unusable is what a call that is not usable returns.
+func (s *Session) unusable(ctx context.Context, op string) error {
+	if ctx == nil {
+		return badArgument(op, "the context is nil", nil)
+	}
+	return badArgument(op, "a Session comes from StartSession", nil)
+}
+
 // State returns the state of the connection.
 func (s *Session) State() SessionState {
+	if !s.begun() {
+		return Closed
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.state
@@ -176,9 +196,12 @@ func (s *Session) State() SessionState {
 // Done is closed when the session has ended and its goroutines have returned.
 // It is nil for a Session that is not from StartSession.
 func (s *Session) Done() <-chan struct{} {
+	if !s.begun() {
+		return nil
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.done == nil && s.dial != nil {
+	if s.done == nil {
 		s.done = make(chan struct{})
 		if s.ended {
 			close(s.done)
@@ -190,6 +213,9 @@ func (s *Session) Done() <-chan struct{} {
 // Err returns nil while the session lives, and then the first cause of its
 // end: [ErrSessionClosed] after Close, else a *hubwire.Error.
 func (s *Session) Err() error {
+	if s == nil {
+		return nil
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.cause
@@ -250,7 +276,7 @@ func abort(nc net.Conn) {
 // The error is nil, or, when a callback, a DialFunc or a LoginFunc has not returned in
 // time, one that matches [context.DeadlineExceeded]; the session ends all the same.
 func (s *Session) Close() error {
-	if s == nil || s.dial == nil {
+	if !s.begun() {
 		return nil // not from StartSession
 	}
 	limit := s.now() + s.o.CloseTimeout

@@ -9,6 +9,9 @@ import (
 // never is later than any time.
 const never = time.Duration(math.MaxInt64)
 
+// minRenewal keeps renewals from being made at full speed, whatever a LoginFunc says.
+const minRenewal = 100 * time.Millisecond
+
 // renewDrain is how long a connection that is left for one with a fresh login
 // may take to acknowledge what it was sent; what is open then is sent again.
 const renewDrain = time.Second
@@ -23,7 +26,7 @@ func (s *Session) renewal(expires time.Time) time.Time {
 		return time.Time{}
 	}
 	life = time.Duration(float64(life) * (0.78 + 0.04*rand.Float64()))
-	return now.Add(max(life, s.o.MinBackoff)) // not at full speed, whatever a LoginFunc says
+	return now.Add(max(life, minRenewal))
 }
 
 // ackLimit is when an acknowledgement is overdue that is waited for since then.

@@ -125,8 +125,8 @@ func TestServersThatAcceptAndNeverAnswer(t *testing.T) {
 				if err := tt.do(t.Context(), s); err != nil {
 					t.Error(err)
 				}
-				if took := f.dials()[1].Sub(f.dials()[0]); took != tt.silence {
-					t.Errorf("the second connection came after %v, want %v", took, tt.silence)
+				if took := f.dials()[1].Sub(f.dials()[0]); took < tt.silence || took > tt.silence+time.Second {
+					t.Errorf("the second connection came after %v, want %v and up to a second of back-off", took, tt.silence)
 				}
 			})
 		})
@@ -350,7 +350,7 @@ func TestBackOffIsExponentialWithFullJitter(t *testing.T) {
 		var sum time.Duration
 		for range clients {
 			d := s.backoff(n)
-			if n == 0 && d != 0 || d < 0 || d > limit {
+			if d < 0 || d > limit {
 				t.Fatalf("attempt %d waits %v, the limit is %v", n, d, limit)
 			}
 			sum += d
@@ -358,7 +358,7 @@ func TestBackOffIsExponentialWithFullJitter(t *testing.T) {
 				buckets[d*100/(limit+1)]++
 			}
 		}
-		if mean := float64(sum) / clients; n > 0 && math.Abs(mean/float64(limit)-0.5) > 0.05 {
+		if mean := float64(sum) / clients; math.Abs(mean/float64(limit)-0.5) > 0.05 {
 			t.Errorf("attempt %d waits %v on average, the limit is %v", n, time.Duration(mean), limit)
 		}
 	}
@@ -400,14 +400,14 @@ func TestBackOffStartsAnewAfterAStableConnection(t *testing.T) {
 				time.Sleep(10 * time.Second)
 			}
 			time.Sleep(2 * time.Minute)
-			n, begin := f.connections(), time.Now()
+			n := f.connections()
 			s.mu.Lock()
 			nc := s.link.nc
 			s.mu.Unlock()
 			nc.Close()
-			synctest.Wait()
-			if f.connections() < n+2 || time.Since(begin) != 0 {
-				t.Errorf("%d attempts at once after a stable connection, want 2", f.connections()-n)
+			time.Sleep(s.o.MinBackoff + 2*s.o.MinBackoff) // the first two waits
+			if f.connections() < n+2 {
+				t.Errorf("%d attempts soon after a stable connection, want 2", f.connections()-n)
 			}
 		}
 	})

@@ -25,6 +25,13 @@ var (
 	// acknowledge, or did not read, within AckTimeout.
 	ErrAckTimeout error = &lossError{text: "mqtt: no acknowledgement from the server in time"}
 
+	// ErrServerClosed is why a connection was lost that the server ended in good order,
+	// between two packets. MQTT 3.1.1 has no word for the reason. IoT Hub does it when another client
+	// connects with the same id, when the token has expired, when the identity is
+	// disabled or deleted, for what it does not like, and for its own maintenance. A session that
+	// loses one connection after another so, each soon after it was accepted, most likely has a rival.
+	ErrServerClosed error = &lossError{text: "mqtt: the server closed the connection"}
+
 	// ErrProtocol is why a connection was lost whose server broke the protocol.
 	ErrProtocol error = &lossError{text: "mqtt: the server broke the protocol"}
 )
@@ -41,6 +48,9 @@ type SubscribeError struct {
 
 // Error names the filters.
 func (e *SubscribeError) Error() string {
+	if e == nil {
+		return "mqtt: no error"
+	}
 	return fmt.Sprintf("mqtt: SUBACK %#x: the server does not grant %q", SubackFailure, e.Filters)
 }
 

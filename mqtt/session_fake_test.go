@@ -8,6 +8,7 @@ import (
 	"slices"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/hubwire/hubwire/internal/testkit"
@@ -265,6 +266,13 @@ func takes(n int) func(*fakeConn) {
 			}
 		}
 	}
+}
+
+// comeBack waits until a session that lost a stable connection has tried again: for
+// the first wait of the back-off, at most.
+func comeBack() {
+	time.Sleep(time.Second)
+	synctest.Wait()
 }
 
 func message(payload string) *Publish {

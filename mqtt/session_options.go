@@ -81,15 +81,16 @@ type SessionOptions struct {
 	// that is done only where the server says that it has no session.
 	RestoreAlways bool
 
-	// MinBackoff and MaxBackoff bound the wait before an attempt to connect: it
-	// is random between 0 and min(MaxBackoff, MinBackoff·2ⁿ) before the n-th
-	// attempt in a row (full jitter), and none before the first (n = 0), which
-	// is that of StartSession and the one after a loss.
-	// 0 means 100 ms and 1 minute.
+	// MinBackoff and MaxBackoff bound the waits between attempts to connect: the
+	// n-th, from 0, is random between 0 and min(MaxBackoff, MinBackoff·2ⁿ) (full
+	// jitter). There is one after each loss too, because the server may have cut
+	// off a whole fleet, which must not come back in step; for a large one choose a
+	// larger MinBackoff. Only the first attempt of StartSession, and a planned
+	// renewal, are made at once. 0 means 1 s (or MaxBackoff, if less) and 1 minute.
 	MinBackoff, MaxBackoff time.Duration
 
 	// StableAfter is how long a connection must have stood for n to start from
-	// 0 again when it is lost; a planned renewal always starts from 0. So a server
+	// 0 again when it is lost; after a planned renewal it always does. So a server
 	// that accepts and drops, or a second client with the same id, is not
 	// answered faster than the back-off. 0 means half of MaxBackoff.
 	StableAfter time.Duration
@@ -104,8 +105,8 @@ type SessionOptions struct {
 
 	// OnState tells of each change of the connection, one at a time, in order,
 	// with its reason: nil for Connected and after Close, [ErrRenewal] for
-	// Renewing, else why the connection was lost or why an attempt failed. It must
-	// return soon.
+	// Renewing, else why the connection was lost ([ErrServerClosed] if another client
+	// took its place) or why an attempt failed. It must return soon.
 	OnState func(state SessionState, reason error)
 
 	// OnPanic tells of a panic in one of the caller's functions, which is
@@ -162,8 +163,8 @@ func (o *SessionOptions) resolve() (SessionOptions, error) {
 	setDefault(&r.WindowBytes, 4<<20)
 	setDefault(&r.MaxPacket, DefaultMaxPacket)
 	setDefault(&r.SubscribeBatch, 8)
-	setDefault(&r.MinBackoff, 100*time.Millisecond)
 	setDefault(&r.MaxBackoff, time.Minute)
+	setDefault(&r.MinBackoff, min(time.Second, r.MaxBackoff))
 	setDefault(&r.StableAfter, r.MaxBackoff/2)
 	setDefault(&r.CloseTimeout, 2*time.Second)
 	r.KeepAlive = max(0, (r.KeepAlive + time.Second - 1).Truncate(time.Second))

@@ -2,6 +2,7 @@ package mqtt
 
 import (
 	"fmt"
+	"io"
 	"time"
 )
 
@@ -15,6 +16,9 @@ func (s *Session) readLoop(l *link) error {
 		p, err := l.conn.ReadPacket()
 		if err != nil {
 			s.settle(l)
+			if err == io.EOF {
+				return fmt.Errorf("%w: %w", ErrServerClosed, err)
+			}
 			return fmt.Errorf("mqtt: read: %w", err)
 		}
 		if first {

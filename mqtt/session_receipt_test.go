@@ -82,7 +82,7 @@ func TestAReceiptOutlivesNeitherItsConnectionNorItsSession(t *testing.T) {
 		}})
 		synctest.Wait()
 		s.link.nc.Close()
-		synctest.Wait()
+		comeBack()
 		lost := func(r Receipt) {
 			t.Helper()
 			err := r.Ack()
@@ -204,7 +204,7 @@ func TestAServerThatSendsAndDoesNotReadIsLeft(t *testing.T) {
 			}
 		}, well)
 		s := f.start(SessionOptions{})
-		synctest.Wait()
+		comeBack()
 		_, reasons := f.stateLog()
 		if len(reasons) < 2 || !errors.Is(reasons[1], ErrProtocol) || s.State() != Connected {
 			t.Errorf("reasons are %v, state %v", reasons, s.State())

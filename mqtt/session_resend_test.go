@@ -50,7 +50,7 @@ func TestUnacknowledgedPublishesAreSentAgainInOrderAheadOfNewOnes(t *testing.T) 
 		publish("d") // while there is no connection
 		publish("e")
 		close(again)
-		synctest.Wait()
+		comeBack()
 		want := []string{"1:a1", "1:b2", "1:c3", "2:a1+dup", "2:c3+dup", "2:d4", "2:e5"}
 		var got []string
 		for _, p := range f.publishes() {
@@ -68,7 +68,7 @@ func TestUnacknowledgedPublishesAreSentAgainInOrderAheadOfNewOnes(t *testing.T) 
 		if diff := cmp.Diff([]string{"connected", "connecting", "connected"}, states); diff != "" {
 			t.Errorf("states (-want +got):\n%s", diff)
 		}
-		if !errors.Is(reasons[1], net.ErrClosed) || !errors.Is(reasons[1], io.EOF) || !errors.Is(reasons[1], hubwire.ConnectionClosedRemotely) {
+		if !errors.Is(reasons[1], net.ErrClosed) || !errors.Is(reasons[1], io.EOF) || !errors.Is(reasons[1], ErrServerClosed) || !errors.Is(reasons[1], hubwire.ConnectionClosedRemotely) {
 			t.Errorf("reason of the loss is %v", reasons[1])
 		}
 	})
@@ -274,7 +274,7 @@ func TestPublishesWithQoS0ThatALostConnectionCutOffAreReported(t *testing.T) {
 		stall = nil
 		close(release)
 		writer.Wait()
-		synctest.Wait()
+		comeBack()
 		out.check(t, net.ErrClosed, "in the write")
 		out.check(t, nil, "waiting")
 		var e *hubwire.Error

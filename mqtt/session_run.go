@@ -13,8 +13,8 @@ import (
 // patience is how the session's goroutine remembers, over attempts and
 // connections, how to go about the next one.
 type patience struct {
-	attempts int  // since a connection that stood for long enough
-	flapped  bool // a connection was lost since then: the first is answered at once, too
+	waits    int  // since a connection that stood for long enough
+	prompt   bool // the next attempt is to be made at once: the first, or a planned one
 	accepted bool // the server took a login at some time
 	spared   bool // and then a refusal was not believed
 }
@@ -31,8 +31,7 @@ func (s *Session) run() {
 		}
 	}()
 	p := &s.patience
-	for s.pause(s.backoff(p.attempts)) {
-		p.attempts++
+	for s.pause(s.wait()) {
 		l, expires, err := s.connect()
 		if err == nil {
 			p.accepted, p.spared = true, false
@@ -61,10 +60,10 @@ func (s *Session) stay(l *link) {
 	since := s.now()
 	planned, err := s.serve(l)
 	p := &s.patience
-	stable := planned || s.now()-since >= s.o.StableAfter
-	if stable || !p.flapped {
-		p.attempts, p.flapped = 0, !stable
+	if planned || s.now()-since >= s.o.StableAfter {
+		p.waits = 0
 	}
+	p.prompt = planned
 	if planned && s.alive() {
 		s.setState(Renewing, ErrRenewal)
 	} else if !s.mended(err) {
@@ -139,15 +138,23 @@ func (s *Session) bounded(d time.Duration) (context.Context, context.CancelFunc)
 	}
 }
 
-// backoff is how long to wait after so many attempts: full jitter, so that a
-// fleet that was cut off together does not come back in step.
-func (s *Session) backoff(attempts int) time.Duration {
-	if attempts == 0 {
+// wait is how long to wait before the attempt that is about to be made.
+func (s *Session) wait() time.Duration {
+	p := &s.patience
+	if p.prompt {
+		p.prompt = false
 		return 0
 	}
+	p.waits++
+	return s.backoff(p.waits - 1)
+}
+
+// backoff is the n-th wait, from 0: full jitter, and so the first time too, as a
+// fleet that was cut off together would else come back in step.
+func (s *Session) backoff(n int) time.Duration {
 	limit := s.o.MaxBackoff
-	if attempts < 32 && s.o.MinBackoff <= limit>>attempts {
-		limit = s.o.MinBackoff << attempts
+	if n < 32 && s.o.MinBackoff <= limit>>n {
+		limit = s.o.MinBackoff << n
 	}
 	return rand.N(limit + 1)
 }

@@ -171,13 +171,19 @@ type (
 )
 
 func (c *spy) Close() error             { return c.note("close") }
-func (c *spy) CloseWrite() error        { c.how = append(c.how, "close write"); return nil }
+func (c *spy) CloseWrite() error        { c.take("close write"); return nil }
 func (c likeTLS) NetConn() net.Conn     { return &below{c.spy} }
 func (c likeWebSocket) Close() error    { return c.spy.note("close") }
 func (c likeWebSocket) CloseNow() error { return c.spy.note("close now") }
 
-func (c *spy) note(how string) error {
+func (c *spy) take(how string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	c.how = append(c.how, how)
+}
+
+func (c *spy) note(how string) error {
+	c.take(how)
 	if c.Conn == nil {
 		return nil
 	}
@@ -186,7 +192,7 @@ func (c *spy) note(how string) error {
 
 type below struct{ *spy }
 
-func (c *below) Close() error { c.how = append(c.how, "close below"); return nil }
+func (c *below) Close() error { c.take("close below"); return nil }
 
 func TestLeavingAConnection(t *testing.T) {
 	plain, secure, socket := &spy{}, &spy{}, &spy{}

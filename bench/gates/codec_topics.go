@@ -75,7 +75,7 @@ func (w *topicWork) telemetry(n int) {
 }
 
 func appendTelemetry(dst []byte) []byte {
-	dst = topics.AppendTelemetry(dst, device)
+	dst = topics.AppendTelemetry(dst, identity)
 	for i := range telemetrySystem {
 		dst = topics.AppendSystem(dst, telemetrySystem[i].key, telemetrySystem[i].value)
 	}
@@ -100,7 +100,7 @@ func formatTelemetry() string {
 	for i := range telemetryApp {
 		v.Set(telemetryApp[i].Name, telemetryApp[i].Value)
 	}
-	return fmt.Sprintf("devices/%s/messages/events/%s", device.DeviceID, strings.ReplaceAll(v.Encode(), "+", "%20"))
+	return fmt.Sprintf("devices/%s/messages/events/%s", identity.DeviceID, strings.ReplaceAll(v.Encode(), "+", "%20"))
 }
 
 func (w *topicWork) c2d(n int) {

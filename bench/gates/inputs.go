@@ -9,7 +9,7 @@ import (
 
 // The inputs. They are variables, so that no call is compiled for one value.
 var (
-	device = hubwire.Identity{DeviceID: "dev-0001"}
+	identity = hubwire.Identity{DeviceID: "dev-0001"}
 
 	// telemetrySystem and telemetryApp are the properties of telemetryTopic, in order.
 	telemetrySystem = []struct {

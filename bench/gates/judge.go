@@ -2,13 +2,14 @@ package main
 
 import (
 	"cmp"
+	"math"
 	"slices"
 )
 
 // round is what was measured in one round.
 type round struct {
-	samples []sample // one a row
-	others  float64  // what the rest of the machine used meanwhile, in cores
+	samples [][]sample // of each row
+	others  float64    // what the rest of the machine used meanwhile, in cores
 }
 
 // idle is how much of a core the rest of the machine may use in a round.
@@ -56,21 +57,32 @@ func (o options) tries() int {
 }
 
 // judge says whether b held in these samples of a row: whether the median of
-// their ratios does. Strictly, nothing can be said of samples when not all are
-// from a quiet machine.
-func judge(b bound, samples []sample, quiet bool, o options) verdict {
+// what it is on does. Strictly, nothing can be said when the samples are not
+// sure: when not all are from a quiet machine, or the control was off.
+func judge(b bound, samples []sample, sure bool, o options) verdict {
 	switch {
-	case o.strict && !quiet:
+	case o.strict && !sure:
 		return noisy
-	case b.holds(median(samples, b.ratio), o.slack()):
+	case b.holds(median(samples, b.on.of), o.slack()):
 		return met
 	}
 	return missed
 }
 
+// tolerance is how far the control may be from the floor.
+const tolerance = 0.02
+
+// controlled reports whether the control, if r has one, cost what the floor did.
+func (r *row) controlled(samples []sample) bool {
+	if r.control == nil {
+		return true
+	}
+	return math.Abs(median(samples, sample.offControl)) <= tolerance
+}
+
 // judgeAllocs needs no quiet machine and gives no slack.
 func judgeAllocs(got float64, limit int) verdict {
-	if got <= float64(limit) {
+	if limit == uncounted || got <= float64(limit) {
 		return met
 	}
 	return missed

@@ -1,27 +1,48 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
 )
 
-// measure measures the rows, prints the table, and returns what to exit with.
-func measure(rows []*row, o options, out, progress io.Writer) int {
-	for _, r := range rows {
-		r.calibrate()
+// measure measures the contests, prints the table, and returns what to exit with.
+func measure(contests []contest, o options, out, progress io.Writer) int {
+	var rows []*row
+	for _, c := range contests {
+		if err := c.ready(); err != nil {
+			return wrong(err, progress)
+		}
+		rows = append(rows, c.rows()...)
 	}
-	rounds := collect(o, func() round { return runRound(rows) }, progress)
+	rounds, err := collect(o, func() (round, error) { return runRound(contests) }, progress)
+	if err != nil {
+		return wrong(err, progress)
+	}
 	counting := quietest(rounds, o.rounds)
 	results := judgeRows(rows, counting, o)
 	fmt.Fprint(out, table(results))
+	if err := o.save(results, counting); err != nil {
+		fmt.Fprintln(progress, "gates:", err)
+		return exitUnsaid
+	}
 	return conclude(results, allQuiet(counting), o, out)
 }
 
+// wrong tells of what makes it pointless to tell of anything else.
+func wrong(err error, progress io.Writer) int {
+	fmt.Fprintln(progress, "gates: wrong result:", err)
+	return exitMissed
+}
+
 // collect runs rounds until as many as o wants were quiet, within bounds.
-func collect(o options, run func() round, progress io.Writer) []round {
+func collect(o options, run func() (round, error), progress io.Writer) ([]round, error) {
 	var rounds []round
 	for quiet := 0; quiet < o.rounds && len(rounds) < o.tries()*o.rounds; {
-		r := run()
+		r, err := run()
+		if err != nil {
+			return nil, err
+		}
 		if r.quiet() {
 			quiet++
 		}
@@ -29,17 +50,19 @@ func collect(o options, run func() round, progress io.Writer) []round {
 		fmt.Fprintf(progress, "round %d: the rest of the machine used %.0f %% of a core; %d of %d were quiet\n",
 			len(rounds), 100*r.others, quiet, o.rounds)
 	}
-	return rounds
+	return rounds, nil
 }
 
-// runRound measures every row once.
-func runRound(rows []*row) (r round) {
+// runRound measures every row, each contest on its own.
+func runRound(contests []contest) (r round, err error) {
 	r.others = during(func() {
-		for _, row := range rows {
-			r.samples = append(r.samples, row.sample())
+		for _, c := range contests {
+			samples, cerr := c.round()
+			err = errors.Join(err, cerr)
+			r.samples = append(r.samples, samples...)
 		}
 	})
-	return r
+	return r, err
 }
 
 // result is what came out for a row.
@@ -55,14 +78,21 @@ func judgeRows(rows []*row, rounds []round, o options) []result {
 	for i, r := range rows {
 		res := result{row: r, alloc: judgeAllocs(r.ours.allocs, r.allocs)}
 		for _, round := range rounds {
-			res.samples = append(res.samples, round.samples[i])
+			res.samples = append(res.samples, round.samples[i]...)
 		}
+		sure := r.steady || allQuiet(rounds) && r.controlled(res.samples)
 		for _, b := range r.gates {
-			res.gate = max(res.gate, judge(b, res.samples, allQuiet(rounds), o))
+			res.gate = max(res.gate, judge(b, res.samples, sure, r.options(o)))
 		}
 		all = append(all, res)
 	}
 	return all
+}
+
+// options are those to judge r by.
+func (r *row) options(o options) options {
+	o.strict = o.strict || r.steady
+	return o
 }
 
 func (r result) verdict() verdict { return max(r.gate, r.alloc) }

@@ -22,12 +22,12 @@ func TestRoundsAreRepeatedWithinBounds(t *testing.T) {
 		{"fewer times where noisy ones can count", "xxxxxxxxxx", false, 4},
 	} {
 		n := 0
-		rounds := collect(options{rounds: 2, strict: tt.strict}, func() round {
+		rounds, err := collect(options{rounds: 2, strict: tt.strict}, func() (round, error) {
 			n++
-			return round{others: map[byte]float64{'-': 0, 'x': 1}[tt.busy[n-1]]}
+			return round{others: map[byte]float64{'-': 0, 'x': 1}[tt.busy[n-1]]}, nil
 		}, io.Discard)
-		if len(rounds) != tt.want || n != tt.want {
-			t.Errorf("%s: %d rounds, %d returned, want %d", tt.name, n, len(rounds), tt.want)
+		if len(rounds) != tt.want || n != tt.want || err != nil {
+			t.Errorf("%s: %d rounds, %d returned, %v, want %d", tt.name, n, len(rounds), err, tt.want)
 		}
 	}
 }
@@ -93,13 +93,63 @@ func TestARunFromEndToEnd(t *testing.T) {
 			rows: []*row{{name: "work", peer: &work{run: garbage}, ours: &work{run: spin}}},
 			exit: exitMet, says: "| 0 (peer 1) |",
 		},
-		{name: "a wrong result misses", err: errors.New("17, not 42"), exit: exitMissed, says: "gates: codec: wrong result: 17, not 42\n"},
+		{name: "a wrong result misses", err: errors.New("17, not 42"), exit: exitMissed, says: "gates: wrong result: codec: 17, not 42\n"},
 	} {
 		var out strings.Builder
-		all := []group{{"codec", func() ([]*row, error) { return tt.rows, tt.err }}}
+		all := []group{{"codec", eachAlone(func() ([]*row, error) { return tt.rows, tt.err })}}
 		if got := run([]string{"-rounds", "1"}, all, &out, &out); got != tt.exit || !strings.Contains(out.String(), tt.says) {
 			t.Errorf("%s: exit %d, want %d and %q, output:\n%s", tt.name, got, tt.exit, tt.says, out.String())
 		}
+	}
+}
+
+// broken is a contest that goes wrong when it is ready, or in a round.
+type broken struct {
+	contest
+	atOnce, later error
+	closed        *bool
+}
+
+func (b broken) ready() error { return b.atOnce }
+
+func (b broken) round() ([][]sample, error) { return nil, b.later }
+
+func (b broken) close() { *b.closed = true }
+
+func TestNothingIsReportedWhenAResultIsWrong(t *testing.T) {
+	lost := errors.New("5 of 7 messages were acknowledged")
+	rows := []*row{{name: "work", ours: &work{run: spin}}}
+	for _, tt := range []struct {
+		name string
+		with broken
+	}{
+		{"at the start", broken{contest: alone{rows[0]}, atOnce: lost}},
+		{"in a round", broken{contest: alone{rows[0]}, later: lost}},
+	} {
+		var out, progress strings.Builder
+		tt.with.closed = new(bool)
+		all := []group{{"mqtt", func() ([]contest, error) { return []contest{tt.with}, nil }}}
+		got := run([]string{"-rounds", "1"}, all, &out, &progress)
+		if want := "gates: wrong result: 5 of 7 messages were acknowledged\n"; got != exitMissed || out.Len() > 0 || progress.String() != want {
+			t.Errorf("%s: exit %d, printed %q and %q, want %q", tt.name, got, out.String(), progress.String(), want)
+		}
+		if !*tt.with.closed {
+			t.Errorf("%s: not closed", tt.name)
+		}
+	}
+}
+
+func TestRowsCanBeChosenByName(t *testing.T) {
+	all := []group{{"codec", eachAlone(func() ([]*row, error) {
+		return []*row{{name: "encode", ours: &work{run: spin}}, {name: "decode", ours: &work{run: spin}}}, nil
+	})}}
+	var out, progress strings.Builder
+	if got := run([]string{"-rounds", "1", "-row", "enc"}, all, &out, &progress); got != exitMet ||
+		!strings.Contains(out.String(), "| encode |") || strings.Contains(out.String(), "decode") {
+		t.Errorf("exit %d, output:\n%s", got, out.String())
+	}
+	if got := run([]string{"-row", "none"}, all, &out, &progress); got != exitUnsaid || !strings.Contains(progress.String(), "-row none: there is none") {
+		t.Errorf("exit %d and %q", got, progress.String())
 	}
 }
 

@@ -11,8 +11,8 @@ import (
 )
 
 // ticks is processor time in hundredths of a second, as Linux counts it: what all
-// processors did, by /proc/stat, and what this process did. Time that a
-// hypervisor gave to others counts as done.
+// processors did, by /proc/stat, and what this process and its children did. Time
+// that a hypervisor gave to others counts as done.
 type ticks struct{ machine, own int64 }
 
 const tick = time.Second / 100
@@ -41,15 +41,20 @@ func readTicks() (t ticks, err error) {
 	if err != nil {
 		return t, err
 	}
-	self, err := os.ReadFile("/proc/self/stat")
-	if err != nil {
-		return t, err
-	}
 	if t.machine, err = machineTicks(stat); err != nil {
 		return t, fmt.Errorf("/proc/stat: %w", err)
 	}
-	if t.own, err = ownTicks(self); err != nil {
-		return t, fmt.Errorf("/proc/self/stat: %w", err)
+	for _, pid := range append(children.list(), os.Getpid()) {
+		file := fmt.Sprintf("/proc/%d/stat", pid)
+		stat, err := os.ReadFile(file)
+		if err != nil {
+			return t, err
+		}
+		n, err := ownTicks(stat)
+		if err != nil {
+			return t, fmt.Errorf("%s: %w", file, err)
+		}
+		t.own += n
 	}
 	return t, nil
 }
@@ -65,14 +70,15 @@ func machineTicks(stat []byte) (int64, error) {
 	return sum(f[1], f[2], f[3], f[6], f[7], f[8])
 }
 
-// ownTicks reads user and system time, which are the 14th and the 15th field of
-// /proc/self/stat. The second, the program's name in brackets, may hold blanks.
+// ownTicks reads user and system time of a process and of the children that it
+// has waited for, which are the 14th to the 17th field of /proc/{pid}/stat. The
+// second, the program's name in brackets, may hold blanks.
 func ownTicks(stat []byte) (int64, error) {
 	f := bytes.Fields(stat[bytes.LastIndexByte(stat, ')')+1:])
-	if len(f) < 13 {
+	if len(f) < 15 {
 		return 0, errForm
 	}
-	return sum(f[11], f[12])
+	return sum(f[11:15]...)
 }
 
 var errForm = errors.New("not in the form that was expected")

@@ -30,8 +30,8 @@ func TestOwnTicks(t *testing.T) {
 		want     int64
 		err      error
 	}{
-		{"user and system time", "42 (gates) R 1 2 3 4 5 6 7 8 9 10 300 17 1 1 20", 317, nil},
-		{"a name with blanks and brackets", "42 (a) (b c) R 1 2 3 4 5 6 7 8 9 10 300 17 1 1 20", 317, nil},
+		{"user and system time, and that of children that are gone", "42 (gates) R 1 2 3 4 5 6 7 8 9 10 300 17 2000 1 20", 2318, nil},
+		{"a name with blanks and brackets", "42 (a) (b c) R 1 2 3 4 5 6 7 8 9 10 300 17 0 0 20", 317, nil},
 		{"too few fields", "42 (gates) R 1 2", 0, errForm},
 		{"nothing", "", 0, errForm},
 	} {

@@ -9,7 +9,7 @@ import (
 // work is one way of doing something.
 type work struct {
 	name string      // for the table; "" if the row says it all
-	run  func(n int) // does it n times, in a loop of its own
+	run  func(n int) // does it n times, in a loop of its own; nil where a runner does
 
 	allocs float64 // how many allocations it makes each time, once calibrated
 	n      int     // how often a lap does it, once calibrated
@@ -87,8 +87,8 @@ func (r *row) calibrate() {
 	}
 }
 
-// sample measures r once. This is the one thing that a group does in another way
-// whose work runs in processes of its own.
+// sample measures r once, in this process. What runs in processes of its own is
+// a race.
 func (r *row) sample() sample {
 	best := make(map[*work]float64)
 	for range turns {

@@ -9,6 +9,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/hubwire/hubwire/internal/testkit"
 )
 
 // buffer is a bytes.Buffer for two goroutines, one of which waits for text.
@@ -108,7 +110,7 @@ func TestMain(m *testing.M) {
 		main()
 		return
 	}
-	os.Exit(m.Run())
+	testkit.Main(m)
 }
 
 // program is hubwire in a process of its own.

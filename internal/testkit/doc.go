@@ -1,5 +1,5 @@
-// Package testkit is what hubwire's tests share: a goroutine leak check, an
-// allocation check, a check that secrets don't show, a loader of golden vectors,
+// Package testkit is what hubwire's tests share: goroutine leak checks, a
+// check that nothing grows, an allocation check, a check that secrets don't show, a loader of golden vectors,
 // and connections that misbehave the way networks do. Only tests import it.
 //
 // Everything here works inside a testing/synctest bubble: there is no package

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -63,6 +64,64 @@ func TestLeakCheckNamesTheGoroutineThatStays(t *testing.T) {
 }
 
 func leakingGoroutine(stop chan struct{}) { <-stop }
+
+func TestMain(m *testing.M) { Main(m) }
+
+// TestMainFailsWhenAGoroutineStays runs itself again, in processes that leave one or not.
+func TestMainFailsWhenAGoroutineStays(t *testing.T) {
+	const leaves = "TESTKIT_LEAVES_GOROUTINE"
+	switch os.Getenv(leaves) {
+	case "yes":
+		go leakingGoroutine(nil)
+		return
+	case "no":
+		return
+	}
+	for leave, want := range map[string]bool{"yes": true, "no": false} {
+		again := exec.Command(os.Args[0], "-test.run=^"+t.Name()+"$")
+		again.Env = append(os.Environ(), leaves+"="+leave)
+		out, err := again.CombinedOutput()
+		if failed, named := err != nil, strings.Contains(string(out), "leakingGoroutine"); failed != want || named != want {
+			t.Errorf("leaves a goroutine: %s; %v\n%s", leave, err, out)
+		}
+	}
+}
+
+func TestGrowthTellsRisingFromFlat(t *testing.T) {
+	const mib = 1 << 20
+	for _, tt := range []struct {
+		name             string
+		goroutines, heap []float64
+		failures         int
+	}{
+		{"flat", []float64{5, 5, 5, 5}, []float64{mib, mib, mib, mib}, 0},
+		{"up and down", []float64{5, 7, 6, 5}, []float64{2 * mib, 3 * mib, 3 * mib, 2 * mib}, 0},
+		{"falling", []float64{9, 7, 5, 3}, []float64{4 * mib, 3 * mib, 2 * mib, mib}, 0},
+		{"hardly rising", []float64{5, 5, 5, 5}, []float64{20 * mib, 20.05 * mib, 20.1 * mib, 20.15 * mib}, 0},
+		{"noise", []float64{5, 6, 5, 6}, []float64{1000, 2000, 30_000, 40_000}, 0},
+		{"goroutines", []float64{5, 7, 9, 11}, []float64{mib, mib, mib, mib}, 1},
+		{"heap", []float64{5, 5, 5, 5}, []float64{20 * mib, 20.1 * mib, 20.2 * mib, 20.3 * mib}, 1},
+		{"both", []float64{5, 50}, []float64{mib, 2 * mib}, 2},
+		{"one sample", []float64{5}, []float64{mib}, 0},
+	} {
+		r := new(recorder).run(func(t testing.TB) { (&Growth{tt.goroutines, tt.heap}).Check(t) })
+		if len(r.failed) != tt.failures {
+			t.Errorf("%s: %q", tt.name, r.failed)
+		}
+	}
+}
+
+func TestGrowthSeesWhatIsKept(t *testing.T) {
+	var g Growth
+	var kept [][]byte
+	for range 5 {
+		g.Sample()
+		kept = append(kept, make([]byte, 1<<20))
+	}
+	if r := new(recorder).run(func(t testing.TB) { g.Check(t) }); len(r.failed) != 1 {
+		t.Errorf("%d MiB are kept: %q", len(kept), r.failed)
+	}
+}
 
 func TestLeakCheckWaitsForGoroutinesOnTheirWayOut(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -284,6 +343,55 @@ func TestBlackHoleLosesWhatPasses(t *testing.T) {
 		io.WriteString(h, "seen too")
 		if n, err := a.Read(buf); string(buf[:n]) != "seen too" || err != nil {
 			t.Errorf("got %q, %v", buf[:n], err)
+		}
+	})
+}
+
+func TestAStallStopsInTheMiddle(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		client, server := Pipe()
+		s := Stallable(client)
+		exchange := func() {
+			t.Helper()
+			b := make([]byte, 4)
+			if _, err := s.Write([]byte("ping")); err != nil {
+				t.Error(err)
+			}
+			if _, err := io.ReadFull(server, b); err != nil || string(b) != "ping" {
+				t.Errorf("%q, %v", b, err)
+			}
+			server.Write([]byte("pong"))
+			if _, err := io.ReadFull(s, b); err != nil || string(b) != "pong" {
+				t.Errorf("%q, %v", b, err)
+			}
+		}
+		exchange()
+		s.StopReads(6)
+		s.StopWrites(6)
+		exchange()
+		b := make([]byte, 100)
+		server.Write([]byte("pong"))
+		if n, err := s.Read(b); err != nil || string(b[:n]) != "po" {
+			t.Errorf("%q, %v", b[:n], err)
+		}
+		s.Write([]byte("ping"))
+		if n, err := server.Read(b); err != nil || string(b[:n]) != "pi" {
+			t.Errorf("%q, %v", b[:n], err)
+		}
+		s.SetDeadline(time.Now().Add(time.Second))
+		if n, err := s.Write(make([]byte, 2*pipeBuffer)); n != pipeBuffer-2 || !errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Errorf("write: %d, %v", n, err)
+		}
+		if _, err := s.Read(b); !errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Errorf("read: %v", err)
+		}
+		s.SetDeadline(time.Time{})
+		time.AfterFunc(time.Second, func() { s.Close() })
+		if _, err := s.Write(b); !errors.Is(err, net.ErrClosed) {
+			t.Errorf("write: %v", err)
+		}
+		if _, err := server.Read(b); err != io.EOF {
+			t.Errorf("the peer: %v", err)
 		}
 	})
 }

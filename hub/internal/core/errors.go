@@ -9,13 +9,6 @@ import (
 	"github.com/hubwire/hubwire/hub/internal/store"
 )
 
-// BadGateway is the code for a device's answer that cannot be passed on. The
-// REST API's table of codes names it GenericBadGateway.
-const BadGateway hubwire.Code = 502000
-
-// TooManyMethods is DeviceMaximumInflightMethodExceeded of the REST API's table.
-const TooManyMethods hubwire.Code = 403800
-
 // refuse is the error for what the hub says no to.
 func refuse(op string, code hubwire.Code, format string, args ...any) *hubwire.Error {
 	return &hubwire.Error{

@@ -78,11 +78,14 @@ type outcome struct {
 // status. Codes: DeviceNotOnline when it was not connected and subscribed
 // within the connect timeout, GatewayTimeout when it did not answer in time,
 // ConnectionClosedRemotely when its connection ended meanwhile, DeviceNotFound,
-// ModuleNotFound, ArgumentInvalid, FormatError, MessageTooLarge. The payload
+// ModuleNotFound, ArgumentInvalid, FormatError, MessageTooLarge, Throttled. The payload
 // must not change until Invoke returns.
 func (c *Core) Invoke(ctx context.Context, id hubwire.Identity, v *Invocation) (*hubwire.MethodResponse, error) {
 	const op = "invoke method"
 	if err := v.check(op); err != nil {
+		return nil, err
+	}
+	if err := c.throttle.methods.admit(op, blocks(len(v.Payload))); err != nil {
 		return nil, err
 	}
 	e, s, err := c.methodSession(ctx, op, id, v.ConnectTimeout)
@@ -91,7 +94,7 @@ func (c *Core) Invoke(ctx context.Context, id hubwire.Identity, v *Invocation) (
 	}
 	if len(e.calls) >= maxCallsInFlight {
 		e.unlock()
-		return nil, refuse(op, TooManyMethods, "%d calls of %q are in flight, which is the limit", maxCallsInFlight, id)
+		return nil, refuse(op, hubwire.MaxInflightMethodExceeded, "%d calls of %q are in flight, which is the limit", maxCallsInFlight, id)
 	}
 	rid := c.requestID.Add(1)
 	k := &call{session: s, done: make(chan outcome, 1)}
@@ -179,7 +182,7 @@ func (s *Session) MethodResponse(requestID uint64, r *hubwire.MethodResponse) er
 	}
 	delete(e.calls, requestID)
 	if bad != nil {
-		k.done <- outcome{err: &hubwire.Error{Op: "invoke method", Code: BadGateway, Outcome: hubwire.Unknown, Message: "the device's answer cannot be passed on", Err: bad}}
+		k.done <- outcome{err: &hubwire.Error{Op: "invoke method", Code: hubwire.BadGateway, Outcome: hubwire.Unknown, Message: "the device's answer cannot be passed on", Err: bad}}
 		return bad
 	}
 	own := hubwire.MethodResponse{Status: r.Status}

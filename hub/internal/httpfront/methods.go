@@ -84,5 +84,5 @@ func (s *Server) invokeMethod(r *request) (response, error) {
 // The service says so in a form of its own.
 func isOfDevice(err error) bool {
 	return errors.Is(err, hubwire.DeviceNotOnline) || errors.Is(err, hubwire.ConnectionClosedRemotely) ||
-		errors.Is(err, hubwire.GatewayTimeout) || errors.Is(err, core.BadGateway)
+		errors.Is(err, hubwire.GatewayTimeout) || errors.Is(err, hubwire.BadGateway)
 }

@@ -79,15 +79,15 @@ func TestDecodeMethodCallRefusals(t *testing.T) {
 // TestErrorsOfDevices tells which failures of a call have a form of their own.
 func TestErrorsOfDevices(t *testing.T) {
 	for code, want := range map[hubwire.Code]bool{
-		hubwire.DeviceNotOnline:          true,
-		hubwire.ConnectionClosedRemotely: true,
-		hubwire.GatewayTimeout:           true,
-		core.BadGateway:                  true,
-		core.TooManyMethods:              false,
-		hubwire.DeviceNotFound:           false,
-		hubwire.ModuleNotFound:           false,
-		hubwire.ArgumentInvalid:          false,
-		hubwire.ServiceUnavailable:       false,
+		hubwire.DeviceNotOnline:           true,
+		hubwire.ConnectionClosedRemotely:  true,
+		hubwire.GatewayTimeout:            true,
+		hubwire.BadGateway:                true,
+		hubwire.MaxInflightMethodExceeded: false,
+		hubwire.DeviceNotFound:            false,
+		hubwire.ModuleNotFound:            false,
+		hubwire.ArgumentInvalid:           false,
+		hubwire.ServiceUnavailable:        false,
 	} {
 		if got := isOfDevice(fmt.Errorf("x: %w", &hubwire.Error{Code: code})); got != want {
 			t.Errorf("%v: %v", code, got)

@@ -47,7 +47,7 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 		s.write(w, fail(refuse(hubwire.ArgumentInvalid, "the path is badly encoded")))
 		return
 	}
-	if isTunnel(path) {
+	if isTunnel(r, path) {
 		s.tunnel(w, r)
 		return
 	}
@@ -144,11 +144,11 @@ func (r *request) is(form ...string) bool {
 func (s *Server) answer(r *request) response {
 	ops := s.operations(r)
 	if ops == nil {
-		return fail(refuse(genericNotFound, "there is no such resource"))
+		return fail(refuse(hubwire.NotFound, "there is no such resource"))
 	}
 	op, ok := ops[r.Method]
 	if !ok {
-		a := fail(refuse(methodNotAllowed, "the resource has no method %.20q", r.Method))
+		a := fail(refuse(hubwire.MethodNotAllowed, "the resource has no method %.20q", r.Method))
 		a.allow = strings.Join(slices.Sorted(maps.Keys(ops)), ", ")
 		return a
 	}

@@ -17,27 +17,8 @@ import (
 // classic one. Left out: the newer form by itself, which modules have, and
 // x-ms-request-id.
 
-// Codes that only HTTP has, from the REST API's table of error codes.
-const (
-	genericNotFound  hubwire.Code = 404000
-	methodNotAllowed hubwire.Code = 405000
-	notATunnel       hubwire.Code = 400000
-)
-
-// restNames are the names of codes that have none in the root package.
-var restNames = map[hubwire.Code]string{
-	genericNotFound:     "GenericNotFound",
-	methodNotAllowed:    "GenericMethodNotAllowed",
-	notATunnel:          "GenericBadRequest",
-	core.BadGateway:     "GenericBadGateway",
-	core.TooManyMethods: "DeviceMaximumInflightMethodExceeded",
-}
-
 func codeName(c hubwire.Code) string {
 	if name := c.Name(); name != "" {
-		return name
-	}
-	if name := restNames[c]; name != "" {
 		return name
 	}
 	return "InvalidErrorCode"

@@ -13,7 +13,6 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/hubwire/hubwire"
-	"github.com/hubwire/hubwire/hub/internal/core"
 )
 
 // TestFail has each error go out as the service would say it, and no other
@@ -28,9 +27,9 @@ func TestFail(t *testing.T) {
 	}{
 		{"a refusal", refuse(hubwire.DeviceNotFound, "dev-1"), 404, "DeviceNotFound", "ErrorCode:DeviceNotFound;dev-1"},
 		{"one with semicolons", refuse(hubwire.ArgumentInvalid, "a;b;c"), 400, "ArgumentInvalid", "ErrorCode:ArgumentInvalid;a,b,c"},
-		{"a code of HTTP alone", refuse(genericNotFound, "x"), 404, "GenericNotFound", "ErrorCode:GenericNotFound;x"},
-		{"a code of methods", refuse(core.BadGateway, "x"), 502, "GenericBadGateway", "ErrorCode:GenericBadGateway;x"},
-		{"another code of methods", refuse(core.TooManyMethods, "x"), 403, "DeviceMaximumInflightMethodExceeded", "ErrorCode:DeviceMaximumInflightMethodExceeded;x"},
+		{"a code of HTTP alone", refuse(hubwire.NotFound, "x"), 404, "GenericNotFound", "ErrorCode:GenericNotFound;x"},
+		{"a code of methods", refuse(hubwire.BadGateway, "x"), 502, "GenericBadGateway", "ErrorCode:GenericBadGateway;x"},
+		{"another code of methods", refuse(hubwire.MaxInflightMethodExceeded, "x"), 403, "DeviceMaximumInflightMethodExceeded", "ErrorCode:DeviceMaximumInflightMethodExceeded;x"},
 		{"a code without a name", refuse(418999, "x"), 418, "InvalidErrorCode", "ErrorCode:InvalidErrorCode;x"},
 		{"trouble inside", errors.New("secret path"), 500, "ServerError", "ErrorCode:ServerError;internal error"},
 		{"an error without a code", &hubwire.Error{Message: "secret"}, 500, "ServerError", "ErrorCode:ServerError;internal error"},

@@ -1,0 +1,42 @@
+package main
+
+// contest is rows that are measured together, because their works take turns.
+type contest interface {
+	rows() []*row
+
+	// ready makes the works ready to be measured: it has them give the same
+	// results, and finds out what they allocate and how much of them fills a turn.
+	ready() error
+
+	// round measures each row, once or in several turns. An error is a wrong
+	// result, or a process that is gone: there is nothing to judge then.
+	round() ([][]sample, error)
+
+	close()
+}
+
+// alone is a row whose works run in this process, in laps; see measure.go.
+type alone struct{ *row }
+
+// eachAlone makes contests of the rows that a group's own function makes.
+func eachAlone(rows func() ([]*row, error)) func() ([]contest, error) {
+	return func() ([]contest, error) {
+		all, err := rows()
+		var contests []contest
+		for _, r := range all {
+			contests = append(contests, alone{r})
+		}
+		return contests, err
+	}
+}
+
+func (a alone) rows() []*row { return []*row{a.row} }
+
+func (a alone) ready() error {
+	a.calibrate()
+	return nil
+}
+
+func (a alone) round() ([][]sample, error) { return [][]sample{{a.sample()}}, nil }
+
+func (alone) close() {}

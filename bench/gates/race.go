@@ -1,0 +1,186 @@
+package main
+
+import (
+	"fmt"
+	"math"
+	"slices"
+	"time"
+)
+
+// race is a contest of runners, which take turns: in each, one does its work
+// while the others wait. Turns are short, so that a phase of the machine's clock
+// meets all, and each is a sample of its own.
+type race struct {
+	of      []*row
+	runners []*runner
+	laps    int           // how often in a round it is each one's turn
+	turn    time.Duration // about how long that is
+
+	processes []*process // in the order of their start
+	err       error      // of the first that did not start
+}
+
+// begin starts a process for some of r's runners, on one processor with others
+// of that kind or on all. After an error it does nothing, and returns nil.
+func (r *race) begin(role string, s setup, onOne bool) *process {
+	if r.err != nil {
+		return nil
+	}
+	p, err := launch(role, s, onOne)
+	if err != nil {
+		r.err = err
+		return nil
+	}
+	r.processes = append(r.processes, p)
+	return p
+}
+
+// server starts a server.
+func (r *race) server(role string) *process { return r.begin(role, setup{}, false) }
+
+// client starts a client of server, and lets the two take part. name is for the table.
+func (r *race) client(name, role string, server *process, s setup) *work {
+	if r.err != nil {
+		return new(work)
+	}
+	s.Door = server.door
+	return r.enter(name, r.begin(role, s, server.onOne), server)
+}
+
+// enter lets two processes take part.
+func (r *race) enter(name string, client, server *process) *work {
+	w := &runner{work: work{name: name}, client: client, server: server}
+	r.runners = append(r.runners, w)
+	return &w.work
+}
+
+// runner is a work that processes of their own do: a server, and a client that
+// is told how often to do it.
+type runner struct {
+	work
+	client *process
+	server *process
+}
+
+// stretch is what one turn used.
+type stretch struct {
+	n              int
+	client, server usage
+}
+
+// each returns x for one message, in microseconds.
+func (s stretch) each(x time.Duration) float64 { return float64(x) / 1e3 / float64(s.n) }
+
+// figure is what a row compares, of each stretch.
+type figure struct {
+	unit string
+	of   func(stretch) float64
+}
+
+var (
+	clientCPU = figure{"µs of client CPU", func(s stretch) float64 { return s.each(s.client.CPU) }}
+	serverCPU = figure{"µs of server CPU", func(s stretch) float64 { return s.each(s.server.CPU) }}
+	wallTime  = figure{"µs", func(s stretch) float64 { return s.each(s.client.Wall) }}
+	rate      = figure{"messages/s", func(s stretch) float64 { return float64(s.n) / s.client.Wall.Seconds() }}
+)
+
+func (r *race) rows() []*row { return r.of }
+
+// ready lets each runner warm up, and finds out how much it does in a turn, and
+// allocates meanwhile.
+func (r *race) ready() error {
+	for _, w := range r.runners {
+		if err := w.calibrate(r.turn); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (w *runner) calibrate(turn time.Duration) error {
+	for w.n = 100; ; {
+		s, err := w.stretch()
+		if err != nil {
+			return err
+		}
+		if s.client.Wall >= turn*3/4 {
+			w.allocs = s.allocs()
+			return nil
+		}
+		w.n = int(math.Ceil(float64(w.n) * min(10, float64(turn)/float64(max(s.client.Wall, 1)))))
+	}
+}
+
+// allocs is what the client allocates for one message. Thousandths are those of
+// the runtime, which has a handful of its own in each turn.
+func (s stretch) allocs() float64 {
+	return math.Floor(float64(s.client.Allocs)/float64(s.n)*100) / 100
+}
+
+// stretch is one turn. What has not been acknowledged, or not been taken in, is
+// a wrong result.
+func (w *runner) stretch() (s stretch, err error) {
+	s.n = w.n
+	before, err := w.server.tell()
+	if err != nil {
+		return s, err
+	}
+	if s.client, err = w.client.run(w.n); err != nil {
+		return s, err
+	}
+	if s.server, err = w.server.counted(before, int64(w.n)); err != nil {
+		return s, err
+	}
+	if got := s.client.Count; got != int64(w.n) {
+		return s, fmt.Errorf("%s: %d of %d messages were acknowledged", w.client.name, got, w.n)
+	}
+	if got := s.server.Count; got != int64(w.n) {
+		return s, fmt.Errorf("%s: %d of the %d messages of %s came in", w.server.name, got, w.n, w.client.name)
+	}
+	return s, nil
+}
+
+// round runs the laps: there and back, so that it is not always the same one
+// that comes first.
+func (r *race) round() ([][]sample, error) {
+	all := make([][]sample, len(r.of))
+	for lap := range r.laps {
+		done := make(map[*work]stretch)
+		for i := range r.runners {
+			if lap%2 == 1 {
+				i = len(r.runners) - 1 - i
+			}
+			w := r.runners[i]
+			s, err := w.stretch()
+			if err != nil {
+				return nil, err
+			}
+			done[&w.work] = s
+		}
+		for i, row := range r.of {
+			all[i] = append(all[i], row.compare(done))
+		}
+	}
+	return all, nil
+}
+
+// compare makes a sample of what r's works used in their turns.
+func (r *row) compare(done map[*work]stretch) (s sample) {
+	of := func(w *work) float64 {
+		if w == nil {
+			return 0
+		}
+		return r.figure.of(done[w])
+	}
+	s = sample{floor: of(r.floor), peer: of(r.peer), ours: of(r.ours), control: of(r.control)}
+	if !r.steady {
+		s.rate = rate.of(done[r.ours])
+	}
+	return s
+}
+
+func (r *race) close() {
+	for _, p := range slices.Backward(r.processes) {
+		p.close()
+	}
+}

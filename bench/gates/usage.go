@@ -1,0 +1,53 @@
+package main
+
+import (
+	"errors"
+	"os"
+	"runtime"
+	"time"
+)
+
+// usage is what a process has used since it began, or within a stretch.
+type usage struct {
+	CPU        time.Duration // user and system
+	Wall       time.Duration // since the process began to count
+	Allocs     int64
+	RSS        int64 // bytes
+	Goroutines int64
+	Count      int64 // of the messages that it has taken in or seen acknowledged
+
+	P99 time.Duration // the 99th percentile of how long they took, in the last stretch
+}
+
+var began = time.Now()
+
+// used returns what this process has used so far, but for Count.
+func used() (usage, error) {
+	var mem runtime.MemStats
+	runtime.ReadMemStats(&mem)
+	cpu, err := cpuTime()
+	rss, err2 := residentSize()
+	return usage{
+		CPU:        cpu,
+		Wall:       time.Since(began),
+		Allocs:     int64(mem.Mallocs),
+		RSS:        rss,
+		Goroutines: int64(runtime.NumGoroutine()),
+	}, errors.Join(err, err2)
+}
+
+// since returns what was used after before.
+func (u usage) since(before usage) usage {
+	return usage{
+		CPU:        u.CPU - before.CPU,
+		Wall:       u.Wall - before.Wall,
+		Allocs:     u.Allocs - before.Allocs,
+		RSS:        u.RSS - before.RSS,
+		Goroutines: u.Goroutines - before.Goroutines,
+		Count:      u.Count - before.Count,
+		P99:        u.P99,
+	}
+}
+
+// pageBytes is the unit of /proc/self/statm.
+var pageBytes = int64(os.Getpagesize())
