@@ -30,7 +30,8 @@ const (
 // deliveries are what a connection knows of its messages; guarded by conn.mu.
 type deliveries struct {
 	inFlight []delivery // in the order of sending
-	lost     uint64     // as the session said when inFlight was last compared with the queue
+	full     bool       // the window was, when inFlight was last compared with the queue,
+	lost     uint64     // and what the session had lost by then
 	pumping  bool       // somebody is in pump
 	again    bool       // who should look once more
 }
@@ -90,10 +91,9 @@ func (c *conn) hasRoom() bool {
 		return true
 	}
 	lost := c.session.Lost()
-	if lost == c.lost {
+	if c.full && lost == c.lost {
 		return false
 	}
-	c.lost = lost
 	sent := slices.Clone(c.inFlight)
 	out := 0
 	c.mu.Unlock()
@@ -106,7 +106,8 @@ func (c *conn) hasRoom() bool {
 	})
 	c.mu.Lock()
 	c.inFlight = slices.DeleteFunc(c.inFlight, func(d delivery) bool { return slices.Contains(gone, d) })
-	return out < window
+	c.full, c.lost = out >= window, lost
+	return !c.full
 }
 
 // sendMessage sends one message, and reports whether to go on. What is not
