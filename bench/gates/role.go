@@ -29,8 +29,9 @@ type actor struct {
 
 // setup is what a role is to do: with which server, and how.
 type setup struct {
-	Door door
-	TLS  bool // clients; servers have doors for both
+	Door   door
+	TLS    bool // of a client; servers have doors for both
+	WarmUp int  // how many connections it makes and closes first, if it is to hold some
 }
 
 // door is how to reach a server.

@@ -59,7 +59,7 @@ func (s *Server) serve(nc net.Conn, p Peer) {
 	c := &conn{server: s, peer: p}
 	c.ctx, c.cancel = context.WithCancel(s.ctx)
 	c.mqtt = mqtt.NewConn(nc, nil)
-	c.out = newOut(c.mqtt, s.opt.WriteTimeout, c.cut)
+	c.out = newOut(c.mqtt, &s.buffers, s.opt.WriteTimeout, c.cut)
 	err := c.run()
 	c.end(err)
 }

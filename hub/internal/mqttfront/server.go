@@ -58,8 +58,9 @@ type Peer struct {
 
 // Server serves MQTT connections, one goroutine each.
 type Server struct {
-	core *core.Core
-	opt  Options
+	core    *core.Core
+	opt     Options
+	buffers buffers
 
 	ctx    context.Context // ends with Close
 	cancel context.CancelFunc
