@@ -91,8 +91,6 @@ func (w *weather) blow(d, pause time.Duration) {
 	w.mu.Lock()
 	w.over = true
 	w.mu.Unlock()
-	w.v.mu.Lock()
-	w.v.rules = nil
-	w.v.mu.Unlock()
+	w.v.noRules()
 	w.v.net.each((*testkit.Relay).Reset)
 }
