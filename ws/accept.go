@@ -2,6 +2,7 @@ package ws
 
 import (
 	"bufio"
+	"errors"
 	"net"
 	"net/http"
 	"slices"
@@ -22,6 +23,9 @@ import (
 //
 // The connection outlives r and the handler; whoever called Accept closes it.
 func Accept(w http.ResponseWriter, r *http.Request, subprotocols ...string) (nc net.Conn, subprotocol string, err error) {
+	if w == nil || r == nil || r.URL == nil {
+		return nil, "", &HandshakeError{Err: errNoRequest}
+	}
 	refuse := func(status int, err error) (net.Conn, string, error) {
 		http.Error(w, err.Error(), status)
 		return nil, "", &HandshakeError{Host: r.Host, Status: status, Err: err}
@@ -52,6 +56,8 @@ func Accept(w http.ResponseWriter, r *http.Request, subprotocols ...string) (nc 
 	tunnel.start(c, h.tap)
 	return tunnel, c.Subprotocol(), nil
 }
+
+var errNoRequest = errors.New("there is no request to answer")
 
 // offers reports whether the request offers one of subprotocols.
 func offers(h http.Header, subprotocols []string) bool {

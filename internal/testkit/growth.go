@@ -26,14 +26,14 @@ func (g *Growth) Sample() {
 
 // The drift that Check forgives, from the first sample to the last.
 const (
-	heapDrift      = 0.05 // of the mean
-	heapNoise      = 64 << 10
-	goroutineDrift = 1
+	heapDrift      = 0.01 // of the mean
+	heapNoise      = 100 << 10
+	goroutineDrift = 4
 )
 
 // Check logs what was sampled and fails t when the line through the samples (least
-// squares) rises by more than 5 % of the live heap, where 64 KiB are noise, or by
-// more than one goroutine.
+// squares) rises by more than 1 % of the live heap, where 100 KiB are noise, or by
+// more than four goroutines.
 func (g *Growth) Check(t testing.TB) {
 	t.Helper()
 	rise, drift := slope(g.goroutines), slope(g.heap)

@@ -97,9 +97,10 @@ func TestGrowthTellsRisingFromFlat(t *testing.T) {
 		{"flat", []float64{5, 5, 5, 5}, []float64{mib, mib, mib, mib}, 0},
 		{"up and down", []float64{5, 7, 6, 5}, []float64{2 * mib, 3 * mib, 3 * mib, 2 * mib}, 0},
 		{"falling", []float64{9, 7, 5, 3}, []float64{4 * mib, 3 * mib, 2 * mib, mib}, 0},
+		{"hardly rising", []float64{5, 5, 5, 5}, []float64{20 * mib, 20.05 * mib, 20.1 * mib, 20.15 * mib}, 0},
 		{"noise", []float64{5, 6, 5, 6}, []float64{1000, 2000, 30_000, 40_000}, 0},
-		{"goroutines", []float64{5, 6, 7, 8}, []float64{mib, mib, mib, mib}, 1},
-		{"heap", []float64{5, 5, 5, 5}, []float64{2 * mib, 2.05 * mib, 2.1 * mib, 2.15 * mib}, 1},
+		{"goroutines", []float64{5, 7, 9, 11}, []float64{mib, mib, mib, mib}, 1},
+		{"heap", []float64{5, 5, 5, 5}, []float64{20 * mib, 20.1 * mib, 20.2 * mib, 20.3 * mib}, 1},
 		{"both", []float64{5, 50}, []float64{mib, 2 * mib}, 2},
 		{"one sample", []float64{5}, []float64{mib}, 0},
 	} {
@@ -342,6 +343,55 @@ func TestBlackHoleLosesWhatPasses(t *testing.T) {
 		io.WriteString(h, "seen too")
 		if n, err := a.Read(buf); string(buf[:n]) != "seen too" || err != nil {
 			t.Errorf("got %q, %v", buf[:n], err)
+		}
+	})
+}
+
+func TestAStallStopsInTheMiddle(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		client, server := Pipe()
+		s := Stallable(client)
+		exchange := func() {
+			t.Helper()
+			b := make([]byte, 4)
+			if _, err := s.Write([]byte("ping")); err != nil {
+				t.Error(err)
+			}
+			if _, err := io.ReadFull(server, b); err != nil || string(b) != "ping" {
+				t.Errorf("%q, %v", b, err)
+			}
+			server.Write([]byte("pong"))
+			if _, err := io.ReadFull(s, b); err != nil || string(b) != "pong" {
+				t.Errorf("%q, %v", b, err)
+			}
+		}
+		exchange()
+		s.StopReads(6)
+		s.StopWrites(6)
+		exchange()
+		b := make([]byte, 100)
+		server.Write([]byte("pong"))
+		if n, err := s.Read(b); err != nil || string(b[:n]) != "po" {
+			t.Errorf("%q, %v", b[:n], err)
+		}
+		s.Write([]byte("ping"))
+		if n, err := server.Read(b); err != nil || string(b[:n]) != "pi" {
+			t.Errorf("%q, %v", b[:n], err)
+		}
+		s.SetDeadline(time.Now().Add(time.Second))
+		if n, err := s.Write(make([]byte, 2*pipeBuffer)); n != pipeBuffer-2 || !errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Errorf("write: %d, %v", n, err)
+		}
+		if _, err := s.Read(b); !errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Errorf("read: %v", err)
+		}
+		s.SetDeadline(time.Time{})
+		time.AfterFunc(time.Second, func() { s.Close() })
+		if _, err := s.Write(b); !errors.Is(err, net.ErrClosed) {
+			t.Errorf("write: %v", err)
+		}
+		if _, err := server.Read(b); err != io.EOF {
+			t.Errorf("the peer: %v", err)
 		}
 	})
 }

@@ -12,7 +12,8 @@ import (
 // their inputs. They go out in the order of the queue, at the lower of QoS 1
 // and what was granted. At QoS 1 a PUBACK completes; MQTT can neither reject nor
 // abandon. PUBACKs are taken in any order, where the service is said to insist on
-// that of delivery: clients that settle late are common.
+// that of delivery: clients that settle late are common. That a message can ask for
+// QoS 0 by a property, as with Protocol Gateway, is an option.
 
 const (
 	// window is how many messages are out without a PUBACK. IoT Hub's MQTT 5
@@ -29,6 +30,7 @@ const (
 // deliveries are what a connection knows of its messages; guarded by conn.mu.
 type deliveries struct {
 	inFlight []delivery // in the order of sending
+	lost     uint64     // as the session said when inFlight was last compared with the queue
 	pumping  bool       // somebody is in pump
 	again    bool       // who should look once more
 }
@@ -87,6 +89,11 @@ func (c *conn) hasRoom() bool {
 	if len(c.inFlight) < window {
 		return true
 	}
+	lost := c.session.Lost()
+	if lost == c.lost {
+		return false
+	}
+	c.lost = lost
 	sent := slices.Clone(c.inFlight)
 	out := 0
 	c.mu.Unlock()
@@ -161,6 +168,11 @@ func (c *conn) granted(r *hubwire.Received) mqtt.QoS {
 	qos, ok := c.session.Granted(func(s *core.Subscription) bool { return s.Feature&want != 0 })
 	if !ok {
 		return mqtt.AtLeastOnce
+	}
+	if c.server.opt.GatewayProperties {
+		if hint, _ := r.Property("mqtt-qos"); hint == "0" {
+			return mqtt.AtMostOnce
+		}
 	}
 	return mqtt.QoS(qos)
 }
