@@ -17,7 +17,6 @@ import (
 	"github.com/hubwire/hubwire"
 	"github.com/hubwire/hubwire/device"
 	"github.com/hubwire/hubwire/hub"
-	"github.com/hubwire/hubwire/internal/testkit"
 )
 
 // stateLog records what the State hook is told.
@@ -245,32 +244,6 @@ func TestAComputerThatSleptUsesAFreshToken(t *testing.T) {
 		if err := c.Send(t.Context(), &hubwire.Message{}); err != nil {
 			t.Error(err)
 		}
-	})
-}
-
-func TestADeadLinkIsNoticed(t *testing.T) {
-	overEach(t, hub.Config{}, func(t *testing.T, b *bench) {
-		holes := make(chan *testkit.Hole, 10) // one for each connection
-		c := b.dial(b.device, b.throughHoles(holes))
-		(<-holes).Swallow(true)
-		start := time.Now()
-		if err := c.Send(t.Context(), &hubwire.Message{Body: []byte("x")}); err != nil {
-			t.Error(err)
-		}
-		if d := time.Since(start); d > 61*time.Second {
-			t.Errorf("it took %v", d)
-		}
-		if ev := b.next(); string(ev.Body) != "x" {
-			t.Errorf("%q arrived", ev.Body)
-		}
-
-		(<-holes).Swallow(true) // and now without a word from here
-		start = time.Now()
-		<-holes
-		if d := time.Since(start); d > 6*time.Minute+time.Second {
-			t.Errorf("silence was noticed after %v", d)
-		}
-		b.awaitConnected(c)
 	})
 }
 
