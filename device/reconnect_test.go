@@ -9,7 +9,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -243,31 +242,6 @@ func TestAComputerThatSleptUsesAFreshToken(t *testing.T) {
 		b.awaitConnected(c)
 		if err := c.Send(t.Context(), &hubwire.Message{}); err != nil {
 			t.Error(err)
-		}
-	})
-}
-
-func TestASecondClientOfTheSameDeviceTakesOver(t *testing.T) {
-	overEach(t, hub.Config{}, func(t *testing.T, b *bench) {
-		var first, second stateLog
-		slow := func(l *stateLog) func(*device.Options) {
-			return func(o *device.Options) {
-				l.watched(o)
-				o.MinBackoff, o.MaxBackoff = time.Minute, 10*time.Minute
-			}
-		}
-		b.dial(b.device, slow(&first))
-		b.dial(b.device, slow(&second))
-		time.Sleep(time.Hour)
-		synctest.Wait()
-		// They take the place from each other, which no client can mend, but no
-		// faster than the back-off.
-		if n := len(first.states); n < 3 || n > 200 {
-			t.Errorf("%d changes in an hour", n)
-		}
-		var e *hubwire.Error
-		if !errors.As(first.reasons[1], &e) || !errors.Is(e, net.ErrClosed) {
-			t.Errorf("%v", first.reasons[1])
 		}
 	})
 }
