@@ -41,6 +41,7 @@ var house = map[string]rule{
 	"hub/internal/store":           {floor: 3},
 	"hub/internal/store/storetest": {floor: 3, outside: []string{"github.com/google/go-cmp"}},
 	"hub/internal/core":            {floor: 4},
+	"hub/internal/dps":             {floor: 4},
 	"hub/internal/mqttfront":       {floor: 5},
 	"hub/internal/amqpfront":       {floor: 5},
 	"hub/internal/httpfront":       {floor: 5},
@@ -49,6 +50,7 @@ var house = map[string]rule{
 	"device":                       {floor: 6, outside: []string{"golang.org/x/sync"}},
 	"service":                      {floor: 6, outside: []string{"golang.org/x/sync"}},
 	"internal/testkit":             {floor: 0, outside: []string{"github.com/google/go-cmp"}},
+	"faults":                       {floor: 8},
 	"fuzz":                         {floor: 8, outside: []string{"github.com/google/go-cmp"}},
 }
 

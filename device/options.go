@@ -83,7 +83,7 @@ type Options struct {
 // returns an error at once. A panic in a hook is contained, and goes to HandlerPanic.
 type Hooks struct {
 	// State tells of each change of the connection, one at a time and in order,
-	// with its reason: nil for Connected and for a Close, for Renewing that the token is due,
+	// with its reason: nil for Connected and for a Close, for Renewing that token or certificate are due,
 	// else why the connection was lost or why the last attempt failed.
 	State func(s State, reason error)
 

@@ -81,10 +81,25 @@ type Config struct {
 	// AllowNoAPIVersion takes MQTT user names without api-version.
 	AllowNoAPIVersion bool
 
-	// PurgeUnsubscribed empties the cloud-to-device queue of a device that
-	// connects over MQTT without a subscription to it, which is what users of
-	// IoT Hub report. The default is kinder: messages wait for the subscription.
+	// PurgeUnsubscribed drops the cloud-to-device messages of a device that is
+	// connected over MQTT without a subscription to them, those that waited and those
+	// that come, which is what users of IoT Hub report. The default is kinder:
+	// messages wait for the subscription.
 	PurgeUnsubscribed bool
+
+	// GatewayProperties gives two application properties the meaning that they have
+	// with Protocol Gateway, the ancestor of the service's MQTT front: telemetry that
+	// comes with DUP=1 gets mqtt-dup=true, and a message to a device that has
+	// mqtt-qos=0 goes out at QoS 0, whatever was granted, which completes it at once. The
+	// .NET SDK cannot take that. Whether the service does either is not documented.
+	GatewayProperties bool
+
+	// Throttle bounds the rates of operations, and messages a day. The zero
+	// Throttle bounds nothing; [S1] has those of a tier.
+	Throttle Throttle
+
+	// Provisioning says how the hub's Device Provisioning Service works; see [Hub.Enroll].
+	Provisioning Provisioning
 
 	// Routes carry messages between modules, as IoT Edge's routes do.
 	Routes []Route
@@ -116,6 +131,7 @@ func (c *Config) withDefaults() Config {
 		cfg = *c
 	}
 	cfg.HostName = cmp.Or(cfg.HostName, "localhost")
+	cfg.Provisioning.IDScope = cmp.Or(cfg.Provisioning.IDScope, "0ne00000000")
 	cfg.ConnectTimeout = cmp.Or(cfg.ConnectTimeout, 60*time.Second)
 	cfg.WriteTimeout = cmp.Or(cfg.WriteTimeout, 30*time.Second)
 	cfg.MaxStrangers = cmp.Or(cfg.MaxStrangers, 1024)
@@ -133,16 +149,21 @@ func (c *Config) check() error {
 	if c.MaxDeliveryCount < 0 || c.MaxDeliveryCount > 100 {
 		return invalid("MaxDeliveryCount %d is not 1 to 100", c.MaxDeliveryCount)
 	}
+	if strings.ContainsAny(c.Provisioning.IDScope, "/#+?&; ") {
+		return invalid("Provisioning.IDScope %q is none", c.Provisioning.IDScope)
+	}
 	for name, v := range map[string]int64{
 		"LockTimeout": int64(c.LockTimeout), "DefaultTTL": int64(c.DefaultTTL),
 		"ConnectTimeout": int64(c.ConnectTimeout), "WriteTimeout": int64(c.WriteTimeout),
 		"MaxSubscriptions": int64(c.MaxSubscriptions), "MaxStrangers": int64(c.MaxStrangers),
+		"Throttle.MessagesADay":    int64(c.Throttle.MessagesADay),
+		"Provisioning.AssignAfter": int64(c.Provisioning.AssignAfter), "Provisioning.RetryAfter": int64(c.Provisioning.RetryAfter),
 	} {
 		if v < 0 {
 			return invalid("%s is negative", name)
 		}
 	}
-	return nil
+	return c.Throttle.check()
 }
 
 func invalid(format string, args ...any) error {

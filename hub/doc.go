@@ -42,13 +42,21 @@
 // -correlationid, -userid, -to, -contenttype, -contentencoding, -expiry (ISO 8601) and -ack, as
 // for devices that send over HTTPS. The right is ServiceConnect, the answer 204.
 //
+// # Provisioning
+//
+// The hub is a Device Provisioning Service (DPS) as well, behind the same doors. Devices
+// that [Hub.Enroll] has named register over MQTT or MQTT over WebSockets, with the id
+// scope of [Hub.IDScope], and are then devices of this hub:
+//
+//	e, err := h.Enroll(&hub.Enrollment{ID: "line-1", Group: true})
+//
 // # What is imitated
 //
 // The rules are those of the IoT Hub developer guide (api-version 2021-04-12)
 // and of MQTT 3.1.1. Where the service is stricter or looser than the
 // documents say, the hub does what the official SDKs rely on; the fields of
-// [Config] switch what they disagree on. Throttling and quotas are not
-// imitated, but [Config.Intercept] can play them, as any other trouble.
+// [Config] switch what they disagree on. Throttling and the quota of
+// messages are off by default ([Config.Throttle]); [Config.Intercept] can play any other trouble.
 //
 // # Limits
 //

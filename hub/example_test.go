@@ -158,3 +158,26 @@ func ExampleHub_Events() {
 	// <nil> <nil>
 	// true
 }
+
+// Whoever reads twins too often is told so.
+func ExampleConfig_throttle() {
+	ctx := context.Background()
+	h, err := hub.Start(ctx, &hub.Config{InMemory: true, Throttle: hub.Throttle{TwinReads: 1}})
+	if err != nil {
+		panic(err)
+	}
+	defer h.Close()
+	d, err := h.Create(ctx, &hub.Device{Identity: hubwire.Identity{DeviceID: "pump"}})
+	if err != nil {
+		panic(err)
+	}
+	for range 2 {
+		_, err = h.Twin(ctx, d.Identity)
+		fmt.Println(errors.Is(err, hubwire.Throttled))
+	}
+	fmt.Println(hub.S1(1).TwinUpdates)
+	// Output:
+	// false
+	// true
+	// 50
+}

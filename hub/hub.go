@@ -13,6 +13,7 @@ import (
 
 	"github.com/hubwire/hubwire"
 	"github.com/hubwire/hubwire/hub/internal/core"
+	"github.com/hubwire/hubwire/hub/internal/dps"
 	"github.com/hubwire/hubwire/hub/internal/httpfront"
 	"github.com/hubwire/hubwire/hub/internal/mqttfront"
 	"github.com/hubwire/hubwire/hub/internal/pki"
@@ -23,7 +24,8 @@ import (
 // closePatience bounds Close: how long connections get to end after they were cut.
 const closePatience = 10 * time.Second
 
-// Hub is a running hub. Its methods may be called from any goroutine.
+// Hub is a running hub, from [Start]. Its methods may be called from any goroutine. Of any
+// other, nil included, and with a nil context, they fail with ArgumentInvalid.
 //
 // It owns one goroutine for each listener and one for each connection, and
 // momentary ones for timers and for connections that have something to send;
@@ -33,6 +35,7 @@ type Hub struct {
 	ca    *pki.CA
 	store store.Store
 	core  *core.Core
+	dps   *dps.Service
 	mqtt  *mqttfront.Server
 	https *httpfront.Server
 	doors []*door
@@ -47,6 +50,9 @@ type Hub struct {
 // permitted, as a [net.OpError]), of [Config.DataDir], and code ArgumentInvalid
 // for a cfg that makes no sense.
 func Start(ctx context.Context, cfg *Config) (*Hub, error) {
+	if ctx == nil {
+		return nil, invalid("the context is nil")
+	}
 	h := &Hub{cfg: cfg.withDefaults(), store: store.NewMemory(nil)}
 	if err := h.cfg.check(); err != nil {
 		return nil, err
@@ -63,19 +69,24 @@ func Start(ctx context.Context, cfg *Config) (*Hub, error) {
 		DefaultTTL:       h.cfg.DefaultTTL,
 		MaxSubscriptions: h.cfg.MaxSubscriptions,
 		VerifiedCAs:      h.cfg.VerifiedCAs,
+		Throttle:         core.Throttle(h.cfg.Throttle),
 		Intercept:        interceptor(h.cfg.Intercept),
 		Log:              h.cfg.Log,
 	}, h.store)
 	if err != nil {
 		return nil, fmt.Errorf("hub: %w", err)
 	}
+	h.dps = h.newProvisioning()
 	h.mqtt = mqttfront.New(h.core, &mqttfront.Options{
 		ConnectTimeout:    h.cfg.ConnectTimeout,
 		WriteTimeout:      h.cfg.WriteTimeout,
 		RefuseFilters:     h.cfg.RefuseFilters,
 		AllowNoAPIVersion: h.cfg.AllowNoAPIVersion,
 		PurgeUnsubscribed: h.cfg.PurgeUnsubscribed,
+		GatewayProperties: h.cfg.GatewayProperties,
 		Published:         h.published(),
+		Provisioning:      h.dps,
+		Skew:              h.core.Skew(),
 		Log:               h.cfg.Log,
 	})
 	h.https = httpfront.New(h.core, &httpfront.Options{
@@ -151,6 +162,9 @@ func source(id hubwire.Identity) []hubwire.Property {
 // Whatever else is asked of a closed hub, about an identity, a message or an event,
 // fails with code ServiceUnavailable, and matches [net.ErrClosed].
 func (h *Hub) Close() error {
+	if _, err := h.started("close"); err != nil {
+		return nil // there is nothing to close
+	}
 	h.once.Do(func() { h.closeErr = h.close() })
 	return h.closeErr
 }
@@ -178,16 +192,51 @@ func (h *Hub) close() error {
 	return errors.Join(err, h.store.Close())
 }
 
+// started returns the core, which a Hub that is not from Start lacks.
+func (h *Hub) started(op string) (*core.Core, error) {
+	if h == nil || h.core == nil {
+		return nil, badCall(op, "a Hub comes from Start")
+	}
+	return h.core, nil
+}
+
+// ask is started for a call with a context.
+func (h *Hub) ask(ctx context.Context, op string) (*core.Core, error) {
+	if ctx == nil {
+		return nil, badCall(op, "the context is nil")
+	}
+	return h.started(op)
+}
+
+func badCall(op, message string) error {
+	return &hubwire.Error{Op: op, Code: hubwire.ArgumentInvalid, Outcome: hubwire.NotSent, Message: message}
+}
+
 // HostName returns the hub's name, as in connection strings.
-func (h *Hub) HostName() string { return h.cfg.HostName }
+func (h *Hub) HostName() string {
+	if _, err := h.started("host name"); err != nil {
+		return ""
+	}
+	return h.cfg.HostName
+}
 
 // CAPEM returns the certificate of the hub's authority. It does not change in the hub's life.
-func (h *Hub) CAPEM() []byte { return slices.Clone(h.ca.PEM) }
+func (h *Hub) CAPEM() []byte {
+	if _, err := h.started("CA"); err != nil {
+		return nil
+	}
+	return slices.Clone(h.ca.PEM)
+}
 
 // CertPool returns a pool that holds the hub's authority alone.
-func (h *Hub) CertPool() *x509.CertPool { return h.ca.Pool() }
+func (h *Hub) CertPool() *x509.CertPool {
+	if _, err := h.started("CA"); err != nil {
+		return x509.NewCertPool()
+	}
+	return h.ca.Pool()
+}
 
 // ClientTLS returns a configuration for clients of this hub: its authority, TLS 1.2 or newer.
 func (h *Hub) ClientTLS() *tls.Config {
-	return &tls.Config{RootCAs: h.ca.Pool(), MinVersion: tls.VersionTLS12}
+	return &tls.Config{RootCAs: h.CertPool(), MinVersion: tls.VersionTLS12}
 }

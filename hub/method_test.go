@@ -56,75 +56,6 @@ func (p *peer) respond(status int, rid, payload string, qos mqtt.QoS) {
 	}
 }
 
-func TestMethod(t *testing.T) {
-	for _, qos := range []mqtt.QoS{0, 1} {
-		bubble(t, nil, func(t *testing.T, h *hub.Hub) {
-			p := connect(t, h, dev, nil)
-			p.subscribe(methodFilter)
-			done := invoke(t, h, "comp*reboot", `{"in":5}`, nil)
-			name, rid, m := p.request()
-			if name != "comp*reboot" || string(m.Payload) != `{"in":5}` {
-				t.Errorf("%q %s", name, m.Payload)
-			}
-			if strings.Trim(rid, "0123456789abcdef-") != "" || rid == "" {
-				t.Errorf("request id %q", rid)
-			}
-			p.respond(200, "ffff", `"nobody waits for this"`, qos)
-			p.respond(207, rid, `{"ok":true}`, qos)
-			p.respond(500, rid, `"too late"`, qos)
-			got := <-done
-			if got.err != nil || got.res.Status != 207 || string(got.res.Payload) != `{"ok":true}` {
-				t.Errorf("%+v", got)
-			}
-			p.ping()
-		})
-	}
-}
-
-func TestMethodWithoutPayloads(t *testing.T) {
-	bubble(t, nil, func(t *testing.T, h *hub.Hub) {
-		p := connect(t, h, dev, nil)
-		p.subscribe(methodFilter)
-		done := invoke(t, h, "m", "", nil)
-		_, rid, m := p.request()
-		if len(m.Payload) != 0 {
-			t.Errorf("payload %q", m.Payload)
-		}
-		p.respond(-1, rid, "", 0)
-		if got := <-done; got.err != nil || got.res.Status != -1 || got.res.Payload != nil {
-			t.Errorf("%+v", got)
-		}
-	})
-}
-
-// TestMethodNames has names that a topic cannot hold as they are.
-func TestMethodNames(t *testing.T) {
-	for name, want := range map[string]string{
-		"getMaxMinReport":       "getMaxMinReport",
-		"thermostat1*getReport": "thermostat1*getReport",
-		"a/b":                   "a%2Fb",
-		"100% + #1?":            "100%25%20%2B%20%231%3F",
-		"größe":                 "gr%C3%B6%C3%9Fe",
-		"a\x00b":                "a%00b",
-	} {
-		t.Run(want, func(t *testing.T) {
-			bubble(t, nil, func(t *testing.T, h *hub.Hub) {
-				p := connect(t, h, dev, nil)
-				p.subscribe(methodFilter)
-				done := invoke(t, h, name, "", nil)
-				got, rid, _ := p.request()
-				if got != want {
-					t.Errorf("the name came as %q", got)
-				}
-				p.respond(200, rid, "", 0)
-				if got := <-done; got.err != nil {
-					t.Error(got.err)
-				}
-			})
-		})
-	}
-}
-
 func TestMethodFailures(t *testing.T) {
 	tests := []struct {
 		name string
@@ -172,20 +103,6 @@ func TestMethodFailures(t *testing.T) {
 			})
 		})
 	}
-}
-
-func TestMethodWaitsForTheDevice(t *testing.T) {
-	bubble(t, nil, func(t *testing.T, h *hub.Hub) {
-		done := invoke(t, h, "m", "", &hub.InvokeOptions{ConnectTimeout: time.Minute})
-		time.Sleep(30 * time.Second)
-		p := connect(t, h, dev, nil)
-		p.subscribe(methodFilter)
-		_, rid, _ := p.request()
-		p.respond(200, rid, "", 0)
-		if got := <-done; got.err != nil {
-			t.Error(got.err)
-		}
-	})
 }
 
 func TestManyMethodsAtOnce(t *testing.T) {

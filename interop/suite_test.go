@@ -29,7 +29,7 @@ const patience = 20 * time.Second
 func wanted(t *testing.T) {
 	t.Helper()
 	if os.Getenv("HUBWIRE_INTEROP") != "1" {
-		t.Skip("not asked for (HUBWIRE_INTEROP=1): needs Node, npm packages, mosquitto-clients and the ports 443 and 8883; run it with: bash interop/run")
+		t.Skip("not asked for (HUBWIRE_INTEROP=1): needs Node, npm packages, mosquitto, mosquitto-clients and the ports 443 and 8883; run it with: bash interop/run")
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strconv"
 	"sync"
+	"time"
 )
 
 // completed is a publish whose outcome is known.
@@ -109,6 +110,17 @@ func (s *Session) callDial(ctx context.Context) (nc net.Conn, err error) {
 	return nc, err
 }
 
+// callDialExpires calls DialExpires, if there is one.
+func (s *Session) callDialExpires() (at time.Time) {
+	if s.o.DialExpires == nil {
+		return at
+	}
+	s.calling.Add(1)
+	defer s.calling.Add(-1)
+	defer s.contain()
+	return s.o.DialExpires()
+}
+
 // setState records a state and tells of it. It is called by run only, so that
 // the calls are one at a time and in order.
 func (s *Session) setState(state SessionState, reason error) {
@@ -134,7 +146,7 @@ func (s *Session) InCallback() bool { return s.ownGoroutine() != 0 }
 // ownGoroutine returns the id of the calling goroutine when it is one of the
 // session's own, inside a callback, and else 0.
 func (s *Session) ownGoroutine() uint64 {
-	if s.calling.Load() == 0 {
+	if s == nil || s.calling.Load() == 0 {
 		return 0 // the usual case, without the cost of looking
 	}
 	id := goroutineID()

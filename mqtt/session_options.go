@@ -110,6 +110,12 @@ type SessionOptions struct {
 	// took its place) or why an attempt failed. It must return soon.
 	OnState func(state SessionState, reason error)
 
+	// DialExpires says when what the DialFunc has opened the last connection with
+	// stops being good: a client certificate. It is asked once a connection is
+	// accepted, which is then renewed as Login.Expires has it, for whichever comes
+	// first. It must return soon. Zero: never. nil: never.
+	DialExpires func() time.Time
+
 	// OnPanic tells of a panic in one of the caller's functions, which is
 	// contained. stack is as [runtime/debug.Stack] gives it. nil drops it.
 	OnPanic func(value any, stack []byte)

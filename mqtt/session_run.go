@@ -231,7 +231,7 @@ func (s *Session) connect(ctx context.Context) (l *link, expires time.Time, err 
 		s.leave(l)
 		return nil, login.Expires, attemptFailed(err)
 	}
-	s.establish(l, ack.SessionPresent, login.Expires)
+	s.establish(l, ack.SessionPresent, s.expiry(&login))
 	return l, login.Expires, nil
 }
 

@@ -2,6 +2,7 @@ package ws
 
 import (
 	"bufio"
+	"errors"
 	"net"
 	"net/http"
 	"slices"
@@ -22,16 +23,24 @@ import (
 //
 // The connection outlives r and the handler; whoever called Accept closes it.
 func Accept(w http.ResponseWriter, r *http.Request, subprotocols ...string) (nc net.Conn, subprotocol string, err error) {
-	refuse := func(status int, err error) (net.Conn, string, error) {
-		http.Error(w, err.Error(), status)
-		return nil, "", &HandshakeError{Host: r.Host, Status: status, Err: err}
+	if w == nil || r == nil || r.URL == nil {
+		return nil, "", &HandshakeError{Err: errNoRequest}
 	}
 	if r.URL.Path != Path {
-		return refuse(http.StatusNotFound, ErrPath)
+		return refuse(w, r, http.StatusNotFound, ErrPath)
+	}
+	return AcceptAnyPath(w, r, subprotocols...)
+}
+
+// AcceptAnyPath is [Accept] for a host that has nothing but the tunnel, whatever the
+// path: that is how the Device Provisioning Service is dialled, by some SDKs at "/".
+func AcceptAnyPath(w http.ResponseWriter, r *http.Request, subprotocols ...string) (nc net.Conn, subprotocol string, err error) {
+	if w == nil || r == nil {
+		return nil, "", &HandshakeError{Err: errNoRequest}
 	}
 	// The library would accept an upgrade that has no subprotocol.
 	if r.Header.Get("Upgrade") != "" && !offers(r.Header, subprotocols) {
-		return refuse(http.StatusBadRequest, ErrSubprotocol)
+		return refuse(w, r, http.StatusBadRequest, ErrSubprotocol)
 	}
 	noted := &statusWriter{ResponseWriter: w}
 	h := &hijacker{statusWriter: noted}
@@ -51,6 +60,14 @@ func Accept(w http.ResponseWriter, r *http.Request, subprotocols ...string) (nc 
 	}
 	tunnel.start(c, h.tap)
 	return tunnel, c.Subprotocol(), nil
+}
+
+var errNoRequest = errors.New("there is no request to answer")
+
+// refuse answers r, and gives what Accept returns then.
+func refuse(w http.ResponseWriter, r *http.Request, status int, err error) (net.Conn, string, error) {
+	http.Error(w, err.Error(), status)
+	return nil, "", &HandshakeError{Host: r.Host, Status: status, Err: err}
 }
 
 // offers reports whether the request offers one of subprotocols.

@@ -2,7 +2,7 @@
 // are what the work costs at the least, and says whether it is as fast as it
 // promises to be:
 //
-//	go run ./bench/gates [-only codec|mqtt|https|amqp] [-rounds 6] [-strict]
+//	go run ./bench/gates [-only codec|mqtt|fleet|https|amqp] [-row text] [-rounds 6] [-strict] [-json file]
 //
 // A round measures floor, peer and ours of every row one after the other, and
 // counts when the rest of the machine was idle meanwhile: a gate is on the
@@ -45,6 +45,7 @@ type group struct {
 var groups = []group{
 	{"codec", eachAlone(codecRows)},
 	{"mqtt", openMQTT},
+	{"fleet", openFleet},
 	{"https", nil},
 	{"amqp", nil},
 }
@@ -70,11 +71,11 @@ func playNamed(name string) int {
 }
 
 func run(args []string, groups []group, out, progress io.Writer) int {
-	opts, only, err := parseFlags(args, groups, progress)
+	opts, err := parseFlags(args, groups, progress)
 	if err != nil {
 		return exitUnsaid // package flag has said why
 	}
-	chosen, err := choose(groups, only)
+	chosen, err := choose(groups, opts.only)
 	if err != nil {
 		fmt.Fprintln(progress, "gates:", err)
 		return exitUnsaid
@@ -92,19 +93,34 @@ func run(args []string, groups []group, out, progress io.Writer) int {
 			return wrong(fmt.Errorf("%s: %w", g.name, err), progress)
 		}
 	}
-	return measure(contests, opts, out, progress)
+	wanted := having(contests, opts.row)
+	if len(wanted) == 0 {
+		fmt.Fprintf(progress, "gates: -row %s: there is none\n", opts.row)
+		return exitUnsaid
+	}
+	return measure(wanted, opts, out, progress)
 }
 
-// options is how to measure and to judge.
+// having returns the contests with a row whose name has text in it.
+func having(contests []contest, text string) []contest {
+	return slices.DeleteFunc(slices.Clone(contests), func(c contest) bool {
+		return !slices.ContainsFunc(c.rows(), func(r *row) bool { return strings.Contains(r.name, text) })
+	})
+}
+
+// options is what to measure, and how to do it and to judge.
 type options struct {
-	rounds int
-	strict bool
+	only, row string
+	rounds    int
+	strict    bool
+	json      string // a file for the results, or ""
 }
 
-func parseFlags(args []string, groups []group, usage io.Writer) (opts options, only string, err error) {
+func parseFlags(args []string, groups []group, usage io.Writer) (opts options, err error) {
 	fs := flag.NewFlagSet("gates", flag.ContinueOnError)
 	fs.SetOutput(usage)
-	fs.StringVar(&only, "only", "", "the `group` to measure: "+groupNames(groups)+"; if empty, all that have gates")
+	fs.StringVar(&opts.row, "row", "", "measure only what has a row with `text` in its name, and what is measured with it")
+	fs.StringVar(&opts.only, "only", "", "the `group` to measure: "+groupNames(groups)+"; if empty, all that have gates")
 	fs.Func("rounds", "`how many` rounds to judge by (default 6)", func(s string) error {
 		n, err := strconv.Atoi(s)
 		if err != nil || n < 1 {
@@ -114,15 +130,16 @@ func parseFlags(args []string, groups []group, usage io.Writer) (opts options, o
 		return nil
 	})
 	opts.rounds = 6
+	fs.StringVar(&opts.json, "json", "", "write the results to `file` too")
 	fs.BoolVar(&opts.strict, "strict", false, "hold the gates as they are, and on an idle machine only")
 	if err := fs.Parse(args); err != nil {
-		return opts, "", err
+		return opts, err
 	}
 	if fs.NArg() > 0 {
 		fmt.Fprintf(usage, "gates: unknown argument %q\n", fs.Arg(0))
-		return opts, "", flag.ErrHelp
+		return opts, flag.ErrHelp
 	}
-	return opts, only, nil
+	return opts, nil
 }
 
 func choose(groups []group, only string) ([]group, error) {

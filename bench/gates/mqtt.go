@@ -4,40 +4,168 @@ import "time"
 
 // roles are what processes of their own do.
 var roles = map[string]role{
-	"sink":         sinkRole,
-	"floor":        floorRole,
-	"floor client": floorClientRole,
-	"raw client":   rawClientRole,
-	"mqtt.Session": sessionRole,
+	"sink":           sinkRole,
+	"floor":          floorRole,
+	"floor client":   floorClientRole,
+	"raw client":     rawClientRole,
+	"mqtt.Session":   sessionRole,
+	"device":         deviceAsyncRole,
+	"senders":        deviceSendersRole,
+	"paho":           pahoRole,
+	"paho senders":   pahoSendersRole,
+	"serial raw":     serialRawRole,
+	"serial session": serialSessionRole,
+	"hub":            hubRole,
+	"hub, log only":  hubLogRole,
+	"hub, C2D":       hubC2DRole,
+	"C2D device":     c2dDeviceRole,
+	"mochi":          mochiRole,
+	"mochi, read":    mochiReadRole,
+	"idle floor":     idleFloorRole,
+	"idle session":   idleSessionRole,
+	"idle paho":      idlePahoRole,
+	"fleet hub":      fleetHubRole,
+	"fleet":          fleetRole,
 }
 
 // openMQTT makes the contests of MQTT: sessions and hub over sockets, each end in
 // a process of its own.
 func openMQTT() ([]contest, error) {
 	var contests []contest
-	for _, open := range []func() (contest, error){openPipelined} {
-		c, err := open()
-		if c != nil {
-			contests = append(contests, c)
-		}
-		if err != nil {
-			return contests, err
+	for _, open := range []func() *race{pipelined, serial, hubIn, hubOut} {
+		r := open()
+		contests = append(contests, r)
+		if r.err != nil {
+			return contests, r.err
 		}
 	}
-	return contests, nil
+	return append(contests, idling()), nil
 }
 
-// openPipelined: QoS 1, many on their way, to a sink.
-func openPipelined() (contest, error) {
+// pipelined: QoS 1, many on their way, to a sink.
+func pipelined() *race {
 	r := &race{laps: 5, turn: 200 * time.Millisecond}
-	sink, floorServer := r.server("sink", false), r.server("floor", false)
-	floorTCP := r.runner("socket", "floor client", floorServer, setup{})
-	sessionTCP := r.runner("", "mqtt.Session", sink, setup{})
+	sink, floor := r.server("sink"), r.server("floor")
+	tcp, tls := setup{}, setup{TLS: true}
+
+	floorTCP := r.client("socket", "floor client", floor, tcp)
+	sessionTCP := r.client("", "mqtt.Session", sink, tcp)
+	pahoTCP := r.client("paho", "paho", sink, tcp)
+	async := r.client("", "device", sink, tls)
+	blocking := r.client("", "senders", sink, tls)
+	floorTLS := r.client("socket", "floor client", floor, tls)
+	sessionTLS := r.client("", "mqtt.Session", sink, tls)
+	pahoTLS := r.client("paho", "paho", sink, tls)
+	pahoBlocking := r.client("paho", "paho senders", sink, tls)
+
+	r.of = []*row{
+		{
+			name: "mqtt.Session, asynchronous, TCP", figure: clientCPU,
+			floor: floorTCP, peer: pahoTCP, ours: sessionTCP,
+			gates: []bound{atMost(4), atLeast(20)}, targets: []bound{atMost(2.2)},
+		},
+		{
+			name: "mqtt.Session, asynchronous, TLS", figure: clientCPU,
+			floor: floorTLS, peer: pahoTLS, ours: sessionTLS,
+			gates: []bound{atMost(3), atLeast(10)}, targets: []bound{atMost(1.4)},
+		},
+		{
+			name: "device.SendAsync over TLS, against TCP", figure: clientCPU,
+			floor: floorTCP, ours: async, allocs: 1,
+			gates: []bound{atMost(10)}, targets: []bound{atMost(6)},
+		},
+		{
+			name: "device.SendAsync over TLS", figure: clientCPU,
+			floor: floorTLS, peer: pahoTLS, ours: async, allocs: 1,
+		},
+		{
+			name: "device.Send in 1,000 goroutines over TLS, against TCP", figure: clientCPU,
+			floor: floorTCP, ours: blocking, allocs: uncounted,
+			gates: []bound{atMost(12)}, targets: []bound{atMost(8)},
+		},
+		{
+			name: "device.Send in 1,000 goroutines over TLS", figure: clientCPU,
+			floor: floorTLS, peer: pahoBlocking, ours: blocking, allocs: uncounted,
+		},
+	}
+	return r
+}
+
+// serial: QoS 1, one at a time, to a sink, everything on one processor.
+func serial() *race {
+	r := &race{laps: 10, turn: 200 * time.Millisecond}
+	sink := r.begin("sink", setup{}, true)
+	over := func(name string, s setup) *row {
+		raw := r.client("raw", "serial raw", sink, s)
+		ours := r.client("", "serial session", sink, s)
+		return &row{
+			name: name, figure: wallTime, floor: raw, ours: ours, allocs: uncounted,
+			control: r.client("raw", "serial raw", sink, s),
+			gates:   []bound{atMost(1.06)}, targets: []bound{atMost(1.02)},
+		}
+	}
+	r.of = []*row{over("one at a time, on one core, TCP", setup{}), over("one at a time, on one core, TLS", setup{TLS: true})}
+	return r
+}
+
+// hubIn: telemetry comes in, from a raw client.
+func hubIn() *race {
+	r := &race{laps: 5, turn: 100 * time.Millisecond}
+	tls := setup{TLS: true}
+	logged := r.client("", "raw client", r.server("hub, log only"), tls)
+	read := r.client("", "raw client", r.server("hub"), tls)
+	mochi := r.client("mochi", "raw client", r.server("mochi"), tls)
+	mochiRead := r.client("mochi", "raw client", r.server("mochi, read"), tls)
+	r.of = []*row{
+		{
+			name: "hub: telemetry in, TLS, recorded", figure: serverCPU,
+			peer: mochi, ours: logged, allocs: uncounted,
+			gates: []bound{atLeast(4)}, targets: []bound{oursAtMost(1)},
+		},
+		{
+			name: "hub: telemetry in, TLS, recorded and read", figure: serverCPU,
+			peer: mochiRead, ours: read, allocs: uncounted,
+			gates: []bound{atLeast(4)}, targets: []bound{oursAtMost(1)},
+		},
+	}
+	return r
+}
+
+// hubOut: messages go out to one device.
+func hubOut() *race {
+	r := &race{laps: 5, turn: 200 * time.Millisecond}
+	hub := r.server("hub, C2D")
+	if r.err != nil {
+		return r
+	}
+	device := r.begin("C2D device", setup{Door: hub.door, TLS: true}, false)
 	r.of = []*row{{
-		name:   "mqtt.Session, asynchronous, TCP",
-		figure: clientCPU,
-		floor:  floorTCP, ours: sessionTCP,
-		gates: []bound{atMost(4)}, targets: []bound{atMost(2.2)},
+		name: "hub: C2D out to one device, TLS", figure: rate,
+		ours: r.enter("", hub, device), allocs: uncounted,
+		gates: []bound{oursAtLeast(100_000)},
 	}}
-	return r, r.err
+	return r
+}
+
+// idling: nothing happens.
+func idling() *holding {
+	c := &holding{sessions: 1000}
+	over := func(name string, s setup, most, target float64) {
+		s.WarmUp = 300
+		floor := c.client("net.Conn", "idle floor", s)
+		peer := c.client("paho", "idle paho", s)
+		ours := c.client("", "idle session", s)
+		c.of = append(c.of, &row{
+			name: "idle mqtt.Session, " + name, figure: residentSet, steady: true,
+			floor: floor, peer: peer, ours: ours, allocs: uncounted,
+			gates: []bound{oursAtMost(most)}, targets: []bound{oursAtMost(target)},
+		}, &row{
+			name: "idle mqtt.Session, " + name, figure: goroutines, steady: true,
+			floor: floor, peer: peer, ours: ours, allocs: uncounted,
+			gates: []bound{oursAtMost(1)},
+		})
+	}
+	over("TCP", setup{}, 6, 5)
+	over("TLS", setup{TLS: true}, 16, 15)
+	return c
 }

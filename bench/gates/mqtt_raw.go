@@ -1,12 +1,15 @@
 package main
 
 import (
-	"bytes"
+	"context"
 	"fmt"
 	"io"
 	"net"
+	"time"
 
 	"github.com/hubwire/hubwire/mqtt"
+	"github.com/hubwire/hubwire/sas"
+	"github.com/hubwire/hubwire/topics"
 )
 
 // A raw client has its packets ready, writes them in batches, and counts what
@@ -69,17 +72,30 @@ func (s setup) dialMQTT() (net.Conn, error) {
 		return nil, err
 	}
 	login := mqtt.Connect{ClientID: []byte(identity.DeviceID), CleanSession: true}
-	if _, err := nc.Write(login.AppendTo(nil)); err != nil {
-		return nil, err
+	if s.Door.Host != "" {
+		if err := s.authorize(&login); err != nil {
+			return nil, err
+		}
 	}
-	var answer [4]byte
-	if _, err := io.ReadFull(nc, answer[:]); err != nil {
-		return nil, fmt.Errorf("CONNACK: %w", err)
-	}
-	if want := (&mqtt.Connack{}).AppendTo(nil); !bytes.Equal(answer[:], want) {
-		return nil, fmt.Errorf("CONNACK is % x, want % x", answer, want)
+	if err := request(nc, login.AppendTo(nil), (&mqtt.Connack{}).AppendTo(nil)); err != nil {
+		return nil, fmt.Errorf("CONNECT: %w", err)
 	}
 	return nc, nil
+}
+
+// authorize says who connects in the way of IoT Hub.
+func (s setup) authorize(login *mqtt.Connect) error {
+	key, err := sas.NewKey(sas.NewSecret(sasKey))
+	if err != nil {
+		return err
+	}
+	token, err := sas.AppendToken(context.Background(), nil, key, sas.Audience(s.Door.Host, identity), "", time.Now().Add(time.Hour))
+	if err != nil {
+		return err
+	}
+	login.UserName = topics.AppendUserName(nil, &topics.UserName{Host: s.Door.Host, Identity: identity, APIVersion: "2021-04-12"})
+	login.Password = mqtt.NewSecret(token)
+	return nil
 }
 
 func (c *rawClient) actor() *actor {

@@ -10,9 +10,9 @@ import (
 )
 
 // newSession starts a session with the server of s.
-func (s setup) newSession() (*mqtt.Session, error) {
+func (s setup) newSession(id string) (*mqtt.Session, error) {
 	dial := func(context.Context) (net.Conn, error) { return s.dial() }
-	login := func(context.Context) (mqtt.Login, error) { return mqtt.Login{ClientID: identity.DeviceID}, nil }
+	login := func(context.Context) (mqtt.Login, error) { return mqtt.Login{ClientID: id}, nil }
 	return mqtt.StartSession(context.Background(), dial, login, &mqtt.SessionOptions{Window: window, CleanSession: true})
 }
 
@@ -22,7 +22,7 @@ func telemetry() *mqtt.Publish {
 
 // sessionRole is one producer that does not wait for the acknowledgements.
 func sessionRole(s setup) (*actor, error) {
-	session, err := s.newSession()
+	session, err := s.newSession(identity.DeviceID)
 	if err != nil {
 		return nil, err
 	}

@@ -13,31 +13,36 @@ import (
 const readSize = 64 << 10
 
 // sinkRole is a server that acknowledges MQTT, and does nothing else with it.
-// It reads no more of a packet than its length and its identifier.
 func sinkRole(setup) (*actor, error) {
 	var messages atomic.Int64
-	d, err := listen(func(nc net.Conn) {
-		answerAll(nc, func(in, out []byte) (rest, answers []byte, ok bool) {
-			n := int64(0)
-			for {
-				size, head, whole := packetSize(in)
-				if !whole {
-					break
-				}
-				var counts bool
-				if out, counts, ok = acknowledge(out, in[:size], head); !ok {
-					return nil, nil, false
-				}
-				if counts {
-					n++
-				}
-				in = in[size:]
-			}
-			messages.Add(n)
-			return in, out, true
-		})
-	})
+	d, err := listen(func(nc net.Conn) { serveSink(nc, &messages) })
 	return &actor{door: d, count: messages.Load}, err
+}
+
+// serveSink answers all packets that come in, and counts the messages. It reads
+// no more of a packet than its length and its identifier.
+func serveSink(nc net.Conn, messages *atomic.Int64) {
+	answerAll(nc, func(in, out []byte) (rest, answers []byte, ok bool) {
+		n := int64(0)
+		for {
+			size, head, whole := packetSize(in)
+			if !whole {
+				break
+			}
+			answers, counts, ok := acknowledge(out, in[:size], head)
+			if !ok {
+				messages.Add(n)
+				return nil, out, false
+			}
+			out = answers
+			if counts {
+				n++
+			}
+			in = in[size:]
+		}
+		messages.Add(n)
+		return in, out, true
+	})
 }
 
 // floorRole is a server without MQTT: for each wireSize bytes it says four.
@@ -57,7 +62,7 @@ func floorRole(setup) (*actor, error) {
 	return &actor{door: d, count: messages.Load}, err
 }
 
-// answerAll reads until there is nothing more, or what is there is not ok.
+// answerAll reads until there is nothing more, or something that is not ok.
 func answerAll(nc net.Conn, answer func(in, out []byte) (rest, answers []byte, ok bool)) {
 	in, out, have := make([]byte, readSize), make([]byte, 0, readSize), 0
 	for {
@@ -66,16 +71,15 @@ func answerAll(nc net.Conn, answer func(in, out []byte) (rest, answers []byte, o
 			return
 		}
 		rest, answers, ok := answer(in[:have+n], out[:0])
+		if len(answers) > 0 {
+			if _, err := nc.Write(answers); err != nil {
+				return
+			}
+		}
 		if !ok || len(rest) == len(in) {
 			return
 		}
 		have = copy(in, rest)
-		if len(answers) == 0 {
-			continue
-		}
-		if _, err := nc.Write(answers); err != nil {
-			return
-		}
 	}
 }
 

@@ -87,12 +87,31 @@ func (p *process) run(n int) (usage, error) {
 }
 
 // tell returns what p has used so far.
-func (p *process) tell() (usage, error) {
-	a, err := p.ask(order{Do: doTell})
+func (p *process) tell() (usage, error) { return p.usage(doTell) }
+
+// rest is tell, when p has collected all its garbage.
+func (p *process) rest() (usage, error) { return p.usage(doRest) }
+
+func (p *process) usage(do verb) (usage, error) {
+	a, err := p.ask(order{Do: do})
 	if err != nil {
 		return usage{}, err
 	}
 	return *a.Usage, nil
+}
+
+// counted returns what p has used since before, as soon as it has counted n
+// messages since then, or after a second.
+func (p *process) counted(before usage, n int64) (usage, error) {
+	for end := time.Now().Add(time.Second); ; time.Sleep(5 * time.Millisecond) {
+		now, err := p.tell()
+		if err != nil {
+			return usage{}, err
+		}
+		if u := now.since(before); u.Count >= n || time.Now().After(end) {
+			return u, nil
+		}
+	}
 }
 
 // close ends p, and waits until it is gone.

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"math"
+	"slices"
 	"time"
 )
 
@@ -14,34 +15,42 @@ type race struct {
 	runners []*runner
 	laps    int           // how often in a round it is each one's turn
 	turn    time.Duration // about how long that is
-	servers []*process
-	err     error // the first; what is begun after it is nothing
+
+	processes []*process // in the order of their start
+	err       error      // of the first that did not start
 }
 
-// server starts a server for some of r's runners.
-func (r *race) server(role string, onOne bool) *process {
+// begin starts a process for some of r's runners, on one processor with others
+// of that kind or on all. After an error it does nothing, and returns nil.
+func (r *race) begin(role string, s setup, onOne bool) *process {
 	if r.err != nil {
 		return nil
 	}
-	p, err := launch(role, setup{}, onOne)
+	p, err := launch(role, s, onOne)
 	if err != nil {
 		r.err = err
 		return nil
 	}
-	r.servers = append(r.servers, p)
+	r.processes = append(r.processes, p)
 	return p
 }
 
-// runner starts a client of server and lets it take part. name is for the table.
-func (r *race) runner(name, role string, server *process, s setup) *work {
-	w := &runner{work: work{name: name}, server: server}
+// server starts a server.
+func (r *race) server(role string) *process { return r.begin(role, setup{}, false) }
+
+// client starts a client of server, and lets the two take part. name is for the table.
+func (r *race) client(name, role string, server *process, s setup) *work {
 	if r.err != nil {
-		return &w.work
+		return new(work)
 	}
 	s.Door = server.door
-	if w.client, r.err = launch(role, s, server.onOne); r.err == nil {
-		r.runners = append(r.runners, w)
-	}
+	return r.enter(name, r.begin(role, s, server.onOne), server)
+}
+
+// enter lets two processes take part.
+func (r *race) enter(name string, client, server *process) *work {
+	w := &runner{work: work{name: name}, client: client, server: server}
+	r.runners = append(r.runners, w)
 	return &w.work
 }
 
@@ -69,8 +78,8 @@ type figure struct {
 }
 
 var (
-	clientCPU = figure{"µs of the client's CPU", func(s stretch) float64 { return s.each(s.client.CPU) }}
-	serverCPU = figure{"µs of the server's CPU", func(s stretch) float64 { return s.each(s.server.CPU) }}
+	clientCPU = figure{"µs of client CPU", func(s stretch) float64 { return s.each(s.client.CPU) }}
+	serverCPU = figure{"µs of server CPU", func(s stretch) float64 { return s.each(s.server.CPU) }}
 	wallTime  = figure{"µs", func(s stretch) float64 { return s.each(s.client.Wall) }}
 	rate      = figure{"messages/s", func(s stretch) float64 { return float64(s.n) / s.client.Wall.Seconds() }}
 )
@@ -119,11 +128,9 @@ func (w *runner) stretch() (s stretch, err error) {
 	if s.client, err = w.client.run(w.n); err != nil {
 		return s, err
 	}
-	after, err := w.server.tell()
-	if err != nil {
+	if s.server, err = w.server.counted(before, int64(w.n)); err != nil {
 		return s, err
 	}
-	s.server = after.since(before)
 	if got := s.client.Count; got != int64(w.n) {
 		return s, fmt.Errorf("%s: %d of %d messages were acknowledged", w.client.name, got, w.n)
 	}
@@ -165,14 +172,15 @@ func (r *row) compare(done map[*work]stretch) (s sample) {
 		}
 		return r.figure.of(done[w])
 	}
-	return sample{floor: of(r.floor), peer: of(r.peer), ours: of(r.ours), control: of(r.control), rate: rate.of(done[r.ours])}
+	s = sample{floor: of(r.floor), peer: of(r.peer), ours: of(r.ours), control: of(r.control)}
+	if !r.steady {
+		s.rate = rate.of(done[r.ours])
+	}
+	return s
 }
 
 func (r *race) close() {
-	for _, w := range r.runners {
-		w.client.close()
-	}
-	for _, p := range r.servers {
+	for _, p := range slices.Backward(r.processes) {
 		p.close()
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"net"
 	"os"
 	"sync"
+	"syscall"
 	"time"
 )
 
@@ -16,7 +17,7 @@ const pipeBuffer = 64 << 10
 // [net.Pipe], each direction is buffered (64 KiB), so that two ends may both
 // write before they read, as over TCP. Read and write deadlines work, an end
 // that is closed gives the other what was written and then [io.EOF], and a
-// Write to a closed end fails. Each end has a CloseWrite method.
+// Write to a closed end fails. Each end has a CloseWrite method, and one that [Reset] uses.
 func Pipe() (client, server net.Conn) {
 	up, down := newStream(), newStream()
 	return &pipeEnd{in: down, out: up, name: "client"}, &pipeEnd{in: up, out: down, name: "server"}
@@ -32,9 +33,17 @@ func (p *pipeEnd) Write(b []byte) (int, error) { return p.out.write(b) }
 
 // Close ends both directions; what the peer has not read yet stays readable.
 func (p *pipeEnd) Close() error {
-	p.in.closeReader()
+	p.in.closeReader(net.ErrClosed)
 	p.out.closeWriter(net.ErrClosed)
 	return nil
+}
+
+// Reset ends both directions as a TCP RST does: what is under way is lost, and
+// both of the peer's fail with [syscall.ECONNRESET].
+func (p *pipeEnd) Reset() {
+	p.in.closeWriter(syscall.ECONNRESET)
+	p.out.closeReader(syscall.ECONNRESET)
+	p.Close()
 }
 
 // CloseWrite ends this end's sending: the peer reads what is left, then io.EOF.
@@ -112,8 +121,10 @@ func (s *stream) write(b []byte) (n int, err error) {
 		switch {
 		case s.writeErr != nil:
 			return n, s.writeErr
-		case s.readErr != nil:
+		case s.readErr == net.ErrClosed:
 			return n, io.ErrClosedPipe
+		case s.readErr != nil:
+			return n, s.readErr
 		case s.writeLimit.passed():
 			return n, os.ErrDeadlineExceeded
 		case len(b) == 0:
@@ -130,11 +141,11 @@ func (s *stream) write(b []byte) (n int, err error) {
 	}
 }
 
-func (s *stream) closeReader() {
+func (s *stream) closeReader(err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.readErr == nil {
-		s.readErr, s.buf = net.ErrClosed, nil
+	if s.readErr == nil || err == net.ErrClosed { // what an end did itself goes before what its peer did
+		s.readErr, s.buf = err, nil
 	}
 	s.stopTimer(&s.readLimit)
 	s.changed.Broadcast()
@@ -143,7 +154,7 @@ func (s *stream) closeReader() {
 func (s *stream) closeWriter(err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.writeErr == nil {
+	if s.writeErr == nil || err == net.ErrClosed {
 		s.writeErr = err
 	}
 	s.stopTimer(&s.writeLimit)
@@ -160,7 +171,7 @@ func (s *stream) stopTimer(d *deadline) {
 func (s *stream) setDeadline(d *deadline, t time.Time) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if closed := s.closedFor(d); closed != nil {
+	if closed := s.closedFor(d); errors.Is(closed, net.ErrClosed) {
 		return closed
 	}
 	s.stopTimer(d)

@@ -18,8 +18,7 @@ import (
 // SAS tokens of identities and of policies, certificates by thumbprint and by
 // authority. The peer of a refused login learns nothing but that; the log
 // gets the reason, and quotes nothing of what the peer sent: people paste keys and
-// tokens wherever an id belongs. Left out: Entra ID, hub-wide switches against SAS, and
-// tokens on behalf of others (nested edge).
+// tokens wherever an id belongs. Left out: Entra ID, and hub-wide switches against SAS.
 
 var (
 	errDisabled     = errors.New("the identity is disabled")
@@ -32,6 +31,11 @@ type Login struct {
 	Protocol     string              // for the log
 	Token        sas.Secret          // SAS token; empty means that Certificates count
 	Certificates []*x509.Certificate // of the TLS peer, leaf first
+
+	// Chain is, behind nested edge devices, who speaks for whom: the identity, its
+	// parent, and so on up to the edge device that shows the token. Fewer than two
+	// are nobody else.
+	Chain []string
 }
 
 // Format implements [fmt.Formatter] and leaves the token out.
@@ -64,6 +68,7 @@ const (
 	byThumbprint
 	byAuthority
 	byPolicy
+	byActor // an edge device, whose keys are not looked at again
 )
 
 // Authenticate checks a login of a device or module. Every refusal is one and
@@ -92,9 +97,14 @@ func (c *Core) authenticate(l *Login) (*Grant, error) {
 	dev := e.dev
 	e.unlock()
 	g := &Grant{Identity: l.Identity, generation: dev.GenerationID}
-	if !l.Token.IsZero() {
+	switch nested := len(l.Chain) > 1; {
+	case nested && l.Token.IsZero():
+		err = errors.New("an edge device that speaks for others shows no token")
+	case nested:
+		err = c.onBehalf(&token, &dev, l.Chain, g)
+	case !l.Token.IsZero():
 		err = c.checkToken(&token, &dev, g)
-	} else {
+	default:
 		err = c.checkCertificates(l.Certificates, &dev, g)
 	}
 	if err == nil && dev.Disabled {
@@ -162,7 +172,7 @@ func (c *Core) accepts(d *Device, by credential) bool {
 		return d.Auth.Type == AuthSelfSigned && d.Auth.hasThumbprint(by.value.Reveal())
 	case byAuthority:
 		return d.Auth.Type == AuthCA
-	case byPolicy:
+	case byPolicy, byActor:
 		return true // policies do not change
 	}
 	return false

@@ -6,6 +6,7 @@ import (
 	"crypto/x509"
 	"fmt"
 	"log/slog"
+	"math/rand/v2"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -45,6 +46,9 @@ type Config struct {
 	// VerifiedCAs are the roots that certificates of [AuthCA] must chain to.
 	VerifiedCAs []*x509.Certificate
 
+	// Throttle bounds rates. The zero Throttle bounds nothing.
+	Throttle Throttle
+
 	// Intercept sees every operation before it happens. It may be called from
 	// many goroutines at once. See [Core.Intercept].
 	Intercept func(context.Context, *Op) Verdict
@@ -81,9 +85,11 @@ type Core struct {
 	requestID atomic.Uint64 // of method calls
 	policies  []*Policy     // never changed
 	roots     *x509.CertPool
-	arrived   notifier // events were appended
+	arrived   notifier  // events were appended
+	records   sync.Pool // of *[]byte, where events are encoded
 	feedback  feedbackQueue
 	timers    timers
+	throttle  *throttle
 
 	registry sync.Mutex // serialises what adds or removes identities
 
@@ -111,7 +117,11 @@ func New(ctx context.Context, cfg *Config, s store.Store) (*Core, error) {
 		c.cfg = *cfg
 	}
 	c.cfg = c.cfg.withDefaults()
+	// Some bits of chance, so that an answer which a device sends again, to the hub that comes after
+	// this one, is not taken for that of another call.
+	c.requestID.Store(uint64(rand.Uint32()))
 	c.feedback.core = c
+	c.throttle = newThrottle(&c.cfg.Throttle)
 	for _, ca := range c.cfg.VerifiedCAs {
 		c.roots.AddCert(ca)
 	}
@@ -120,6 +130,9 @@ func New(ctx context.Context, cfg *Config, s store.Store) (*Core, error) {
 	}
 	return c, nil
 }
+
+// Skew returns how long a token is taken after its expiry.
+func (c *Core) Skew() time.Duration { return c.cfg.Skew }
 
 // open returns nil until Close, and then the one answer of a closed hub: code
 // ServiceUnavailable, which also matches [net.ErrClosed].

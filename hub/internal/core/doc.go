@@ -14,6 +14,6 @@
 // momentary ones of its timers, and Close waits for those.
 //
 // Imitated: IoT Hub developer guide, REST API 2021-04-12. Left out:
-// throttling and quotas, message routing, dead-letter queues that can be read,
-// jobs, configurations, file upload, nested edge.
+// message routing, dead-letter queues that can be read,
+// jobs, configurations, file upload.
 package core

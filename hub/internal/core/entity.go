@@ -65,7 +65,9 @@ func (e *entity) unlock() {
 }
 
 // touch notes activity of the peer.
-func (e *entity) touch() { e.lastActivity.Store(time.Now().UnixNano()) }
+func (e *entity) touch() { e.touched(time.Now()) }
+
+func (e *entity) touched(now time.Time) { e.lastActivity.Store(now.UnixNano()) }
 
 // snapshot returns the device with its live fields. The caller holds the lock.
 func (e *entity) snapshot() *Device {

@@ -78,11 +78,14 @@ type outcome struct {
 // status. Codes: DeviceNotOnline when it was not connected and subscribed
 // within the connect timeout, GatewayTimeout when it did not answer in time,
 // ConnectionClosedRemotely when its connection ended meanwhile, DeviceNotFound,
-// ModuleNotFound, ArgumentInvalid, FormatError, MessageTooLarge. The payload
+// ModuleNotFound, ArgumentInvalid, FormatError, MessageTooLarge, Throttled. The payload
 // must not change until Invoke returns.
 func (c *Core) Invoke(ctx context.Context, id hubwire.Identity, v *Invocation) (*hubwire.MethodResponse, error) {
 	const op = "invoke method"
 	if err := v.check(op); err != nil {
+		return nil, err
+	}
+	if err := c.throttle.methods.admit(op, blocks(len(v.Payload))); err != nil {
 		return nil, err
 	}
 	e, s, err := c.methodSession(ctx, op, id, v.ConnectTimeout)

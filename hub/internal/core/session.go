@@ -48,6 +48,10 @@ type ConnectOptions struct {
 	Protocol string // "mqtt", …; for the log
 	Clean    bool   // forget the kept session and keep none (MQTT's CleanSession)
 	ModelID  string // Plug and Play model; empty means none was announced
+
+	// Purge drops, as long as the session lasts, messages that it has no feature
+	// for: what field reports say that the service does. Else they wait.
+	Purge bool
 }
 
 // Session is one connection of one identity. There is at most one for an
@@ -72,7 +76,8 @@ type Session struct {
 
 // Connect begins a session for an identity that was authenticated, and ends
 // the identity's former one with ConnectionClosedOnNew. It fails with
-// Unauthorized when the identity or its credential has changed since the login.
+// Unauthorized when the identity or its credential has changed since the login,
+// and with Throttled or QuotaExceeded when the hub takes no more.
 func (c *Core) Connect(ctx context.Context, g *Grant, o *ConnectOptions, l Link) (*Session, error) {
 	const op = "connect"
 	var opts ConnectOptions
@@ -90,6 +95,12 @@ func (c *Core) Connect(ctx context.Context, g *Grant, o *ConnectOptions, l Link)
 	if err := c.stillValid(e, g); err != nil {
 		return nil, c.unauthorized(op, g.Identity, opts.Protocol, err)
 	}
+	if err := c.throttle.connects.admit(op, 1); err != nil {
+		return nil, err
+	}
+	if err := c.throttle.quota.admit(op, 0); err != nil {
+		return nil, err
+	}
 	s := &Session{entity: e, link: l, opts: opts, grant: *g, done: make(chan struct{})}
 	if err := s.restore(ctx, op); err != nil {
 		return nil, err
@@ -101,8 +112,11 @@ func (c *Core) Connect(ctx context.Context, g *Grant, o *ConnectOptions, l Link)
 			return nil, err
 		}
 	}
+	if err := s.purgeUnwanted(ctx, op); err != nil {
+		return nil, err
+	}
 	e.endSession(refuse("connection", hubwire.ConnectionClosedOnNew, "another connection of %q took over", e.id), true)
-	s.stamp = eventStamp{id: e.id, generation: e.dev.GenerationID, authMethod: g.method, modelID: opts.ModelID}
+	s.stamp = c.newStamp(e, g, opts.ModelID)
 	e.session = s
 	e.connChanged = time.Now().UTC()
 	e.touch()

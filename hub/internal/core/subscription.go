@@ -135,7 +135,7 @@ func (s *Session) change(ctx context.Context, op string, edit func([]Subscriptio
 		return err
 	}
 	e.changed.broadcast()
-	return nil
+	return s.purgeUnwanted(ctx, op)
 }
 
 // Granted returns the highest QoS of the subscriptions that match, the kept

@@ -16,10 +16,22 @@ import (
 // SourceTelemetry is the message source of what devices send.
 const SourceTelemetry = "Telemetry"
 
-// eventStamp is what the hub adds to each event of a session.
+// keepRecord is the largest buffer that is kept to encode another event in.
+const keepRecord = 16 << 10
+
+// eventStamp is what the hub adds to each event of a session, in the form of its
+// record, and the partition that they go to.
 type eventStamp struct {
-	id                              hubwire.Identity
-	generation, authMethod, modelID string
+	partition int
+	head      []byte
+}
+
+func (c *Core) newStamp(e *entity, g *Grant, modelID string) eventStamp {
+	b := []byte{recordFormat}
+	for _, s := range [...]string{e.id.DeviceID, e.id.ModuleID, e.dev.GenerationID, g.method, SourceTelemetry, modelID} {
+		b = appendString(b, s)
+	}
+	return eventStamp{c.partitionOf(e.id.DeviceID), b}
 }
 
 // Telemetry takes a message from the device and returns when it is in the
@@ -30,8 +42,9 @@ func (s *Session) Telemetry(ctx context.Context, m *hubwire.Message) error {
 	if why := s.over.Load(); why != nil {
 		return ended(op, why)
 	}
-	s.entity.touch()
-	return s.entity.core.appendEvent(ctx, op, &s.stamp, m)
+	now := time.Now()
+	s.entity.touched(now)
+	return s.entity.core.appendEvent(ctx, op, &s.stamp, now, m)
 }
 
 // Will takes the message that speaks for a device whose connection has ended
@@ -47,7 +60,7 @@ func (s *Session) Will(ctx context.Context, m *hubwire.Message) error {
 	if deleted {
 		return notFound(op, e.id)
 	}
-	return e.core.appendEvent(ctx, op, &s.stamp, m)
+	return e.core.appendEvent(ctx, op, &s.stamp, time.Now(), m)
 }
 
 // Telemetry is [Session.Telemetry] without a session, as HTTPS does it.
@@ -57,24 +70,28 @@ func (c *Core) Telemetry(ctx context.Context, g *Grant, m *hubwire.Message) erro
 	if err != nil {
 		return err
 	}
-	stamp := eventStamp{id: e.id, generation: e.dev.GenerationID, authMethod: g.method}
-	e.touch()
+	stamp, now := c.newStamp(e, g, ""), time.Now()
+	e.touched(now)
 	e.unlock()
-	return c.appendEvent(ctx, op, &stamp, m)
+	return c.appendEvent(ctx, op, &stamp, now, m)
 }
 
-func (c *Core) appendEvent(ctx context.Context, op string, st *eventStamp, m *hubwire.Message) error {
+func (c *Core) appendEvent(ctx context.Context, op string, st *eventStamp, now time.Time, m *hubwire.Message) error {
 	if err := m.CheckTelemetry(); err != nil {
 		return refused(op, err)
 	}
-	b := make([]byte, 0, 64+len(st.generation)+len(st.authMethod)+len(st.modelID)+len(st.id.DeviceID)+len(st.id.ModuleID)+
-		m.Size()+4*len(m.Properties))
-	b = append(b, recordFormat)
-	for _, s := range [...]string{st.id.DeviceID, st.id.ModuleID, st.generation, st.authMethod, SourceTelemetry, st.modelID} {
-		b = appendString(b, s)
+	room, _ := c.records.Get().(*[]byte)
+	if room == nil {
+		room = new([]byte)
 	}
+	b := append((*room)[:0], st.head...)
 	b = appendMessage(b, m)
-	if _, err := c.store.Append(ctx, c.partitionOf(st.id.DeviceID), time.Now().UTC(), b); err != nil {
+	_, err := c.store.Append(ctx, st.partition, now.UTC(), b)
+	if cap(b) <= keepRecord {
+		*room = b
+		c.records.Put(room)
+	}
+	if err != nil {
 		return broken(op, err)
 	}
 	c.arrived.broadcast()

@@ -98,11 +98,15 @@ func checkGrowth(op, name string, old, now *node, limit int) error {
 
 // Twin returns the service's view of a twin: with tags, metadata, version and etag.
 func (c *Core) Twin(_ context.Context, id hubwire.Identity) (*hubwire.Twin, error) {
-	e, err := c.lock("get twin", id)
+	const op = "get twin"
+	e, err := c.lock(op, id)
 	if err != nil {
 		return nil, err
 	}
 	defer e.unlock()
+	if err := c.throttle.twinReads.admit(op, 1); err != nil {
+		return nil, err
+	}
 	return e.currentTwin().view(id, true), nil
 }
 
@@ -115,7 +119,7 @@ type TwinUpdate struct {
 
 // PatchTwin merges u into a twin (JSON merge patch, RFC 7396) and returns the
 // whole. ifMatch is an etag, or "*" or "" for any. Codes: DeviceNotFound,
-// ModuleNotFound, PreconditionFailed, FormatError, ArgumentInvalid for what is over a limit.
+// ModuleNotFound, PreconditionFailed, FormatError, Throttled, ArgumentInvalid for what is over a limit.
 func (c *Core) PatchTwin(ctx context.Context, id hubwire.Identity, u *TwinUpdate, ifMatch string) (*hubwire.Twin, error) {
 	return c.updateTwin(ctx, "patch twin", id, u, ifMatch, false)
 }
@@ -150,6 +154,9 @@ func (c *Core) updateTwin(ctx context.Context, op string, id hubwire.Identity, u
 		return nil, err
 	}
 	defer e.unlock()
+	if err := c.throttle.twinUpdates.admit(op, 1); err != nil {
+		return nil, err
+	}
 	old := e.currentTwin()
 	if ifMatch != "" && !matches(ifMatch, old.etag()) {
 		return nil, preconditionFailed(op, id)
@@ -208,17 +215,21 @@ func (e *entity) pushDesired(patch *node, version int64) {
 
 // Twin returns the device's view of its twin: desired and reported properties.
 func (s *Session) Twin(context.Context) (*hubwire.Twin, error) {
-	e, err := s.lock("twin get")
+	const op = "twin get"
+	e, err := s.lock(op)
 	if err != nil {
 		return nil, err
 	}
 	defer e.unlock()
+	if err := e.core.throttle.twinReads.admit(op, 1); err != nil {
+		return nil, err
+	}
 	return e.currentTwin().view(e.id, false), nil
 }
 
 // PatchReported merges a patch into the reported properties and returns their
 // new version. When ifVersion is not 0 the version must be that before
-// (PreconditionFailed). Other codes: FormatError, ArgumentInvalid.
+// (PreconditionFailed). Other codes: FormatError, ArgumentInvalid, Throttled.
 func (s *Session) PatchReported(ctx context.Context, patch []byte, ifVersion int64) (int64, error) {
 	const op = "twin report"
 	n, err := parseSection(op, "reported properties", patch)
@@ -230,6 +241,9 @@ func (s *Session) PatchReported(ctx context.Context, patch []byte, ifVersion int
 		return 0, err
 	}
 	defer e.unlock()
+	if err := e.core.throttle.twinUpdates.admit(op, 1); err != nil {
+		return 0, err
+	}
 	old := e.currentTwin()
 	if ifVersion != 0 && ifVersion != old.Reported.Version {
 		return 0, refuse(op, hubwire.PreconditionFailed, "reported properties are at version %d, not %d", old.Reported.Version, ifVersion)

@@ -114,19 +114,22 @@ func TestStoreInTrouble(t *testing.T) {
 	}
 }
 
-func TestPurgeThatFailsClosesTheConnection(t *testing.T) {
+func TestPurgeThatFailsRefusesTheLogin(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &broken{Store: store.NewMemory(nil)}
 		f := newFront(t, core.Config{}, Options{PurgeUnsubscribed: true}, s)
 		defer f.close()
 		f.login().c.Close() // so that the session is kept
+		synctest.Wait()
 		if err := f.core.SendC2D(t.Context(), dev, &hubwire.Message{}); err != nil {
 			t.Fatal(err)
 		}
 		s.on.Store(true)
 		d := &device{f, mqtt.NewConn(f.dial(), nil)}
 		d.write(f.connect())
-		d.read(mqtt.TypeConnack)
+		if ack, err := mqtt.ParseConnack(d.read(mqtt.TypeConnack)); ack.Code != mqtt.Unavailable {
+			t.Errorf("CONNACK %+v, %v", ack, err)
+		}
 		d.closed()
 	})
 }

@@ -17,7 +17,7 @@ import (
 // for another version of MQTT, 2 for a client id that MQTT itself forbids, 5 for
 // all that is the client's fault and 3 for all that may pass; then the
 // connection ends. Which of 3 and 5 the service sends for a disabled device is
-// not documented. Left out: MQTT 5, and devices that others speak for (nested edge).
+// not documented. Left out: MQTT 5.
 
 // maxSilence is the longest that IoT Hub waits for a packet, also when the
 // client asks for more or for no keep-alive at all: 29.45 minutes.
@@ -40,14 +40,17 @@ func (c *conn) connect(p mqtt.Packet) error {
 	case err != nil:
 		return err
 	}
-	model, err := c.identify(&m)
+	if u, ok := c.registers(&m); ok {
+		return c.connectDPS(&m, &u)
+	}
+	u, err := c.identify(&m)
 	if err != nil {
 		c.server.opt.Log.Warn("login refused", "protocol", c.peer.Protocol, "peer", c.peer.Raw.RemoteAddr(), "reason", err)
 		return c.refuse(mqtt.NotAuthorized)
 	}
 	v, err := c.intercept(core.OpConnect, "", nil, nil)
 	if err == nil {
-		err = c.login(&m, model)
+		err = c.login(&m, &u)
 	}
 	if e := refusal(err); e != nil {
 		return c.refuse(returnCode(e))
@@ -59,41 +62,39 @@ func (c *conn) connect(p mqtt.Packet) error {
 }
 
 // identify says who the peer claims to be: the user name decides, and the
-// client id must agree. It returns the Plug and Play model.
-func (c *conn) identify(m *mqtt.Connect) (model string, err error) {
-	u, err := topics.ParseUserName(string(m.UserName), &topics.UserNameOptions{Lenient: c.server.opt.AllowNoAPIVersion})
+// client id must agree.
+func (c *conn) identify(m *mqtt.Connect) (u topics.UserName, err error) {
+	u, err = topics.ParseUserName(string(m.UserName), &topics.UserNameOptions{Lenient: c.server.opt.AllowNoAPIVersion})
 	if err != nil {
-		return "", err
+		return u, err
 	}
 	id := u.Identity
 	if err := id.Check(); err != nil {
-		return "", err
-	}
-	if actor := u.AuthChain.Actor(); actor != "" {
-		return "", violation("an edge device speaks for the identity, which is not imitated")
+		return u, err
 	}
 	if string(m.ClientID) != id.String() {
-		return "", violation("the client id, of %d bytes, is not the %d bytes of identity that the user name says", len(m.ClientID), len(id.String()))
+		return u, violation("the client id, of %d bytes, is not the %d bytes of identity that the user name says", len(m.ClientID), len(id.String()))
 	}
 	if m.Will.Topic != nil {
 		if c.will, err = willMessage(id, &m.Will); err != nil {
-			return "", err
+			return u, err
 		}
 	}
 	c.id = id
-	return u.ModelID, nil
+	return u, nil
 }
 
 // login begins the session. The error of a refusal is a [*hubwire.Error].
-func (c *conn) login(m *mqtt.Connect, model string) error {
+func (c *conn) login(m *mqtt.Connect, u *topics.UserName) error {
 	g, err := c.server.core.Authenticate(c.ctx, &core.Login{
-		Identity: c.id, Protocol: c.peer.Protocol, Token: sas.NewSecret(string(m.Password.Reveal())), Certificates: c.peer.Certificates,
+		Identity: c.id, Protocol: c.peer.Protocol, Chain: u.AuthChain,
+		Token: sas.NewSecret(string(m.Password.Reveal())), Certificates: c.peer.Certificates,
 	})
 	if err != nil {
 		return err
 	}
 	session, err := c.server.core.Connect(c.ctx, g, &core.ConnectOptions{
-		Protocol: c.peer.Protocol, Clean: m.CleanSession, ModelID: model,
+		Protocol: c.peer.Protocol, Clean: m.CleanSession, ModelID: u.ModelID, Purge: c.server.opt.PurgeUnsubscribed,
 	}, c)
 	if err != nil {
 		return err
@@ -102,10 +103,15 @@ func (c *conn) login(m *mqtt.Connect, model string) error {
 	c.session = session
 	c.mu.Unlock()
 	c.server.remember(c)
+	c.admit()
+	return nil
+}
+
+// admit tells the door that the peer is no stranger any more.
+func (c *conn) admit() {
 	if raw, ok := c.peer.Raw.(interface{ Admit() }); ok {
 		raw.Admit()
 	}
-	return nil
 }
 
 // welcome sends CONNACK, and right after it what a kept session has waiting.
@@ -118,11 +124,6 @@ func (c *conn) welcome(v core.Verdict) error {
 	}
 	ack := mqtt.Connack{SessionPresent: c.session.Present(), Code: mqtt.Accepted}
 	c.out.open(ack.AppendTo)
-	if c.server.opt.PurgeUnsubscribed {
-		if err := c.session.PurgeUnwanted(c.ctx); err != nil {
-			return err
-		}
-	}
 	c.deliver()
 	return nil
 }

@@ -12,7 +12,8 @@ import (
 // their inputs. They go out in the order of the queue, at the lower of QoS 1
 // and what was granted. At QoS 1 a PUBACK completes; MQTT can neither reject nor
 // abandon. PUBACKs are taken in any order, where the service is said to insist on
-// that of delivery: clients that settle late are common.
+// that of delivery: clients that settle late are common. That a message can ask for
+// QoS 0 by a property, as with Protocol Gateway, is an option.
 
 const (
 	// window is how many messages are out without a PUBACK. IoT Hub's MQTT 5
@@ -29,6 +30,7 @@ const (
 // deliveries are what a connection knows of its messages; guarded by conn.mu.
 type deliveries struct {
 	inFlight []delivery // in the order of sending
+	lost     uint64     // as the session said when inFlight was last compared with the queue
 	pumping  bool       // somebody is in pump
 	again    bool       // who should look once more
 }
@@ -38,6 +40,7 @@ type delivery struct {
 	id       uint16
 	sequence int64
 	lock     string
+	over     bool // its lock ran out: the message is to be sent again
 }
 
 // deliver sends the messages that wait, for the reader.
@@ -79,19 +82,46 @@ func (c *conn) pump(wake bool) {
 	c.pumping = false
 }
 
-// hasRoom reports whether the window allows one more message. A full one first
-// loses those that have expired or were purged, for which no PUBACK need ever
-// come. The caller holds the lock, which is released meanwhile.
+// hasRoom reports whether the window allows one more message. From a full one
+// those first go that have expired or were purged, for which no PUBACK need ever
+// come; and those whose locks ran out do not count, since they are what comes next. The
+// caller holds the lock, which is released meanwhile.
 func (c *conn) hasRoom() bool {
-	if len(c.inFlight) < window {
+	if c.outstanding() < window {
 		return true
 	}
+	lost := c.session.Lost()
+	if lost == c.lost {
+		return false
+	}
+	c.lost = lost
 	sent := slices.Clone(c.inFlight)
 	c.mu.Unlock()
-	sent = slices.DeleteFunc(sent, func(d delivery) bool { return c.session.Waits(d.sequence) })
+	var gone, over []delivery
+	for _, d := range sent {
+		switch waits, locked := c.session.Waits(d.sequence); {
+		case !waits:
+			gone = append(gone, d)
+		case !locked:
+			over = append(over, d)
+		}
+	}
 	c.mu.Lock()
-	c.inFlight = slices.DeleteFunc(c.inFlight, func(d delivery) bool { return slices.Contains(sent, d) })
-	return len(c.inFlight) < window
+	c.inFlight = slices.DeleteFunc(c.inFlight, func(d delivery) bool { return slices.Contains(gone, d) })
+	for i, d := range c.inFlight {
+		c.inFlight[i].over = slices.Contains(over, d)
+	}
+	return c.outstanding() < window
+}
+
+// outstanding counts the messages that a PUBACK is waited for.
+func (d *deliveries) outstanding() (n int) {
+	for i := range d.inFlight {
+		if !d.inFlight[i].over {
+			n++
+		}
+	}
+	return n
 }
 
 // sendMessage sends one message, and reports whether to go on. What is not
@@ -154,6 +184,11 @@ func (c *conn) granted(r *hubwire.Received) mqtt.QoS {
 	if !ok {
 		return mqtt.AtLeastOnce
 	}
+	if c.server.opt.GatewayProperties {
+		if hint, _ := r.Property("mqtt-qos"); hint == "0" {
+			return mqtt.AtMostOnce
+		}
+	}
 	return mqtt.QoS(qos)
 }
 
@@ -164,7 +199,7 @@ func (c *conn) packetID(r *hubwire.Received) uint16 {
 	defer c.mu.Unlock()
 	for i := range c.inFlight {
 		if d := &c.inFlight[i]; d.sequence == r.SequenceNumber {
-			d.lock = r.LockToken
+			d.lock, d.over = r.LockToken, false
 			return d.id
 		}
 	}
@@ -172,7 +207,7 @@ func (c *conn) packetID(r *hubwire.Received) uint16 {
 	for slices.ContainsFunc(c.inFlight, func(d delivery) bool { return d.id == id }) {
 		id = id&idMask + 1 // of a message that waits since 16,384 messages
 	}
-	c.inFlight = append(c.inFlight, delivery{id, r.SequenceNumber, r.LockToken})
+	c.inFlight = append(c.inFlight, delivery{id: id, sequence: r.SequenceNumber, lock: r.LockToken})
 	return id
 }
 

@@ -1,6 +1,7 @@
 package mqttfront
 
 import (
+	"bytes"
 	"context"
 	"strconv"
 
@@ -13,8 +14,9 @@ import (
 // Publishing imitates the guide's "Communicate with your IoT hub using the MQTT
 // protocol": telemetry at QoS 0 or 1 to the peer's own topic, RETAIN as a
 // property, the will as telemetry with the property iothub-MessageType. PUBACK means
-// that the message is in the log. Of DUP nothing is made: whether the service
-// marks such a message, as Protocol Gateway can, is not documented.
+// that the message is in the log; over the rate of the throttle it is late. Whether
+// the service marks a message that came with DUP, as Protocol Gateway can, is not
+// documented: it is an option.
 
 // publish acts on a PUBLISH: telemetry, a twin operation, or the answer to a
 // direct method. Any other topic, also another identity's, closes the
@@ -55,6 +57,7 @@ func acknowledgement(m *mqtt.Publish) func([]byte) []byte {
 // The properties that the hub adds to telemetry.
 var (
 	retainProperty = hubwire.Property{Name: "mqtt-retain", Value: "true"}
+	dupProperty    = hubwire.Property{Name: "mqtt-dup", Value: "true"} // an option
 	willProperty   = hubwire.Property{Name: "iothub-MessageType", Value: "Will"}
 )
 
@@ -62,24 +65,60 @@ func (c *conn) telemetry(m *mqtt.Publish, t *topics.Topic) error {
 	if !t.Is(c.id) {
 		return violation("topic %s is where another identity sends telemetry", quote(m.Topic))
 	}
-	r := new(hubwire.Received)
-	if err := mqtt.ParseMessage(t, m.Payload, r); err != nil {
+	var r hubwire.Received
+	if err := mqtt.ParseMessage(t, nil, &r); err != nil {
 		return err
 	}
+	r.Body = m.Payload // a view, which the core does not keep
 	if m.Retain {
 		r.Properties = append(r.Properties, retainProperty) // nothing is retained
 	}
-	v, err := c.intercept(core.OpPublish, "", &r.Message, nil)
+	if m.Dup && c.server.opt.GatewayProperties {
+		r.Properties = append(r.Properties, dupProperty)
+	}
+	seen := c.forOthers(&r.Message)
+	v, err := c.intercept(core.OpPublish, "", seen, nil)
 	if err != nil {
 		return err // MQTT 3.1.1 has no negative PUBACK
+	}
+	if c.server.core.Throttles() {
+		if err := c.awaitTurn(r.Size()); err != nil {
+			return err
+		}
 	}
 	return c.respond(v, func() error {
 		if err := c.session.Telemetry(c.ctx, &r.Message); err != nil {
 			return err
 		}
-		c.published(c.ctx, &r.Message)
+		c.published(c.ctx, seen)
 		return nil
 	}, acknowledgement(m))
+}
+
+// forOthers returns what the functions that see telemetry may look at: a copy
+// that is no view of the read buffer. It is nil when there are none.
+func (c *conn) forOthers(m *hubwire.Message) *hubwire.Message {
+	if c.server.opt.Published == nil && !c.server.core.Intercepts() {
+		return nil
+	}
+	seen := *m
+	seen.Body = bytes.Clone(m.Body)
+	return &seen
+}
+
+// awaitTurn holds telemetry back as the throttle wants it: its PUBACK is late, and
+// so is all that comes behind it. What was answered before is not.
+func (c *conn) awaitTurn(size int) error {
+	wait, err := c.server.core.TelemetryTurn(size)
+	if err != nil {
+		return err
+	}
+	if wait > 0 {
+		if err := c.out.flush(); err != nil {
+			return err
+		}
+	}
+	return c.server.core.Wait(c.ctx, wait)
 }
 
 // published tells of a message that is in the log.

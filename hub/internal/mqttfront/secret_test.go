@@ -64,7 +64,7 @@ func TestLogHasNoSecret(t *testing.T) {
 		{"a key as module id", connect(userName("dev/" + pasted)), "unknownBytes=48"},
 		{"a key as the edge device that speaks", connect(func(m *mqtt.Connect) {
 			m.UserName = append(m.UserName, "&auth-chain=dev;"+pasted...)
-		}), "edge device"},
+		}), "a device of the chain: "},
 		{"a token as the will's topic", connect(func(m *mqtt.Connect) { m.Will.Topic = []byte("devices/" + pasted + "/messages/events/") }), "will topic, of"},
 		{"a token as topic", session(&mqtt.Publish{Topic: []byte(pastedToken)}), "topic"},
 		{"a key as topic", session(&mqtt.Publish{Topic: []byte(pasted)}), "topic"},

@@ -3,7 +3,7 @@
 // protocol"), on a [core.Core].
 //
 // The hub answers little over MQTT: what it does not accept closes the
-// connection. Left out: MQTT 5, throttling.
+// connection. Left out: MQTT 5.
 package mqttfront
 
 import (
@@ -19,6 +19,7 @@ import (
 
 	"github.com/hubwire/hubwire"
 	"github.com/hubwire/hubwire/hub/internal/core"
+	"github.com/hubwire/hubwire/hub/internal/dps"
 )
 
 // Options are the options of [New].
@@ -27,11 +28,17 @@ type Options struct {
 	WriteTimeout      time.Duration // for a peer to take what it is sent; 0 means 30 s
 	RefuseFilters     bool          // SUBACK 0x80 for an unknown filter, instead of closing
 	AllowNoAPIVersion bool          // in user names
-	PurgeUnsubscribed bool          // empty the C2D queue of who connects without a subscription to it
+	PurgeUnsubscribed bool          // drop the C2D messages of who is connected without a subscription to them
+	GatewayProperties bool          // heed mqtt-qos, and mark with mqtt-dup
 
 	// Published is called after each telemetry message that the hub has taken,
 	// and must not keep m. May be nil.
 	Published func(ctx context.Context, from hubwire.Identity, m *hubwire.Message)
+
+	// Provisioning is who answers those whose user name has its id scope. May be
+	// nil. Skew is how long after its token such a connection lasts.
+	Provisioning *dps.Service
+	Skew         time.Duration
 
 	Log *slog.Logger // nil means none
 }
@@ -51,8 +58,9 @@ type Peer struct {
 
 // Server serves MQTT connections, one goroutine each.
 type Server struct {
-	core *core.Core
-	opt  Options
+	core    *core.Core
+	opt     Options
+	buffers buffers
 
 	ctx    context.Context // ends with Close
 	cancel context.CancelFunc

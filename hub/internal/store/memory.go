@@ -5,6 +5,7 @@ import (
 	"context"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -12,10 +13,10 @@ import (
 // and reads no clock. Records are kept by device, so that a scan over one
 // device is cheap however many there are.
 type Memory struct {
-	parts []*partition
+	parts  []*partition
+	closed atomic.Bool
 
-	mu      sync.RWMutex
-	closed  bool
+	mu      sync.RWMutex // guards what follows
 	version uint64
 	tables  map[Kind]*table
 }
@@ -66,7 +67,7 @@ func compareKeys(a Record, b Key) int {
 func (m *Memory) Get(_ context.Context, k Key) (Record, error) {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
-	if m.closed {
+	if m.closed.Load() {
 		return Record{}, ErrClosed
 	}
 	if t := m.tables[k.Kind]; t != nil {
@@ -82,7 +83,7 @@ func (m *Memory) Get(_ context.Context, k Key) (Record, error) {
 func (m *Memory) Put(_ context.Context, k Key, value []byte, prev uint64) (uint64, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.closed {
+	if m.closed.Load() {
 		return 0, ErrClosed
 	}
 	t := m.tables[k.Kind]
@@ -110,7 +111,7 @@ func (m *Memory) Put(_ context.Context, k Key, value []byte, prev uint64) (uint6
 func (m *Memory) Delete(_ context.Context, k Key) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.closed {
+	if m.closed.Load() {
 		return ErrClosed
 	}
 	t := m.tables[k.Kind]
@@ -135,7 +136,7 @@ func (m *Memory) Delete(_ context.Context, k Key) error {
 func (m *Memory) Scan(_ context.Context, from Key, max int) ([]Record, error) {
 	m.mu.Lock() // not RLock: it may sort the names
 	defer m.mu.Unlock()
-	if m.closed {
+	if m.closed.Load() {
 		return nil, ErrClosed
 	}
 	t := m.tables[from.Kind]
@@ -216,14 +217,12 @@ func (m *Memory) Bounds(_ context.Context, p int) (Bounds, error) {
 func (m *Memory) Close() error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.closed = true
+	m.closed.Store(true)
 	return nil
 }
 
 func (m *Memory) partition(p int) (*partition, error) {
-	m.mu.RLock()
-	defer m.mu.RUnlock()
-	if m.closed {
+	if m.closed.Load() {
 		return nil, ErrClosed
 	}
 	if p < 0 || p >= len(m.parts) {

@@ -82,13 +82,15 @@ type Store interface {
 	// Partitions returns how many logs there are, numbered from 0. It never changes.
 	Partitions() int
 
-	// Append adds to the end of a partition's log and keeps value. When at is
-	// before the last entry's time, the last entry's time is taken. The store
-	// may drop the oldest entries to make room.
+	// Append adds to the end of a partition's log, keeps nothing of value, and
+	// returns the entry without it. When at is before the last entry's time,
+	// the last entry's time is taken. The store may drop the oldest entries to
+	// make room.
 	Append(ctx context.Context, partition int, at time.Time, value []byte) (Entry, error)
 
 	// Read returns up to max entries of a partition, beginning with sequence
-	// from, or with the oldest when that is gone. An empty result is the end.
+	// from, or with the oldest when that is gone; fewer when they are large. An
+	// empty result is the end. The values are the caller's.
 	Read(ctx context.Context, partition int, from int64, max int) ([]Entry, error)
 
 	// Seek returns the sequence of the oldest entry that was appended at or

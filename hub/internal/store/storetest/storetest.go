@@ -2,6 +2,7 @@
 package storetest
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -15,7 +16,7 @@ import (
 )
 
 // Run tests the stores that open makes. Each has at least two partitions, and
-// each of those room for 64 entries of 1 KiB. Run closes what it opened.
+// each of those room for 64 entries and 1 MiB. Run closes what it opened.
 func Run(t *testing.T, open func(t *testing.T) store.Store) {
 	cases := []struct {
 		name string
@@ -33,6 +34,8 @@ func Run(t *testing.T, open func(t *testing.T) store.Store) {
 		{"offsets and times of the log never go back", logMonotonic},
 		{"partitions do not share their log", logPartitions},
 		{"reading starts at the wanted sequence", logReadFrom},
+		{"the log keeps nothing of what it was given", logCopies},
+		{"values of all sizes come back as they were", logSizes},
 		{"seek finds the first entry of a time", logSeek},
 		{"concurrent appends lose nothing", logConcurrent},
 		{"an unknown partition is refused", unknownPartition},
@@ -294,6 +297,43 @@ func logReadFrom(t *testing.T, s store.Store) {
 	}
 	if es, err := s.Read(ctx, 0, 10, 3); err != nil || len(es) != 0 {
 		t.Errorf("Read at the end = %v, %v", es, err)
+	}
+}
+
+func logCopies(t *testing.T, s store.Store) {
+	value := []byte("as it was")
+	if _, err := s.Append(ctx, 0, start, value); err != nil {
+		t.Fatal(err)
+	}
+	copy(value, "poison!!!")
+	for range 2 {
+		es, err := s.Read(ctx, 0, 0, 1)
+		if err != nil || len(es) != 1 || string(es[0].Value) != "as it was" {
+			t.Fatalf("Read = %+v, %v", es, err)
+		}
+		copy(es[0].Value, "poison!!!") // it is the caller's
+	}
+}
+
+func logSizes(t *testing.T, s store.Store) {
+	sizes := []int{0, 1, 40_000, 0, 300_000, 7, 25_000}
+	value := func(i int) []byte { return bytes.Repeat([]byte{byte('a' + i)}, sizes[i]) }
+	for i := range sizes {
+		if _, err := s.Append(ctx, 0, start, value(i)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for next := 0; next < len(sizes); {
+		es, err := s.Read(ctx, 0, int64(next), len(sizes))
+		if err != nil || len(es) == 0 {
+			t.Fatalf("Read from %d = %d entries, %v", next, len(es), err)
+		}
+		for _, e := range es {
+			if e.Sequence != int64(next) || !bytes.Equal(e.Value, value(next)) {
+				t.Errorf("entry %d = number %d, %d bytes, want %d", next, e.Sequence, len(e.Value), sizes[next])
+			}
+			next++
+		}
 	}
 }
 

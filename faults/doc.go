@@ -1,0 +1,29 @@
+// Package faults holds no code but its tests: a table of cases, protocol ×
+// feature × fault, that package device and package hub must come through
+// together, and the themes that need more than one fault at a time.
+//
+// Each case runs in a testing/synctest bubble, where a lost hour takes no time:
+// a hub in memory, a client, and a network between them that can be told to
+// fail at any byte. A part of the table runs over sockets, too.
+//
+// What holds for every case: a call returns nil only when the hub has done what
+// was asked; else its error is a *hubwire.Error; no call outlasts its context; what
+// was acknowledged is at the hub, in order; every feature works again within
+// one back-off period; and nothing is left behind, no goroutine and no memory.
+// TestMain prints the figures.
+//
+// # Adding to the table
+//
+// A protocol is a line in protocols: the suite dials its transport and knows
+// nothing of it but what the line says. Its port leads to the right door of the hub.
+//
+// A feature is an entry in features: it is given a client, and returns a
+// function that uses the feature once and says how that went. It names the
+// operations that the hub sees of it, so that faults can strike between them.
+//
+// A fault is an entry in cuts, holes, troubles, handlers, verdicts or, when nothing can mend it, ends:
+// what hits, what heals, how long it lasts and how long a client may take to notice it.
+//
+// A theme that needs a test of its own has a file of its own. It makes a venue by overEach or inBubble,
+// breaks the network by its relays and the hub by rules, and counts by the venue's log.
+package faults

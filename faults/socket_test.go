@@ -1,0 +1,45 @@
+package faults_test
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/hubwire/hubwire/internal/testkit"
+)
+
+// loopback is the pace over sockets: faults are felt soon, and nothing hangs on how soon. A machine that
+// is busy may take a link for dead that is not, and the client then makes another.
+var loopback = pace{
+	keepAlive: time.Second, ackTimeout: 500 * time.Millisecond, backoff: 100 * time.Millisecond,
+	connect: 2 * time.Second, patience: time.Minute,
+}
+
+// TestOverSockets runs a part of the table over TCP and TLS: all that ends a connection,
+// and each hole once, since it takes a second to be noticed.
+func TestOverSockets(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it opens sockets")
+	}
+	for _, p := range protocols {
+		for i := range cuts {
+			overSockets(t, p, &cuts[i], features)
+		}
+	}
+	for i := range holes {
+		overSockets(t, protocols[i%len(protocols)], &holes[i], features[i%len(features):][:1])
+	}
+}
+
+func overSockets(t *testing.T, p protocol, x *fault, features []feature) {
+	if x.only != nil && !x.only(p) {
+		return
+	}
+	for _, f := range features {
+		at := points(f, x)[len(points(f, x))-1]
+		t.Run(fmt.Sprintf("%s/%s/%s, %s", p.name, f.name, x.name, at), func(t *testing.T) {
+			testkit.LeakCheck(t)
+			newVenue(t, p, setting{inspects: x.inspects}, loopback, socketPairs(t)).run(f, x, at)
+		})
+	}
+}
