@@ -84,7 +84,8 @@ type Options struct {
 type Hooks struct {
 	// State tells of each change of the connection, one at a time and in order,
 	// with its reason: nil for Connected and for a Close, for Renewing that token or certificate are due,
-	// else why the connection was lost or why the last attempt failed.
+	// else why the connection was lost or why the last attempt failed. MQTT has no
+	// word for a take-over by another Client of the same device: the reason then matches [mqtt.ErrServerClosed].
 	State func(s State, reason error)
 
 	// HandlerPanic tells of a function of the program that panicked (a handler,

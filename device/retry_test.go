@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -33,6 +34,8 @@ func TestTwoClientsOfOneDevice(t *testing.T) {
 				switch reason := l.reasons[i]; {
 				case s == device.Connected:
 					connects++
+				case i > 10 && !strings.Contains(reason.Error(), "has another client the same id?"):
+					t.Errorf("no word of the rival: %v", reason)
 				case s != device.Connecting || !errors.Is(reason, mqtt.ErrServerClosed) || !errors.Is(reason, net.ErrClosed) || !errors.Is(reason, hubwire.ConnectionClosedRemotely):
 					t.Errorf("%v: %v", s, reason)
 				}
