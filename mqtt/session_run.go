@@ -277,6 +277,11 @@ func (s *Session) connect() (l *link, expires time.Time, err error) {
 	}
 	ack, err := s.handshake(dialCtx, l, packet)
 	if err != nil {
+		if _, refused := err.(*hubwire.Error); !refused {
+			s.mu.Lock()
+			s.owed = true // the server may have begun a session for this CONNECT, and have it by the next
+			s.mu.Unlock()
+		}
 		s.kill(l, err)
 		s.leave(l)
 		return nil, login.Expires, attemptFailed(err)
