@@ -49,6 +49,9 @@ func (o Outcome) String() string {
 
 // Error gives the operation, code, outcome, message, cause and tracking id, on one line.
 func (e *Error) Error() string {
+	if e == nil {
+		return "hubwire: no error"
+	}
 	var b strings.Builder
 	b.WriteString("hubwire: ")
 	if e.Op != "" {
@@ -71,10 +74,15 @@ func (e *Error) Error() string {
 }
 
 // Unwrap returns the cause.
-func (e *Error) Unwrap() error { return e.Err }
+func (e *Error) Unwrap() error {
+	if e == nil {
+		return nil
+	}
+	return e.Err
+}
 
 // Is reports whether target is e's [Code].
 func (e *Error) Is(target error) bool {
 	c, ok := target.(Code)
-	return ok && c == e.Code && c != 0
+	return ok && e != nil && c == e.Code && c != 0
 }

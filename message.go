@@ -66,6 +66,9 @@ const (
 
 // Property returns the value of the first application property of that name.
 func (m *Message) Property(name string) (value string, ok bool) {
+	if m == nil {
+		return "", false
+	}
 	for i := range m.Properties {
 		if m.Properties[i].Name == name {
 			return m.Properties[i].Value, true
@@ -78,6 +81,9 @@ func (m *Message) Property(name string) (value string, ok bool) {
 // system properties, and of the names and values of application properties.
 // Times count as their 28 bytes on the wire.
 func (m *Message) Size() int {
+	if m == nil {
+		return 0
+	}
 	n := len(m.Body) + len(m.ID) + len(m.CorrelationID) + len(m.UserID) + len(m.To) +
 		len(m.ContentType) + len(m.ContentEncoding) + len(m.Output) + len(m.Component) +
 		len(m.InterfaceID) + len(m.Schema) + len(m.DiagnosticID) + len(m.DiagnosticContext) + len(m.Ack)

@@ -45,7 +45,12 @@ type SettleFunc func(context.Context, Disposition) error
 
 // OnSettle gives r the way to its hub. It is for transports: call it once,
 // before r is handed out. Without it every settlement succeeds at once.
-func (r *Received) OnSettle(f SettleFunc) { r.settle = f }
+// On a nil r it does nothing.
+func (r *Received) OnSettle(f SettleFunc) {
+	if r != nil {
+		r.settle = f
+	}
+}
 
 // Complete tells the hub that the message is dealt with.
 func (r *Received) Complete(ctx context.Context) error { return r.Settle(ctx, Complete) }
@@ -60,10 +65,15 @@ func (r *Received) Reject(ctx context.Context) error { return r.Settle(ctx, Reje
 func (r *Received) Abandon(ctx context.Context) error { return r.Settle(ctx, Abandon) }
 
 // Settle is Complete, Reject or Abandon by value. Any other value is an [*Error]
-// with code [ArgumentInvalid].
+// with code [ArgumentInvalid], and so are a nil context and a nil r.
 func (r *Received) Settle(ctx context.Context, d Disposition) error {
-	if d < Complete || d > Abandon {
+	switch {
+	case d < Complete || d > Abandon:
 		return invalid("%d is not a disposition", uint8(d))
+	case ctx == nil:
+		return invalid("the context is nil")
+	case r == nil:
+		return noMessage()
 	}
 	for {
 		r.mu.Lock()
@@ -109,8 +119,11 @@ func (r *Received) settleNow(ctx context.Context, d Disposition) error {
 	return nil
 }
 
-// Settled reports whether a settlement has succeeded.
+// Settled reports whether a settlement has succeeded. That of nil has not.
 func (r *Received) Settled() bool {
+	if r == nil {
+		return false
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.settled

@@ -9,8 +9,9 @@ import (
 	"github.com/hubwire/hubwire"
 )
 
-// Client is one device or module on its hub. Its methods may be called from
-// any goroutine. Close it when done.
+// Client is one device or module on its hub, from [Dial]. Its methods may be called from
+// any goroutine. Of any other Client, nil included, and with a nil context, they fail with
+// [hubwire.ArgumentInvalid]. Close it when done.
 //
 // Beside what its protocol needs (over MQTT one goroutine, and another while
 // there is something to write; through a WebSocket one more) it owns one goroutine for each
@@ -40,6 +41,9 @@ type Client struct {
 // Among what waiting cannot mend are a wrong key, a disabled or unknown device
 // ([hubwire.Unauthorized]) and, at the first connection, a server certificate that does not verify.
 func Dial(ctx context.Context, connectionString string, t Transport, o *Options) (*Client, error) {
+	if ctx == nil {
+		return nil, noContext("dial")
+	}
 	opts, err := o.resolve()
 	if err != nil {
 		return nil, err
@@ -54,6 +58,9 @@ func Dial(ctx context.Context, connectionString string, t Transport, o *Options)
 // DialCredentials is [Dial] for credentials that are not a connection string:
 // X.509, a token source of one's own.
 func DialCredentials(ctx context.Context, cred Credentials, t Transport, o *Options) (*Client, error) {
+	if ctx == nil {
+		return nil, noContext("dial")
+	}
 	opts, err := o.resolve()
 	if err != nil {
 		return nil, err
@@ -107,6 +114,14 @@ func (c *Client) alive(op string) (link, error) {
 		return nil, invalid(op, "a Client comes from Dial")
 	}
 	return c.link, nil
+}
+
+// ready is alive for a call with a context.
+func (c *Client) ready(ctx context.Context, op string) (link, error) {
+	if ctx == nil {
+		return nil, noContext(op)
+	}
+	return c.alive(op)
 }
 
 // State returns the state of the connection.

@@ -32,7 +32,7 @@ func (c *Client) Desired(ctx context.Context) iter.Seq2[hubwire.DesiredChange, e
 
 // desired yields changes until it fails, or returns nil when yield had enough.
 func (c *Client) desired(ctx context.Context, yield func(hubwire.DesiredChange) bool) error {
-	l, err := c.alive("desired")
+	l, err := c.ready(ctx, "desired")
 	if err != nil {
 		return err
 	}

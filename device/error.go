@@ -16,10 +16,20 @@ type SendError struct {
 }
 
 // Error names the message by its index.
-func (e *SendError) Error() string { return fmt.Sprintf("message %d: %v", e.Index, e.Err) }
+func (e *SendError) Error() string {
+	if e == nil {
+		return "device: no error"
+	}
+	return fmt.Sprintf("message %d: %v", e.Index, e.Err)
+}
 
 // Unwrap returns the cause.
-func (e *SendError) Unwrap() error { return e.Err }
+func (e *SendError) Unwrap() error {
+	if e == nil {
+		return nil
+	}
+	return e.Err
+}
 
 // errClosed is why a Client ended that was closed.
 var errClosed error = &closedError{}
@@ -60,6 +70,8 @@ func withOp(op string, err error) error {
 func invalid(op, format string, args ...any) *hubwire.Error {
 	return &hubwire.Error{Op: op, Code: hubwire.ArgumentInvalid, Outcome: hubwire.NotSent, Message: fmt.Sprintf(format, args...)}
 }
+
+func noContext(op string) error { return invalid(op, "the context is nil") }
 
 // ended is the error of a call that waited, and did nothing, until its
 // context ended or the Client's life did.

@@ -34,7 +34,7 @@ type MethodHandler func(context.Context, hubwire.MethodRequest) (hubwire.MethodR
 // handler's context ends with the Client. An answer that a lost connection cut off
 // is sent again on the next one.
 func (c *Client) HandleMethod(ctx context.Context, name string, h MethodHandler) error {
-	l, err := c.alive("handle method")
+	l, err := c.ready(ctx, "handle method")
 	if err != nil {
 		return err
 	}

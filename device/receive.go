@@ -15,7 +15,7 @@ import (
 //
 // The error matches ctx's, says why the Client ended, or that the hub refuses the subscription.
 func (c *Client) Receive(ctx context.Context) (*hubwire.Received, error) {
-	l, err := c.alive("receive")
+	l, err := c.ready(ctx, "receive")
 	if err != nil {
 		return nil, err
 	}
@@ -31,7 +31,7 @@ func (c *Client) Receive(ctx context.Context) (*hubwire.Received, error) {
 // A completion that is lost with its connection is not reported: the hub
 // delivers the message again.
 func (c *Client) HandleMessages(ctx context.Context, h func(context.Context, *hubwire.Received) error) error {
-	if _, err := c.alive("receive"); err != nil {
+	if _, err := c.ready(ctx, "receive"); err != nil {
 		return err
 	}
 	if h == nil {

@@ -17,7 +17,7 @@ import (
 // restored). A message that IoT Hub would refuse is refused here
 // ([hubwire.Message.CheckTelemetry]), with code [hubwire.ArgumentInvalid] or [hubwire.MessageTooLarge].
 func (c *Client) Send(ctx context.Context, m *hubwire.Message) error {
-	l, err := c.sendable(m)
+	l, err := c.sendable(ctx, m)
 	if err != nil {
 		return err
 	}
@@ -25,8 +25,8 @@ func (c *Client) Send(ctx context.Context, m *hubwire.Message) error {
 }
 
 // sendable refuses what IoT Hub would.
-func (c *Client) sendable(m *hubwire.Message) (link, error) {
-	l, err := c.alive("send")
+func (c *Client) sendable(ctx context.Context, m *hubwire.Message) (link, error) {
+	l, err := c.ready(ctx, "send")
 	if err != nil {
 		return nil, err
 	}
@@ -47,7 +47,7 @@ func (c *Client) sendable(m *hubwire.Message) (link, error) {
 // goroutine of the connection, so it must not block. m must not change until then.
 // SendAsync allocates once for a message, or not at all without done.
 func (c *Client) SendAsync(ctx context.Context, m *hubwire.Message, done func(error)) error {
-	l, err := c.sendable(m)
+	l, err := c.sendable(ctx, m)
 	if err != nil {
 		return err
 	}
@@ -67,7 +67,7 @@ func (c *Client) SendAsync(ctx context.Context, m *hubwire.Message, done func(er
 // The messages must not change until they are acknowledged. In a hook or a done function
 // SendAll would wait for itself, and returns an error at once.
 func (c *Client) SendAll(ctx context.Context, ms []*hubwire.Message) error {
-	l, err := c.alive("send")
+	l, err := c.ready(ctx, "send")
 	if err != nil {
 		return err
 	}

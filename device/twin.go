@@ -15,7 +15,7 @@ import (
 // the like are Retryable. So is a first use that cost the connection three times: by
 // a bad network, or by a hub of the basic tier, which has no twins.
 func (c *Client) Twin(ctx context.Context) (*hubwire.Twin, error) {
-	l, err := c.alive("twin get")
+	l, err := c.ready(ctx, "twin get")
 	if err != nil {
 		return nil, err
 	}
@@ -40,7 +40,7 @@ func (c *Client) Twin(ctx context.Context) (*hubwire.Twin, error) {
 // ctx ends first, the Outcome says whether the patch never left ([hubwire.NotSent]) or may have
 // been merged, or may still be ([hubwire.Unknown]). Other errors are those of [Client.Twin].
 func (c *Client) Report(ctx context.Context, patch any) (version int64, err error) {
-	l, err := c.alive("twin report")
+	l, err := c.ready(ctx, "twin report")
 	if err != nil {
 		return 0, err
 	}

@@ -111,6 +111,9 @@ func (h *Hub) Dial(ctx context.Context, network, addr string) (net.Conn, error) 
 	fail := func(err error) (net.Conn, error) {
 		return nil, &net.OpError{Op: "dial", Net: network, Addr: pipe.Addr(addr), Err: err}
 	}
+	if _, err := h.ask(ctx, "dial"); err != nil {
+		return fail(err)
+	}
 	switch network {
 	case "tcp", "tcp4", "tcp6":
 	default:
@@ -138,7 +141,14 @@ func (h *Hub) Dial(ctx context.Context, network, addr string) (net.Conn, error) 
 
 // MQTTAddr returns "host:port" of the MQTT door; of a hub without sockets,
 // what Dial takes.
-func (h *Hub) MQTTAddr() string { return h.doors[0].addr() }
+func (h *Hub) MQTTAddr() string { return h.addr(0) }
 
 // HTTPSAddr returns "host:port" of the door for HTTPS and WebSockets, as [Hub.MQTTAddr].
-func (h *Hub) HTTPSAddr() string { return h.doors[1].addr() }
+func (h *Hub) HTTPSAddr() string { return h.addr(1) }
+
+func (h *Hub) addr(door int) string {
+	if _, err := h.started("address"); err != nil {
+		return ""
+	}
+	return h.doors[door].addr()
+}

@@ -43,18 +43,35 @@ type EventReader struct {
 // Events returns a reader. What is sent after the call is never missed, also
 // with Latest.
 func (h *Hub) Events(ctx context.Context, o *EventOptions) (*EventReader, error) {
+	c, err := h.ask(ctx, "events")
+	if err != nil {
+		return nil, err
+	}
 	if o == nil {
 		o = new(EventOptions)
 	}
-	r, err := h.core.Events(ctx, core.AllPartitions, core.Start{Latest: o.Latest, Time: o.Since})
+	r, err := c.Events(ctx, core.AllPartitions, core.Start{Latest: o.Latest, Time: o.Since})
 	if err != nil {
 		return nil, err
 	}
 	return &EventReader{r: r, filter: o.Identity}, nil
 }
 
+func (r *EventReader) check(ctx context.Context) error {
+	switch {
+	case r == nil || r.r == nil:
+		return badCall("events", "an EventReader comes from Hub.Events")
+	case ctx == nil:
+		return badCall("events", "the context is nil")
+	}
+	return nil
+}
+
 // Next returns the next event, and waits for it until ctx ends or the hub is closed.
 func (r *EventReader) Next(ctx context.Context) (*Event, error) {
+	if err := r.check(ctx); err != nil {
+		return nil, err
+	}
 	for {
 		ev, err := r.r.Next(ctx)
 		if err != nil {
@@ -68,6 +85,9 @@ func (r *EventReader) Next(ctx context.Context) (*Event, error) {
 
 // TryNext returns the next event, or nil when there is none now.
 func (r *EventReader) TryNext(ctx context.Context) (*Event, error) {
+	if err := r.check(ctx); err != nil {
+		return nil, err
+	}
 	for {
 		ev, err := r.r.TryNext(ctx)
 		if ev == nil || err != nil {

@@ -23,7 +23,8 @@ import (
 // closePatience bounds Close: how long connections get to end after they were cut.
 const closePatience = 10 * time.Second
 
-// Hub is a running hub. Its methods may be called from any goroutine.
+// Hub is a running hub, from [Start]. Its methods may be called from any goroutine. Of any
+// other, nil included, and with a nil context, they fail with ArgumentInvalid.
 //
 // It owns one goroutine for each listener and one for each connection, and
 // momentary ones for timers and for connections that have something to send;
@@ -47,6 +48,9 @@ type Hub struct {
 // permitted, as a [net.OpError]), of [Config.DataDir], and code ArgumentInvalid
 // for a cfg that makes no sense.
 func Start(ctx context.Context, cfg *Config) (*Hub, error) {
+	if ctx == nil {
+		return nil, invalid("the context is nil")
+	}
 	h := &Hub{cfg: cfg.withDefaults(), store: store.NewMemory(nil)}
 	if err := h.cfg.check(); err != nil {
 		return nil, err
@@ -153,6 +157,9 @@ func source(id hubwire.Identity) []hubwire.Property {
 // Whatever else is asked of a closed hub, about an identity, a message or an event,
 // fails with code ServiceUnavailable, and matches [net.ErrClosed].
 func (h *Hub) Close() error {
+	if _, err := h.started("close"); err != nil {
+		return nil // there is nothing to close
+	}
 	h.once.Do(func() { h.closeErr = h.close() })
 	return h.closeErr
 }
@@ -180,16 +187,51 @@ func (h *Hub) close() error {
 	return errors.Join(err, h.store.Close())
 }
 
+// started returns the core, which a Hub that is not from Start lacks.
+func (h *Hub) started(op string) (*core.Core, error) {
+	if h == nil || h.core == nil {
+		return nil, badCall(op, "a Hub comes from Start")
+	}
+	return h.core, nil
+}
+
+// ask is started for a call with a context.
+func (h *Hub) ask(ctx context.Context, op string) (*core.Core, error) {
+	if ctx == nil {
+		return nil, badCall(op, "the context is nil")
+	}
+	return h.started(op)
+}
+
+func badCall(op, message string) error {
+	return &hubwire.Error{Op: op, Code: hubwire.ArgumentInvalid, Outcome: hubwire.NotSent, Message: message}
+}
+
 // HostName returns the hub's name, as in connection strings.
-func (h *Hub) HostName() string { return h.cfg.HostName }
+func (h *Hub) HostName() string {
+	if _, err := h.started("host name"); err != nil {
+		return ""
+	}
+	return h.cfg.HostName
+}
 
 // CAPEM returns the certificate of the hub's authority. It does not change in the hub's life.
-func (h *Hub) CAPEM() []byte { return slices.Clone(h.ca.PEM) }
+func (h *Hub) CAPEM() []byte {
+	if _, err := h.started("CA"); err != nil {
+		return nil
+	}
+	return slices.Clone(h.ca.PEM)
+}
 
 // CertPool returns a pool that holds the hub's authority alone.
-func (h *Hub) CertPool() *x509.CertPool { return h.ca.Pool() }
+func (h *Hub) CertPool() *x509.CertPool {
+	if _, err := h.started("CA"); err != nil {
+		return x509.NewCertPool()
+	}
+	return h.ca.Pool()
+}
 
 // ClientTLS returns a configuration for clients of this hub: its authority, TLS 1.2 or newer.
 func (h *Hub) ClientTLS() *tls.Config {
-	return &tls.Config{RootCAs: h.ca.Pool(), MinVersion: tls.VersionTLS12}
+	return &tls.Config{RootCAs: h.CertPool(), MinVersion: tls.VersionTLS12}
 }

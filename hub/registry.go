@@ -90,7 +90,11 @@ func deviceOrError(d *core.Device, err error) (*Device, error) {
 // ModuleAlreadyExists, DeviceNotFound (of a module), TooManyModules,
 // ArgumentInvalid.
 func (h *Hub) Create(ctx context.Context, d *Device) (*Device, error) {
-	return deviceOrError(h.core.Create(ctx, d.core()))
+	c, err := h.ask(ctx, "create")
+	if err != nil {
+		return nil, err
+	}
+	return deviceOrError(c.Create(ctx, d.core()))
 }
 
 // Update replaces what is registered of an identity: keys, thumbprints,
@@ -98,30 +102,52 @@ func (h *Hub) Create(ctx context.Context, d *Device) (*Device, error) {
 // keys are made anew. A connection whose credential is gone, or whose identity
 // is now disabled, is cut. Codes: DeviceNotFound, ModuleNotFound, PreconditionFailed, ArgumentInvalid.
 func (h *Hub) Update(ctx context.Context, d *Device, ifMatch string) (*Device, error) {
+	c, err := h.ask(ctx, "update")
+	if err != nil {
+		return nil, err
+	}
 	if ifMatch == "" {
 		ifMatch = "*"
 	}
-	return deviceOrError(h.core.Update(ctx, d.core(), ifMatch))
+	return deviceOrError(c.Update(ctx, d.core(), ifMatch))
 }
 
 // Delete removes an identity with its twin, queue and connection, and a device
 // with its modules. Codes: DeviceNotFound, ModuleNotFound.
 func (h *Hub) Delete(ctx context.Context, id hubwire.Identity) error {
-	return h.core.Delete(ctx, id, "*")
+	c, err := h.ask(ctx, "delete")
+	if err != nil {
+		return err
+	}
+	return c.Delete(ctx, id, "*")
 }
 
 // Device returns a registered device or module, with its keys and the state of
 // its connection. Codes: DeviceNotFound, ModuleNotFound.
 func (h *Hub) Device(id hubwire.Identity) (*Device, error) {
-	return deviceOrError(h.core.Device(id))
+	c, err := h.started("get device")
+	if err != nil {
+		return nil, err
+	}
+	return deviceOrError(c.Device(id))
 }
 
 // Devices returns up to limit devices, without modules, in the order of their ids.
-func (h *Hub) Devices(limit int) []*Device { return fromCores(h.core.Devices(limit)) }
+func (h *Hub) Devices(limit int) []*Device {
+	c, err := h.started("devices")
+	if err != nil {
+		return nil
+	}
+	return fromCores(c.Devices(limit))
+}
 
 // Modules returns the modules of a device, in the order of their ids. Code: DeviceNotFound.
 func (h *Hub) Modules(deviceID string) ([]*Device, error) {
-	ds, err := h.core.Modules(deviceID)
+	c, err := h.started("modules")
+	if err != nil {
+		return nil, err
+	}
+	ds, err := c.Modules(deviceID)
 	if err != nil {
 		return nil, err
 	}
@@ -139,10 +165,13 @@ func fromCores(ds []*core.Device) []*Device {
 // Connected reports whether a device or module has a connection now. An
 // unknown identity has none.
 func (h *Hub) Connected(id hubwire.Identity) bool {
-	d, err := h.core.Device(id)
+	d, err := h.Device(id)
 	return err == nil && d.Connected
 }
 
 // Disconnect cuts the connection of a device or module as a network would,
 // and reports whether there was one.
-func (h *Hub) Disconnect(id hubwire.Identity) bool { return h.mqtt.Drop(id) }
+func (h *Hub) Disconnect(id hubwire.Identity) bool {
+	_, err := h.started("disconnect")
+	return err == nil && h.mqtt.Drop(id)
+}

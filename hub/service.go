@@ -13,29 +13,41 @@ import (
 // QueueDepthExceeded for the 51st that waits, MessageTooLarge,
 // ArgumentInvalid, DeviceNotFound, ModuleNotFound. It keeps nothing of m.
 func (h *Hub) SendC2D(ctx context.Context, to hubwire.Identity, m *hubwire.Message) error {
-	return h.core.SendC2D(ctx, to, m)
+	c, err := h.ask(ctx, "send c2d")
+	if err != nil {
+		return err
+	}
+	return c.SendC2D(ctx, to, m)
 }
 
 // SendInput queues a message for an input of a module, as a route of IoT Edge
 // does. The module's queue is that of its cloud-to-device messages, with the same codes.
 func (h *Hub) SendInput(ctx context.Context, module hubwire.Identity, input string, m *hubwire.Message) error {
-	return h.core.SendInput(ctx, module, input, m)
+	c, err := h.ask(ctx, "send input")
+	if err != nil {
+		return err
+	}
+	return c.SendInput(ctx, module, input, m)
 }
 
 // Purge removes the cloud-to-device messages that wait for a device or module,
 // and returns how many there were. Codes: DeviceNotFound, ModuleNotFound.
 func (h *Hub) Purge(ctx context.Context, id hubwire.Identity) (int, error) {
-	return h.core.Purge(ctx, id)
+	c, err := h.ask(ctx, "purge")
+	if err != nil {
+		return 0, err
+	}
+	return c.Purge(ctx, id)
 }
 
 // QueueLength returns how many cloud-to-device messages wait for a device or
 // module, delivered but unsettled ones included. Codes: DeviceNotFound, ModuleNotFound.
 func (h *Hub) QueueLength(id hubwire.Identity) (int, error) {
-	d, err := h.core.Device(id)
+	d, err := h.Device(id)
 	if err != nil {
 		return 0, err
 	}
-	return d.C2DCount, nil
+	return d.QueueLength, nil
 }
 
 // Feedback tells what became of a cloud-to-device message whose sender asked ([hubwire.Message.Ack]).
@@ -53,11 +65,15 @@ const maxFeedback = 64
 // Feedback waits until there is feedback, then returns what there is, oldest
 // first, and takes it off the queue. It ends with ctx.
 func (h *Hub) Feedback(ctx context.Context) ([]Feedback, error) {
-	b, err := h.core.WaitFeedback(ctx, maxFeedback)
+	c, err := h.ask(ctx, "feedback")
 	if err != nil {
 		return nil, err
 	}
-	if err := h.core.SettleFeedback(ctx, b.LockToken, hubwire.Complete); err != nil {
+	b, err := c.WaitFeedback(ctx, maxFeedback)
+	if err != nil {
+		return nil, err
+	}
+	if err := c.SettleFeedback(ctx, b.LockToken, hubwire.Complete); err != nil {
 		return nil, err
 	}
 	out := make([]Feedback, len(b.Records))
@@ -82,11 +98,15 @@ type InvokeOptions struct {
 // ConnectionClosedRemotely when its connection ended meanwhile, DeviceNotFound,
 // ModuleNotFound, MessageTooLarge, FormatError and ArgumentInvalid.
 func (h *Hub) Invoke(ctx context.Context, id hubwire.Identity, r hubwire.MethodRequest, o *InvokeOptions) (*hubwire.MethodResponse, error) {
+	c, err := h.ask(ctx, "invoke method")
+	if err != nil {
+		return nil, err
+	}
 	v := &core.Invocation{MethodRequest: r}
 	if o != nil {
 		v.ConnectTimeout, v.ResponseTimeout = o.ConnectTimeout, o.ResponseTimeout
 	}
-	return h.core.Invoke(ctx, id, v)
+	return c.Invoke(ctx, id, v)
 }
 
 // TwinUpdate is what a service writes to a twin. Each member is a JSON object;
@@ -99,17 +119,29 @@ type TwinUpdate struct {
 // Twin returns a twin as services see it: with tags, metadata, version and
 // etag. Codes: DeviceNotFound, ModuleNotFound.
 func (h *Hub) Twin(ctx context.Context, id hubwire.Identity) (*hubwire.Twin, error) {
-	return h.core.Twin(ctx, id)
+	c, err := h.ask(ctx, "get twin")
+	if err != nil {
+		return nil, err
+	}
+	return c.Twin(ctx, id)
 }
 
 // PatchTwin merges u into a twin (RFC 7396) and returns the whole. ifMatch is
 // an ETag of [Hub.Twin], or "" for any. Codes: DeviceNotFound, ModuleNotFound,
 // PreconditionFailed, FormatError, and ArgumentInvalid for what is over a limit.
 func (h *Hub) PatchTwin(ctx context.Context, id hubwire.Identity, u TwinUpdate, ifMatch string) (*hubwire.Twin, error) {
-	return h.core.PatchTwin(ctx, id, (*core.TwinUpdate)(&u), ifMatch)
+	c, err := h.ask(ctx, "patch twin")
+	if err != nil {
+		return nil, err
+	}
+	return c.PatchTwin(ctx, id, (*core.TwinUpdate)(&u), ifMatch)
 }
 
 // ReplaceTwin writes tags and desired properties anew. Otherwise it is [Hub.PatchTwin].
 func (h *Hub) ReplaceTwin(ctx context.Context, id hubwire.Identity, u TwinUpdate, ifMatch string) (*hubwire.Twin, error) {
-	return h.core.ReplaceTwin(ctx, id, (*core.TwinUpdate)(&u), ifMatch)
+	c, err := h.ask(ctx, "replace twin")
+	if err != nil {
+		return nil, err
+	}
+	return c.ReplaceTwin(ctx, id, (*core.TwinUpdate)(&u), ifMatch)
 }

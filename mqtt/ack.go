@@ -39,36 +39,44 @@ type Unsuback struct {
 const reliableFlags = 2
 
 // AppendTo appends p to dst and returns the extended slice. It allocates only to grow dst.
-func (p *Puback) AppendTo(dst []byte) []byte { return appendAck(dst, byte(TypePuback)<<4, p.ID) }
-
-// AppendTo appends p to dst and returns the extended slice. It allocates only to grow dst.
-func (p *Pubrec) AppendTo(dst []byte) []byte { return appendAck(dst, byte(TypePubrec)<<4, p.ID) }
-
-// AppendTo appends p to dst and returns the extended slice. It allocates only to grow dst.
-func (p *Pubrel) AppendTo(dst []byte) []byte {
-	return appendAck(dst, byte(TypePubrel)<<4|reliableFlags, p.ID)
+func (p *Puback) AppendTo(dst []byte) []byte {
+	return appendAck(dst, byte(TypePuback)<<4, orZero(p).ID)
 }
 
 // AppendTo appends p to dst and returns the extended slice. It allocates only to grow dst.
-func (p *Pubcomp) AppendTo(dst []byte) []byte { return appendAck(dst, byte(TypePubcomp)<<4, p.ID) }
+func (p *Pubrec) AppendTo(dst []byte) []byte {
+	return appendAck(dst, byte(TypePubrec)<<4, orZero(p).ID)
+}
+
+// AppendTo appends p to dst and returns the extended slice. It allocates only to grow dst.
+func (p *Pubrel) AppendTo(dst []byte) []byte {
+	return appendAck(dst, byte(TypePubrel)<<4|reliableFlags, orZero(p).ID)
+}
+
+// AppendTo appends p to dst and returns the extended slice. It allocates only to grow dst.
+func (p *Pubcomp) AppendTo(dst []byte) []byte {
+	return appendAck(dst, byte(TypePubcomp)<<4, orZero(p).ID)
+}
 
 // AppendTo appends u to dst and returns the extended slice. It allocates only to grow dst.
-func (u *Unsuback) AppendTo(dst []byte) []byte { return appendAck(dst, byte(TypeUnsuback)<<4, u.ID) }
+func (u *Unsuback) AppendTo(dst []byte) []byte {
+	return appendAck(dst, byte(TypeUnsuback)<<4, orZero(u).ID)
+}
 
 // Check refuses packet identifier 0 [MQTT-2.3.1-1] with a [*PacketError].
-func (p *Puback) Check() error { return checkAck(TypePuback, p.ID) }
+func (p *Puback) Check() error { return checkAck(TypePuback, orZero(p).ID) }
 
 // Check refuses packet identifier 0 [MQTT-2.3.1-1] with a [*PacketError].
-func (p *Pubrec) Check() error { return checkAck(TypePubrec, p.ID) }
+func (p *Pubrec) Check() error { return checkAck(TypePubrec, orZero(p).ID) }
 
 // Check refuses packet identifier 0 [MQTT-2.3.1-1] with a [*PacketError].
-func (p *Pubrel) Check() error { return checkAck(TypePubrel, p.ID) }
+func (p *Pubrel) Check() error { return checkAck(TypePubrel, orZero(p).ID) }
 
 // Check refuses packet identifier 0 [MQTT-2.3.1-1] with a [*PacketError].
-func (p *Pubcomp) Check() error { return checkAck(TypePubcomp, p.ID) }
+func (p *Pubcomp) Check() error { return checkAck(TypePubcomp, orZero(p).ID) }
 
 // Check refuses packet identifier 0 [MQTT-2.3.1-1] with a [*PacketError].
-func (u *Unsuback) Check() error { return checkAck(TypeUnsuback, u.ID) }
+func (u *Unsuback) Check() error { return checkAck(TypeUnsuback, orZero(u).ID) }
 
 // ParsePuback reads the whole packet p. It refuses any other length, wrong
 // flags and packet identifier 0 with a [*PacketError]. It does not allocate.

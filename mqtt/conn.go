@@ -1,6 +1,7 @@
 package mqtt
 
 import (
+	"fmt"
 	"io"
 	"net"
 	"time"
@@ -48,7 +49,11 @@ type Conn struct {
 	err   error // a fault in the framing: nothing after it can be read
 }
 
-// NewConn returns a Conn that reads and writes nc, and owns it from now on.
+// errNoConn is for a Conn without a net.Conn.
+var errNoConn = fmt.Errorf("mqtt: a Conn comes from NewConn, with a net.Conn: %w", net.ErrClosed)
+
+// NewConn returns a Conn that reads and writes nc, and owns it from now on. Of a nil nc
+// everything fails with an error that is [net.ErrClosed], as of a nil Conn.
 func NewConn(nc net.Conn, opts *ConnOptions) *Conn {
 	c := &Conn{nc: nc, max: DefaultMaxPacket}
 	if opts != nil {
@@ -75,6 +80,9 @@ func NewConn(nc net.Conn, opts *ConnOptions) *Conn {
 // The buffer takes 16 KiB, or twice what has arrived already, whatever length
 // a packet announces, and shrinks again once a large packet is dealt with.
 func (c *Conn) ReadPacket() (Packet, error) {
+	if c == nil {
+		return nil, errNoConn
+	}
 	if c.err != nil {
 		return nil, c.err
 	}
@@ -110,6 +118,9 @@ func (c *Conn) release() {
 // fill reads more behind buf[:w], after making room. n is the length of the
 // packet under way, or 0 while its first bytes do not say.
 func (c *Conn) fill(n int) error {
+	if c.nc == nil {
+		return errNoConn
+	}
 	if c.w == len(c.buf) || c.r+n > len(c.buf) {
 		c.makeRoom(n)
 	}
@@ -156,7 +167,7 @@ func (c *Conn) burst() []byte {
 // without reading from the net.Conn, or 0 when it would read. A server that
 // writes its answers when Buffered is 0 answers a burst at once.
 func (c *Conn) Buffered() int {
-	if c.err != nil {
+	if c == nil || c.err != nil {
 		return 0
 	}
 	n, err := packetLength(c.buf[c.r:c.w], c.max)
@@ -169,23 +180,47 @@ func (c *Conn) Buffered() int {
 // Write writes b, which is one or more whole packets, in one call of the
 // net.Conn, so that they share a TLS record or WebSocket message.
 func (c *Conn) Write(b []byte) error {
+	if c.NetConn() == nil {
+		return errNoConn
+	}
 	c.trace.sent(b)
 	_, err := c.nc.Write(b)
 	return err
 }
 
 // Close closes the net.Conn: calls that wait return.
-func (c *Conn) Close() error { return c.nc.Close() }
+func (c *Conn) Close() error { return c.orClosed().Close() }
 
 // SetDeadline sets both deadlines of the net.Conn.
-func (c *Conn) SetDeadline(t time.Time) error { return c.nc.SetDeadline(t) }
+func (c *Conn) SetDeadline(t time.Time) error { return c.orClosed().SetDeadline(t) }
 
 // SetReadDeadline sets the deadline of ReadPacket.
-func (c *Conn) SetReadDeadline(t time.Time) error { return c.nc.SetReadDeadline(t) }
+func (c *Conn) SetReadDeadline(t time.Time) error { return c.orClosed().SetReadDeadline(t) }
 
 // SetWriteDeadline sets the deadline of Write.
-func (c *Conn) SetWriteDeadline(t time.Time) error { return c.nc.SetWriteDeadline(t) }
+func (c *Conn) SetWriteDeadline(t time.Time) error { return c.orClosed().SetWriteDeadline(t) }
 
 // NetConn returns the net.Conn, to look at: its addresses, its TLS state. Who
 // reads from it or writes to it breaks the framing.
-func (c *Conn) NetConn() net.Conn { return c.nc }
+func (c *Conn) NetConn() net.Conn {
+	if c == nil {
+		return nil
+	}
+	return c.nc
+}
+
+// orClosed is the net.Conn, or where there is none, one that is closed.
+func (c *Conn) orClosed() net.Conn {
+	if nc := c.NetConn(); nc != nil {
+		return nc
+	}
+	return noConn{}
+}
+
+// noConn is as much of a closed net.Conn as a Conn needs.
+type noConn struct{ net.Conn }
+
+func (noConn) Close() error                     { return errNoConn }
+func (noConn) SetDeadline(time.Time) error      { return errNoConn }
+func (noConn) SetReadDeadline(time.Time) error  { return errNoConn }
+func (noConn) SetWriteDeadline(time.Time) error { return errNoConn }

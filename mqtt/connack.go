@@ -45,6 +45,7 @@ func (c ReturnCode) Error() string {
 // AppendTo appends c to dst and returns the extended slice. c must have passed
 // [Connack.Check]. It allocates only to grow dst.
 func (c *Connack) AppendTo(dst []byte) []byte {
+	c = orZero(c)
 	var present byte
 	if c.SessionPresent {
 		present = 1
@@ -55,6 +56,7 @@ func (c *Connack) AppendTo(dst []byte) []byte {
 // Check refuses a code above 5, and SessionPresent in a refusal
 // [MQTT-3.2.2-4]. The error is a [*PacketError].
 func (c *Connack) Check() error {
+	c = orZero(c)
 	if c.Code > NotAuthorized {
 		return refuse(TypeConnack, partReturnCode, faultReturnCode, 3, int(NotAuthorized))
 	}

@@ -82,6 +82,7 @@ func (c *Connect) remaining() int {
 // AppendTo appends c to dst and returns the extended slice. c must have passed
 // [Connect.Check]. It allocates only to grow dst.
 func (c *Connect) AppendTo(dst []byte) []byte {
+	c = orZero(c)
 	dst = appendHeader(dst, byte(TypeConnect)<<4, c.remaining())
 	dst = append(dst, 0, byte(len(protocolName)))
 	dst = append(dst, protocolName...)
@@ -103,6 +104,7 @@ func (c *Connect) AppendTo(dst []byte) []byte {
 // Check reports whether c can be written: as [ParseConnect] checks, with the
 // offsets of the packet that AppendTo would make. The error is a [*PacketError].
 func (c *Connect) Check() error {
+	c = orZero(c)
 	head := headerSize(c.remaining())
 	if f, limit := c.badFlags(); f != 0 {
 		return refuse(TypeConnect, partConnectFlags, f, head+7, limit)

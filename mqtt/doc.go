@@ -11,6 +11,9 @@
 //   - [Conn]: whole packets over a [net.Conn], with buffered reads.
 //   - [Session]: a client that outlives its connections.
 //
+// A nil pointer to a packet or message stands for the zero value. A nil context is refused
+// with [hubwire.ArgumentInvalid].
+//
 // Message mapping ([AppendTelemetryTopic], [AppendC2DTopic],
 // [AppendInputTopic], [ParseMessage]) is between the first two: device clients
 // and hub fronts use the same functions.

@@ -47,6 +47,9 @@ type PacketError struct {
 
 // Error gives packet, part, offset, fault, limit and rule, on one line.
 func (e *PacketError) Error() string {
+	if e == nil || e.Err == nil {
+		return "mqtt: no error"
+	}
 	s := "mqtt: " + e.Packet.String() + ": " + e.Part + " at offset " + strconv.Itoa(e.Offset) + ": " + e.Err.Error()
 	if e.Limit != 0 {
 		s += ", the limit is " + strconv.Itoa(e.Limit)
@@ -55,4 +58,9 @@ func (e *PacketError) Error() string {
 }
 
 // Unwrap returns Err.
-func (e *PacketError) Unwrap() error { return e.Err }
+func (e *PacketError) Unwrap() error {
+	if e == nil {
+		return nil
+	}
+	return e.Err
+}

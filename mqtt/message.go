@@ -47,6 +47,7 @@ var (
 // Source: IoT Hub developer guide, "Communicate with your IoT hub using the
 // MQTT protocol", section "Sending device-to-cloud messages".
 func AppendTelemetryTopic(dst []byte, id hubwire.Identity, m *hubwire.Message) []byte {
+	m = orZero(m)
 	dst = topics.AppendTelemetry(dst, id)
 	dst = appendSystem(dst, deviceOrder[:], m)
 	return appendProperties(dst, m.Properties)
@@ -64,6 +65,7 @@ func AppendTelemetryTopic(dst []byte, id hubwire.Identity, m *hubwire.Message) [
 // "name=", as the hub does, though the Java SDK cannot receive that. m must have
 // passed [hubwire.Message.CheckC2D]. It allocates only to grow dst.
 func AppendC2DTopic(dst []byte, id hubwire.Identity, m *hubwire.Message) []byte {
+	m = orZero(m)
 	dst = topics.AppendC2D(dst, id)
 	if m.To == "" {
 		var room [addressRoom]byte
@@ -86,6 +88,7 @@ const addressRoom = 512
 // "/devices/{device}/modules/{module}/inputs/{input}". It allocates only to
 // grow dst.
 func AppendInputTopic(dst []byte, id hubwire.Identity, r *hubwire.Received) []byte {
+	r = orZero(r)
 	dst = topics.AppendInput(dst, id, r.Input)
 	if r.Source.DeviceID != "" {
 		dst = topics.AppendSystem(dst, topics.ConnectionDeviceID, r.Source.DeviceID)
@@ -184,8 +187,8 @@ func timeField(m *hubwire.Message, s topics.System) *time.Time {
 }
 
 // ParseMessage sets r.Message, r.Input and r.Source to what a PUBLISH says
-// whose topic is t: telemetry, cloud-to-device or a module's input; any other
-// is [ErrNotMessage]. It leaves the rest of r alone. It copies: r does not
+// whose topic is t: telemetry, cloud-to-device or a module's input; any other,
+// and a nil t or r, is [ErrNotMessage]. It leaves the rest of r alone. It copies: r does not
 // alias the topic or the payload.
 //
 // Names and values are percent-decoded; where an escape is malformed they stay
@@ -198,6 +201,9 @@ func timeField(m *hubwire.Message, s topics.System) *time.Time {
 //
 // It allocates the body, one string for all text, and the slice of Properties.
 func ParseMessage(t *topics.Topic, payload []byte, r *hubwire.Received) error {
+	if t == nil || r == nil {
+		return ErrNotMessage
+	}
 	switch t.Kind {
 	case topics.Telemetry, topics.C2D, topics.Input:
 	default:

@@ -67,6 +67,14 @@ const (
 	DefaultMaxPacket = 262144
 )
 
+// orZero makes a nil pointer one to the zero value, which is what it stands for.
+func orZero[T any](p *T) *T {
+	if p == nil {
+		p = new(T)
+	}
+	return p
+}
+
 // Packet is a view of one whole packet, from its first byte to its last, as
 // [Split] and [Conn.ReadPacket] give it. Only the fixed header has been looked
 // at: the Parse functions check the rest.

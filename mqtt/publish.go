@@ -22,6 +22,7 @@ type Publish struct {
 
 // Size returns how many bytes AppendTo appends.
 func (p *Publish) Size() int {
+	p = orZero(p)
 	n := p.remaining()
 	return headerSize(n) + n
 }
@@ -37,6 +38,7 @@ func (p *Publish) remaining() int {
 // AppendTo appends p to dst and returns the extended slice. p must have passed
 // [Publish.Check]. It allocates only to grow dst.
 func (p *Publish) AppendTo(dst []byte) []byte {
+	p = orZero(p)
 	n := p.remaining()
 	t := len(p.Topic)
 	dst = slices.Grow(dst, headerSize(n)+n) // once, for all the appends
@@ -63,6 +65,7 @@ func (p *Publish) firstByte() byte {
 // Check reports whether p can be written: as [ParsePublish] checks, with the
 // offsets of the packet that AppendTo would make. The error is a [*PacketError].
 func (p *Publish) Check() error {
+	p = orZero(p)
 	n := p.remaining()
 	head := headerSize(n)
 	switch {
@@ -177,6 +180,7 @@ func openSize(payload int) int {
 // than [MaxString] bytes, or none, is refused, and dst comes back as it was at
 // OpenPublish.
 func ClosePublish(dst []byte, at int, p *Publish) ([]byte, error) {
+	p = orZero(p)
 	room := openSize(len(p.Payload))
 	t := len(dst) - at - room
 	n := 2 + t + len(p.Payload)
@@ -185,7 +189,7 @@ func ClosePublish(dst []byte, at int, p *Publish) ([]byte, error) {
 	}
 	head := headerSize(n)
 	switch {
-	case t == 0:
+	case t <= 0:
 		return dst[:at], refuse(TypePublish, partTopic, faultEmptyTopic, head+2, 0)
 	case t > MaxString:
 		return dst[:at], refuse(TypePublish, partTopic, faultTooLong, head, MaxString)

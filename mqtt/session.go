@@ -125,8 +125,8 @@ func StartSession(ctx context.Context, dial DialFunc, login LoginFunc, o *Sessio
 	if err != nil {
 		return nil, err
 	}
-	if dial == nil || login == nil {
-		return nil, badArgument("start", "no DialFunc or no LoginFunc", nil)
+	if dial == nil || login == nil || ctx == nil {
+		return nil, badArgument("start", "no DialFunc, no LoginFunc or no context", nil)
 	}
 	if ctx.Err() != nil {
 		return nil, gaveUp("connect", false, ctx.Err())
@@ -169,19 +169,42 @@ func (s *Session) startError(ctx context.Context) error {
 // now is the time since the session began.
 func (s *Session) now() time.Duration { return time.Since(s.start) }
 
+// usable reports whether s is from StartSession, and ctx there.
+func (s *Session) usable(ctx context.Context) bool { return s != nil && s.cancel != nil && ctx != nil }
+
+// unusable is what a call that is not usable returns.
+func (s *Session) unusable(ctx context.Context, op string) error {
+	if ctx == nil {
+		return badArgument(op, "the context is nil", nil)
+	}
+	return badArgument(op, "a Session comes from StartSession", nil)
+}
+
 // State returns the state of the connection.
 func (s *Session) State() SessionState {
+	if s == nil || s.cancel == nil {
+		return Closed
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.state
 }
 
 // Done is closed when the session has ended and its goroutines have returned.
-func (s *Session) Done() <-chan struct{} { return s.done }
+// It is nil for a Session that is not from StartSession.
+func (s *Session) Done() <-chan struct{} {
+	if s == nil {
+		return nil
+	}
+	return s.done
+}
 
 // Err returns nil while the session lives, and then the first cause of its
 // end: [ErrSessionClosed] after Close, else a *hubwire.Error.
 func (s *Session) Err() error {
+	if s == nil {
+		return nil
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.cause

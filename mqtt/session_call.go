@@ -146,7 +146,7 @@ func (s *Session) InCallback() bool { return s.ownGoroutine() != 0 }
 // ownGoroutine returns the id of the calling goroutine when it is one of the
 // session's own, inside a callback, and else 0.
 func (s *Session) ownGoroutine() uint64 {
-	if s.calling.Load() == 0 {
+	if s == nil || s.calling.Load() == 0 {
 		return 0 // the usual case, without the cost of looking
 	}
 	id := goroutineID()

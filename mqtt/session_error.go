@@ -48,6 +48,9 @@ type SubscribeError struct {
 
 // Error names the filters.
 func (e *SubscribeError) Error() string {
+	if e == nil {
+		return "mqtt: no error"
+	}
 	return fmt.Sprintf("mqtt: SUBACK %#x: the server does not grant %q", SubackFailure, e.Filters)
 }
 

@@ -18,7 +18,10 @@ import (
 // one that matches [net.ErrClosed] says that the session has ended. It does
 // not allocate in the steady state.
 func (s *Session) Publish(ctx context.Context, p *Publish) error {
-	if s.ownGoroutine() != 0 {
+	switch {
+	case !s.usable(ctx):
+		return s.unusable(ctx, "publish")
+	case s.ownGoroutine() != 0:
 		return gaveUp("publish", false, ErrWouldDeadlock)
 	}
 	w := s.newWaiter()
@@ -55,6 +58,9 @@ func (s *Session) PublishAsync(ctx context.Context, p *Publish, done func(error)
 
 // accept puts p into the outbox when the window has room, and sees to its being written.
 func (s *Session) accept(ctx context.Context, p *Publish, op completion) (seq uint64, err error) {
+	if !s.usable(ctx) {
+		return 0, s.unusable(ctx, "publish")
+	}
 	if p == nil {
 		return 0, badArgument("publish", "the Publish is nil", nil)
 	}

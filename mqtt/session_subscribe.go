@@ -98,6 +98,8 @@ func (s *Session) Unsubscribe(ctx context.Context, filters ...string) error {
 
 func (s *Session) request(ctx context.Context, r *request, size int) error {
 	switch size += 5 + 2; {
+	case !s.usable(ctx):
+		return s.unusable(ctx, r.op())
 	case len(r.filters) == 0:
 		return nil
 	case size > s.o.MaxPacket:

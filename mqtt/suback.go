@@ -20,12 +20,14 @@ type Suback struct {
 // AppendTo appends s to dst and returns the extended slice. s must have passed
 // [Suback.Check]. It allocates only to grow dst.
 func (s *Suback) AppendTo(dst []byte) []byte {
+	s = orZero(s)
 	return appendList(dst, byte(TypeSuback)<<4, s.ID, s.Codes)
 }
 
 // Check reports whether s can be written: as [ParseSuback] checks, with the
 // offsets of the packet that AppendTo would make. The error is a [*PacketError].
 func (s *Suback) Check() error {
+	s = orZero(s)
 	n := 2 + len(s.Codes)
 	head := headerSize(n)
 	if n > MaxRemaining {

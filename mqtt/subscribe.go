@@ -81,6 +81,7 @@ func cutField(b []byte) (field, rest []byte, ok bool) {
 // AppendTo appends s to dst and returns the extended slice. s must have passed
 // [Subscribe.Check]. It allocates only to grow dst.
 func (s *Subscribe) AppendTo(dst []byte) []byte {
+	s = orZero(s)
 	return appendList(dst, byte(TypeSubscribe)<<4|reliableFlags, s.ID, s.Filters)
 }
 
@@ -93,6 +94,7 @@ func appendList(dst []byte, first byte, id uint16, list []byte) []byte {
 // Check reports whether s can be written: as [ParseSubscribe] checks, with the
 // offsets of the packet that AppendTo would make. The error is a [*PacketError].
 func (s *Subscribe) Check() error {
+	s = orZero(s)
 	n := 2 + len(s.Filters)
 	head := headerSize(n)
 	if n > MaxRemaining {

@@ -54,12 +54,14 @@ func (f FilterNames) Len() int {
 // AppendTo appends u to dst and returns the extended slice. u must have passed
 // [Unsubscribe.Check]. It allocates only to grow dst.
 func (u *Unsubscribe) AppendTo(dst []byte) []byte {
+	u = orZero(u)
 	return appendList(dst, byte(TypeUnsubscribe)<<4|reliableFlags, u.ID, u.Filters)
 }
 
 // Check reports whether u can be written: as [ParseUnsubscribe] checks, with
 // the offsets of the packet that AppendTo would make. The error is a [*PacketError].
 func (u *Unsubscribe) Check() error {
+	u = orZero(u)
 	n := 2 + len(u.Filters)
 	head := headerSize(n)
 	if n > MaxRemaining {

@@ -59,6 +59,9 @@ type ConnectionString struct {
 
 // Identity returns the device or module of c.
 func (c *ConnectionString) Identity() hubwire.Identity {
+	if c == nil {
+		return hubwire.Identity{}
+	}
 	return hubwire.Identity{DeviceID: c.DeviceID, ModuleID: c.ModuleID}
 }
 
@@ -159,6 +162,9 @@ func isHostName(s string) bool {
 // escape: white space at the end of the last one, and what follows a semicolon if
 // that looks like name=.
 func (c *ConnectionString) AppendTo(dst []byte) []byte {
+	if c == nil {
+		return dst
+	}
 	start := len(dst)
 	put := func(name, value string) {
 		if value == "" {

@@ -18,6 +18,9 @@ type SyntaxError struct {
 
 // Error gives the part, its offset, the cause and the limit, on one line.
 func (e *SyntaxError) Error() string {
+	if e == nil || e.Err == nil {
+		return "sas: no error"
+	}
 	s := "sas: " + e.Part + " at offset " + strconv.Itoa(e.Offset) + " " + e.Err.Error()
 	if e.Limit != 0 {
 		s += ", the limit is " + strconv.Itoa(e.Limit)
@@ -26,7 +29,12 @@ func (e *SyntaxError) Error() string {
 }
 
 // Unwrap returns the cause.
-func (e *SyntaxError) Unwrap() error { return e.Err }
+func (e *SyntaxError) Unwrap() error {
+	if e == nil {
+		return nil
+	}
+	return e.Err
+}
 
 // ErrTooLong is the cause when a token has more than [MaxToken] bytes, or a
 // connection string more than [MaxConnectionString].

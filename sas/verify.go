@@ -22,7 +22,7 @@ var (
 // CheckExpiry returns [ErrExpired] when t expired more than skew before now. It
 // does not allocate.
 func (t *Token) CheckExpiry(now time.Time, skew time.Duration) error {
-	if now.After(t.Expires.Add(skew)) {
+	if t == nil || now.After(t.Expires.Add(skew)) {
 		return ErrExpired
 	}
 	return nil
@@ -34,7 +34,7 @@ func (t *Token) CheckExpiry(now time.Time, skew time.Duration) error {
 // error tells which key was close. It does not allocate once a key has verified a token
 // of that length.
 func (t *Token) SignedBy(primary, secondary *Key) (int, error) {
-	if !primary.usable() && !secondary.usable() {
+	if t == nil || !primary.usable() && !secondary.usable() {
 		return -1, ErrSignature
 	}
 	sig, ok := t.mac()
@@ -80,6 +80,9 @@ func (t *Token) signature(dst []byte) []byte { return appendUnescape(dst, t.sig.
 // may be raw or percent-encoded up to three times, as the official SDKs have it. It
 // allocates only for a resource of more than 512 bytes.
 func (t *Token) CheckResource(path ...string) error {
+	if t == nil {
+		return ErrWrongResource
+	}
 	var buf [512]byte
 	resource := append(buf[:0], t.Resource...)
 	for range 4 {

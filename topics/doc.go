@@ -8,6 +8,8 @@
 // for a hub, and the reverse. The package depends on no MQTT library and opens
 // no connection.
 //
+// A nil pointer given to a function of this package stands for the zero value.
+//
 // Append functions return the extended slice. They allocate only to grow dst,
 // keep nothing, and may leave a few bytes of scratch between the length that
 // they return and dst's capacity. They do not check what they append: ids pass

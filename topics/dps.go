@@ -17,6 +17,9 @@ type DPSRegistration struct {
 
 // AppendDPSRegistration appends the body r. The payload must be JSON; it is appended as it is.
 func AppendDPSRegistration(dst []byte, r *DPSRegistration) []byte {
+	if r == nil {
+		r = new(DPSRegistration)
+	}
 	dst = append(dst, `{"registrationId":`...)
 	dst = appendJSONString(dst, r.RegistrationID)
 	if len(r.Payload) > 0 {
@@ -75,6 +78,9 @@ type DPSState struct {
 // Failure returns the error code and its message, whether DPS refused the
 // request or the assignment failed. The code is 0 when neither happened.
 func (r *DPSResult) Failure() (code int, message string) {
+	if r == nil {
+		return 0, ""
+	}
 	if r.ErrorCode == 0 && r.State != nil {
 		return r.State.ErrorCode, r.State.ErrorMessage
 	}

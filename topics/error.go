@@ -37,6 +37,9 @@ var (
 // Error gives the part, its offset, the cause and the limit, on one line. Of what
 // was parsed it holds nothing, but what encoding/json says of a body.
 func (e *SyntaxError) Error() string {
+	if e == nil || e.Err == nil {
+		return "topics: no error"
+	}
 	s := "topics: " + e.Part + " at offset " + strconv.Itoa(e.Offset) + " " + e.Err.Error()
 	if e.Limit != 0 {
 		s += ", the limit is " + strconv.Itoa(e.Limit)
@@ -45,7 +48,12 @@ func (e *SyntaxError) Error() string {
 }
 
 // Unwrap returns Err.
-func (e *SyntaxError) Unwrap() error { return e.Err }
+func (e *SyntaxError) Unwrap() error {
+	if e == nil {
+		return nil
+	}
+	return e.Err
+}
 
 // wrong makes a SyntaxError.
 func wrong(part string, offset int, err error) *SyntaxError {

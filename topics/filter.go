@@ -51,8 +51,8 @@ type Filter struct {
 // Allows reports whether id may subscribe to f: whether its ids, if any, are
 // those of id or wildcards.
 func (f *Filter) Allows(id hubwire.Identity) bool {
-	if f.Kind != C2D && f.Kind != Input {
-		return f.Kind != 0
+	if f == nil || f.Kind != C2D && f.Kind != Input {
+		return f != nil && f.Kind != 0
 	}
 	if len(f.ModuleID) == 0 != (id.ModuleID == "") {
 		return false

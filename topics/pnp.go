@@ -55,6 +55,9 @@ type Acknowledgement struct {
 //
 //	{"{name}":{"value":{value},"ac":{status},"av":{version}[,"ad":"{description}"]}}
 func AppendAcknowledged(dst []byte, component, name string, a *Acknowledgement) []byte {
+	if a == nil {
+		a = new(Acknowledgement)
+	}
 	dst = appendPropertyName(dst, component, name)
 	dst = append(append(dst, `{"value":`...), a.Value...)
 	dst = strconv.AppendInt(append(dst, `,"ac":`...), int64(a.Status), 10)

@@ -38,6 +38,9 @@ func (c AuthChain) String() string { return strings.Join(c, ";") }
 // AppendUserName appends the user name u. Empty parameters are left out; the
 // values of the others are escaped as [AppendEscape] does.
 func AppendUserName(dst []byte, u *UserName) []byte {
+	if u == nil {
+		u = new(UserName)
+	}
 	dst = append(append(dst, u.Host...), '/')
 	dst = append(AppendClientID(dst, u.Identity), "/?"...)
 	dst = appendParam(dst, "api-version", u.APIVersion)
@@ -188,6 +191,9 @@ type DPSUserName struct {
 
 // AppendDPSUserName appends the user name u. An empty ClientVersion is left out.
 func AppendDPSUserName(dst []byte, u *DPSUserName) []byte {
+	if u == nil {
+		u = new(DPSUserName)
+	}
 	dst = append(append(dst, u.IDScope...), "/registrations/"...)
 	dst = append(append(dst, u.RegistrationID...), "/api-version="...)
 	dst = append(dst, u.APIVersion...)

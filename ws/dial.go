@@ -6,6 +6,7 @@ import (
 	"cmp"
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -56,6 +57,9 @@ func Dial(ctx context.Context, addr string, opts *DialOptions) (net.Conn, error)
 	if opts != nil {
 		o = *opts
 	}
+	if ctx == nil {
+		return nil, errNoContext
+	}
 	host, port, err := net.SplitHostPort(addr)
 	if err != nil {
 		host, port = strings.Trim(addr, "[]"), "443"
@@ -78,6 +82,8 @@ func Dial(ctx context.Context, addr string, opts *DialOptions) (net.Conn, error)
 	}
 	return nc, nil
 }
+
+var errNoContext = errors.New("ws: the context is nil")
 
 // tunnelURL leaves out the default port, so that the Host header is the host alone.
 func tunnelURL(host, port string, o *DialOptions) *url.URL {

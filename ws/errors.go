@@ -30,6 +30,9 @@ var (
 	ErrMalformed   = errors.New("malformed answer")
 )
 
+// noError is the text of an error that is a nil pointer.
+const noError = "ws: no error"
+
 // HandshakeError is what [Dial] and [Accept] fail with once there is a
 // connection to shake hands on.
 type HandshakeError struct {
@@ -40,6 +43,9 @@ type HandshakeError struct {
 
 // Error names the host, the status and the cause.
 func (e *HandshakeError) Error() string {
+	if e == nil {
+		return noError
+	}
 	if e.Status == 0 {
 		return fmt.Sprintf("ws: handshake with %s: %v", e.Host, e.Err)
 	}
@@ -47,7 +53,12 @@ func (e *HandshakeError) Error() string {
 }
 
 // Unwrap returns the cause.
-func (e *HandshakeError) Unwrap() error { return e.Err }
+func (e *HandshakeError) Unwrap() error {
+	if e == nil {
+		return nil
+	}
+	return e.Err
+}
 
 // ProxyError is what a [ProxyDialer] fails with once it has a connection to the
 // proxy. It holds no user name and no password.
@@ -60,6 +71,9 @@ type ProxyError struct {
 
 // Error names the proxy, the target, the status and the cause.
 func (e *ProxyError) Error() string {
+	if e == nil {
+		return noError
+	}
 	if e.Status == 0 {
 		return fmt.Sprintf("ws: proxy %s to %s: %v", e.Proxy, e.Target, e.Err)
 	}
@@ -67,7 +81,12 @@ func (e *ProxyError) Error() string {
 }
 
 // Unwrap returns the cause.
-func (e *ProxyError) Unwrap() error { return e.Err }
+func (e *ProxyError) Unwrap() error {
+	if e == nil {
+		return nil
+	}
+	return e.Err
+}
 
 // CloseError is what a Read gives after the peer closed with a status other
 // than "normal" or "going away". It matches [net.ErrClosed].
@@ -78,6 +97,9 @@ type CloseError struct {
 
 // Error gives the status and the quoted reason.
 func (e *CloseError) Error() string {
+	if e == nil {
+		return noError
+	}
 	return fmt.Sprintf("ws: closed by the peer with status %d: %q", e.Status, e.Reason)
 }
 

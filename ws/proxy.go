@@ -35,8 +35,14 @@ func ProxyDialer(proxy *url.URL, next DialFunc) DialFunc {
 	if next == nil {
 		next = new(net.Dialer).DialContext
 	}
-	p := *proxy
+	var p url.URL // fails, as no proxy
+	if proxy != nil {
+		p = *proxy
+	}
 	return func(ctx context.Context, network, addr string) (net.Conn, error) {
+		if ctx == nil {
+			return nil, errNoContext
+		}
 		host := p.Host
 		if p.Port() == "" {
 			host = net.JoinHostPort(p.Hostname(), "80")
