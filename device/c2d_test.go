@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"slices"
 	"testing"
@@ -174,20 +175,21 @@ func TestWhatWasGivenUpComesAgainWhenItsLockRunsOut(t *testing.T) {
 func TestSettlingInAnyOrder(t *testing.T) {
 	overEach(t, hub.Config{}, func(t *testing.T, b *bench) {
 		c := b.dial(b.device, nil)
-		var ms []*hubwire.Received
-		for i := range 40 { // more than the hub sends ahead
+		const n = 40 // more than the hub sends ahead
+		for i := range n {
 			b.tell(dev, fmt.Sprint(i))
 		}
-		for i := range 40 {
-			ms = append(ms, b.receive(c, fmt.Sprint(i)))
-			if len(ms) == 8 {
-				slices.Reverse(ms)
-				for _, m := range ms {
-					if err := m.Complete(t.Context()); err != nil {
-						t.Fatal(err)
-					}
+		for i := 0; i < n; {
+			var ms []*hubwire.Received
+			for range min(n-i, 1+rand.IntN(16)) {
+				ms = append(ms, b.receive(c, fmt.Sprint(i)))
+				i++
+			}
+			rand.Shuffle(len(ms), func(i, j int) { ms[i], ms[j] = ms[j], ms[i] })
+			for _, m := range ms {
+				if err := m.Complete(t.Context()); err != nil {
+					t.Fatal(err)
 				}
-				ms = ms[:0]
 			}
 		}
 		b.waiting(dev, 0)

@@ -2,6 +2,7 @@ package device_test
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"net"
 	"sync"
@@ -55,6 +56,10 @@ func TestCloseFromInside(t *testing.T) {
 				t.Error(err)
 			}
 		},
+		"the hook of a panic": func(t *testing.T, b *bench, c *device.Client, closing func()) {
+			b.handle(c, "m", func(context.Context, hubwire.MethodRequest) (hubwire.MethodResponse, error) { panic(closing) })
+			go b.invoke("m", "")
+		},
 		"a loop over Desired": func(t *testing.T, b *bench, c *device.Client, closing func()) {
 			go func() {
 				for _, err := range c.Desired(t.Context()) {
@@ -69,7 +74,9 @@ func TestCloseFromInside(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			overEach(t, hub.Config{}, func(t *testing.T, b *bench) {
-				c := b.dial(b.device, nil)
+				c := b.dial(b.device, func(o *device.Options) {
+					o.Hooks = &device.Hooks{HandlerPanic: func(closing any, _ []byte) { closing.(func())() }}
+				})
 				closed := make(chan error, 1)
 				arrange(t, b, c, func() {
 					start := time.Now()
@@ -85,6 +92,22 @@ func TestCloseFromInside(t *testing.T) {
 			})
 		})
 	}
+}
+
+func TestCloseFromTheDoneOfAMessageThatNobodyAcknowledges(t *testing.T) {
+	overEach(t, hub.Config{}, func(t *testing.T, b *bench) {
+		b.adjust(device.MQTTOptions{AtMostOnce: true})
+		c := b.dial(b.device, nil)
+		closed := make(chan error, 1)
+		start := time.Now()
+		if err := c.SendAsync(t.Context(), &hubwire.Message{}, func(error) { closed <- c.Close() }); err != nil {
+			t.Error(err)
+		}
+		if err := <-closed; err != nil || time.Since(start) > closeTimeout {
+			t.Errorf("%v after %v", err, time.Since(start))
+		}
+		<-c.Done()
+	})
 }
 
 func TestCloseFromTheStateHook(t *testing.T) {
@@ -191,46 +214,6 @@ func TestHooksAndDoneFunctionsMayCallTheClient(t *testing.T) {
 	})
 }
 
-func TestCloseWithAStalledHub(t *testing.T) {
-	for name, arrange := range map[string]func(*testing.T, *testkit.Hole, *device.Client){
-		"that answers nothing": func(t *testing.T, h *testkit.Hole, c *device.Client) { h.Swallow(true) },
-		"with sends under way": func(t *testing.T, h *testkit.Hole, c *device.Client) {
-			h.SwallowReads(true)
-			for range 1000 {
-				if err := c.SendAsync(t.Context(), &hubwire.Message{Body: make([]byte, 100)}, nil); err != nil {
-					t.Fatal(err)
-				}
-			}
-		},
-		"with a twin request under way": func(t *testing.T, h *testkit.Hole, c *device.Client) {
-			h.Swallow(true)
-			go c.Twin(t.Context())
-		},
-	} {
-		t.Run(name, func(t *testing.T) {
-			overEach(t, hub.Config{}, func(t *testing.T, b *bench) {
-				holes := make(chan *testkit.Hole, 1)
-				c := b.dial(b.device, b.throughHoles(holes))
-				arrange(t, <-holes, c)
-				synctest.Wait()
-				start := time.Now()
-				errs := make(chan error)
-				for range 2 { // two at once
-					go func() { errs <- c.Close() }()
-				}
-				for range 2 {
-					if err := <-errs; err != nil {
-						t.Error(err)
-					}
-				}
-				if d := time.Since(start); d > closeTimeout {
-					t.Errorf("it took %v", d)
-				}
-			})
-		})
-	}
-}
-
 // stuckConn is a connection whose peer does not read any more, once told so.
 type stuckConn struct {
 	net.Conn
@@ -306,14 +289,22 @@ func TestCloseWhileThereIsNoConnection(t *testing.T) {
 }
 
 func TestOpeningAndClosingAtAnyMomentLeavesNothing(t *testing.T) {
+	rounds := 1000
+	if testkit.RaceEnabled {
+		rounds = 10_000
+	}
 	overEach(t, hub.Config{}, func(t *testing.T, b *bench) {
-		for i := range 200 {
+		resume := tls.NewLRUClientSessionCache(1)
+		for i := range rounds / len(transports()) {
 			holes := make(chan *testkit.Hole, 100)
 			ctx, cancel := context.WithCancel(t.Context())
 			if i%4 == 0 {
 				go cancel() // in the middle of it, or not
 			}
-			c, err := device.Dial(ctx, b.device, b.transport, b.options(b.throughHoles(holes)))
+			c, err := device.Dial(ctx, b.device, b.transport, b.options(func(o *device.Options) {
+				b.throughHoles(holes)(o)
+				o.TLSConfig.ClientSessionCache, o.TLSConfig.CurvePreferences = resume, []tls.CurveID{tls.CurveP256} // cheap handshakes
+			}))
 			cancel()
 			if err != nil {
 				if !errors.Is(err, context.Canceled) {

@@ -7,11 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"sync"
 	"testing"
-	"time"
-
-	"github.com/google/go-cmp/cmp"
 
 	"github.com/hubwire/hubwire"
 	"github.com/hubwire/hubwire/device"
@@ -134,39 +130,6 @@ func TestAMethodThatTakesTooLongTimesOutAtTheCaller(t *testing.T) {
 		}
 		if err := <-ended; err == nil {
 			t.Error("the handler's context has no cause")
-		}
-	})
-}
-
-func TestManyCallsAtOnceAreNotMixedUp(t *testing.T) {
-	const n, limit = 200, 150
-	overEach(t, hub.Config{}, func(t *testing.T, b *bench) {
-		c := b.dial(b.device, func(o *device.Options) { o.MaxMethods = limit })
-		b.handle(c, "echo", func(_ context.Context, r hubwire.MethodRequest) (hubwire.MethodResponse, error) {
-			time.Sleep(time.Second) // by the bubble's clock: all run at once
-			return hubwire.MethodResponse{Status: 200, Payload: r.Payload}, nil
-		})
-		var mu sync.Mutex
-		got := map[int]int{}
-		var all sync.WaitGroup
-		for i := range n {
-			all.Go(func() {
-				resp, err := b.invoke("echo", fmt.Sprint(i))
-				if err != nil {
-					t.Errorf("call %d: %v", i, err)
-					return
-				}
-				if resp.Status == 200 && string(resp.Payload) != fmt.Sprint(i) {
-					t.Errorf("call %d was answered %s", i, resp.Payload)
-				}
-				mu.Lock()
-				defer mu.Unlock()
-				got[resp.Status]++
-			})
-		}
-		all.Wait()
-		if diff := cmp.Diff(map[int]int{200: limit, 429: n - limit}, got); diff != "" {
-			t.Errorf("statuses (-want +got):\n%s", diff)
 		}
 	})
 }

@@ -81,36 +81,6 @@ var sameJSON = cmp.Comparer(func(a, b json.RawMessage) bool {
 	return a == nil && b == nil || json.Unmarshal(a, &x) == nil && json.Unmarshal(b, &y) == nil && cmp.Equal(x, y)
 })
 
-func TestARefusedTwinRequestHasTheHubsCode(t *testing.T) {
-	for _, code := range []hubwire.Code{
-		hubwire.ArgumentInvalid, hubwire.DeviceNotFound, hubwire.PreconditionFailed, hubwire.MessageTooLarge,
-		hubwire.Throttled, hubwire.ServerError, hubwire.ServiceUnavailable,
-	} {
-		t.Run(code.Name(), func(t *testing.T) {
-			cfg := hub.Config{Intercept: func(_ context.Context, op *hub.Op) hub.Verdict {
-				if op.Kind == hub.OpTwinGet || op.Kind == hub.OpTwinReport {
-					return hub.Verdict{Refuse: code}
-				}
-				return hub.Verdict{}
-			}}
-			overEach(t, cfg, func(t *testing.T, b *bench) {
-				c := b.dial(b.device, nil)
-				_, get := c.Twin(t.Context())
-				_, report := c.Report(t.Context(), map[string]int{})
-				for op, err := range map[string]error{"twin get": get, "twin report": report} {
-					var e *hubwire.Error
-					if !errors.As(err, &e) {
-						t.Fatalf("%s: %v", op, err)
-					}
-					if !errors.Is(err, code) || e.Op != op || e.Outcome != hubwire.Refused || e.Retryable != code.Retryable() || e.TrackingID == "" {
-						t.Errorf("%s: %+v", op, e)
-					}
-				}
-			})
-		})
-	}
-}
-
 // swallow answers the first n requests of the kinds with silence.
 func swallow(n int32, kinds ...hub.OpKind) func(context.Context, *hub.Op) hub.Verdict {
 	var seen atomic.Int32

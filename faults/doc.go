@@ -21,6 +21,9 @@
 // function that uses the feature once and says how that went. It names the
 // operations that the hub sees of it, so that faults can strike between them.
 //
-// A fault is an entry in cuts, holes, troubles or verdicts: what hits, what heals, how long it
-// lasts and how long a client may take to notice it.
+// A fault is an entry in cuts, holes, troubles, handlers, verdicts or, when nothing can mend it, ends:
+// what hits, what heals, how long it lasts and how long a client may take to notice it.
+//
+// A theme that needs a test of its own has a file of its own. It makes a venue by overEach or inBubble,
+// breaks the network by its relays and the hub by rules, and counts by the venue's log.
 package faults

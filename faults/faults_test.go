@@ -3,6 +3,7 @@ package faults_test
 import (
 	"crypto/tls"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/hubwire/hubwire"
@@ -14,7 +15,7 @@ import (
 // fault is one layer of the table: something that happens to a client that is at work.
 type fault struct {
 	name string
-	hit  func(v *venue) // the moment it strikes; must not wait
+	hit  func(v *venue) // the moment it strikes; must not wait, if it can strike within a use
 	heal func(v *venue) // when lasts has passed; nil when it is over at once
 
 	lasts    time.Duration
@@ -204,11 +205,29 @@ func (v *venue) anew() {
 	if err := v.theHub().Delete(v.t.Context(), dev); err != nil { // and its modules
 		v.t.Error(err)
 	}
+	v.create()
+}
+
+// create makes the devices, as they were before, in the registry of the venue's hub.
+func (v *venue) create() {
 	for _, id := range []hubwire.Identity{dev, mod} {
 		d := v.keys[id]
 		_, err := v.theHub().Create(v.t.Context(), &hub.Device{Identity: id, PrimaryKey: d.PrimaryKey, SecondaryKey: d.SecondaryKey})
 		if err != nil {
 			v.t.Error(err)
+		}
+	}
+	v.age()
+}
+
+// age gives the twins of devices that were made anew another version than they had, which is all that
+// shows to a device that was away.
+func (v *venue) age() {
+	for _, id := range []hubwire.Identity{dev, mod} {
+		for i := range 5 {
+			if _, err := v.theHub().PatchTwin(v.t.Context(), id, hub.TwinUpdate{Desired: fmt.Appendf(nil, `{"life":%d}`, i)}, ""); err != nil {
+				v.t.Error(err)
+			}
 		}
 	}
 }

@@ -2,6 +2,7 @@ package faults_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net"
@@ -197,71 +198,86 @@ func methods(v *venue, c *device.Client) use {
 
 // desired follows the desired properties from the beginning of the case to its end.
 func desired(v *venue, c *device.Client) use {
-	f := &follower{came: make(chan struct{})}
+	f := &follower{v: v, came: make(chan struct{})}
 	ctx, cancel := context.WithCancel(v.t.Context())
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
 		for d, err := range c.Desired(ctx) {
-			f.set(d.Version, err)
+			f.apply(d, err)
 		}
 	}()
 	v.t.Cleanup(func() { cancel(); <-ended })
 	return func(ctx context.Context, n int) error {
-		t, err := v.theHub().PatchTwin(ctx, c.Identity(), hub.TwinUpdate{Desired: fmt.Appendf(nil, `{"n":%d}`, n)}, "")
+		_, err := v.theHub().PatchTwin(ctx, c.Identity(), hub.TwinUpdate{Desired: fmt.Appendf(nil, `{"followed":%d}`, n)}, "")
 		if err != nil {
 			return err
 		}
-		return f.until(ctx, t.Desired.Version)
+		return f.until(ctx, n)
 	}
 }
 
+// follower knows the desired properties as far as they have come.
 type follower struct {
+	v *venue
+
 	mu      sync.Mutex
+	state   map[string]int
 	version int64
 	err     error
-	came    chan struct{} // closed and made anew with each version
+	came    chan struct{} // closed and made anew with each change
 }
 
-func (f *follower) set(version int64, err error) {
+func (f *follower) apply(d hubwire.DesiredChange, err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if err != nil {
-		f.err = err
-	} else {
-		f.version = version
+	if f.err = err; err == nil {
+		if d.Full {
+			f.state = map[string]int{}
+		} else if d.Version != f.version+1 {
+			f.v.t.Errorf("version %d came after %d", d.Version, f.version)
+		}
+		f.version = d.Version
+		if err := json.Unmarshal(d.JSON, &f.state); err != nil {
+			f.v.t.Error(err)
+		}
 	}
 	close(f.came)
 	f.came = make(chan struct{})
 }
 
-func (f *follower) until(ctx context.Context, version int64) error {
+// until waits for a value of the member followed.
+func (f *follower) until(ctx context.Context, n int) error {
 	for {
 		f.mu.Lock()
-		got, err, came := f.version, f.err, f.came
+		got, err, came := f.state["followed"], f.err, f.came
 		f.mu.Unlock()
-		if err != nil || got == version {
+		if err != nil || got == n {
 			return err
 		}
 		select {
 		case <-came:
 		case <-ctx.Done():
-			return fmt.Errorf("version %d has come, and %d is due: %w", got, version, ctx.Err())
+			return fmt.Errorf("%d has come, and %d is due: %w", got, n, ctx.Err())
 		}
 	}
 }
 
 func twin(v *venue, c *device.Client) use {
 	return func(ctx context.Context, n int) error {
-		want, err := v.theHub().PatchTwin(ctx, c.Identity(), hub.TwinUpdate{Desired: fmt.Appendf(nil, `{"n":%d}`, n)}, "")
+		want := fmt.Sprintf(`{"read":%d}`, n)
+		if _, err := v.theHub().PatchTwin(ctx, c.Identity(), hub.TwinUpdate{Desired: []byte(want)}, ""); err != nil {
+			return err
+		}
+		t, err := c.Twin(ctx)
 		if err != nil {
 			return err
 		}
-		got, err := c.Twin(ctx)
-		if err == nil && got.Desired.Version != want.Desired.Version {
-			v.t.Errorf("the twin is of version %d, want %d", got.Desired.Version, want.Desired.Version)
+		var got struct{ Read int }
+		if err := t.Desired.Decode(&got); err != nil || got.Read != n {
+			v.t.Errorf("the twin says %s, want %s, %v", t.Desired.JSON, want, err)
 		}
-		return err
+		return nil
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"runtime"
+	"runtime/pprof"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -26,6 +27,7 @@ func TestMain(m *testing.M) {
 		cases.Load(), time.Since(start).Round(time.Millisecond), goroutines, goroutinesAfter, heap>>10, heapAfter>>10)
 	if code == 0 && (goroutinesAfter > goroutines || heapAfter > heap+maxGrowth) {
 		fmt.Println("faults: FAIL: something was left behind")
+		_ = pprof.Lookup("goroutine").WriteTo(os.Stdout, 1)
 		code = 1
 	}
 	os.Exit(code)

@@ -68,6 +68,7 @@ func points(f feature, x *fault) []point {
 func TestCuts(t *testing.T)     { table(t, cuts) }
 func TestHoles(t *testing.T)    { table(t, holes) }
 func TestTroubles(t *testing.T) { table(t, troubles) }
+func TestHandlers(t *testing.T) { table(t, handlers) }
 
 func TestVerdictsOfTheHub(t *testing.T) {
 	for _, p := range protocols {
@@ -98,6 +99,7 @@ func unanswered(e *hubwire.Error) bool {
 // run is one case of the table.
 func (v *venue) run(f feature, x *fault, at point) {
 	c := v.dial(f.who, nil)
+	v.client = c
 	use := f.open(v, c)
 	v.settle()
 	if err := v.bounded(v.pace.patience, use, 1); err != nil {
@@ -129,6 +131,7 @@ func (v *venue) run(f feature, x *fault, at point) {
 	if err := c.Err(); err != nil {
 		v.t.Errorf("the client has ended: %v", err)
 	}
+	v.audit.finish()
 }
 
 // strike has a fault strike now, or at its point, and returns a channel that is closed when it has.

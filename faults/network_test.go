@@ -104,6 +104,13 @@ func (n *network) each(f func(*testkit.Relay)) {
 	}
 }
 
+// dials returns how many connections there have been.
+func (n *network) dials() int {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return len(n.lines)
+}
+
 // set changes how the network treats dials and lines to come.
 func (n *network) set(change func(*network)) {
 	n.mu.Lock()

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -34,6 +35,9 @@ type venue struct {
 	net      *network
 	audit    audit
 	log      eventLog
+
+	messages atomic.Int64   // made by fresh
+	client   *device.Client // whom the faults of the table strike
 
 	mu    sync.Mutex
 	hub   *hub.Hub // changes with a restart
@@ -141,6 +145,7 @@ func (v *venue) restart() {
 		v.t.Errorf("the hub: %v", err)
 	}
 	v.start()
+	v.age()
 	v.net.set(func(n *network) { n.refuse = nil })
 }
 
@@ -178,7 +183,7 @@ func (v *venue) options(change func(*device.Options)) *device.Options {
 		MinBackoff: v.pace.backoff / 100, MaxBackoff: v.pace.backoff,
 		Hooks: &device.Hooks{
 			State: v.audit.state, Packet: v.audit.packet,
-			HandlerPanic: func(value any, stack []byte) { v.t.Errorf("panic: %v\n%s", value, stack) },
+			HandlerPanic: v.audit.panicked,
 			Unexpected:   func(err error) { v.t.Errorf("unexpected: %v", err) },
 		},
 	}
@@ -239,6 +244,11 @@ func (v *venue) pass(d time.Duration) {
 	}
 }
 
+// fresh returns a message with a body of its own, of so many bytes or a few more.
+func (v *venue) fresh(size int) *hubwire.Message {
+	return &hubwire.Message{Body: fmt.Appendf(make([]byte, size), "message %d", v.messages.Add(1))}
+}
+
 // typed fails the test when err is not an error as all of package device's are.
 func (v *venue) typed(what string, err error) *hubwire.Error {
 	v.t.Helper()
@@ -258,18 +268,51 @@ type audit struct {
 	sent     map[string]int // how often each telemetry went out
 	changed  chan struct{}  // closed and made anew with each state
 	connects int
+	lost     int
+	panics   int // due, since the case lets functions panic
 	now      device.State
 }
 
 func (a *audit) state(s device.State, _ error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if s == device.Connected {
+	switch s {
+	case device.Connected:
 		a.connects++
+	case device.Connecting:
+		a.lost++
 	}
 	a.now = s
 	close(a.changed)
 	a.changed = make(chan struct{})
+}
+
+// panicked holds that nothing panics but what is meant to.
+func (a *audit) panicked(value any, stack []byte) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.panics--; a.panics < 0 || value != onPurpose {
+		a.v.t.Errorf("panic: %v\n%s", value, stack)
+	}
+}
+
+// onPurpose is what functions panic with that are meant to.
+const onPurpose = "on purpose"
+
+// willPanic says that a function is about to panic.
+func (a *audit) willPanic() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.panics++
+}
+
+// finish holds that every panic was told of.
+func (a *audit) finish() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.panics > 0 {
+		a.v.t.Errorf("nobody was told of %d panics", a.panics)
+	}
 }
 
 // connections returns how many connections there have been.
@@ -277,6 +320,13 @@ func (a *audit) connections() int {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	return a.connects
+}
+
+// losses returns how many connections were lost, and attempts failed.
+func (a *audit) losses() int {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.lost
 }
 
 // await waits until the State hook has told of more than n connections, and the last one stands.
@@ -308,4 +358,25 @@ func (a *audit) packet(sent bool, b []byte) {
 		a.v.t.Errorf("%.40q is sent for the %d. time, and DUP is %v", p.Payload, before+1, p.Dup)
 	}
 	a.sent[string(p.Payload)]++
+}
+
+// overEach runs a test in a bubble of its own for each protocol.
+func overEach(t *testing.T, s setting, test func(t *testing.T, v *venue)) {
+	for _, p := range protocols {
+		t.Run(p.name, func(t *testing.T) { inBubble(t, p, s, test) })
+	}
+}
+
+// until waits, by a bubble's clock, for what nothing tells of.
+func (v *venue) until(limit time.Duration, what string, ok func() bool) {
+	v.t.Helper()
+	for end := time.Now().Add(limit); ; v.pass(time.Second) {
+		v.settle()
+		if ok() {
+			return
+		}
+		if time.Now().After(end) {
+			v.t.Fatalf("%v have passed before %s", limit, what)
+		}
+	}
 }

@@ -98,6 +98,9 @@ type Config struct {
 	// Throttle bounds nothing; [S1] has those of a tier.
 	Throttle Throttle
 
+	// Provisioning says how the hub's Device Provisioning Service works; see [Hub.Enroll].
+	Provisioning Provisioning
+
 	// Routes carry messages between modules, as IoT Edge's routes do.
 	Routes []Route
 
@@ -128,6 +131,7 @@ func (c *Config) withDefaults() Config {
 		cfg = *c
 	}
 	cfg.HostName = cmp.Or(cfg.HostName, "localhost")
+	cfg.Provisioning.IDScope = cmp.Or(cfg.Provisioning.IDScope, "0ne00000000")
 	cfg.ConnectTimeout = cmp.Or(cfg.ConnectTimeout, 60*time.Second)
 	cfg.WriteTimeout = cmp.Or(cfg.WriteTimeout, 30*time.Second)
 	cfg.MaxStrangers = cmp.Or(cfg.MaxStrangers, 1024)
@@ -145,11 +149,15 @@ func (c *Config) check() error {
 	if c.MaxDeliveryCount < 0 || c.MaxDeliveryCount > 100 {
 		return invalid("MaxDeliveryCount %d is not 1 to 100", c.MaxDeliveryCount)
 	}
+	if strings.ContainsAny(c.Provisioning.IDScope, "/#+?&; ") {
+		return invalid("Provisioning.IDScope %q is none", c.Provisioning.IDScope)
+	}
 	for name, v := range map[string]int64{
 		"LockTimeout": int64(c.LockTimeout), "DefaultTTL": int64(c.DefaultTTL),
 		"ConnectTimeout": int64(c.ConnectTimeout), "WriteTimeout": int64(c.WriteTimeout),
 		"MaxSubscriptions": int64(c.MaxSubscriptions), "MaxStrangers": int64(c.MaxStrangers),
-		"Throttle.MessagesADay": int64(c.Throttle.MessagesADay),
+		"Throttle.MessagesADay":    int64(c.Throttle.MessagesADay),
+		"Provisioning.AssignAfter": int64(c.Provisioning.AssignAfter), "Provisioning.RetryAfter": int64(c.Provisioning.RetryAfter),
 	} {
 		if v < 0 {
 			return invalid("%s is negative", name)

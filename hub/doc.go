@@ -42,6 +42,14 @@
 // -correlationid, -userid, -to, -contenttype, -contentencoding, -expiry (ISO 8601) and -ack, as
 // for devices that send over HTTPS. The right is ServiceConnect, the answer 204.
 //
+// # Provisioning
+//
+// The hub is a Device Provisioning Service (DPS) as well, behind the same doors. Devices
+// that [Hub.Enroll] has named register over MQTT or MQTT over WebSockets, with the id
+// scope of [Hub.IDScope], and are then devices of this hub:
+//
+//	e, err := h.Enroll(&hub.Enrollment{ID: "line-1", Group: true})
+//
 // # What is imitated
 //
 // The rules are those of the IoT Hub developer guide (api-version 2021-04-12)

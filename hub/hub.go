@@ -13,6 +13,7 @@ import (
 
 	"github.com/hubwire/hubwire"
 	"github.com/hubwire/hubwire/hub/internal/core"
+	"github.com/hubwire/hubwire/hub/internal/dps"
 	"github.com/hubwire/hubwire/hub/internal/httpfront"
 	"github.com/hubwire/hubwire/hub/internal/mqttfront"
 	"github.com/hubwire/hubwire/hub/internal/pki"
@@ -34,6 +35,7 @@ type Hub struct {
 	ca    *pki.CA
 	store store.Store
 	core  *core.Core
+	dps   *dps.Service
 	mqtt  *mqttfront.Server
 	https *httpfront.Server
 	doors []*door
@@ -74,6 +76,7 @@ func Start(ctx context.Context, cfg *Config) (*Hub, error) {
 	if err != nil {
 		return nil, fmt.Errorf("hub: %w", err)
 	}
+	h.dps = h.newProvisioning()
 	h.mqtt = mqttfront.New(h.core, &mqttfront.Options{
 		ConnectTimeout:    h.cfg.ConnectTimeout,
 		WriteTimeout:      h.cfg.WriteTimeout,
@@ -82,6 +85,8 @@ func Start(ctx context.Context, cfg *Config) (*Hub, error) {
 		PurgeUnsubscribed: h.cfg.PurgeUnsubscribed,
 		GatewayProperties: h.cfg.GatewayProperties,
 		Published:         h.published(),
+		Provisioning:      h.dps,
+		Skew:              h.core.Skew(),
 		Log:               h.cfg.Log,
 	})
 	h.https = httpfront.New(h.core, &httpfront.Options{

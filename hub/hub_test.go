@@ -54,9 +54,11 @@ func TestStartRefusesWhatMakesNoSense(t *testing.T) {
 		"MaxSubscriptions below zero": {MaxSubscriptions: -1},
 		"MaxStrangers below zero":     {MaxStrangers: -1},
 
-		"Throttle.MessagesADay below zero": {Throttle: hub.Throttle{MessagesADay: -1}},
-		"Throttle.Telemetry below zero":    {Throttle: hub.Throttle{Telemetry: -1}},
-		"Throttle.Connects of NaN":         {Throttle: hub.Throttle{Connects: math.NaN()}},
+		"Throttle.MessagesADay below zero":    {Throttle: hub.Throttle{MessagesADay: -1}},
+		"Throttle.Telemetry below zero":       {Throttle: hub.Throttle{Telemetry: -1}},
+		"Provisioning.IDScope with a slash":   {Provisioning: hub.Provisioning{IDScope: "a/b"}},
+		"Provisioning.AssignAfter below zero": {Provisioning: hub.Provisioning{AssignAfter: -1}},
+		"Throttle.Connects of NaN":            {Throttle: hub.Throttle{Connects: math.NaN()}},
 	} {
 		h, err := hub.Start(t.Context(), cfg)
 		field, _, _ := strings.Cut(name, " ")

@@ -13,7 +13,7 @@ type OpKind = core.OpKind
 
 // The kinds of operations. More may be added.
 const (
-	OpConnect        = core.OpConnect        // a device or module logs in
+	OpConnect        = core.OpConnect        // a device or module logs in; Name is "registration" when it is for DPS
 	OpDisconnect     = core.OpDisconnect     // a peer says good-bye; cannot be refused
 	OpPublish        = core.OpPublish        // telemetry comes in; Message is set
 	OpSubscribe      = core.OpSubscribe      // Name is the filter or address
@@ -27,6 +27,8 @@ const (
 	OpC2D            = core.OpC2D            // a message goes to the device; Message is set
 	OpAck            = core.OpAck            // the device settles a message; Name is its lock token
 	OpRequest        = core.OpRequest        // an HTTPS request; Name is "METHOD /path"
+	OpRegister       = core.OpRegister       // a device registers with DPS; Identity has its registration id, Body is the request
+	OpRegisterQuery  = core.OpRegisterQuery  // it asks how that is going; Name is the operation's id
 	OpTunnel         = core.OpTunnel         // a WebSocket opens; Name is its subprotocol
 )
 
@@ -53,8 +55,8 @@ type Verdict struct {
 	DropBefore bool
 
 	// Refuse, when not 0, is the code that the operation fails with. The hub
-	// does not act. HTTPS answers with it. MQTT can say it to a twin operation; a
-	// login fails with CONNACK 3 or 5, a subscription with 0x80; what comes from
+	// does not act. HTTPS answers with it. MQTT can say it to a twin operation or a
+	// registration; a login fails with CONNACK 3 or 5, a subscription with 0x80; what comes from
 	// the hub is not sent; a settlement does not count; everything else closes
 	// the connection.
 	Refuse hubwire.Code

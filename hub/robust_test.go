@@ -197,8 +197,9 @@ func TestNilIsRefused(t *testing.T) {
 	ctx, mod := t.Context(), hubwire.Identity{DeviceID: dev.DeviceID, ModuleID: "m"}
 	_, created := h.Create(ctx, nil)
 	_, updated := h.Update(ctx, nil, "")
+	_, enrolled := h.Enroll(nil)
 	for name, err := range map[string]error{
-		"SendC2D": h.SendC2D(ctx, dev, nil), "SendInput": h.SendInput(ctx, mod, "in", nil), "Create": created, "Update": updated,
+		"Enroll": enrolled, "SendC2D": h.SendC2D(ctx, dev, nil), "SendInput": h.SendInput(ctx, mod, "in", nil), "Create": created, "Update": updated,
 	} {
 		if !errors.Is(err, hubwire.ArgumentInvalid) {
 			t.Errorf("%s of nil: %v, want ArgumentInvalid", name, err)

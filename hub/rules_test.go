@@ -29,7 +29,7 @@ type rule struct {
 // rules are all of them, in order.
 func rules() []rule {
 	return slices.Concat(chainRules(), qosRules, sessionRules, c2dQueueRules, sizeRules, closingRules, throttleRules(), tokenRules(),
-		bagRules(), outboundRules, telemetryRules, c2dRules, methodRules(), twinRules(), moduleRules(), pnpRules())
+		bagRules(), outboundRules, telemetryRules, c2dRules, methodRules(), twinRules(), moduleRules(), dpsRules(), pnpRules())
 }
 
 func TestRules(t *testing.T) {

@@ -6,9 +6,10 @@ import "fmt"
 // how many goroutines each takes. These are no times, so they are measured once,
 // and a busy machine changes nothing of them.
 type holding struct {
-	of    []*row
-	works map[*work]held
-	done  map[*work]stretch
+	sessions int
+	of       []*row
+	works    map[*work]held
+	done     map[*work]stretch
 }
 
 // held is how the connections of a work come about.
@@ -16,9 +17,6 @@ type held struct {
 	role string
 	s    setup
 }
-
-// sessions is how many connections are held.
-const sessions = 1000
 
 var (
 	residentSet = figure{"KiB", func(s stretch) float64 { return float64(s.client.RSS) / 1024 / float64(s.n) }}
@@ -40,7 +38,7 @@ func (c *holding) rows() []*row { return c.of }
 func (c *holding) ready() error {
 	c.done = make(map[*work]stretch)
 	for w, h := range c.works {
-		s, err := h.measure()
+		s, err := h.measure(c.sessions)
 		if err != nil {
 			return err
 		}
@@ -51,7 +49,7 @@ func (c *holding) ready() error {
 
 // measure has processes of its own for each: one that has held connections
 // before has the memory for more.
-func (h held) measure() (s stretch, err error) {
+func (h held) measure(n int) (s stretch, err error) {
 	server, err := launch("sink", setup{}, false)
 	if err != nil {
 		return s, err
@@ -63,9 +61,9 @@ func (h held) measure() (s stretch, err error) {
 		return s, err
 	}
 	defer client.close()
-	s.n = sessions
-	if s.client, err = client.run(sessions); err == nil && s.client.Count != sessions {
-		err = fmt.Errorf("%s: %d of %d connections are up", h.role, s.client.Count, sessions)
+	s.n = n
+	if s.client, err = client.run(n); err == nil && s.client.Count != int64(n) {
+		err = fmt.Errorf("%s: %d of %d connections are up", h.role, s.client.Count, n)
 	}
 	return s, err
 }

@@ -42,9 +42,47 @@ func TestJudge(t *testing.T) {
 		{"and no more above", atMost(2), ratios(4.01), quiet, lax, missed},
 		{"on a busy machine what there is counts", atLeast(5), ratios(3), busy, lax, met},
 		{"both ways", atLeast(5), ratios(2), busy, lax, missed},
+		{"of ours itself, exactly enough", oursAtLeast(20), ratios(2), quiet, strict, met},
+		{"not quite enough", oursAtLeast(20.1), ratios(2), quiet, strict, missed},
+		{"exactly not too much", oursAtMost(20), ratios(2), quiet, strict, met},
+		{"too much", oursAtMost(19.9), ratios(2), quiet, strict, missed},
+		{"twice the room there too", oursAtMost(10), ratios(2), quiet, lax, met},
 	} {
 		if got := judge(tt.bound, tt.samples, tt.quiet, options{strict: tt.strict}); got != tt.want {
 			t.Errorf("%s: %v, want %v", tt.name, got, tt.want)
+		}
+	}
+}
+
+func TestRowsThatAreJudgedInTheirOwnWay(t *testing.T) {
+	const strict, lax, quiet, busy = true, false, 0, 1
+	rounds := func(others float64, all ...sample) []round {
+		return []round{{others: others, samples: [][]sample{all}}}
+	}
+	control := row{ours: &work{}, control: &work{}, gates: []bound{atMost(1.06)}}
+	steady := row{ours: &work{}, steady: true, gates: []bound{oursAtMost(6)}}
+	two := row{ours: &work{}, gates: []bound{atMost(4), atLeast(20)}}
+	for _, tt := range []struct {
+		name   string
+		row    row
+		rounds []round
+		strict bool
+		want   verdict
+	}{
+		{"the control is near enough", control, rounds(quiet, sample{floor: 100, control: 101.9, ours: 106}), strict, met},
+		{"it is too far above", control, rounds(quiet, sample{floor: 100, control: 102.1, ours: 106}), strict, noisy},
+		{"or below", control, rounds(quiet, sample{floor: 100, control: 97.9, ours: 200}), strict, noisy},
+		{"its median counts", control, rounds(quiet, sample{floor: 100, control: 50, ours: 1}, sample{floor: 100, control: 100, ours: 1}, sample{floor: 100, control: 200, ours: 1}), strict, met},
+		{"without -strict it is not asked", control, rounds(busy, sample{floor: 100, control: 300, ours: 212}), lax, met},
+		{"steady on a busy machine", steady, rounds(busy, sample{ours: 6}), strict, met},
+		{"and without slack", steady, rounds(busy, sample{ours: 6.1}), lax, missed},
+		{"both gates hold", two, rounds(quiet, sample{floor: 1, ours: 4, peer: 80}), strict, met},
+		{"one does not", two, rounds(quiet, sample{floor: 1, ours: 4, peer: 79}), strict, missed},
+		{"nor the other", two, rounds(quiet, sample{floor: 1, ours: 4.1, peer: 90}), strict, missed},
+	} {
+		got := judgeRows([]*row{&tt.row}, tt.rounds, options{strict: tt.strict})
+		if len(got) != 1 || got[0].verdict() != tt.want {
+			t.Errorf("%s: %v, want %v", tt.name, got[0].verdict(), tt.want)
 		}
 	}
 }
@@ -55,7 +93,7 @@ func TestAllocationsHaveNoSlack(t *testing.T) {
 		limit int
 		want  verdict
 	}{
-		{0, 0, met}, {0.001, 0, missed}, {1, 0, missed}, {1, 1, met},
+		{0, 0, met}, {0.001, 0, missed}, {1, 0, missed}, {1, 1, met}, {41, uncounted, met},
 	} {
 		if got := judgeAllocs(tt.got, tt.limit); got != tt.want {
 			t.Errorf("%v allocations of %d allowed: %v, want %v", tt.got, tt.limit, got, tt.want)

@@ -2,7 +2,7 @@
 // are what the work costs at the least, and says whether it is as fast as it
 // promises to be:
 //
-//	go run ./bench/gates [-only codec|mqtt|https|amqp] [-row text] [-rounds 6] [-strict]
+//	go run ./bench/gates [-only codec|mqtt|fleet|https|amqp] [-row text] [-rounds 6] [-strict] [-json file]
 //
 // A round measures floor, peer and ours of every row one after the other, and
 // counts when the rest of the machine was idle meanwhile: a gate is on the
@@ -45,6 +45,7 @@ type group struct {
 var groups = []group{
 	{"codec", eachAlone(codecRows)},
 	{"mqtt", openMQTT},
+	{"fleet", openFleet},
 	{"https", nil},
 	{"amqp", nil},
 }
@@ -112,6 +113,7 @@ type options struct {
 	only, row string
 	rounds    int
 	strict    bool
+	json      string // a file for the results, or ""
 }
 
 func parseFlags(args []string, groups []group, usage io.Writer) (opts options, err error) {
@@ -128,6 +130,7 @@ func parseFlags(args []string, groups []group, usage io.Writer) (opts options, e
 		return nil
 	})
 	opts.rounds = 6
+	fs.StringVar(&opts.json, "json", "", "write the results to `file` too")
 	fs.BoolVar(&opts.strict, "strict", false, "hold the gates as they are, and on an idle machine only")
 	if err := fs.Parse(args); err != nil {
 		return opts, err

@@ -22,6 +22,10 @@ func measure(contests []contest, o options, out, progress io.Writer) int {
 	counting := quietest(rounds, o.rounds)
 	results := judgeRows(rows, counting, o)
 	fmt.Fprint(out, table(results))
+	if err := o.save(results, counting); err != nil {
+		fmt.Fprintln(progress, "gates:", err)
+		return exitUnsaid
+	}
 	return conclude(results, allQuiet(counting), o, out)
 }
 

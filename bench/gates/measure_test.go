@@ -103,6 +103,56 @@ func TestARunFromEndToEnd(t *testing.T) {
 	}
 }
 
+// broken is a contest that goes wrong when it is ready, or in a round.
+type broken struct {
+	contest
+	atOnce, later error
+	closed        *bool
+}
+
+func (b broken) ready() error { return b.atOnce }
+
+func (b broken) round() ([][]sample, error) { return nil, b.later }
+
+func (b broken) close() { *b.closed = true }
+
+func TestNothingIsReportedWhenAResultIsWrong(t *testing.T) {
+	lost := errors.New("5 of 7 messages were acknowledged")
+	rows := []*row{{name: "work", ours: &work{run: spin}}}
+	for _, tt := range []struct {
+		name string
+		with broken
+	}{
+		{"at the start", broken{contest: alone{rows[0]}, atOnce: lost}},
+		{"in a round", broken{contest: alone{rows[0]}, later: lost}},
+	} {
+		var out, progress strings.Builder
+		tt.with.closed = new(bool)
+		all := []group{{"mqtt", func() ([]contest, error) { return []contest{tt.with}, nil }}}
+		got := run([]string{"-rounds", "1"}, all, &out, &progress)
+		if want := "gates: wrong result: 5 of 7 messages were acknowledged\n"; got != exitMissed || out.Len() > 0 || progress.String() != want {
+			t.Errorf("%s: exit %d, printed %q and %q, want %q", tt.name, got, out.String(), progress.String(), want)
+		}
+		if !*tt.with.closed {
+			t.Errorf("%s: not closed", tt.name)
+		}
+	}
+}
+
+func TestRowsCanBeChosenByName(t *testing.T) {
+	all := []group{{"codec", eachAlone(func() ([]*row, error) {
+		return []*row{{name: "encode", ours: &work{run: spin}}, {name: "decode", ours: &work{run: spin}}}, nil
+	})}}
+	var out, progress strings.Builder
+	if got := run([]string{"-rounds", "1", "-row", "enc"}, all, &out, &progress); got != exitMet ||
+		!strings.Contains(out.String(), "| encode |") || strings.Contains(out.String(), "decode") {
+		t.Errorf("exit %d, output:\n%s", got, out.String())
+	}
+	if got := run([]string{"-row", "none"}, all, &out, &progress); got != exitUnsaid || !strings.Contains(progress.String(), "-row none: there is none") {
+		t.Errorf("exit %d and %q", got, progress.String())
+	}
+}
+
 func TestUsage(t *testing.T) {
 	all := []group{{"codec", nil}, {"mqtt", nil}}
 	for _, tt := range []struct {

@@ -12,6 +12,7 @@ var roles = map[string]role{
 	"device":         deviceAsyncRole,
 	"senders":        deviceSendersRole,
 	"paho":           pahoRole,
+	"paho senders":   pahoSendersRole,
 	"serial raw":     serialRawRole,
 	"serial session": serialSessionRole,
 	"hub":            hubRole,
@@ -23,6 +24,8 @@ var roles = map[string]role{
 	"idle floor":     idleFloorRole,
 	"idle session":   idleSessionRole,
 	"idle paho":      idlePahoRole,
+	"fleet hub":      fleetHubRole,
+	"fleet":          fleetRole,
 }
 
 // openMQTT makes the contests of MQTT: sessions and hub over sockets, each end in
@@ -53,6 +56,7 @@ func pipelined() *race {
 	floorTLS := r.client("socket", "floor client", floor, tls)
 	sessionTLS := r.client("", "mqtt.Session", sink, tls)
 	pahoTLS := r.client("paho", "paho", sink, tls)
+	pahoBlocking := r.client("paho", "paho senders", sink, tls)
 
 	r.of = []*row{
 		{
@@ -75,13 +79,13 @@ func pipelined() *race {
 			floor: floorTLS, peer: pahoTLS, ours: async, allocs: 1,
 		},
 		{
-			name: "1,000 goroutines in device.Send over TLS, against TCP", figure: clientCPU,
+			name: "device.Send in 1,000 goroutines over TLS, against TCP", figure: clientCPU,
 			floor: floorTCP, ours: blocking, allocs: uncounted,
 			gates: []bound{atMost(12)}, targets: []bound{atMost(8)},
 		},
 		{
-			name: "1,000 goroutines in device.Send over TLS", figure: clientCPU,
-			floor: floorTLS, peer: pahoTLS, ours: blocking, allocs: uncounted,
+			name: "device.Send in 1,000 goroutines over TLS", figure: clientCPU,
+			floor: floorTLS, peer: pahoBlocking, ours: blocking, allocs: uncounted,
 		},
 	}
 	return r
@@ -114,12 +118,12 @@ func hubIn() *race {
 	mochiRead := r.client("mochi", "raw client", r.server("mochi, read"), tls)
 	r.of = []*row{
 		{
-			name: "hub: telemetry in, TLS, into the event log", figure: serverCPU,
+			name: "hub: telemetry in, TLS, recorded", figure: serverCPU,
 			peer: mochi, ours: logged, allocs: uncounted,
 			gates: []bound{atLeast(4)}, targets: []bound{oursAtMost(1)},
 		},
 		{
-			name: "hub: the same, and the events are read", figure: serverCPU,
+			name: "hub: telemetry in, TLS, recorded and read", figure: serverCPU,
 			peer: mochiRead, ours: read, allocs: uncounted,
 			gates: []bound{atLeast(4)}, targets: []bound{oursAtMost(1)},
 		},
@@ -145,8 +149,9 @@ func hubOut() *race {
 
 // idling: nothing happens.
 func idling() *holding {
-	c := new(holding)
+	c := &holding{sessions: 1000}
 	over := func(name string, s setup, most, target float64) {
+		s.WarmUp = 300
 		floor := c.client("net.Conn", "idle floor", s)
 		peer := c.client("paho", "idle paho", s)
 		ours := c.client("", "idle session", s)

@@ -7,7 +7,6 @@ import (
 	"io"
 	"log/slog"
 	"net"
-	"runtime"
 	"sync/atomic"
 	"time"
 
@@ -132,6 +131,9 @@ func hubC2DRole(setup) (*actor, error) {
 // producers is how many goroutines send to the device.
 const producers = 2
 
+// pause is how long a producer waits when the queue is full.
+const pause = 50 * time.Microsecond
+
 // sendC2D sends one message as soon as the queue has room for it.
 func sendC2D(h *hub.Hub) error {
 	for {
@@ -139,7 +141,7 @@ func sendC2D(h *hub.Hub) error {
 		if !errors.Is(err, hubwire.QueueDepthExceeded) {
 			return err
 		}
-		runtime.Gosched()
+		nap(pause)
 	}
 }
 
@@ -153,7 +155,7 @@ func allSettled(h *hub.Hub) error {
 		if time.Now().After(end) {
 			return fmt.Errorf("%d messages are not settled", n)
 		}
-		runtime.Gosched()
+		nap(pause)
 	}
 }
 

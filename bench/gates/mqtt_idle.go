@@ -12,14 +12,11 @@ import (
 	"github.com/hubwire/hubwire/mqtt"
 )
 
-// warmUp is how many connections are made and closed before any is held, so that
-// what a process needs but once is not counted: code that is paged in, pools,
-// the memory of the network poller and of the collector.
-const warmUp = 300
-
-// holder makes an actor that holds as many connections as it is told to. open
-// makes one, and connected tells whether it is still up.
-func holder[C any](open func(id string) (C, error), connected func(C) bool, end func(C)) (*actor, error) {
+// holder makes an actor that holds as many connections as it is told to. First
+// it makes some and closes them, so that what a process needs but once is not
+// counted: code that is paged in, pools, the memory of the poller and the collector.
+// open makes one, up tells whether it still is, and end closes it.
+func holder[C any](warmUp int, open func(id string) (C, error), up func(C) bool, end func(C)) (*actor, error) {
 	var all []C
 	more := func(n int) error {
 		for range n {
@@ -38,7 +35,7 @@ func holder[C any](open func(id string) (C, error), connected func(C) bool, end 
 		end(c)
 	}
 	clear(all)
-	all = make([]C, 0, sessions)
+	all = all[:0]
 	settleDown()
 	return &actor{
 		run: func(n int) error {
@@ -48,7 +45,7 @@ func holder[C any](open func(id string) (C, error), connected func(C) bool, end 
 		},
 		count: func() (n int64) {
 			for _, c := range all {
-				if connected(c) {
+				if up(c) {
 					n++
 				}
 			}
@@ -68,7 +65,7 @@ func settleDown() {
 }
 
 func idleSessionRole(s setup) (*actor, error) {
-	return holder(
+	return holder(s.WarmUp,
 		func(id string) (*mqtt.Session, error) { return s.newSession(id) },
 		func(c *mqtt.Session) bool { return c.State() == mqtt.Connected },
 		func(c *mqtt.Session) { c.Close() },
@@ -76,7 +73,7 @@ func idleSessionRole(s setup) (*actor, error) {
 }
 
 func idlePahoRole(s setup) (*actor, error) {
-	return holder(s.dialPaho,
+	return holder(s.WarmUp, s.dialPaho,
 		func(c paho.Client) bool { return c.IsConnectionOpen() },
 		func(c paho.Client) { c.Disconnect(0) },
 	)
@@ -85,7 +82,7 @@ func idlePahoRole(s setup) (*actor, error) {
 // idleFloorRole holds the least that a client can be: a connection, and a
 // goroutine that waits for what comes, with room for 64 bytes.
 func idleFloorRole(s setup) (*actor, error) {
-	return holder(
+	return holder(s.WarmUp,
 		func(string) (*listener, error) {
 			nc, err := s.dialMQTT()
 			if err != nil {

@@ -54,3 +54,23 @@ func pahoRole(s setup) (*actor, error) {
 		return <-failed
 	}}, nil
 }
+
+// pahoSendersRole is many producers that each wait for every acknowledgement.
+func pahoSendersRole(s setup) (*actor, error) {
+	c, err := s.dialPaho(identity.DeviceID)
+	if err != nil {
+		return nil, err
+	}
+	body := payload(256)
+	var acked atomic.Int64
+	return &actor{count: acked.Load, run: func(n int) error {
+		return together(senders, n, func() error {
+			t := c.Publish(publishTopic, 1, false, body)
+			if t.Wait(); t.Error() != nil {
+				return t.Error()
+			}
+			acked.Add(1)
+			return nil
+		})
+	}}, nil
+}

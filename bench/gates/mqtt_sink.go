@@ -29,10 +29,12 @@ func serveSink(nc net.Conn, messages *atomic.Int64) {
 			if !whole {
 				break
 			}
-			var counts bool
-			if out, counts, ok = acknowledge(out, in[:size], head); !ok {
-				return nil, nil, false
+			answers, counts, ok := acknowledge(out, in[:size], head)
+			if !ok {
+				messages.Add(n)
+				return nil, out, false
 			}
+			out = answers
 			if counts {
 				n++
 			}
@@ -60,7 +62,7 @@ func floorRole(setup) (*actor, error) {
 	return &actor{door: d, count: messages.Load}, err
 }
 
-// answerAll reads until there is nothing more, or what is there is not ok.
+// answerAll reads until there is nothing more, or something that is not ok.
 func answerAll(nc net.Conn, answer func(in, out []byte) (rest, answers []byte, ok bool)) {
 	in, out, have := make([]byte, readSize), make([]byte, 0, readSize), 0
 	for {
@@ -69,16 +71,15 @@ func answerAll(nc net.Conn, answer func(in, out []byte) (rest, answers []byte, o
 			return
 		}
 		rest, answers, ok := answer(in[:have+n], out[:0])
+		if len(answers) > 0 {
+			if _, err := nc.Write(answers); err != nil {
+				return
+			}
+		}
 		if !ok || len(rest) == len(in) {
 			return
 		}
 		have = copy(in, rest)
-		if len(answers) == 0 {
-			continue
-		}
-		if _, err := nc.Write(answers); err != nil {
-			return
-		}
 	}
 }
 

@@ -87,8 +87,13 @@ func (p *process) run(n int) (usage, error) {
 }
 
 // tell returns what p has used so far.
-func (p *process) tell() (usage, error) {
-	a, err := p.ask(order{Do: doTell})
+func (p *process) tell() (usage, error) { return p.usage(doTell) }
+
+// rest is tell, when p has collected all its garbage.
+func (p *process) rest() (usage, error) { return p.usage(doRest) }
+
+func (p *process) usage(do verb) (usage, error) {
+	a, err := p.ask(order{Do: do})
 	if err != nil {
 		return usage{}, err
 	}

@@ -78,8 +78,8 @@ type figure struct {
 }
 
 var (
-	clientCPU = figure{"µs of the client's CPU", func(s stretch) float64 { return s.each(s.client.CPU) }}
-	serverCPU = figure{"µs of the server's CPU", func(s stretch) float64 { return s.each(s.server.CPU) }}
+	clientCPU = figure{"µs of client CPU", func(s stretch) float64 { return s.each(s.client.CPU) }}
+	serverCPU = figure{"µs of server CPU", func(s stretch) float64 { return s.each(s.server.CPU) }}
 	wallTime  = figure{"µs", func(s stretch) float64 { return s.each(s.client.Wall) }}
 	rate      = figure{"messages/s", func(s stretch) float64 { return float64(s.n) / s.client.Wall.Seconds() }}
 )

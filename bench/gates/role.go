@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"time"
 )
 
 // What a process of its own does is a role: a server or a client. The program
@@ -21,14 +22,16 @@ type role func(s setup) (*actor, error)
 // actor is a role that has begun.
 type actor struct {
 	door  door
-	run   func(n int) error // does n of what it does, and waits until all of it is done; nil: it only serves
-	count func() int64      // of messages taken in or seen acknowledged; nil: it does not count
+	run   func(n int) error    // does n of what it does, and waits until all of it is done; nil: it only serves
+	count func() int64         // of messages taken in or seen acknowledged; nil: it does not count
+	p99   func() time.Duration // how long 99 % of the messages of the last run took at most; nil: not known
 }
 
 // setup is what a role is to do: with which server, and how.
 type setup struct {
-	Door door
-	TLS  bool // clients; servers have doors for both
+	Door   door
+	TLS    bool // of a client; servers have doors for both
+	WarmUp int  // how many connections it makes and closes first, if it is to hold some
 }
 
 // door is how to reach a server.
@@ -51,6 +54,7 @@ const (
 	doStart verb = "start" // once, and first; the answer has a Door
 	doRun   verb = "run"   // the answer has the Usage of this stretch
 	doTell  verb = "tell"  // the answer has the Usage so far
+	doRest  verb = "rest"  // the same, when all garbage is collected
 )
 
 // answer is what a process says to an order.
@@ -104,7 +108,10 @@ func obey(r role, a **actor, o order, ans *answer) (err error) {
 		}
 		ans.Door = &(*a).door
 		return nil
-	case o.Do == doTell && *a != nil:
+	case (o.Do == doTell || o.Do == doRest) && *a != nil:
+		if o.Do == doRest {
+			settleDown()
+		}
 		ans.Usage = new(usage)
 		*ans.Usage, err = (*a).used()
 		return err
@@ -121,6 +128,9 @@ func (a *actor) used() (usage, error) {
 	u, err := used()
 	if a.count != nil {
 		u.Count = a.count()
+	}
+	if a.p99 != nil {
+		u.P99 = a.p99()
 	}
 	return u, err
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -61,7 +62,7 @@ func columns(results []result) [][]string {
 	all := [][]string{
 		column("work", func(r result) string { return r.name }),
 		column("in", func(r result) string { return r.unit() }),
-		column("floor"+unit, func(r result) string { return r.cost(r.floor, func(s sample) float64 { return s.floor }) }),
+		column("floor"+unit, result.floorCost),
 		column("peer"+unit, func(r result) string { return r.cost(r.peer, func(s sample) float64 { return s.peer }) }),
 		column("ours"+unit, func(r result) string { return r.cost(r.ours, func(s sample) float64 { return s.ours }) }),
 		column("ours / floor", func(r result) string { return r.ratio(r.floor, overFloor) }),
@@ -93,6 +94,15 @@ func (r result) cost(w *work, of func(sample) float64) string {
 	return s
 }
 
+// floorCost tells of the control too.
+func (r result) floorCost() string {
+	s := r.cost(r.floor, func(s sample) float64 { return s.floor })
+	if r.control != nil {
+		s += fmt.Sprintf(" (again: %+.1f %%)", 100*median(r.samples, sample.offControl))
+	}
+	return s
+}
+
 func (r result) ratio(to *work, q quantity) string {
 	if to == nil {
 		return none
@@ -108,6 +118,16 @@ func (r result) rate() string {
 	return number(x)
 }
 
+// grouped gives a large x with three digits that are not 0, in groups.
+func grouped(x float64) string {
+	s, scale := "", math.Pow10(max(0, int(math.Log10(x))-2))
+	n := int(math.Round(x/scale)) * int(scale)
+	for ; n >= 1000; n /= 1000 {
+		s = fmt.Sprintf(",%03d%s", n%1000, s)
+	}
+	return strconv.Itoa(n) + s
+}
+
 func (r result) allocations() string {
 	if r.allocs == uncounted {
 		return none
@@ -119,9 +139,12 @@ func (r result) allocations() string {
 	return s
 }
 
-// target tells a target and whether it is reached, without any slack.
+// held reports whether b held, without any slack.
+func (r result) held(b bound) bool { return b.holds(median(r.samples, b.on.of), 1) }
+
+// target tells a target and whether it is reached.
 func (r result) target(b bound) string {
-	if b.holds(median(r.samples, b.on.of), 1) {
+	if r.held(b) {
 		return b.String() + ": yes"
 	}
 	return b.String() + ": no"
@@ -141,10 +164,14 @@ func list(bounds []bound, tell func(bound) string) string {
 // number gives x with as many digits as are worth reading.
 func number(x float64) string {
 	switch {
+	case x < 0.1:
+		return fmt.Sprintf("%.3f", x)
 	case x < 10:
 		return fmt.Sprintf("%.2f", x)
 	case x < 100:
 		return fmt.Sprintf("%.1f", x)
+	case x >= 10_000:
+		return grouped(x)
 	}
 	return fmt.Sprintf("%.0f", x)
 }

@@ -15,6 +15,8 @@ type usage struct {
 	RSS        int64 // bytes
 	Goroutines int64
 	Count      int64 // of the messages that it has taken in or seen acknowledged
+
+	P99 time.Duration // the 99th percentile of how long they took, in the last stretch
 }
 
 var began = time.Now()
@@ -43,6 +45,7 @@ func (u usage) since(before usage) usage {
 		RSS:        u.RSS - before.RSS,
 		Goroutines: u.Goroutines - before.Goroutines,
 		Count:      u.Count - before.Count,
+		P99:        u.P99,
 	}
 }
 

@@ -73,3 +73,10 @@ func pinned(f func() error) error {
 	runtime.UnlockOSThread()
 	return ferr
 }
+
+// nap waits for a time that may be far below the millisecond that is the
+// runtime's least when a process has nothing else to do.
+func nap(d time.Duration) {
+	t := syscall.NsecToTimespec(int64(d))
+	syscall.Nanosleep(&t, nil)
+}

@@ -17,7 +17,7 @@ const leakPatience = 5 * time.Second
 // whole process, so it is not for tests that run in parallel with others.
 func LeakCheck(t testing.TB) {
 	t.Helper()
-	before := goroutines()
+	before := Running()
 	t.Cleanup(func() {
 		t.Helper()
 		if left := leftovers(before); len(left) > 0 {
@@ -28,30 +28,33 @@ func LeakCheck(t testing.TB) {
 
 // leftovers returns the stacks of the goroutines that are not in before and do
 // not end within leakPatience.
-func leftovers(before map[string]string) []string {
-	left := others(before)
+func leftovers(before Goroutines) []string {
+	left := Running().Beyond(before)
 	end := time.Now().Add(leakPatience)
 	for pause := time.Millisecond; len(left) > 0 && time.Now().Before(end); pause = min(2*pause, 100*time.Millisecond) {
 		time.Sleep(pause)
-		left = others(before)
+		left = Running().Beyond(before)
 	}
 	return left
 }
 
-// others returns the stacks of the goroutines that are not in before.
-func others(before map[string]string) []string {
-	var left []string
-	for id, stack := range goroutines() {
+// Goroutines are the stacks of goroutines by their numbers, which the runtime never gives out twice.
+type Goroutines map[string]string
+
+// Beyond returns the stacks of the goroutines that are not in before.
+func (g Goroutines) Beyond(before Goroutines) []string {
+	var more []string
+	for id, stack := range g {
 		if _, ok := before[id]; !ok {
-			left = append(left, stack)
+			more = append(more, stack)
 		}
 	}
-	return left
+	return more
 }
 
-// goroutines returns the stack of each goroutine of the process by its number,
-// which the runtime never gives out twice.
-func goroutines() map[string]string {
+// Running returns all goroutines of the process, but for those in which the
+// runtime runs finalizers and cleanups, as it sees fit.
+func Running() Goroutines {
 	buf := make([]byte, 64<<10)
 	for {
 		n := runtime.Stack(buf, true)
@@ -61,11 +64,11 @@ func goroutines() map[string]string {
 		}
 		buf = make([]byte, 2*len(buf))
 	}
-	all := make(map[string]string)
+	all := make(Goroutines)
 	for stack := range bytes.SplitSeq(buf, []byte("\n\n")) {
 		// "goroutine 18 [chan receive]:"
 		rest, ok := bytes.CutPrefix(stack, []byte("goroutine "))
-		if !ok {
+		if !ok || bytes.Contains(stack, []byte("\nruntime.run")) {
 			continue
 		}
 		id, _, _ := bytes.Cut(rest, []byte(" "))

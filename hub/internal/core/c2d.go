@@ -3,6 +3,7 @@ package core
 import (
 	"context"
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/hubwire/hubwire"
@@ -46,11 +47,10 @@ func (c *Core) enqueue(ctx context.Context, op string, to hubwire.Identity, inpu
 		return err
 	}
 	defer e.unlock()
-	e.sweep()
+	now := e.sweep().UTC()
 	if n := len(e.queue.items); n >= hubwire.MaxC2DQueue {
-		return refuse(op, hubwire.QueueDepthExceeded, "%d messages wait for %q, which is the limit", n, to)
+		return full(op, n, to)
 	}
-	now := time.Now().UTC()
 	q := &queued{seq: e.queue.next + 1, msg: cloneMessage(m), input: input, enqueued: now, expires: m.Expiry}
 	if q.expires.IsZero() {
 		q.expires = now.Add(c.cfg.DefaultTTL)
@@ -66,12 +66,20 @@ func (c *Core) enqueue(ctx context.Context, op string, to hubwire.Identity, inpu
 	}
 	e.queue.next++
 	e.queue.items = append(e.queue.items, q)
-	e.armQueue()
+	e.expect(q)
 	e.ready(q)
 	if e.session != nil {
 		return e.session.purgeUnwanted(ctx, op)
 	}
 	return nil
+}
+
+// full is the refusal that a sender who is quicker than the device gets over and
+// over: it is made without fmt.
+func full(op string, n int, to hubwire.Identity) *hubwire.Error {
+	e := refuse(op, hubwire.QueueDepthExceeded, "")
+	e.Message = strconv.Itoa(n) + " messages wait for " + strconv.Quote(to.String()) + ", which is the limit"
+	return e
 }
 
 func c2dAddress(id hubwire.Identity) string {
@@ -85,7 +93,7 @@ func c2dAddress(id hubwire.Identity) string {
 // feature, and returns it, or nil when there is none now. The lock ends after
 // Config.LockTimeout, and with the session; then the message is visible
 // again. Call it until it returns nil after Connect, after Subscribe, and
-// when the link gets C2DReady. The message is the caller's.
+// when the link gets C2DReady. What the message points to must not be changed.
 func (s *Session) NextC2D() *hubwire.Received {
 	e, err := s.lock("receive c2d")
 	if err != nil {
@@ -162,7 +170,6 @@ func (s *Session) purgeUnwanted(ctx context.Context, op string) error {
 // purge removes the messages for one of these features. The caller holds the lock.
 func (e *entity) purge(ctx context.Context, op string, f Feature) (n int, err error) {
 	e.sweep()
-	defer e.armQueue()
 	for _, q := range slices.Clone(e.queue.items) {
 		if !f.has(q.feature()) {
 			continue
@@ -170,6 +177,7 @@ func (e *entity) purge(ctx context.Context, op string, f Feature) (n int, err er
 		if err := e.dequeue(ctx, q); err != nil {
 			return n, broken(op, err)
 		}
+		e.queue.lost.Add(1)
 		e.core.feedback.add(e, q, StatusPurged)
 		e.ready(q)
 		n++
@@ -189,3 +197,8 @@ func (s *Session) Waits(sequence int64) (waits, locked bool) {
 	}
 	return false, false
 }
+
+// Lost counts the messages of this identity that left the queue otherwise than
+// by the session's settlement: as long as it stays the same, what the session
+// has and did not settle waits.
+func (s *Session) Lost() uint64 { return s.entity.queue.lost.Load() }

@@ -6,6 +6,7 @@ import (
 	"crypto/x509"
 	"fmt"
 	"log/slog"
+	"math/rand/v2"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -116,6 +117,9 @@ func New(ctx context.Context, cfg *Config, s store.Store) (*Core, error) {
 		c.cfg = *cfg
 	}
 	c.cfg = c.cfg.withDefaults()
+	// Some bits of chance, so that an answer which a device sends again, to the hub that comes after
+	// this one, is not taken for that of another call.
+	c.requestID.Store(uint64(rand.Uint32()))
 	c.feedback.core = c
 	c.throttle = newThrottle(&c.cfg.Throttle)
 	for _, ca := range c.cfg.VerifiedCAs {
@@ -126,6 +130,9 @@ func New(ctx context.Context, cfg *Config, s store.Store) (*Core, error) {
 	}
 	return c, nil
 }
+
+// Skew returns how long a token is taken after its expiry.
+func (c *Core) Skew() time.Duration { return c.cfg.Skew }
 
 // open returns nil until Close, and then the one answer of a closed hub: code
 // ServiceUnavailable, which also matches [net.ErrClosed].

@@ -16,7 +16,7 @@ type OpKind string
 
 // The kinds of operations. More may be added.
 const (
-	OpConnect        OpKind = "connect"         // a device or module logs in
+	OpConnect        OpKind = "connect"         // a device or module logs in; Name is "registration" when it is for DPS
 	OpDisconnect     OpKind = "disconnect"      // a peer says good-bye; cannot be refused
 	OpPublish        OpKind = "publish"         // telemetry comes in; Message is set
 	OpSubscribe      OpKind = "subscribe"       // Name is the filter or address
@@ -30,6 +30,8 @@ const (
 	OpC2D            OpKind = "c2d"             // a message goes to the device; Message is set
 	OpAck            OpKind = "ack"             // the device settles a message; Name is its lock token
 	OpRequest        OpKind = "request"         // an HTTPS request; Name is "METHOD /path"
+	OpRegister       OpKind = "register"        // a device registers with DPS; Body is the request
+	OpRegisterQuery  OpKind = "register query"  // it asks how that is going; Name is the operation's id
 	OpTunnel         OpKind = "tunnel"          // a WebSocket opens; Name is its subprotocol
 )
 

@@ -32,8 +32,10 @@ func (c *Core) load(ctx context.Context) error {
 	}
 	for _, e := range c.entities {
 		e.mu.Lock()
+		for _, q := range e.queue.items {
+			e.expect(q)
+		}
 		e.sweep()
-		e.armQueue()
 		e.unlock()
 	}
 	return nil

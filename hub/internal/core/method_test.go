@@ -36,6 +36,29 @@ func TestAMethodIsAnswered(t *testing.T) {
 	}
 }
 
+// TestAnAnswerToAnEarlierHubIsNotTaken has a device send an answer again that a hub
+// which is no more did not acknowledge.
+func TestAnAnswerToAnEarlierHubIsNotTaken(t *testing.T) {
+	var asked []uint64
+	for range 2 {
+		c := newCore(t, nil)
+		s, l := connect(t, c, dev)
+		l.onMethod = func(m MethodCall) {
+			asked = append(asked, m.RequestID)
+			for _, id := range asked { // the old one first
+				_ = s.MethodResponse(id, &hubwire.MethodResponse{Status: len(asked), Payload: fmt.Append(nil, id)})
+			}
+		}
+		r, err := c.Invoke(ctx, dev, invocation("m"))
+		if want := asked[len(asked)-1]; err != nil || string(r.Payload) != fmt.Sprint(want) {
+			t.Errorf("call %d is answered by %+v, %v", want, r, err)
+		}
+	}
+	if asked[0] == asked[1] {
+		t.Errorf("two hubs call a method with the same request id %d", asked[0])
+	}
+}
+
 func TestMethodRefusals(t *testing.T) {
 	c := newCore(t, nil)
 	connect(t, c, dev)

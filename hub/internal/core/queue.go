@@ -4,8 +4,9 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/binary"
-	"fmt"
+	"encoding/hex"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/hubwire/hubwire"
@@ -14,13 +15,18 @@ import (
 
 // This is the queue behind cloud-to-device messages; see c2d.go for what it
 // imitates. A queue is short, so everything is a walk over it. It has one
-// timer, for the next lock or life that ends.
+// timer, for the first lock or life that ends; what is settled before its time
+// leaves the timer alone, which then fires for nothing.
 
 type queue struct {
 	items []*queued // in order of seq, which is the order of delivery
 	next  uint64    // last sequence number given
-	timer *timer
-	wake  time.Time // when timer fires; zero when there is none
+	due   time.Time // no lock or life ends before; zero when there is none to end
+	timer *timer    // for due
+
+	// lost counts the messages that left otherwise than by a settlement of the
+	// session that had them. It may be read without the lock.
+	lost atomic.Uint64
 }
 
 // queued is a message in a queue.
@@ -57,14 +63,14 @@ func (e *entity) ready(q *queued) {
 	}
 }
 
-// sweep makes locks end and messages expire whose time has come. The link hears
-// of both: what has expired may have stood in the way of others. The caller
-// holds the lock.
-func (e *entity) sweep() {
-	if len(e.queue.items) == 0 {
-		return
-	}
+// sweep makes locks end and messages expire whose time has come, and returns
+// the time. The link hears of both: what has expired may have stood in the way
+// of others. The caller holds the lock.
+func (e *entity) sweep() time.Time {
 	now := time.Now()
+	if e.queue.due.IsZero() || now.Before(e.queue.due) {
+		return now
+	}
 	for _, q := range slices.Clone(e.queue.items) {
 		if q.lock != "" && !now.Before(q.until) {
 			q.release()
@@ -75,6 +81,30 @@ func (e *entity) sweep() {
 			e.ready(q)
 		}
 	}
+	e.queue.due = time.Time{}
+	for _, q := range e.queue.items {
+		e.expect(q)
+	}
+	return now
+}
+
+// expect sees to it that the end of q's lock, or else of its life, is not
+// missed. The caller holds the lock.
+func (e *entity) expect(q *queued) {
+	at := q.expires
+	if q.lock != "" {
+		at = q.until
+	}
+	if !e.queue.due.IsZero() && !at.Before(e.queue.due) {
+		return
+	}
+	e.queue.due = at
+	e.queue.timer.stop()
+	e.queue.timer = e.core.timers.after(time.Until(at), func() {
+		e.mu.Lock()
+		defer e.unlock()
+		e.sweep()
+	})
 }
 
 func (q *queued) release() { q.lock, q.holder = "", nil }
@@ -86,6 +116,7 @@ func (e *entity) drop(q *queued, status FeedbackStatus) {
 		e.core.cfg.Log.Error("c2d: a record was not deleted", "device", e.id, "error", err)
 		e.forget(q)
 	}
+	e.queue.lost.Add(1)
 	e.core.feedback.add(e, q, status)
 }
 
@@ -102,49 +133,18 @@ func (e *entity) forget(q *queued) {
 	e.queue.items = slices.DeleteFunc(e.queue.items, func(other *queued) bool { return other == q })
 }
 
-// armQueue sets the timer to the next end of a lock or life. The caller holds the lock.
-func (e *entity) armQueue() {
-	var next time.Time
-	for _, q := range e.queue.items {
-		at := q.expires
-		if q.lock != "" {
-			at = q.until
-		}
-		if next.IsZero() || at.Before(next) {
-			next = at
-		}
-	}
-	if next.Equal(e.queue.wake) {
-		return
-	}
-	e.queue.timer.stop()
-	e.queue.timer, e.queue.wake = nil, next
-	if next.IsZero() {
-		return
-	}
-	e.queue.timer = e.core.timers.after(time.Until(next), func() {
-		e.mu.Lock()
-		defer e.unlock()
-		if e.queue.wake.Equal(next) {
-			e.queue.wake = time.Time{}
-		}
-		e.sweep()
-		e.armQueue()
-	})
-}
-
 // next locks the first visible message that the features allow, or returns
 // nil. The caller holds the lock.
 func (e *entity) next(f Feature, holder *Session, lock time.Duration) *hubwire.Received {
-	e.sweep()
-	defer e.armQueue()
+	now := e.sweep()
 	for _, q := range e.queue.items {
 		if q.lock != "" || !f.has(q.feature()) {
 			continue
 		}
-		q.lock, q.holder, q.until = newLockToken(), holder, time.Now().Add(lock)
+		q.lock, q.holder, q.until = newLockToken(), holder, now.Add(lock)
+		e.expect(q)
 		r := &hubwire.Received{
-			Message:        cloneMessage(&q.msg),
+			Message:        q.msg,
 			SequenceNumber: int64(q.seq),
 			EnqueuedTime:   q.enqueued,
 			DeliveryCount:  q.count,
@@ -161,7 +161,6 @@ func (e *entity) next(f Feature, holder *Session, lock time.Duration) *hubwire.R
 // settle ends a delivery. The caller holds the lock.
 func (e *entity) settle(ctx context.Context, op, token string, d hubwire.Disposition) error {
 	e.sweep()
-	defer e.armQueue()
 	i := slices.IndexFunc(e.queue.items, func(q *queued) bool { return q.lock == token && token != "" })
 	if i < 0 {
 		return refuse(op, hubwire.MessageLockLost, "no message is locked by the lock token %.36q", token)
@@ -171,6 +170,9 @@ func (e *entity) settle(ctx context.Context, op, token string, d hubwire.Disposi
 	case hubwire.Complete, hubwire.Reject:
 		if err := e.dequeue(ctx, q); err != nil {
 			return broken(op, err)
+		}
+		if q.holder == nil {
+			e.queue.lost.Add(1)
 		}
 		status := StatusSuccess
 		if d == hubwire.Reject {
@@ -189,6 +191,7 @@ func (e *entity) abandon(ctx context.Context, op string, q *queued) error {
 		if err := e.dequeue(ctx, q); err != nil {
 			return broken(op, err)
 		}
+		e.queue.lost.Add(1)
 		e.core.feedback.add(e, q, StatusDeliveryCountExceeded)
 		return nil
 	}
@@ -200,6 +203,7 @@ func (e *entity) abandon(ctx context.Context, op string, q *queued) error {
 	}
 	q.version = v
 	q.release()
+	e.expect(q)
 	e.sweep() // it may have expired while it was locked
 	if slices.Contains(e.queue.items, q) {
 		e.ready(q)
@@ -212,21 +216,29 @@ func (e *entity) releaseAll(s *Session) {
 	for _, q := range e.queue.items {
 		if q.lock != "" && q.holder == s {
 			q.release()
+			e.expect(q)
 		}
 	}
 	e.sweep()
-	e.armQueue()
 }
 
 func newLockToken() string {
 	var b [16]byte
 	rand.Read(b[:])
 	b[6], b[8] = b[6]&0x0f|0x40, b[8]&0x3f|0x80 // RFC 9562 version 4
-	return fmt.Sprintf("%x-%x-%x-%x-%x", b[:4], b[4:6], b[6:8], b[8:10], b[10:])
+	text := make([]byte, 0, 36)
+	for i, part := range [...][]byte{b[:4], b[4:6], b[6:8], b[8:10], b[10:]} {
+		if i > 0 {
+			text = append(text, '-')
+		}
+		text = hex.AppendEncode(text, part)
+	}
+	return string(text)
 }
 
 func (q *queued) encode() []byte {
-	b := appendTime(appendTime([]byte{recordFormat}, q.enqueued), q.expires)
+	b := make([]byte, 0, 128+q.msg.Size()+len(q.msg.To)+4*len(q.msg.Properties)) // mostly enough
+	b = appendTime(appendTime(append(b, recordFormat), q.enqueued), q.expires)
 	b = binary.AppendUvarint(b, uint64(q.count))
 	return appendMessage(appendString(b, q.input), &q.msg)
 }

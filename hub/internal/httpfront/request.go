@@ -47,7 +47,7 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 		s.write(w, fail(refuse(hubwire.ArgumentInvalid, "the path is badly encoded")))
 		return
 	}
-	if isTunnel(path) {
+	if isTunnel(r, path) {
 		s.tunnel(w, r)
 		return
 	}

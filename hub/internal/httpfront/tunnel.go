@@ -2,6 +2,7 @@ package httpfront
 
 import (
 	"errors"
+	"net"
 	"net/http"
 	"strings"
 
@@ -9,13 +10,25 @@ import (
 	"github.com/hubwire/hubwire/ws"
 )
 
-// The WebSocket tunnel: MQTT over "/$iothub/websocket", whatever the query.
+// The WebSocket tunnel: MQTT over "/$iothub/websocket", whatever the query. On a
+// host of DPS it is at any path: the .NET SDK asks for "/", and the Java SDK's MQTT
+// library for a path of its own.
 
-func isTunnel(path []string) bool {
-	return "/"+strings.Join(path, "/") == ws.Path
+func isTunnel(r *http.Request, path []string) bool {
+	return "/"+strings.Join(path, "/") == ws.Path || isDPS(r) && strings.EqualFold(r.Header.Get("Upgrade"), "websocket")
+}
+
+// isDPS reports whether a request is for the Device Provisioning Service.
+func isDPS(r *http.Request) bool {
+	host := r.Host
+	if h, _, err := net.SplitHostPort(host); err == nil {
+		host = h
+	}
+	return strings.HasSuffix(strings.ToLower(host), ".azure-devices-provisioning.net")
 }
 
 func (s *Server) tunnel(w http.ResponseWriter, r *http.Request) {
+	r.URL.Path = ws.Path
 	raw := rawConn(r)
 	certs := r.TLS.PeerCertificates
 	v, err := s.core.Intercept(r.Context(), &core.Op{Kind: core.OpTunnel, Protocol: "mqtt-ws", Name: r.Header.Get("Sec-WebSocket-Protocol")})

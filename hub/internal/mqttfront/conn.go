@@ -34,6 +34,7 @@ type conn struct {
 	id      hubwire.Identity
 	silence time.Duration // without a packet, after which the connection is over
 	will    *hubwire.Message
+	dps     *provisioning // of a connection that registers
 
 	mu      sync.Mutex // guards what follows
 	session *core.Session
@@ -58,7 +59,7 @@ func (s *Server) serve(nc net.Conn, p Peer) {
 	c := &conn{server: s, peer: p}
 	c.ctx, c.cancel = context.WithCancel(s.ctx)
 	c.mqtt = mqtt.NewConn(nc, nil)
-	c.out = newOut(c.mqtt, s.opt.WriteTimeout, c.cut)
+	c.out = newOut(c.mqtt, &s.buffers, s.opt.WriteTimeout, c.cut)
 	err := c.run()
 	c.end(err)
 }
@@ -109,6 +110,9 @@ func because(err, why error) error {
 
 // handle acts on a packet after CONNECT. An error ends the connection.
 func (c *conn) handle(p mqtt.Packet) error {
+	if c.dps != nil {
+		return c.handleDPS(p)
+	}
 	switch p.Type() {
 	case mqtt.TypePublish:
 		return c.publish(p)
@@ -197,6 +201,9 @@ func (c *conn) end(reason error) {
 	if session != nil {
 		session.Disconnect()
 		c.server.forget(c)
+	}
+	if c.dps != nil && c.dps.expiry != nil {
+		c.dps.expiry.Stop()
 	}
 	if closed == nil && reason != core.ErrDrop {
 		// What was done is acknowledged, and TLS hears of the end. Both have a time limit.

@@ -40,6 +40,9 @@ func (c *conn) connect(p mqtt.Packet) error {
 	case err != nil:
 		return err
 	}
+	if u, ok := c.registers(&m); ok {
+		return c.connectDPS(&m, &u)
+	}
 	u, err := c.identify(&m)
 	if err != nil {
 		c.server.opt.Log.Warn("login refused", "protocol", c.peer.Protocol, "peer", c.peer.Raw.RemoteAddr(), "reason", err)
@@ -100,10 +103,15 @@ func (c *conn) login(m *mqtt.Connect, u *topics.UserName) error {
 	c.session = session
 	c.mu.Unlock()
 	c.server.remember(c)
+	c.admit()
+	return nil
+}
+
+// admit tells the door that the peer is no stranger any more.
+func (c *conn) admit() {
 	if raw, ok := c.peer.Raw.(interface{ Admit() }); ok {
 		raw.Admit()
 	}
-	return nil
 }
 
 // welcome sends CONNACK, and right after it what a kept session has waiting.

@@ -30,6 +30,7 @@ const (
 // deliveries are what a connection knows of its messages; guarded by conn.mu.
 type deliveries struct {
 	inFlight []delivery // in the order of sending
+	lost     uint64     // as the session said when inFlight was last compared with the queue
 	pumping  bool       // somebody is in pump
 	again    bool       // who should look once more
 }
@@ -88,6 +89,11 @@ func (c *conn) hasRoom() bool {
 	if len(c.inFlight) < window {
 		return true
 	}
+	lost := c.session.Lost()
+	if lost == c.lost {
+		return false
+	}
+	c.lost = lost
 	sent := slices.Clone(c.inFlight)
 	out := 0
 	c.mu.Unlock()

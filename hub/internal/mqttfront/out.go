@@ -21,8 +21,6 @@ const (
 	// hardLimit is where a peer that does not read what the hub pushes is
 	// dropped: a full queue of messages at QoS 0, and as much again.
 	hardLimit = 8 << 20
-	// keepBuffer is the largest write buffer that an idle connection keeps.
-	keepBuffer = 2 << 10
 )
 
 var errSlow = errors.New("mqtt: the peer does not read what it is sent")
@@ -32,21 +30,21 @@ var errSlow = errors.New("mqtt: the peer does not read what it is sent")
 // answered all that came, or a goroutine that lives while something waits.
 type out struct {
 	conn    *mqtt.Conn
+	buffers *buffers
 	timeout time.Duration // of a write
 	cut     func()        // ends the connection at once
 
 	mu      sync.Mutex
 	changed *sync.Cond // writing, len(buf) or err has changed
-	buf     []byte     // waits for the writer
-	spare   []byte     // for the next buf
+	buf     []byte     // waits for the writer; nil when nothing does
 	early   []byte     // pushed before the CONNACK, or while it is held
 	opened  bool       // nothing is held back; the CONNACK is in buf, or gone
 	writing bool       // somebody is in write, or about to be
 	err     error      // no more writes
 }
 
-func newOut(c *mqtt.Conn, timeout time.Duration, cut func()) *out {
-	o := &out{conn: c, timeout: timeout, cut: cut}
+func newOut(c *mqtt.Conn, b *buffers, timeout time.Duration, cut func()) *out {
+	o := &out{conn: c, buffers: b, timeout: timeout, cut: cut}
 	o.changed = sync.NewCond(&o.mu)
 	return o
 }
@@ -60,10 +58,23 @@ func (o *out) open(add func(dst []byte) []byte) {
 		return
 	}
 	if add != nil {
-		o.buf = add(o.buf)
+		o.add(add)
 	}
-	o.buf = append(o.buf, o.early...)
+	if len(o.early) > 0 {
+		o.add(func(dst []byte) []byte { return append(dst, o.early...) })
+	}
 	o.early, o.opened = nil, true
+}
+
+// add adds what waits for the writer. The caller holds the lock.
+func (o *out) add(add func(dst []byte) []byte) {
+	if o.buf == nil {
+		o.buf = o.buffers.get()
+	}
+	if o.buf = add(o.buf); len(o.buf) == 0 {
+		o.buffers.put(o.buf)
+		o.buf = nil
+	}
 }
 
 // hold keeps back what is pushed from now on, until open: the reader, who has a
@@ -99,7 +110,7 @@ func (o *out) push(wake bool, add func(dst []byte) []byte) bool {
 		o.early = add(o.early)
 		return true
 	}
-	o.buf = add(o.buf)
+	o.add(add)
 	if wake && !o.writing {
 		o.writing = true
 		go func() {
@@ -139,16 +150,14 @@ func (o *out) write() {
 	o.writing = true
 	for len(o.buf) > 0 && o.err == nil {
 		b := o.buf
-		o.buf, o.spare = o.spare, nil
+		o.buf = nil
 		o.mu.Unlock()
 		err := o.conn.SetWriteDeadline(time.Now().Add(o.timeout))
 		if err == nil {
 			err = o.conn.Write(b)
 		}
 		o.mu.Lock()
-		if cap(b) <= keepBuffer {
-			o.spare = b[:0]
-		}
+		o.buffers.put(b)
 		if err != nil {
 			o.fail(err)
 		}

@@ -17,7 +17,7 @@ import (
 func opened() (o *out, peer net.Conn, isCut func() bool) {
 	peer, nc := pipe.New(pipe.Addr("peer"), pipe.Addr("hub"))
 	cut := false
-	o = newOut(mqtt.NewConn(nc, nil), 30*time.Second, func() { cut = true; nc.Close() })
+	o = newOut(mqtt.NewConn(nc, nil), new(buffers), 30*time.Second, func() { cut = true; nc.Close() })
 	o.open(nil)
 	return o, peer, func() bool { return cut }
 }
@@ -38,7 +38,7 @@ func bytesOf(b byte, n int) func([]byte) []byte {
 func TestOutKeepsTheOrder(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		peer, nc := pipe.New(pipe.Addr("peer"), pipe.Addr("hub"))
-		o := newOut(mqtt.NewConn(nc, nil), time.Minute, func() { nc.Close() })
+		o := newOut(mqtt.NewConn(nc, nil), new(buffers), time.Minute, func() { nc.Close() })
 		o.push(true, bytesOf('b', 1)) // before the CONNACK
 		o.push(true, bytesOf('c', 1))
 		synctest.Wait()
@@ -141,18 +141,20 @@ func TestOutCutsWhoDoesNotRead(t *testing.T) {
 	})
 }
 
-func TestOutKeepsNoBigBuffer(t *testing.T) {
+func TestOutKeepsNoBuffer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		o, peer, _ := opened()
 		go io.Copy(io.Discard, peer)
-		if err := hold(o, bytesOf('x', 50_000)); err != nil {
-			t.Error(err)
-		}
-		if err := o.flush(); err != nil {
-			t.Error(err)
-		}
-		if n := cap(o.buf) + cap(o.spare); n > keepBuffer {
-			t.Errorf("%d bytes are kept", n)
+		for _, n := range []int{0, 1, burst, 50_000} {
+			if err := hold(o, bytesOf('x', n)); err != nil {
+				t.Error(err)
+			}
+			if err := o.flush(); err != nil {
+				t.Error(err)
+			}
+			if o.buf != nil || o.early != nil {
+				t.Errorf("after %d bytes, buffers for %d and %d are kept", n, cap(o.buf), cap(o.early))
+			}
 		}
 		o.cut()
 		o.close()

@@ -19,6 +19,7 @@ import (
 
 	"github.com/hubwire/hubwire"
 	"github.com/hubwire/hubwire/hub/internal/core"
+	"github.com/hubwire/hubwire/hub/internal/dps"
 )
 
 // Options are the options of [New].
@@ -33,6 +34,11 @@ type Options struct {
 	// Published is called after each telemetry message that the hub has taken,
 	// and must not keep m. May be nil.
 	Published func(ctx context.Context, from hubwire.Identity, m *hubwire.Message)
+
+	// Provisioning is who answers those whose user name has its id scope. May be
+	// nil. Skew is how long after its token such a connection lasts.
+	Provisioning *dps.Service
+	Skew         time.Duration
 
 	Log *slog.Logger // nil means none
 }
@@ -52,8 +58,9 @@ type Peer struct {
 
 // Server serves MQTT connections, one goroutine each.
 type Server struct {
-	core *core.Core
-	opt  Options
+	core    *core.Core
+	opt     Options
+	buffers buffers
 
 	ctx    context.Context // ends with Close
 	cancel context.CancelFunc

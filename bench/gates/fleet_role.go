@@ -1,0 +1,157 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"math/bits"
+	"net"
+	"sync/atomic"
+	"time"
+
+	"github.com/hubwire/hubwire"
+	"github.com/hubwire/hubwire/device"
+	"github.com/hubwire/hubwire/hub"
+	"github.com/hubwire/hubwire/sas"
+)
+
+func fleetDevice(i int64) hubwire.Identity {
+	return hubwire.Identity{DeviceID: fmt.Sprintf("dev-%05d", i)}
+}
+
+// fleetHubRole is a hub that knows the fleet. It counts telemetry.
+func fleetHubRole(setup) (*actor, error) {
+	h, err := hub.Start(context.Background(), nil)
+	if err != nil {
+		return nil, err
+	}
+	for i := range int64(fleetSize) {
+		d := &hub.Device{Identity: fleetDevice(i), PrimaryKey: sas.NewSecret(sasKey)}
+		if _, err := h.Create(context.Background(), d); err != nil {
+			return nil, err
+		}
+	}
+	r, err := h.Events(context.Background(), nil)
+	if err != nil {
+		return nil, err
+	}
+	var count atomic.Int64
+	go func() {
+		for {
+			if _, err := r.Next(context.Background()); err != nil {
+				return
+			}
+			count.Add(1)
+		}
+	}()
+	return &actor{door: door{TLS: h.MQTTAddr(), CA: h.CAPEM(), Host: h.HostName()}, count: count.Load}, nil
+}
+
+const (
+	fleetDialers = 64    // how many devices connect at a time
+	fleetWindow  = 1_000 // how many messages of all devices are on their way
+)
+
+// fleetRole is the devices. The first run connects that many; those after it send
+// that many messages, each from the next device, and count acknowledgements.
+func fleetRole(s setup) (*actor, error) {
+	dial, err := s.fleetDialer()
+	if err != nil {
+		return nil, err
+	}
+	var clients []*device.Client
+	t, late := newTally(), new(latencies)
+	return &actor{
+		count: t.count,
+		p99:   func() time.Duration { return late.percentile(0.99) },
+		run: func(n int) error {
+			if clients == nil {
+				clients = make([]*device.Client, n)
+				var next atomic.Int64
+				return together(fleetDialers, n, func() (err error) {
+					i := next.Add(1) - 1
+					clients[i], err = dial(fleetDevice(i))
+					return err
+				})
+			}
+			for _, c := range clients {
+				if state := c.State(); state != device.Connected {
+					return fmt.Errorf("%v is %v", c.Identity(), state)
+				}
+			}
+			*late = latencies{}
+			return sendAll(clients, n, t, late)
+		},
+	}, nil
+}
+
+// fleetDialer returns what connects one device of the fleet.
+func (s setup) fleetDialer() (func(hubwire.Identity) (*device.Client, error), error) {
+	cfg, err := s.Door.clientTLS()
+	if err != nil {
+		return nil, err
+	}
+	o := &device.Options{
+		Dial:      func(context.Context, string, string) (net.Conn, error) { return net.Dial("tcp", s.Door.TLS) },
+		TLSConfig: cfg,
+	}
+	return func(id hubwire.Identity) (*device.Client, error) {
+		cs := fmt.Sprintf("HostName=%s;DeviceId=%s;SharedAccessKey=%s", s.Door.Host, id.DeviceID, sasKey)
+		return device.Dial(context.Background(), cs, device.MQTT(nil), o)
+	}, nil
+}
+
+// sendAll sends n messages, from one client after the other.
+func sendAll(clients []*device.Client, n int, t *tally, late *latencies) error {
+	window := make(chan struct{}, fleetWindow)
+	next := 0
+	return t.wait(n, func() error {
+		c := clients[next%len(clients)]
+		next++
+		window <- struct{}{}
+		sent := time.Now()
+		return c.SendAsync(context.Background(), telemetryMessage, func(err error) {
+			late.add(time.Since(sent))
+			<-window
+			t.done(err)
+		})
+	})
+}
+
+// latencies are counts of times, in classes of which each is an eighth of a power
+// of two wide: 1 µs or 12 %, whichever is more.
+type latencies [64 * 8]atomic.Int64
+
+func (l *latencies) add(d time.Duration) { l[latencyClass(uint64(max(0, d.Microseconds())))].Add(1) }
+
+func latencyClass(us uint64) int {
+	if us < 8 {
+		return int(us)
+	}
+	shift := bits.Len64(us) - 4 // four bits stay, of which the first is set
+	return shift*8 + int(us>>shift)
+}
+
+// percentile returns a time that so much of all did not exceed.
+func (l *latencies) percentile(p float64) time.Duration {
+	var all int64
+	for i := range l {
+		all += l[i].Load()
+	}
+	left := int64(math.Ceil(p * float64(all)))
+	for i := range l {
+		if left -= l[i].Load(); left <= 0 {
+			return latencyLimit(i)
+		}
+	}
+	return 0
+}
+
+// latencyLimit is the upper end of a class.
+func latencyLimit(class int) time.Duration {
+	us := uint64(class) + 1
+	if shift := class/8 - 1; shift > 0 {
+		us = uint64(class-shift*8+1) << shift
+	}
+	return time.Duration(us) * time.Microsecond
+}

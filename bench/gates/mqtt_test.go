@@ -1,0 +1,123 @@
+package main
+
+import (
+	"errors"
+	"sync"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// Issue 3's table: what each row is held to. Device clients always speak TLS, so
+// what is said of them and TCP is harder to keep here. A quarter of what mochi costs is
+// four times as fast.
+func TestTheGatesOfMQTT(t *testing.T) {
+	want := map[string][]bound{
+		"mqtt.Session, asynchronous, TCP":                       {atMost(4), atLeast(20)},
+		"mqtt.Session, asynchronous, TLS":                       {atMost(3), atLeast(10)},
+		"device.SendAsync over TLS, against TCP":                {atMost(10)},
+		"device.Send in 1,000 goroutines over TLS, against TCP": {atMost(12)},
+		"one at a time, on one core, TCP":                       {atMost(1.06)},
+		"one at a time, on one core, TLS":                       {atMost(1.06)},
+		"idle mqtt.Session, TCP, in KiB":                        {oursAtMost(6)},
+		"idle mqtt.Session, TCP, in goroutines":                 {oursAtMost(1)},
+		"idle mqtt.Session, TLS, in KiB":                        {oursAtMost(16)},
+		"idle mqtt.Session, TLS, in goroutines":                 {oursAtMost(1)},
+		"hub: telemetry in, TLS, recorded":                      {atLeast(4)},
+		"hub: telemetry in, TLS, recorded and read":             {atLeast(4)},
+		"hub: C2D out to one device, TLS":                       {oursAtLeast(100_000)},
+	}
+	allocs := map[string]int{
+		"mqtt.Session, asynchronous, TCP": 0, "mqtt.Session, asynchronous, TLS": 0,
+		"device.SendAsync over TLS, against TCP": 1, "device.SendAsync over TLS": 1,
+	}
+	contests, err := openMQTT()
+	defer func() {
+		for _, c := range contests {
+			c.close()
+		}
+	}()
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, counted := map[string][]bound{}, map[string]int{}
+	for _, c := range contests {
+		for _, r := range c.rows() {
+			name := r.name
+			if r.steady {
+				name += ", in " + r.unit()
+			}
+			if len(r.gates) > 0 {
+				got[name] = r.gates
+			}
+			if r.allocs != uncounted {
+				counted[name] = r.allocs
+			}
+		}
+	}
+	if d := cmp.Diff(want, got, cmp.AllowUnexported(bound{})); d != "" {
+		t.Errorf("gates (-want +got):\n%s", d)
+	}
+	if d := cmp.Diff(allocs, counted); d != "" {
+		t.Errorf("allocations (-want +got):\n%s", d)
+	}
+	tryAll(t, contests)
+}
+
+// tryAll has every process do a little, and the counts compared.
+func tryAll(t *testing.T, contests []contest) {
+	for _, c := range contests {
+		switch c := c.(type) {
+		case *race:
+			for _, w := range c.runners {
+				w.n = 1500
+				if s, err := w.stretch(); err != nil {
+					t.Error(err)
+				} else if s.client.CPU <= 0 || s.server.CPU <= 0 || s.client.Wall <= 0 {
+					t.Errorf("%s with %s: used %+v", w.client.name, w.server.name, s)
+				}
+			}
+		case *holding:
+			var measuring sync.WaitGroup
+			for _, h := range c.works {
+				h.s.WarmUp = 2
+				measuring.Go(func() {
+					if s, err := h.measure(3); err != nil || s.client.Goroutines < 3 {
+						t.Errorf("%s: %+v, %v", h.role, s, err)
+					}
+				})
+			}
+			measuring.Wait()
+		}
+	}
+}
+
+func TestTally(t *testing.T) {
+	broken := errors.New("broken")
+	for _, tt := range []struct {
+		name     string
+		outcomes []error
+		refused  error
+		count    int64
+		want     error
+	}{
+		{"all acknowledged", []error{nil, nil, nil}, nil, 3, nil},
+		{"one failed", []error{nil, broken, nil}, nil, 2, broken},
+		{"the last one failed", []error{nil, nil, broken}, nil, 2, broken},
+		{"not taken", []error{nil}, broken, 0, broken},
+	} {
+		ta := newTally()
+		i := 0
+		err := ta.wait(len(tt.outcomes), func() error {
+			if tt.refused != nil {
+				return tt.refused
+			}
+			go ta.done(tt.outcomes[i])
+			i++
+			return nil
+		})
+		if !errors.Is(err, tt.want) || ta.count() != tt.count {
+			t.Errorf("%s: %d acknowledged, %v, want %d, %v", tt.name, ta.count(), err, tt.count, tt.want)
+		}
+	}
+}

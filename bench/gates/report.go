@@ -1,0 +1,110 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"math"
+	"os"
+	"runtime"
+	"time"
+
+	"github.com/hubwire/hubwire/bench/results"
+)
+
+// report is the results for others to read; see -json.
+func report(all []result, rounds []round, o options) *results.Run {
+	run := &results.Run{
+		Date:    time.Now().UTC().Format(time.DateOnly),
+		Machine: machine(),
+		Go:      runtime.Version(),
+		Strict:  o.strict,
+		Rounds:  len(rounds),
+		Quiet:   allQuiet(rounds),
+	}
+	for _, r := range all {
+		run.Rows = append(run.Rows, r.report())
+	}
+	return run
+}
+
+// save writes the report to the file that o names, if it names one.
+func (o options) save(all []result, rounds []round) error {
+	if o.json == "" {
+		return nil
+	}
+	var b bytes.Buffer
+	if err := report(all, rounds, o).Write(&b); err != nil {
+		return err
+	}
+	return os.WriteFile(o.json, b.Bytes(), 0o644)
+}
+
+// machine is what kind of one this is.
+func machine() string {
+	s := fmt.Sprintf("%s/%s, %d processors", runtime.GOOS, runtime.GOARCH, runtime.NumCPU())
+	info, err := os.ReadFile("/proc/cpuinfo")
+	if err != nil {
+		return s
+	}
+	if name := modelName(info); name != "" {
+		s += ", " + name
+	}
+	return s
+}
+
+// modelName finds the model of a processor in /proc/cpuinfo, or returns "".
+func modelName(info []byte) string {
+	for line := range bytes.Lines(info) {
+		if name, value, ok := bytes.Cut(line, []byte(":")); ok && string(bytes.TrimSpace(name)) == "model name" {
+			return string(bytes.TrimSpace(value))
+		}
+	}
+	return ""
+}
+
+func (r result) report() results.Row {
+	row := results.Row{
+		Name:    r.name,
+		Unit:    r.unit(),
+		Floor:   r.report1(r.floor, func(s sample) float64 { return s.floor }),
+		Peer:    r.report1(r.peer, func(s sample) float64 { return s.peer }),
+		Ours:    *r.report1(r.ours, func(s sample) float64 { return s.ours }),
+		Rate:    median(r.samples, func(s sample) float64 { return s.rate }),
+		Gates:   r.claims(r.gates),
+		Targets: r.claims(r.targets),
+		Verdict: r.verdict().String(),
+	}
+	if r.floor != nil {
+		row.OursToFloor = median(r.samples, sample.overFloor)
+	}
+	if r.peer != nil {
+		row.PeerToOurs = median(r.samples, sample.fasterThanPeer)
+	}
+	if r.control != nil {
+		row.Control = 1 + median(r.samples, sample.offControl)
+	}
+	return row
+}
+
+// report1 is about one of r's works, or none.
+func (r result) report1(w *work, of func(sample) float64) *results.Figure {
+	if w == nil {
+		return nil
+	}
+	f := &results.Figure{Name: w.name, Median: median(r.samples, of), Min: math.Inf(1), Max: math.Inf(-1)}
+	for _, s := range r.samples {
+		f.Min, f.Max = min(f.Min, of(s)), max(f.Max, of(s))
+	}
+	if r.allocs != uncounted {
+		f.Allocs = &w.allocs
+	}
+	return f
+}
+
+func (r result) claims(bounds []bound) []results.Claim {
+	var all []results.Claim
+	for _, b := range bounds {
+		all = append(all, results.Claim{Text: b.String(), Held: r.held(b)})
+	}
+	return all
+}

@@ -1,0 +1,262 @@
+package faults_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/hubwire/hubwire"
+	"github.com/hubwire/hubwire/device"
+	"github.com/hubwire/hubwire/hub"
+	"github.com/hubwire/hubwire/sas"
+)
+
+// This is the theme of renewals that end in silence: a token is renewed by a new connection, which
+// must cost nothing, and meet nothing that the client does not come through.
+
+func TestAHundredRenewals(t *testing.T) {
+	const renewals = 100
+	overEach(t, setting{hub: hub.Config{Skew: -1}}, func(t *testing.T, v *venue) {
+		c := v.dial(dev, func(o *device.Options) { o.TokenTTL = 2 * time.Second })
+		ctx, cancel := context.WithCancel(t.Context())
+		var busy sync.WaitGroup
+		for i, f := range features {
+			if f.who != dev {
+				continue
+			}
+			use := f.open(v, c)
+			busy.Go(func() {
+				failures := 0
+				for n := 1; ctx.Err() == nil; n++ {
+					err := v.bounded(10*time.Second, use, n)
+					switch failures++; {
+					case err == nil:
+						failures = 0
+					case !f.mayFail:
+						t.Errorf("%s %d: %v", f.name, n, err)
+					case failures > 5:
+						t.Errorf("%s has failed %d times in a row: %v", f.name, failures, err)
+					}
+					time.Sleep(time.Duration(60+10*i) * time.Millisecond)
+				}
+			})
+		}
+		if err := v.audit.await(v.deadline(renewals*2*time.Second), renewals); err != nil {
+			t.Error(err)
+		}
+		cancel()
+		busy.Wait()
+		if lost := v.audit.losses(); lost > 0 {
+			t.Errorf("%d connections were lost", lost)
+		}
+	})
+}
+
+// deadline returns a context that ends after d, or with the test.
+func (v *venue) deadline(d time.Duration) context.Context {
+	ctx, cancel := context.WithTimeout(v.t.Context(), d)
+	v.t.Cleanup(cancel)
+	return ctx
+}
+
+// giving is how a token source gives its n-th token.
+type giving func(ctx context.Context, n int, token string, expires time.Time) (string, time.Time, error)
+
+// tokens is a token source for dev, which the venue's hub takes.
+type tokens struct {
+	v   *venue
+	ttl time.Duration
+	as  giving // nil: as it is
+
+	mu    sync.Mutex
+	asked int
+}
+
+func (s *tokens) Token(ctx context.Context, audience string) (string, time.Time, error) {
+	s.mu.Lock()
+	n := s.asked
+	s.asked++
+	s.mu.Unlock()
+	token, expires := s.mint(audience, time.Now().Add(s.ttl))
+	if s.as == nil {
+		return token, expires, nil
+	}
+	return s.as(ctx, n, token, expires)
+}
+
+func (s *tokens) mint(audience string, expires time.Time) (string, time.Time) {
+	key, err := sas.NewKey(s.v.keys[dev].PrimaryKey)
+	if err != nil {
+		s.v.t.Error(err)
+	}
+	token, err := sas.AppendToken(context.Background(), nil, key, audience, "", expires)
+	if err != nil {
+		s.v.t.Error(err)
+	}
+	return string(token), expires
+}
+
+func (s *tokens) times() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.asked
+}
+
+// dial opens a client that gets its tokens from s.
+func (s *tokens) dial() *device.Client {
+	s.v.t.Helper()
+	c, err := device.DialCredentials(s.v.deadline(time.Hour), device.Credentials{
+		HostName: s.v.theHub().HostName(), Identity: dev, Tokens: s,
+	}, s.v.protocol.transport, s.v.options(nil))
+	if err != nil {
+		s.v.t.Fatal(err)
+	}
+	s.v.t.Cleanup(func() { s.v.close(c) })
+	return c
+}
+
+// TestTokenSources has tokens come late, wrong or not at all, for a while: a client goes
+// on with a fresh one. The hub takes none that is expired, and cuts a connection when its token is.
+func TestTokenSources(t *testing.T) {
+	stale := func(v *venue) string {
+		s := &tokens{v: v}
+		token, _ := s.mint(sas.Audience(v.theHub().HostName(), dev), time.Now().Add(-time.Second))
+		return token
+	}
+	for name, as := range map[string]func(v *venue) giving{
+		"as they should be": func(*venue) giving { return nil },
+		"without a word of their expiry, so that the hub cuts the connection": func(*venue) giving {
+			return func(_ context.Context, n int, token string, _ time.Time) (string, time.Time, error) {
+				return token, time.Time{}, nil
+			}
+		},
+		"of which each other is expired": func(v *venue) giving {
+			return func(_ context.Context, n int, token string, expires time.Time) (string, time.Time, error) {
+				if n%2 == 1 {
+					token = stale(v)
+				}
+				return token, expires, nil
+			}
+		},
+		"that come when they are nearly over": func(*venue) giving {
+			return func(ctx context.Context, n int, token string, expires time.Time) (string, time.Time, error) {
+				if n == 0 {
+					return token, expires, nil
+				}
+				select {
+				case <-time.After(9 * time.Second):
+				case <-ctx.Done():
+				}
+				return token, expires, ctx.Err()
+			}
+		},
+		"that come too late, three in four": func(*venue) giving {
+			return func(ctx context.Context, n int, token string, expires time.Time) (string, time.Time, error) {
+				if n%4 != 0 {
+					<-ctx.Done()
+					return "", time.Time{}, ctx.Err()
+				}
+				return token, expires, nil
+			}
+		},
+		"that fail, three in four": func(*venue) giving {
+			return func(ctx context.Context, n int, token string, expires time.Time) (string, time.Time, error) {
+				if n%4 != 0 {
+					return "", time.Time{}, errors.New("no service")
+				}
+				return token, expires, nil
+			}
+		},
+		"that panic, one in two": func(v *venue) giving {
+			return func(ctx context.Context, n int, token string, expires time.Time) (string, time.Time, error) {
+				if n%2 != 0 {
+					v.audit.willPanic()
+					panic(onPurpose)
+				}
+				return token, expires, nil
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			overEach(t, setting{hub: hub.Config{Skew: -1}}, func(t *testing.T, v *venue) {
+				s := &tokens{v: v, ttl: 20 * time.Second, as: as(v)}
+				c := s.dial()
+				send := telemetry(v, c)
+				for n := range 200 {
+					if err := v.bounded(2*time.Minute, send, n); err != nil {
+						t.Fatalf("message %d, after %d tokens: %v", n, s.times(), err)
+					}
+					time.Sleep(3 * time.Second)
+				}
+				if s.times() < 10 {
+					t.Errorf("it asked for %d tokens", s.times())
+				}
+				v.audit.finish()
+			})
+		})
+	}
+}
+
+// TestASleepThatOutlastsTheToken has the network go for longer than a token is good for: the
+// next attempt uses a fresh one.
+func TestASleepThatOutlastsTheToken(t *testing.T) {
+	for _, x := range append([]fault{
+		{name: "a black hole", slow: true, hit: func(v *venue) {
+			v.net.each(swallow)
+			v.net.set(func(n *network) { n.refuse = hanging })
+		}, heal: func(v *venue) { v.net.set(func(n *network) { n.refuse = nil }) }},
+	}, troubles[:4]...) {
+		t.Run(x.name, func(t *testing.T) {
+			overEach(t, setting{hub: hub.Config{Skew: -1}}, func(t *testing.T, v *venue) {
+				refused := 0
+				v.on(1000, func(op *hub.Op) hub.Verdict { refused++; return hub.Verdict{} }, hub.OpConnect)
+				c := v.dial(dev, func(o *device.Options) { o.TokenTTL = 10 * time.Minute })
+				connections := v.audit.connections()
+				x.hit(v)
+				sent := make(chan error, 1)
+				go func() { sent <- c.Send(t.Context(), &hubwire.Message{Body: []byte("asleep")}) }()
+				v.pass(3 * time.Hour)
+				logins := refused
+				x.heal(v)
+				v.recovers(c, &x, connections)
+				if err := <-sent; err != nil {
+					t.Error(err)
+				}
+				if refused != logins+1 {
+					t.Errorf("%d logins", refused-logins)
+				}
+				if err := v.bounded(time.Minute, telemetry(v, c), 1); err != nil {
+					t.Error(err)
+				}
+			})
+		})
+	}
+}
+
+// TestATokenThatCannotBeRenewed has a client with one token, and no key: it works as long as
+// the hub takes that, and then ends with a word of why.
+func TestATokenThatCannotBeRenewed(t *testing.T) {
+	overEach(t, setting{hub: hub.Config{Skew: -1}}, func(t *testing.T, v *venue) {
+		s := &tokens{v: v}
+		token, expires := s.mint(sas.Audience(v.theHub().HostName(), dev), time.Now().Add(time.Hour))
+		s.as = func(context.Context, int, string, time.Time) (string, time.Time, error) { return token, expires, nil }
+		c := s.dial()
+		for n := 0; time.Now().Before(expires.Add(-time.Minute)); n++ {
+			if err := v.bounded(time.Minute, telemetry(v, c), n); err != nil {
+				t.Fatalf("message %d: %v", n, err)
+			}
+			time.Sleep(time.Minute)
+		}
+		select {
+		case <-c.Done():
+		case <-time.After(10 * time.Minute):
+			t.Fatalf("the client lives on, %v", c.State())
+		}
+		if e := v.typed("the client", c.Err()); !errors.Is(e, hubwire.Unauthorized) || e.Retryable {
+			t.Error(fmt.Errorf("the client has ended: %w", e))
+		}
+	})
+}
