@@ -24,7 +24,7 @@ type queue struct {
 	due   time.Time // no lock or life ends before; zero when there is none to end
 	timer *timer    // for due
 
-	// lost counts the messages that left otherwise than by a settlement of the
+	// lost counts the deliveries that ended otherwise than by a settlement of the
 	// session that had them. It may be read without the lock.
 	lost atomic.Uint64
 }
@@ -74,6 +74,7 @@ func (e *entity) sweep() time.Time {
 	for _, q := range slices.Clone(e.queue.items) {
 		if q.lock != "" && !now.Before(q.until) {
 			q.release()
+			e.queue.lost.Add(1)
 			e.ready(q)
 		}
 		if q.lock == "" && !now.Before(q.expires) {
