@@ -128,13 +128,14 @@ func TestAPanicInAFunctionThatAConnectionNeedsFailsThatAttempt(t *testing.T) {
 					t.Errorf("told of %v", told)
 				}
 				failed := 0
-				for _, reason := range l.reasons {
+				_, reasons := l.told()
+				for _, reason := range reasons {
 					if e, ok := errors.AsType[*hubwire.Error](reason); ok && e.Op == "connect" && e.Retryable && strings.Contains(reason.Error(), "panicked") {
 						failed++
 					}
 				}
 				if failed != 4 {
-					t.Errorf("reasons %v", l.reasons)
+					t.Errorf("reasons %v", reasons)
 				}
 			})
 		})
