@@ -119,11 +119,12 @@ func (w *runner) calibrate(turn time.Duration) error {
 	}
 }
 
-// allocs is what the client allocates for one message. Thousandths are those of
-// the runtime, which has a handful of its own in each turn.
-func (s stretch) allocs() float64 {
-	return math.Floor(float64(s.client.Allocs)/float64(s.n)*100) / 100
-}
+// allocs is what the client allocates for one message.
+func (s stretch) allocs() float64 { return hundredths(float64(s.client.Allocs) / float64(s.n)) }
+
+// hundredths leaves out what is less: that is the runtime's, which has a handful
+// of its own in each turn.
+func hundredths(x float64) float64 { return math.Floor(x*100) / 100 }
 
 // stretch is one turn. What has not been acknowledged, or not been taken in, is
 // a wrong result.
