@@ -143,11 +143,11 @@ func (w *runner) stretch() (s stretch, err error) {
 	if s.client, err = w.client.run(w.n); err != nil {
 		return s, err
 	}
-	if s.server, err = w.server.counted(before, int64(w.n)); err != nil {
-		return s, err
-	}
 	if got := s.client.Count; got != int64(w.n) {
 		return s, fmt.Errorf("%s: %d of %d messages were acknowledged", w.client.name, got, w.n)
+	}
+	if s.server, err = w.server.counted(before, int64(w.n)); err != nil {
+		return s, err
 	}
 	if got := s.server.Count; got != int64(w.n) {
 		return s, fmt.Errorf("%s: %d of the %d messages of %s came in", w.server.name, got, w.n, w.client.name)
