@@ -32,6 +32,13 @@ func (l *stateLog) hook(s device.State, reason error) {
 // watched makes options report to l.
 func (l *stateLog) watched(o *device.Options) { o.Hooks = &device.Hooks{State: l.hook} }
 
+// last returns the reason of the latest change.
+func (l *stateLog) last() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.reasons[len(l.reasons)-1]
+}
+
 func (l *stateLog) check(t *testing.T, want ...device.State) []error {
 	t.Helper()
 	l.mu.Lock()
