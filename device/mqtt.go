@@ -96,6 +96,7 @@ func openMQTT(ctx context.Context, cfg *config, o MQTTOptions, dial mqtt.DialFun
 		Window: cfg.Window, WindowBytes: cfg.WindowBytes,
 		MinBackoff: cfg.MinBackoff, MaxBackoff: cfg.MaxBackoff,
 		CloseTimeout: cfg.CloseTimeout - cfg.CloseTimeout/handlerShare,
+		DialExpires:  cfg.certificateEnds,
 		OnDelivery:   l.deliver, OnState: l.onState, OnPanic: cfg.panicked,
 		Trace: cfg.trace(),
 	}

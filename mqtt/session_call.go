@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strconv"
 	"sync"
+	"time"
 )
 
 // completed is a publish whose outcome is known.
@@ -107,6 +108,17 @@ func (s *Session) callDial(ctx context.Context) (nc net.Conn, err error) {
 		err = attemptFailed(fmt.Errorf("mqtt: dial: %w", err))
 	}
 	return nc, err
+}
+
+// callDialExpires calls DialExpires, if there is one.
+func (s *Session) callDialExpires() (at time.Time) {
+	if s.o.DialExpires == nil {
+		return at
+	}
+	s.calling.Add(1)
+	defer s.calling.Add(-1)
+	defer s.contain()
+	return s.o.DialExpires()
 }
 
 // setState records a state and tells of it. It is called by run only, so that

@@ -9,8 +9,9 @@ import (
 
 func TestNothingPanicsWhereItsArgumentsAreLeftOut(t *testing.T) {
 	testkit.Zeros(t, map[string]any{
-		"Accept":      ws.Accept,
-		"Dial":        ws.Dial,
-		"ProxyDialer": ws.ProxyDialer,
+		"Accept":        ws.Accept,
+		"AcceptAnyPath": ws.AcceptAnyPath,
+		"Dial":          ws.Dial,
+		"ProxyDialer":   ws.ProxyDialer,
 	}, &ws.CloseError{}, &ws.HandshakeError{}, &ws.ProxyError{})
 }

@@ -237,7 +237,7 @@ func (s *Session) Waits(sequence int64) (waits, locked bool) {
 	return false, false
 }
 
-// Lost counts the locks that ended, and the messages that left the queue,
-// otherwise than by what the session did: as long as it stays the same, the
-// session still has what it got and did not settle.
+// Lost counts the deliveries to this identity that ended otherwise than by the
+// session's settlement: by a lock that ran out, or with a message that left the queue. As
+// long as it stays the same, what the session has and did not settle is locked for it.
 func (s *Session) Lost() uint64 { return s.entity.queue.lost.Load() }

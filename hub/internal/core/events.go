@@ -48,7 +48,7 @@ func (c *Core) Partitions() int { return c.store.Partitions() }
 // PartitionNotFound when there is no such partition.
 func (c *Core) Events(ctx context.Context, partition int, start Start) (*EventReader, error) {
 	const op = "read events"
-	if err := c.open(op); err != nil {
+	if err := c.Open(op); err != nil {
 		return nil, err
 	}
 	n := c.store.Partitions()
@@ -122,7 +122,7 @@ func (r *EventReader) Next(ctx context.Context) (*Event, error) {
 // TryNext returns the next event, or nil when there is none now.
 func (r *EventReader) TryNext(ctx context.Context) (*Event, error) {
 	const op = "read events"
-	if err := r.core.open(op); err != nil {
+	if err := r.core.Open(op); err != nil {
 		return nil, err
 	}
 	if r.dry {

@@ -25,8 +25,8 @@ type queue struct {
 	timer *timer    // for due
 	room  notifier  // a message left
 
-	// lost counts the locks that ended, and the messages that left, otherwise than
-	// by what the session did. It may be read without the lock.
+	// lost counts the deliveries that ended otherwise than by a settlement of the
+	// session that had them. It may be read without the lock.
 	lost atomic.Uint64
 }
 
