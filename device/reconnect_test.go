@@ -7,7 +7,6 @@ import (
 	"slices"
 	"sync"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -15,7 +14,6 @@ import (
 	"github.com/hubwire/hubwire"
 	"github.com/hubwire/hubwire/device"
 	"github.com/hubwire/hubwire/hub"
-	"github.com/hubwire/hubwire/internal/testkit"
 )
 
 // stateLog records what the State hook is told.
@@ -103,56 +101,5 @@ func TestTokensAreRenewedWithoutLoss(t *testing.T) {
 		}
 		l.check(t, device.Connected, device.Renewing, device.Connected)
 		b.noMore()
-	})
-}
-
-func TestADeadLinkIsNoticed(t *testing.T) {
-	overEach(t, hub.Config{}, func(t *testing.T, b *bench) {
-		holes := make(chan *testkit.Hole, 10) // one for each connection
-		c := b.dial(b.device, b.throughHoles(holes))
-		(<-holes).Swallow(true)
-		start := time.Now()
-		if err := c.Send(t.Context(), &hubwire.Message{Body: []byte("x")}); err != nil {
-			t.Error(err)
-		}
-		if d := time.Since(start); d > 61*time.Second {
-			t.Errorf("it took %v", d)
-		}
-		if ev := b.next(); string(ev.Body) != "x" {
-			t.Errorf("%q arrived", ev.Body)
-		}
-
-		(<-holes).Swallow(true) // and now without a word from here
-		start = time.Now()
-		<-holes
-		if d := time.Since(start); d > 6*time.Minute+time.Second {
-			t.Errorf("silence was noticed after %v", d)
-		}
-		b.awaitConnected(c)
-	})
-}
-
-func TestASecondClientOfTheSameDeviceTakesOver(t *testing.T) {
-	overEach(t, hub.Config{}, func(t *testing.T, b *bench) {
-		var first, second stateLog
-		slow := func(l *stateLog) func(*device.Options) {
-			return func(o *device.Options) {
-				l.watched(o)
-				o.MinBackoff, o.MaxBackoff = time.Minute, 10*time.Minute
-			}
-		}
-		b.dial(b.device, slow(&first))
-		b.dial(b.device, slow(&second))
-		time.Sleep(time.Hour)
-		synctest.Wait()
-		// They take the place from each other, which no client can mend, but no
-		// faster than the back-off.
-		if n := len(first.states); n < 3 || n > 200 {
-			t.Errorf("%d changes in an hour", n)
-		}
-		var e *hubwire.Error
-		if !errors.As(first.reasons[1], &e) || !errors.Is(e, net.ErrClosed) {
-			t.Errorf("%v", first.reasons[1])
-		}
 	})
 }

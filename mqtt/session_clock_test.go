@@ -22,47 +22,69 @@ import (
 
 func TestDeadLinks(t *testing.T) {
 	const keep, ackLimit = 60 * time.Second, 30 * time.Second
+	small, loose := message("x"), &Publish{Topic: []byte("t"), Payload: make([]byte, 10_000)}
 	for _, tt := range []struct {
 		name          string
-		reads, writes bool // what the hole swallows
-		publish       bool // all the time
+		reads, writes bool     // what stops, without a word
+		publish       *Publish // all the time; nil: nothing
 		ackTimeout    time.Duration
 		want          error
 		within        time.Duration
 	}{
-		{"a black hole under an idle session", true, true, false, 0, ErrKeepAlive, keep * 3 / 2},
-		{"what the server sends is lost, and the session writes on and on", true, false, true, -1, ErrKeepAlive, keep * 3 / 2},
-		{"what the session writes is lost, and it writes on and on", false, true, true, -1, ErrKeepAlive, keep * 3 / 2},
-		{"the acknowledgements are lost", true, false, true, ackLimit, ErrAckTimeout, ackLimit + time.Second},
-		{"the publishes are lost", false, true, true, ackLimit, ErrAckTimeout, ackLimit + time.Second},
+		{"a black hole under an idle session", true, true, nil, 0, ErrKeepAlive, keep * 3 / 2},
+		{"what the server sends is lost, and the session writes on and on", true, false, small, -1, ErrKeepAlive, keep * 3 / 2},
+		{"what the session writes is lost, and it writes on and on", false, true, small, -1, ErrKeepAlive, keep * 3 / 2},
+		{"what the session writes without acknowledgement fills the buffers", false, true, loose, -1, ErrKeepAlive, keep * 3 / 2},
+		{"the acknowledgements are lost", true, false, small, ackLimit, ErrAckTimeout, ackLimit + time.Second},
+		{"the publishes are lost", false, true, small, ackLimit, ErrAckTimeout, ackLimit + time.Second},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				f := newFake(t, well)
-				var holes []*testkit.Hole
+				var stalls []*testkit.Stall
 				f.wrap = func(nc net.Conn) net.Conn {
-					holes = append(holes, testkit.BlackHole(nc))
-					return holes[len(holes)-1]
+					stalls = append(stalls, testkit.Stallable(nc))
+					return stalls[len(stalls)-1]
 				}
-				s := f.start(SessionOptions{KeepAlive: keep, AckTimeout: tt.ackTimeout})
+				lost := make(chan time.Time, 10)
+				var pings atomic.Int32
+				s := f.start(SessionOptions{
+					KeepAlive: keep, AckTimeout: tt.ackTimeout,
+					OnState: func(state SessionState, _ error) {
+						if state == Connecting {
+							lost <- time.Now()
+						}
+					},
+					Trace: &Trace{Sent: func(p Packet) {
+						if p.Type() == TypePingreq {
+							pings.Add(1)
+						}
+					}},
+				})
 				time.Sleep(time.Second)
-				holes[0].SwallowReads(tt.reads)
-				holes[0].SwallowWrites(tt.writes)
+				if tt.reads {
+					stalls[0].StopReads(0)
+				}
+				if tt.writes {
+					stalls[0].StopWrites(0)
+				}
 				begin := time.Now()
-				for time.Since(begin) < 3*time.Minute && f.connections() == 1 {
-					if tt.publish {
-						if err := s.PublishAsync(t.Context(), message("x"), nil); err != nil {
+				for time.Since(begin) < 3*time.Minute && len(lost) == 0 {
+					if tt.publish != nil {
+						if err := s.PublishAsync(t.Context(), tt.publish, nil); err != nil {
 							t.Fatal(err)
 						}
 					}
 					time.Sleep(time.Second)
 				}
-				if took := time.Since(begin); took > tt.within {
+				if took := (<-lost).Sub(begin); took > tt.within {
 					t.Errorf("it took %v, want %v", took, tt.within)
 				}
-				synctest.Wait()
+				if n := pings.Load(); n > 1 {
+					t.Errorf("%d pings were sent", n)
+				}
 				_, reasons := f.stateLog()
-				if len(reasons) < 2 || !errors.Is(reasons[1], tt.want) || !errors.Is(reasons[1], net.ErrClosed) {
+				if !errors.Is(reasons[1], tt.want) || !errors.Is(reasons[1], net.ErrClosed) {
 					t.Fatalf("reasons are %v", reasons)
 				}
 				if err := s.Publish(t.Context(), message("after")); err != nil {

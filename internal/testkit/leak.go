@@ -53,7 +53,8 @@ func (g Goroutines) Beyond(before Goroutines) []string {
 }
 
 // Running returns all goroutines of the process, but for those in which the
-// runtime runs finalizers and cleanups, as it sees fit.
+// runtime runs finalizers and cleanups, as it sees fit, and the one of os/signal,
+// which never ends once somebody has asked for a signal: go test -fuzz does.
 func Running() Goroutines {
 	buf := make([]byte, 64<<10)
 	for {
@@ -68,7 +69,7 @@ func Running() Goroutines {
 	for stack := range bytes.SplitSeq(buf, []byte("\n\n")) {
 		// "goroutine 18 [chan receive]:"
 		rest, ok := bytes.CutPrefix(stack, []byte("goroutine "))
-		if !ok || bytes.Contains(stack, []byte("\nruntime.run")) {
+		if !ok || bytes.Contains(stack, []byte("\nruntime.run")) || bytes.Contains(stack, []byte("\nos/signal.loop(")) {
 			continue
 		}
 		id, _, _ := bytes.Cut(rest, []byte(" "))

@@ -395,3 +395,28 @@ func TestAStallStopsInTheMiddle(t *testing.T) {
 		}
 	})
 }
+
+func TestNoSpikeTellsASpikeFromASpread(t *testing.T) {
+	even := func(n int) (times []time.Duration) {
+		for i := range n {
+			times = append(times, time.Duration(i)*time.Second/time.Duration(n))
+		}
+		return times
+	}
+	for _, tt := range []struct {
+		name     string
+		times    []time.Duration
+		failures int
+	}{
+		{"evenly", even(100), 0},
+		{"a peak", append(even(100), slices.Repeat([]time.Duration{500 * time.Millisecond}, 25)...), 0},
+		{"a spike", append(even(100), slices.Repeat([]time.Duration{500 * time.Millisecond}, 50)...), 1},
+		{"a spike elsewhere", append(even(100), slices.Repeat([]time.Duration{time.Second, -1}, 50)...), 0},
+		{"none at all", nil, 1},
+	} {
+		r := new(recorder).run(func(t testing.TB) { NoSpike(t, tt.times, 0, time.Second, 100*time.Millisecond) })
+		if len(r.failed) != tt.failures {
+			t.Errorf("%s: %q", tt.name, r.failed)
+		}
+	}
+}
