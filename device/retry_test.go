@@ -72,9 +72,11 @@ func TestAHubThatThrottlesIsNotHammered(t *testing.T) {
 				if n := logins.Load(); n < 80 || n > 180 { // 6 at first, and then one in half a minute on average
 					t.Errorf("%d logins in an hour", n)
 				}
+				l.mu.Lock()
 				if last := l.reasons[len(l.reasons)-1]; !errors.Is(last, hubwire.ServiceUnavailable) || !errors.Is(last, mqtt.Unavailable) {
 					t.Errorf("%v", last)
 				}
+				l.mu.Unlock()
 				on.Store(false)
 				start := time.Now()
 				if err := c.Send(t.Context(), &hubwire.Message{}); err != nil || time.Since(start) > time.Minute {
