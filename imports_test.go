@@ -26,6 +26,7 @@ var house = map[string]rule{
 	"":                             {floor: 0},
 	"internal/jsonobject":          {floor: 0},
 	"internal/percent":             {floor: 0},
+	"internal/notls":               {floor: 0},
 	"sas":                          {floor: 1},
 	"topics":                       {floor: 1},
 	"internal/amqp10":              {floor: 1},

@@ -137,6 +137,16 @@ var troubles = []fault{
 	refusal("logins that are cut off", 5, hub.Verdict{DropBefore: true}),
 	refusal("logins that are cut off, and count", 5, hub.Verdict{DropAfter: true}),
 	refusal("slow logins", 3, hub.Verdict{Delay: 5 * time.Second}),
+	{name: "throttled for a while", keeps: true, lasts: time.Minute, allows: throttled,
+		hit: func(v *venue) {
+			v.on(1_000_000, always(hub.Verdict{Refuse: hubwire.Throttled}), hub.OpPublish, hub.OpTwinGet, hub.OpTwinReport)
+		},
+		heal: (*venue).noRules,
+	},
+	{name: "a hub that is slow for a while", keeps: true, lasts: time.Minute,
+		hit:  func(v *venue) { v.on(1_000_000, always(hub.Verdict{Delay: 3 * time.Second})) },
+		heal: (*venue).noRules,
+	},
 	{name: "taken over by another client", hit: func(v *venue) { v.takeOver() }},
 	{name: "the hub forgets the session", hit: func(v *venue) { v.anew() }},
 	{name: "a restart of the hub", restarts: true, hit: (*venue).restart},

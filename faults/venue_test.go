@@ -380,3 +380,10 @@ func (v *venue) until(limit time.Duration, what string, ok func() bool) {
 		}
 	}
 }
+
+// times returns how often a message was sent.
+func (a *audit) times(body string) int {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.sent[body]
+}

@@ -64,7 +64,12 @@ type Enrollment struct {
 // Enroll adds an enrollment, or replaces the one of that id, and returns it with the keys
 // that it lacked. It keeps nothing of e. Codes: ArgumentInvalid, TooManyDevices.
 func (h *Hub) Enroll(e *Enrollment) (*Enrollment, error) {
-	if _, err := h.started("enroll"); err != nil {
+	const op = "enroll"
+	c, err := h.started(op)
+	if err != nil {
+		return nil, err
+	}
+	if err := c.Open(op); err != nil {
 		return nil, err
 	}
 	made, err := h.dps.Enroll(e.dps())

@@ -11,7 +11,9 @@ import (
 
 // SendC2D queues a cloud-to-device message for a device or module. Codes:
 // QueueDepthExceeded for the 51st that waits, MessageTooLarge,
-// ArgumentInvalid, DeviceNotFound, ModuleNotFound. It keeps nothing of m.
+// ArgumentInvalid, DeviceNotFound, ModuleNotFound. It keeps nothing of m. It
+// blocks only, and for a millisecond at most, when the queue is full and the
+// device there to make room: a sender in a loop goes at the device's pace.
 func (h *Hub) SendC2D(ctx context.Context, to hubwire.Identity, m *hubwire.Message) error {
 	c, err := h.ask(ctx, "send c2d")
 	if err != nil {

@@ -3,7 +3,6 @@ package interop
 import (
 	"context"
 	"errors"
-	"net"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -195,7 +194,7 @@ func fightsOverAnID(t *testing.T, r *road) {
 	first := r.session(t, id, slow)
 	second := r.session(t, id, slow)
 	enough := time.After(1500 * time.Millisecond)
-	poll(t, "nobody is thrown out", func() bool { return first.lost(net.ErrClosed) > 0 && second.lost(net.ErrClosed) > 0 })
+	poll(t, "nobody is thrown out", func() bool { return first.lost(mqtt.ErrServerClosed) > 0 && second.lost(mqtt.ErrServerClosed) > 0 })
 	<-enough
 	if n := first.connections() + second.connections(); n > 30 {
 		t.Errorf("%d connections in a second and a half", n)

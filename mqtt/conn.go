@@ -4,17 +4,20 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"sync"
 	"time"
-	"weak"
 )
 
-// The read buffer has three sizes. An idle connection keeps the small one. When
-// a read fills it, more is under way and goes to a burst buffer, which is given
-// up when all in it has been read. Only a packet larger than that gets its own.
+// The read buffer grows with what comes. An idle connection waits with the
+// smallest one, a part of the Conn. A busy one, which is one that had more at a time, waits
+// with the middle one, until a ping shows that it has gone quiet. When a read fills
+// that too, more is under way, and goes to a burst buffer, which all connections share and
+// which is given up when all in it has been read. Only a packet larger than that gets its own.
 const (
-	// An odd half: acknowledgements have four bytes, so a burst of them cannot
+	// Odd halves: acknowledgements have four bytes, so a burst of them cannot
 	// fill the buffer and end there, and be taken for the whole of it.
-	idleBuffer  = 1<<10 - 2
+	idleBuffer  = 1<<6 - 2
+	busyBuffer  = 1<<10 - 2
 	burstBuffer = 16 << 10
 )
 
@@ -39,15 +42,15 @@ type Conn struct {
 	max   int
 	trace *Trace
 
-	buf   []byte // buf[r:w] is read and not yet given out
-	r, w  int
-	small []byte // the idle buffer
-	// The burst buffer after it was given up, for as long as the garbage
-	// collector lets it stand: a busy connection does not allocate for each
-	// burst, and an idle one holds nothing.
-	spare weak.Pointer[[burstBuffer]byte]
-	err   error // a fault in the framing: nothing after it can be read
+	buf  []byte // buf[r:w] is read and not yet given out
+	r, w int
+	wait []byte // the buffer to wait with: idle, or one of busyBuffer bytes
+	idle [idleBuffer]byte
+	err  error // a fault in the framing: nothing after it can be read
 }
+
+// bursts are the burst buffers that no connection uses.
+var bursts = sync.Pool{New: func() any { return new([burstBuffer]byte) }}
 
 // errNoConn is for a Conn without a net.Conn.
 var errNoConn = fmt.Errorf("mqtt: a Conn comes from NewConn, with a net.Conn: %w", net.ErrClosed)
@@ -62,8 +65,8 @@ func NewConn(nc net.Conn, opts *ConnOptions) *Conn {
 			c.max = opts.MaxPacket
 		}
 	}
-	c.small = make([]byte, idleBuffer)
-	c.buf = c.small
+	c.wait = c.idle[:]
+	c.buf = c.wait
 	return c
 }
 
@@ -98,6 +101,9 @@ func (c *Conn) ReadPacket() (Packet, error) {
 		if n != 0 && n <= c.w-c.r {
 			p := Packet(c.buf[c.r : c.r+n : c.r+n])
 			c.r += n
+			if n == pingSize {
+				c.wait = c.idle[:]
+			}
 			c.trace.received(p)
 			return p, nil
 		}
@@ -107,12 +113,16 @@ func (c *Conn) ReadPacket() (Packet, error) {
 	}
 }
 
-// release goes back to the idle buffer, when everything read is dealt with.
+// pingSize is that of PINGREQ and PINGRESP, which are for quiet times; the only other packet
+// so small is DISCONNECT.
+const pingSize = 2
+
+// release goes back to waiting, when everything read is dealt with.
 func (c *Conn) release() {
 	if len(c.buf) == burstBuffer {
-		c.spare = weak.Make((*[burstBuffer]byte)(c.buf))
+		bursts.Put((*[burstBuffer]byte)(c.buf))
 	}
-	c.buf, c.r, c.w = c.small, 0, 0
+	c.buf, c.r, c.w = c.wait, 0, 0
 }
 
 // fill reads more behind buf[:w], after making room. n is the length of the
@@ -142,25 +152,21 @@ func (c *Conn) fill(n int) error {
 // maxEmptyReads is how often a net.Conn may return neither bytes nor an error.
 const maxEmptyReads = 100
 
-// makeRoom moves what is unread to the front, of the burst buffer if it was
-// not there. If that is full of one packet of n bytes with more to come, it goes to
+// makeRoom moves what is unread to the front, of the next larger buffer if it was
+// not in the burst buffer. If that is full of one packet of n bytes with more to come, it goes to
 // a buffer of its own, of at most twice what has arrived.
 func (c *Conn) makeRoom(n int) {
 	b, unread := c.buf, c.buf[c.r:c.w]
 	switch {
+	case len(b) < busyBuffer && n <= busyBuffer:
+		b = make([]byte, busyBuffer)
+		c.wait = b
 	case len(b) < burstBuffer:
-		b = c.burst()
+		b = bursts.Get().(*[burstBuffer]byte)[:]
 	case len(unread) == len(b):
 		b = make([]byte, min(2*len(b), n))
 	}
 	c.buf, c.r, c.w = b, 0, copy(b, unread)
-}
-
-func (c *Conn) burst() []byte {
-	if b := c.spare.Value(); b != nil {
-		return b[:]
-	}
-	return make([]byte, burstBuffer)
 }
 
 // Buffered returns the length of the packet that ReadPacket would return

@@ -7,10 +7,10 @@ import (
 	"math/rand/v2"
 	"net"
 	"os"
-	"runtime"
 	"testing"
 	"testing/synctest"
 	"time"
+	"unsafe"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -64,7 +64,7 @@ func stream(t testing.TB) (all []byte, packets [][]byte) {
 	for _, g := range goldens(t) {
 		packets = append(packets, unhex(t, g.hex))
 	}
-	for _, n := range []int{0, 1, 1000, 1017, 1018, 1019, 1500, 16370, 16380, 16384, 40000, 5, 70000, 3} {
+	for _, n := range []int{0, 1, 56, 57, 58, 59, 60, 1000, 1017, 1018, 1019, 1500, 16370, 16380, 16384, 40000, 5, 70000, 3} {
 		p := Publish{Topic: []byte("t"), Payload: bytes.Repeat([]byte{byte(n)}, n)}
 		packets = append(packets, p.AppendTo(nil))
 	}
@@ -224,23 +224,39 @@ func TestTheBufferGrowsWithWhatArrives(t *testing.T) {
 	}
 }
 
-func TestAnIdleConnHoldsNoBigBuffer(t *testing.T) {
+func TestAnIdleConnHoldsNoBuffer(t *testing.T) {
+	ack := (&Puback{ID: 1}).AppendTo(nil)
 	large := (&Publish{Topic: []byte("t"), Payload: make([]byte, 100000)}).AppendTo(nil)
-	for name, in := range map[string][]byte{"a burst": large[:0], "a large packet": large} {
-		for range 3000 {
-			in = (&Puback{ID: 1}).AppendTo(in[:len(in):len(in)])
-		}
-		c := NewConn(&wire{in: in, end: os.ErrDeadlineExceeded}, nil)
+	w := &wire{end: os.ErrDeadlineExceeded}
+	c := NewConn(w, nil)
+	for _, tt := range []struct {
+		after string
+		in    []byte
+		waits int
+	}{
+		{"nothing", nil, idleBuffer},
+		{"a burst", bytes.Repeat(ack, 3000), busyBuffer},
+		{"one packet more", ack, busyBuffer},
+		{"a ping", (*Pingreq)(nil).AppendTo(nil), idleBuffer},
+		{"one packet after it", ack, idleBuffer},
+		{"a large packet", append(large, bytes.Repeat(ack, 3000)...), busyBuffer},
+		{"the answer to a ping", (*Pingresp)(nil).AppendTo(nil), idleBuffer},
+	} {
+		w.in = tt.in
 		for {
 			if _, err := c.ReadPacket(); err != nil {
 				break
 			}
 		}
-		runtime.GC()
-		runtime.GC()
-		if len(c.buf) != idleBuffer || c.spare.Value() != nil {
-			t.Errorf("after %s: holds %d bytes, and the burst buffer too: %v", name, len(c.buf), c.spare.Value() != nil)
+		if len(c.buf) != tt.waits {
+			t.Errorf("after %s it waits with a buffer of %d bytes, want %d", tt.after, len(c.buf), tt.waits)
 		}
+	}
+	if &c.buf[0] != &c.idle[0] || &c.wait[0] != &c.idle[0] {
+		t.Error("an idle Conn holds more than itself")
+	}
+	if size := unsafe.Sizeof(*c); size > 176 {
+		t.Errorf("a Conn has %d bytes", size)
 	}
 }
 

@@ -39,36 +39,36 @@ type Session struct {
 	o     SessionOptions
 	start time.Time // the clock counts from here
 
-	cancel  context.CancelFunc // ends the context of dial and login
-	started chan struct{}      // closed when first connected
-	done    chan struct{}      // closed when run has returned
-	flush   func()             // s.runFlusher, made once: starting it allocates nothing
-	waiters sync.Pool          // *waiter; the session's own, so that it works in a test bubble
+	started chan bool // gets true when first connected, or false; nil then. It is run's
+	flush   func()    // s.runFlusher, made once: starting it allocates nothing
+	waiters spareWaiters
 
 	runner  atomic.Uint64 // the id of the goroutine of run and stay
 	calling atomic.Int32  // callbacks under way
 
 	mu       sync.Mutex
-	changed  sync.Cond // something that settle, endings and Close wait for
-	state    SessionState
-	failure  error    // why the last connection was lost, or the last attempt failed
-	cause    error    // why the session ends; the first one stays
-	closing  bool     // Close was called: nothing new is accepted
-	helpers  int      // flusher and timer goroutines that exist or will
-	detached int      // those of them that wait in Close themselves
-	callers  []uint64 // the ids of flushers that call back
-	link     *link    // the connection, or nil
+	changed  sync.Cond          // something that settle, endings and Close wait for
+	failure  error              // why the last connection was lost, or the last attempt failed
+	cause    error              // why the session ends; the first one stays
+	cancel   context.CancelFunc // ends the context of dial or login, while there is one
+	helpers  int                // flusher and timer goroutines that exist or will
+	detached int                // those of them that wait in Close themselves
+	callers  []uint64           // the ids of flushers that call back
+	link     *link              // the connection, or nil
 	out      outbox
 	ctl      []byte    // packets to write that are not publishes
 	queue    waitQueue // publishes that wait for the window
 	requests []*request
-	lastReq  uint16
 	subs     []subscription
+	lastReq  uint16
 	owed     bool // the server may lack subs, whatever it says of its session
-
-	timer   *time.Timer
-	timerAt time.Duration // when it fires, if timerOn
-	timerOn bool
+	state    SessionState
+	closing  bool // Close was called: nothing new is accepted
+	ended    bool // all goroutines have returned, or are about to
+	timerOn  bool
+	timerAt  time.Duration // when it fires, if timerOn
+	timer    *time.Timer
+	done     chan struct{} // closed when ended; nil if nobody has asked for it
 
 	loose       []completed // scratch of who writes
 	patience    patience    // of run and stay
@@ -133,21 +133,21 @@ func StartSession(ctx context.Context, dial DialFunc, login LoginFunc, o *Sessio
 	}
 	s := &Session{
 		dial: dial, login: login, o: opts, start: time.Now(),
-		started: make(chan struct{}), done: make(chan struct{}),
 		patience: patience{prompt: true},
 	}
 	s.changed.L = &s.mu
 	s.flush = s.runFlusher
-	runCtx, cancel := context.WithCancel(context.Background())
-	s.cancel = cancel
-	go s.run(runCtx)
+	started := make(chan bool, 1)
+	s.started = started
+	go s.run()
 	select {
-	case <-s.started:
-		return s, nil
+	case ok := <-started:
+		if ok {
+			return s, nil
+		}
 	case <-ctx.Done():
 		s.end(ctx.Err())
 		s.awaitDone(s.o.CloseTimeout)
-	case <-s.done:
 	}
 	return nil, s.startError(ctx)
 }
@@ -170,7 +170,10 @@ func (s *Session) startError(ctx context.Context) error {
 func (s *Session) now() time.Duration { return time.Since(s.start) }
 
 // usable reports whether s is from StartSession, and ctx there.
-func (s *Session) usable(ctx context.Context) bool { return s != nil && s.cancel != nil && ctx != nil }
+func (s *Session) usable(ctx context.Context) bool { return s.begun() && ctx != nil }
+
+// begun reports whether s is from StartSession.
+func (s *Session) begun() bool { return s != nil && s.dial != nil }
 
 // unusable is what a call that is not usable returns.
 func (s *Session) unusable(ctx context.Context, op string) error {
@@ -182,7 +185,7 @@ func (s *Session) unusable(ctx context.Context, op string) error {
 
 // State returns the state of the connection.
 func (s *Session) State() SessionState {
-	if s == nil || s.cancel == nil {
+	if !s.begun() {
 		return Closed
 	}
 	s.mu.Lock()
@@ -193,8 +196,16 @@ func (s *Session) State() SessionState {
 // Done is closed when the session has ended and its goroutines have returned.
 // It is nil for a Session that is not from StartSession.
 func (s *Session) Done() <-chan struct{} {
-	if s == nil {
+	if !s.begun() {
 		return nil
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.done == nil {
+		s.done = make(chan struct{})
+		if s.ended {
+			close(s.done)
+		}
 	}
 	return s.done
 }
@@ -218,10 +229,12 @@ func (s *Session) end(cause error) {
 		s.cause = cause
 		s.failWaitersLocked()
 	}
-	l, why := s.link, s.cause
+	l, why, cancel := s.link, s.cause, s.cancel
 	s.changed.Broadcast()
 	s.mu.Unlock()
-	s.cancel()
+	if cancel != nil {
+		cancel()
+	}
 	if l != nil {
 		s.kill(l, why)
 	}
@@ -263,7 +276,7 @@ func abort(nc net.Conn) {
 // The error is nil, or, when a callback, a DialFunc or a LoginFunc has not returned in
 // time, one that matches [context.DeadlineExceeded]; the session ends all the same.
 func (s *Session) Close() error {
-	if s == nil || s.cancel == nil {
+	if !s.begun() {
 		return nil // not from StartSession
 	}
 	limit := s.now() + s.o.CloseTimeout
@@ -304,11 +317,11 @@ func (s *Session) awaitDone(d time.Duration) bool {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {
-	case <-s.done:
+	case <-s.Done():
 	case <-timer.C: // perhaps long ago, on a computer that is busy
 	}
 	select {
-	case <-s.done:
+	case <-s.Done():
 		return true
 	default:
 		return false

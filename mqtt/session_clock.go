@@ -118,6 +118,9 @@ func (s *Session) tick() {
 		}
 		s.kickLocked(l)
 		s.out.trim()
+		if s.out.used == 0 {
+			s.waiters.trim()
+		}
 		s.schedule(l)
 	}
 	s.mu.Unlock()

@@ -3,6 +3,7 @@ package mqtt
 import (
 	"context"
 	"fmt"
+	"sync"
 
 	"github.com/hubwire/hubwire"
 )
@@ -24,10 +25,10 @@ func (s *Session) Publish(ctx context.Context, p *Publish) error {
 	case s.ownGoroutine() != 0:
 		return gaveUp("publish", false, ErrWouldDeadlock)
 	}
-	w := s.newWaiter()
+	w := s.waiters.get()
 	seq, err := s.accept(ctx, p, completion{wait: w})
 	if err != nil {
-		s.waiters.Put(w)
+		s.waiters.put(w)
 		return err
 	}
 	if ended := ctx.Done(); ended == nil {
@@ -39,7 +40,7 @@ func (s *Session) Publish(ctx context.Context, p *Publish) error {
 			err = s.withdraw(ctx, seq, w)
 		}
 	}
-	s.waiters.Put(w)
+	s.waiters.put(w)
 	return err
 }
 
@@ -141,14 +142,40 @@ func (s *Session) withdraw(ctx context.Context, seq uint64, w *waiter) error {
 type waiter struct {
 	ch   chan error
 	size int     // of the packet that waits for the window
-	next *waiter // in the waitQueue
+	next *waiter // in the waitQueue, or in spareWaiters
 }
 
-func (s *Session) newWaiter() *waiter {
-	if w, ok := s.waiters.Get().(*waiter); ok {
-		return w
+// spareWaiters keeps waiters for the next calls. It is the session's own, because a channel
+// belongs to its test bubble, and no sync.Pool, which takes memory for each processor.
+type spareWaiters struct {
+	mu    sync.Mutex
+	first *waiter
+}
+
+func (p *spareWaiters) get() *waiter {
+	p.mu.Lock()
+	w := p.first
+	if w != nil {
+		p.first, w.next = w.next, nil
 	}
-	return &waiter{ch: make(chan error, 1)}
+	p.mu.Unlock()
+	if w == nil {
+		w = &waiter{ch: make(chan error, 1)}
+	}
+	return w
+}
+
+func (p *spareWaiters) put(w *waiter) {
+	p.mu.Lock()
+	w.next, p.first = p.first, w
+	p.mu.Unlock()
+}
+
+// trim gives memory up that an idle session does not need.
+func (p *spareWaiters) trim() {
+	p.mu.Lock()
+	p.first = nil
+	p.mu.Unlock()
 }
 
 // fits reports whether the window has room for n bytes more.
@@ -167,7 +194,7 @@ func (s *Session) waitForRoom(ctx context.Context, n int) error {
 	if s.ownGoroutine() != 0 {
 		return gaveUp("publish", false, ErrWouldDeadlock)
 	}
-	w := s.newWaiter()
+	w := s.waiters.get()
 	w.size = n
 	s.mu.Lock()
 	if s.cause != nil || s.closing {
@@ -191,7 +218,7 @@ func (s *Session) waitForRoom(ctx context.Context, n int) error {
 			err = <-w.ch // has been decided meanwhile
 		}
 	}
-	s.waiters.Put(w)
+	s.waiters.put(w)
 	if err == nil {
 		s.queue.granted--
 		s.queue.grantedBytes -= n

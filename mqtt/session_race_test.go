@@ -19,7 +19,7 @@ func TestAPublishThatIsCancelledAsTheSessionEnds(t *testing.T) {
 		s := f.start(SessionOptions{})
 		// What Publish does, stopped between the end of its context and its look at
 		// what became of the publish.
-		w := s.newWaiter()
+		w := s.waiters.get()
 		seq, err := s.accept(t.Context(), message("x"), completion{wait: w})
 		if err != nil {
 			t.Fatal(err)

@@ -69,6 +69,9 @@ func (s *Session) handle(l *link, p Packet) error {
 		if _, err := ParsePingresp(p); err != nil {
 			return protocolError("%w", err)
 		}
+		if len(s.ackIDs) == 0 {
+			s.ackIDs, s.completions = nil, nil // it is a quiet time
+		}
 		return nil // lastRead has it
 	}
 	return protocolError("a server does not send %v here", p.Type())

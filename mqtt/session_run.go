@@ -23,7 +23,7 @@ type patience struct {
 // run connects, and hands over to stay. The two are one goroutine's work; but
 // dialling, with its TLS handshake, leaves a large stack behind, and waiting
 // needs a small one, so that a new goroutine is cheaper to keep.
-func (s *Session) run(ctx context.Context) {
+func (s *Session) run() {
 	s.runner.Store(goroutineID())
 	ends := true
 	defer func() {
@@ -32,12 +32,12 @@ func (s *Session) run(ctx context.Context) {
 		}
 	}()
 	p := &s.patience
-	for s.pause(ctx, s.wait()) {
-		l, expires, err := s.connect(ctx)
+	for s.pause(s.wait()) {
+		l, expires, err := s.connect()
 		if err == nil {
 			p.accepted, p.spared = true, false
 			ends = false
-			go s.stay(ctx, l)
+			go s.stay(l)
 			return
 		}
 		if !p.spared && (p.accepted || !expires.IsZero() && !time.Now().Before(expires)) {
@@ -50,7 +50,7 @@ func (s *Session) run(ctx context.Context) {
 }
 
 // stay serves one connection, and then sees to the next one.
-func (s *Session) stay(ctx context.Context, l *link) {
+func (s *Session) stay(l *link) {
 	s.runner.Store(goroutineID())
 	ends := true
 	defer func() {
@@ -73,7 +73,7 @@ func (s *Session) stay(ctx context.Context, l *link) {
 		return
 	}
 	ends = false
-	s.run(ctx)
+	s.run()
 }
 
 // suspect says of a connection that the server closed, as it did with the one
@@ -127,16 +127,31 @@ func (s *Session) alive() bool {
 }
 
 // pause waits before an attempt to connect, and reports whether to make it.
-func (s *Session) pause(ctx context.Context, d time.Duration) bool {
+func (s *Session) pause(d time.Duration) bool {
 	if d > 0 {
-		timer := time.NewTimer(d)
-		defer timer.Stop()
-		select {
-		case <-timer.C:
-		case <-ctx.Done():
-		}
+		ctx, cancel := s.bounded(d)
+		<-ctx.Done()
+		cancel()
 	}
-	return ctx.Err() == nil && s.alive()
+	return s.alive()
+}
+
+// bounded returns a context that ends after d, or with the session. There is one at a time, and
+// none while a connection stands.
+func (s *Session) bounded(d time.Duration) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithTimeout(context.Background(), d)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.cancel = cancel
+	if s.cause != nil {
+		cancel()
+	}
+	return ctx, func() {
+		cancel()
+		s.mu.Lock()
+		s.cancel = nil
+		s.mu.Unlock()
+	}
 }
 
 // wait is how long to wait before the attempt that is about to be made.
@@ -162,7 +177,7 @@ func (s *Session) backoff(n int) time.Duration {
 
 // finish is the end of run: everybody gets an answer, and the goroutines go.
 func (s *Session) finish() {
-	defer close(s.done)
+	defer s.over()
 	s.end(ErrSessionClosed) // there is a cause already, unless a callback ended the goroutine
 	s.mu.Lock()
 	l := s.link
@@ -193,6 +208,25 @@ func (s *Session) finish() {
 	s.setState(Closed, reason)
 }
 
+// over is the last that a session does.
+func (s *Session) over() {
+	s.tellStart(false)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.ended = true
+	if s.done != nil {
+		close(s.done)
+	}
+}
+
+// tellStart lets StartSession return, the first time.
+func (s *Session) tellStart(connected bool) {
+	if s.started != nil {
+		s.started <- connected // has room
+		s.started = nil
+	}
+}
+
 // failWaitersLocked lets all blocked calls go. They run no code of the
 // caller's, so this need not wait for run, which may be in a callback.
 func (s *Session) failWaitersLocked() {
@@ -215,8 +249,8 @@ func (s *Session) failWaitersLocked() {
 
 // connect makes one attempt: login, dial, CONNECT, CONNACK. expires is that of
 // the login, for who wants to judge a refusal.
-func (s *Session) connect(ctx context.Context) (l *link, expires time.Time, err error) {
-	loginCtx, cancel := context.WithTimeout(ctx, s.o.ConnectTimeout)
+func (s *Session) connect() (l *link, expires time.Time, err error) {
+	loginCtx, cancel := s.bounded(s.o.ConnectTimeout)
 	login, err := s.callLogin(loginCtx)
 	cancel()
 	if err != nil {
@@ -227,7 +261,7 @@ func (s *Session) connect(ctx context.Context) (l *link, expires time.Time, err 
 		return nil, expires, badArgument("connect", "the Login", err)
 	}
 	defer clear(packet) // it holds the password
-	dialCtx, cancel := context.WithTimeout(ctx, s.o.ConnectTimeout)
+	dialCtx, cancel := s.bounded(s.o.ConnectTimeout)
 	defer cancel()
 	nc, err := s.callDial(dialCtx)
 	if err != nil {
@@ -243,6 +277,11 @@ func (s *Session) connect(ctx context.Context) (l *link, expires time.Time, err 
 	}
 	ack, err := s.handshake(dialCtx, l, packet)
 	if err != nil {
+		if _, refused := err.(*hubwire.Error); !refused {
+			s.mu.Lock()
+			s.owed = true // the server may have begun a session for this CONNECT, and have it by the next
+			s.mu.Unlock()
+		}
 		s.kill(l, err)
 		s.leave(l)
 		return nil, login.Expires, attemptFailed(err)
@@ -314,11 +353,7 @@ func (s *Session) establish(l *link, present bool, expires time.Time) {
 	s.kickLocked(l)
 	s.mu.Unlock()
 	s.setState(Connected, nil)
-	select {
-	case <-s.started:
-	default:
-		close(s.started)
-	}
+	s.tellStart(true)
 }
 
 // serve reads from an accepted connection until it ends, and says whether that

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+	"unsafe"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -120,11 +121,30 @@ func TestAnIdleSessionHoldsLittle(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFake(t, well)
 		s := f.start(SessionOptions{})
+		synctest.Wait()
+		s.mu.Lock()
+		if s.cancel != nil || s.started != nil || s.out.ring != nil || s.ctl != nil || len(s.link.conn.buf) > idleBuffer {
+			t.Errorf("since it connected it holds a context (%v), a ring of %d slots, %d bytes of control buffer or %d of read buffer",
+				s.cancel != nil, len(s.out.ring), cap(s.ctl), len(s.link.conn.buf))
+		}
+		s.mu.Unlock()
+		if n := unsafe.Sizeof(*s) + unsafe.Sizeof(*s.link); n > 768+176 {
+			t.Errorf("a Session and its link have %d bytes", n)
+		}
 		for range 1000 {
 			if err := s.PublishAsync(t.Context(), message("x"), nil); err != nil {
 				t.Fatal(err)
 			}
 		}
+		var calls sync.WaitGroup
+		for range 10 {
+			calls.Go(func() {
+				if err := s.Publish(t.Context(), message("x")); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		calls.Wait()
 		synctest.Wait()
 		s.mu.Lock()
 		if s.out.cur != nil || s.link.writing || s.helpers != 1 { // the timer's
@@ -135,8 +155,9 @@ func TestAnIdleSessionHoldsLittle(t *testing.T) {
 		synctest.Wait()
 		s.mu.Lock()
 		defer s.mu.Unlock()
-		if s.out.ring != nil || cap(s.ctl) > 64 {
-			t.Errorf("after a while: a ring of %d slots, %d bytes of control buffer", len(s.out.ring), cap(s.ctl))
+		if s.out.ring != nil || cap(s.ctl) > 64 || s.waiters.first != nil || s.ackIDs != nil || s.completions != nil || len(s.link.conn.buf) > idleBuffer {
+			t.Errorf("after a while: a ring of %d slots, %d bytes of control buffer, waiters (%v), room for %d and %d acknowledgements, %d bytes of read buffer",
+				len(s.out.ring), cap(s.ctl), s.waiters.first != nil, cap(s.ackIDs), cap(s.completions), len(s.link.conn.buf))
 		}
 	})
 }
@@ -150,13 +171,19 @@ type (
 )
 
 func (c *spy) Close() error             { return c.note("close") }
-func (c *spy) CloseWrite() error        { c.how = append(c.how, "close write"); return nil }
+func (c *spy) CloseWrite() error        { c.take("close write"); return nil }
 func (c likeTLS) NetConn() net.Conn     { return &below{c.spy} }
 func (c likeWebSocket) Close() error    { return c.spy.note("close") }
 func (c likeWebSocket) CloseNow() error { return c.spy.note("close now") }
 
-func (c *spy) note(how string) error {
+func (c *spy) take(how string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	c.how = append(c.how, how)
+}
+
+func (c *spy) note(how string) error {
+	c.take(how)
 	if c.Conn == nil {
 		return nil
 	}
@@ -165,7 +192,7 @@ func (c *spy) note(how string) error {
 
 type below struct{ *spy }
 
-func (c *below) Close() error { c.how = append(c.how, "close below"); return nil }
+func (c *below) Close() error { c.take("close below"); return nil }
 
 func TestLeavingAConnection(t *testing.T) {
 	plain, secure, socket := &spy{}, &spy{}, &spy{}

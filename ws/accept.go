@@ -23,24 +23,30 @@ import (
 //
 // The connection outlives r and the handler; whoever called Accept closes it.
 func Accept(w http.ResponseWriter, r *http.Request, subprotocols ...string) (nc net.Conn, subprotocol string, err error) {
-	if w == nil || r == nil || r.URL == nil {
-		return nil, "", &HandshakeError{Err: errNoRequest}
-	}
-	if r.URL.Path != Path {
-		return refuse(w, r, http.StatusNotFound, ErrPath)
-	}
-	return AcceptAnyPath(w, r, subprotocols...)
+	return accept(w, r, Path, subprotocols)
 }
 
 // AcceptAnyPath is [Accept] for a host that has nothing but the tunnel, whatever the
 // path: that is how the Device Provisioning Service is dialled, by some SDKs at "/".
 func AcceptAnyPath(w http.ResponseWriter, r *http.Request, subprotocols ...string) (nc net.Conn, subprotocol string, err error) {
-	if w == nil || r == nil {
+	return accept(w, r, "", subprotocols)
+}
+
+// accept wants that path, if any.
+func accept(w http.ResponseWriter, r *http.Request, path string, subprotocols []string) (nc net.Conn, subprotocol string, err error) {
+	if w == nil || r == nil || r.URL == nil {
 		return nil, "", &HandshakeError{Err: errNoRequest}
+	}
+	refuse := func(status int, err error) (net.Conn, string, error) {
+		http.Error(w, err.Error(), status)
+		return nil, "", &HandshakeError{Host: r.Host, Status: status, Err: err}
+	}
+	if path != "" && r.URL.Path != path {
+		return refuse(http.StatusNotFound, ErrPath)
 	}
 	// The library would accept an upgrade that has no subprotocol.
 	if r.Header.Get("Upgrade") != "" && !offers(r.Header, subprotocols) {
-		return refuse(w, r, http.StatusBadRequest, ErrSubprotocol)
+		return refuse(http.StatusBadRequest, ErrSubprotocol)
 	}
 	noted := &statusWriter{ResponseWriter: w}
 	h := &hijacker{statusWriter: noted}
@@ -63,12 +69,6 @@ func AcceptAnyPath(w http.ResponseWriter, r *http.Request, subprotocols ...strin
 }
 
 var errNoRequest = errors.New("there is no request to answer")
-
-// refuse answers r, and gives what Accept returns then.
-func refuse(w http.ResponseWriter, r *http.Request, status int, err error) (net.Conn, string, error) {
-	http.Error(w, err.Error(), status)
-	return nil, "", &HandshakeError{Host: r.Host, Status: status, Err: err}
-}
 
 // offers reports whether the request offers one of subprotocols.
 func offers(h http.Header, subprotocols []string) bool {

@@ -16,6 +16,10 @@ type race struct {
 	laps    int           // how often in a round it is each one's turn
 	turn    time.Duration // about how long that is
 
+	// whole: a round is one sample, of all laps together. So the garbage of a
+	// large heap counts, which is not collected in each of them.
+	whole bool
+
 	processes []*process // in the order of their start
 	err       error      // of the first that did not start
 }
@@ -70,6 +74,10 @@ type stretch struct {
 
 // each returns x for one message, in microseconds.
 func (s stretch) each(x time.Duration) float64 { return float64(x) / 1e3 / float64(s.n) }
+
+func (s stretch) plus(t stretch) stretch {
+	return stretch{n: s.n + t.n, client: s.client.plus(t.client), server: s.server.plus(t.server)}
+}
 
 // figure is what a row compares, of each stretch.
 type figure struct {
@@ -144,6 +152,7 @@ func (w *runner) stretch() (s stretch, err error) {
 // that comes first.
 func (r *race) round() ([][]sample, error) {
 	all := make([][]sample, len(r.of))
+	total := make(map[*work]stretch)
 	for lap := range r.laps {
 		done := make(map[*work]stretch)
 		for i := range r.runners {
@@ -156,9 +165,15 @@ func (r *race) round() ([][]sample, error) {
 				return nil, err
 			}
 			done[&w.work] = s
+			total[&w.work] = s.plus(total[&w.work])
 		}
 		for i, row := range r.of {
 			all[i] = append(all[i], row.compare(done))
+		}
+	}
+	if r.whole {
+		for i, row := range r.of {
+			all[i] = []sample{row.compare(total)}
 		}
 	}
 	return all, nil

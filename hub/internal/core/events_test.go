@@ -257,13 +257,13 @@ func FuzzMessageRecord(f *testing.F) {
 	f.Add(appendMessage(nil, &hubwire.Message{}))
 	f.Add(appendMessage(nil, &hubwire.Message{ID: "x", Body: []byte("y"), Expiry: time.Unix(1, 2), Properties: []hubwire.Property{{Name: "a", Value: "b"}}}))
 	f.Fuzz(func(t *testing.T, in []byte) {
-		r := recordReader{b: in}
+		r := newRecordReader(in)
 		var m, again hubwire.Message
 		r.message(&m)
 		if r.err != nil {
 			return
 		}
-		r = recordReader{b: appendMessage(nil, &m)}
+		r = newRecordReader(appendMessage(nil, &m))
 		r.message(&again)
 		if r.err != nil || !cmp.Equal(m, again, cmpopts.EquateEmpty()) {
 			t.Fatalf("%+v -> %+v, %v", m, again, r.err)

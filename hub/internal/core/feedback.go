@@ -192,7 +192,7 @@ func (c *Core) Feedback(max int) *FeedbackBatch {
 func (c *Core) WaitFeedback(ctx context.Context, max int) (*FeedbackBatch, error) {
 	const op = "receive feedback"
 	for {
-		if err := c.open(op); err != nil {
+		if err := c.Open(op); err != nil {
 			return nil, err
 		}
 		arrived := c.feedback.arrived.wait()

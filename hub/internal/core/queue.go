@@ -23,6 +23,7 @@ type queue struct {
 	next  uint64    // last sequence number given
 	due   time.Time // no lock or life ends before; zero when there is none to end
 	timer *timer    // for due
+	room  notifier  // a message left
 
 	// lost counts the deliveries that ended otherwise than by a settlement of the
 	// session that had them. It may be read without the lock.
@@ -132,6 +133,7 @@ func (e *entity) dequeue(ctx context.Context, q *queued) error {
 
 func (e *entity) forget(q *queued) {
 	e.queue.items = slices.DeleteFunc(e.queue.items, func(other *queued) bool { return other == q })
+	e.queue.room.broadcast()
 }
 
 // next locks the first visible message that the features allow, or returns
@@ -248,7 +250,7 @@ func decodeQueued(rec store.Record) (*queued, error) {
 	if len(rec.Value) == 0 || rec.Value[0] != recordFormat {
 		return nil, errRecord
 	}
-	r := recordReader{b: rec.Value[1:]}
+	r := newRecordReader(rec.Value[1:])
 	q := &queued{seq: rec.Key.Seq, version: rec.Version}
 	q.enqueued, q.expires = r.time(), r.time()
 	q.count = int(r.uvarint())

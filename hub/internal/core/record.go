@@ -64,8 +64,20 @@ func appendMessage(dst []byte, m *hubwire.Message) []byte {
 
 // recordReader reads a record. The first fault sticks, and gives zero values.
 type recordReader struct {
-	b   []byte
-	err error
+	b    []byte
+	text string // b as it was, of which strings are pieces; empty for a long one
+	err  error
+}
+
+// sharedText is the longest record whose strings are pieces of one.
+const sharedText = 2 << 10
+
+func newRecordReader(b []byte) recordReader {
+	r := recordReader{b: b}
+	if len(b) <= sharedText {
+		r.text = string(b)
+	}
+	return r
 }
 
 func (r *recordReader) fail() { r.b, r.err = nil, errRecord }
@@ -91,7 +103,14 @@ func (r *recordReader) bytes() []byte {
 	return v
 }
 
-func (r *recordReader) string() string { return string(r.bytes()) }
+func (r *recordReader) string() string {
+	v := r.bytes()
+	if r.text == "" {
+		return string(v)
+	}
+	end := len(r.text) - len(r.b)
+	return r.text[end-len(v) : end]
+}
 
 func (r *recordReader) time() time.Time {
 	sec, n := binary.Varint(r.b)

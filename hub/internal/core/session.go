@@ -89,7 +89,7 @@ func (c *Core) Connect(ctx context.Context, g *Grant, o *ConnectOptions, l Link)
 		return nil, c.unauthorized(op, g.Identity, opts.Protocol, err)
 	}
 	defer e.unlock()
-	if err := c.open(op); err != nil { // Close may have been here already
+	if err := c.Open(op); err != nil { // Close may have been here already
 		return nil, err
 	}
 	if err := c.stillValid(e, g); err != nil {

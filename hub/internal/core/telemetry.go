@@ -121,7 +121,7 @@ func decodeEvent(partition int, entry *store.Entry) (*Event, error) {
 	if len(entry.Value) == 0 || entry.Value[0] != recordFormat {
 		return nil, errRecord
 	}
-	r := recordReader{b: entry.Value[1:]}
+	r := newRecordReader(entry.Value[1:])
 	ev := &Event{Received: &hubwire.Received{}, Partition: partition, Offset: entry.Offset}
 	ev.Source = hubwire.Identity{DeviceID: r.string(), ModuleID: r.string()}
 	ev.GenerationID, ev.AuthMethod, ev.MessageSource, ev.ModelID = r.string(), r.string(), r.string(), r.string()
