@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"net"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -71,7 +70,6 @@ type mqttLink struct {
 	cfg      *config
 	qos      mqtt.QoS // of telemetry
 	userName string
-	buffers  sync.Pool // *[]byte, for topics
 
 	session   *mqtt.Session // set before anybody has the link
 	connected atomic.Bool   // a connection has stood

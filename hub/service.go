@@ -98,7 +98,8 @@ type InvokeOptions struct {
 // status. Codes: DeviceNotOnline when it is not connected with methods within
 // ConnectTimeout, GatewayTimeout when it does not answer in time,
 // ConnectionClosedRemotely when its connection ended meanwhile, DeviceNotFound,
-// ModuleNotFound, MessageTooLarge, FormatError and ArgumentInvalid.
+// ModuleNotFound, MessageTooLarge, FormatError, ArgumentInvalid and, of a hub with
+// [Config.Throttle], Throttled.
 func (h *Hub) Invoke(ctx context.Context, id hubwire.Identity, r hubwire.MethodRequest, o *InvokeOptions) (*hubwire.MethodResponse, error) {
 	c, err := h.ask(ctx, "invoke method")
 	if err != nil {
@@ -119,7 +120,7 @@ type TwinUpdate struct {
 }
 
 // Twin returns a twin as services see it: with tags, metadata, version and
-// etag. Codes: DeviceNotFound, ModuleNotFound.
+// etag. Codes: DeviceNotFound, ModuleNotFound, Throttled.
 func (h *Hub) Twin(ctx context.Context, id hubwire.Identity) (*hubwire.Twin, error) {
 	c, err := h.ask(ctx, "get twin")
 	if err != nil {
@@ -130,7 +131,7 @@ func (h *Hub) Twin(ctx context.Context, id hubwire.Identity) (*hubwire.Twin, err
 
 // PatchTwin merges u into a twin (RFC 7396) and returns the whole. ifMatch is
 // an ETag of [Hub.Twin], or "" for any. Codes: DeviceNotFound, ModuleNotFound,
-// PreconditionFailed, FormatError, and ArgumentInvalid for what is over a limit.
+// PreconditionFailed, FormatError, Throttled, and ArgumentInvalid for what is over a limit.
 func (h *Hub) PatchTwin(ctx context.Context, id hubwire.Identity, u TwinUpdate, ifMatch string) (*hubwire.Twin, error) {
 	c, err := h.ask(ctx, "patch twin")
 	if err != nil {

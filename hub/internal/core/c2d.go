@@ -197,7 +197,8 @@ func (c *Core) Purge(ctx context.Context, id hubwire.Identity) (int, error) {
 }
 
 // purgeUnwanted is [Core.Purge] of the messages that the session has no feature
-// for, when it is one that wants that. The caller holds the lock.
+// for, when it is one that wants that. What feedback the service gives for them is not
+// documented, some report Success: here it is Purged. The caller holds the lock.
 func (s *Session) purgeUnwanted(ctx context.Context, op string) error {
 	if !s.opts.Purge {
 		return nil
