@@ -43,6 +43,7 @@ func TestEnrollRefuses(t *testing.T) {
 		"a thumbprint and a key":              {ID: "a", PrimaryThumbprint: strings.Repeat("a", 40), Primary: key},
 		"a thumbprint for a group":            {ID: "a", Group: true, SecondaryThumbprint: strings.Repeat("a", 64)},
 		"an authority for one device":         {ID: "a", Authorities: []*x509.Certificate{{}}},
+		"an authority that is nil":            {ID: "a", Group: true, Authorities: []*x509.Certificate{nil}},
 		"a device id for a group":             {ID: "a", Group: true, DeviceID: "b"},
 		"a device id that is none":            {ID: "a", DeviceID: "b/c"},
 		"a payload that is not JSON":          {ID: "a", Payload: json.RawMessage("{")},
