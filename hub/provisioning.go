@@ -51,7 +51,7 @@ type Enrollment struct {
 	// Disabled makes registrations end with status "disabled".
 	Disabled bool
 
-	DeviceID string // in the hub; empty means the registration id. Not for groups
+	DeviceID string // in the hub; empty means ID. Not for groups
 	Edge     bool   // an edge device
 
 	// Twin is what the twin of a device begins with that was not there before.

@@ -34,7 +34,7 @@ type Enrollment struct {
 	Authorities                            []*x509.Certificate
 
 	Disabled bool   // devices are told so
-	DeviceID string // empty means the registration id; not for a group
+	DeviceID string // empty means ID; not for a group
 	Edge     bool
 	Twin     Twin            // what the device's twin begins with
 	Payload  json.RawMessage // what a device is told when it is assigned
