@@ -133,11 +133,15 @@ func (h *Hub) assign(ctx context.Context, a *dps.Assignment) error {
 	case !errors.Is(err, hubwire.DeviceAlreadyExists):
 		return err
 	}
-	d, err := h.core.Device(id)
-	if err != nil {
-		return err
+	for {
+		d, err := h.core.Device(id)
+		if err != nil {
+			return err
+		}
+		d.Auth = auth
+		// What somebody else changes meanwhile, Disabled above all, stays.
+		if _, err = h.core.Update(ctx, d, d.ETag); !errors.Is(err, hubwire.PreconditionFailed) {
+			return err
+		}
 	}
-	d.Auth = auth
-	_, err = h.core.Update(ctx, d, "*")
-	return err
 }
