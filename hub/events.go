@@ -80,7 +80,19 @@ func (r *EventReader) Next(ctx context.Context) (*Event, error) {
 		if r.filter == (hubwire.Identity{}) || ev.Source == r.filter {
 			return fromEvent(ev), nil
 		}
+		if err := over(ctx); err != nil {
+			return nil, err
+		}
 	}
+}
+
+// over is the error of a context that has ended, which a reader looks at between events
+// that it passes over: there may be no end of those.
+func over(ctx context.Context) error {
+	if err := ctx.Err(); err != nil {
+		return &hubwire.Error{Op: "read events", Outcome: hubwire.NotSent, Err: err}
+	}
+	return nil
 }
 
 // TryNext returns the next event, or nil when there is none now.
@@ -95,6 +107,9 @@ func (r *EventReader) TryNext(ctx context.Context) (*Event, error) {
 		}
 		if r.filter == (hubwire.Identity{}) || ev.Source == r.filter {
 			return fromEvent(ev), nil
+		}
+		if err := over(ctx); err != nil {
+			return nil, err
 		}
 	}
 }

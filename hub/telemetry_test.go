@@ -194,6 +194,22 @@ func TestEventReader(t *testing.T) {
 	})
 }
 
+// TestAReaderOfOneDeviceHeedsItsContext has events of others, which may have no end.
+func TestAReaderOfOneDeviceHeedsItsContext(t *testing.T) {
+	bubble(t, nil, func(t *testing.T, h *hub.Hub) {
+		connect(t, h, dev, nil).telemeter(h, telemetryTopic, "hi")
+		ctx, cancel := context.WithCancel(t.Context())
+		r, err := h.Events(ctx, &hub.EventOptions{Identity: other})
+		if err != nil {
+			t.Fatal(err)
+		}
+		cancel()
+		if ev, err := r.TryNext(ctx); ev != nil || !errors.Is(err, context.Canceled) {
+			t.Errorf("%v, %v", ev, err)
+		}
+	})
+}
+
 func TestRoutes(t *testing.T) {
 	sink := hubwire.Identity{DeviceID: "dev-1", ModuleID: "sink"}
 	cfg := &hub.Config{Routes: []hub.Route{{From: mod, Output: "out", To: sink, Input: "in"}}}
