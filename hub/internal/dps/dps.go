@@ -93,8 +93,8 @@ func (s *Service) Enroll(e *Enrollment) (*Enrollment, error) {
 	return own.clone(), nil
 }
 
-// Unenroll removes an enrollment, or a group, and reports whether there was one.
-// Devices that it has led to stay in the hub.
+// Unenroll removes an enrollment with its registration, or a group, and reports whether
+// there was one. Devices that it has led to stay in the hub.
 func (s *Service) Unenroll(id string, group bool) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -104,6 +104,9 @@ func (s *Service) Unenroll(id string, group bool) bool {
 	}
 	_, ok := all[key(id)]
 	delete(all, key(id))
+	if ok && !group {
+		delete(s.registrations, key(id))
+	}
 	return ok
 }
 

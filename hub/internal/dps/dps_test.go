@@ -82,6 +82,23 @@ func TestEnrollMakesAndKeepsKeys(t *testing.T) {
 	}
 }
 
+func TestUnenrollEndsTheRegistration(t *testing.T) {
+	s := newService(t, nil)
+	g := granted(t, s, &Enrollment{ID: "a"})
+	a, err := s.Register(t.Context(), g, &topics.DPSRegistration{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Unenroll("a", true) // there is no such group
+	if _, err := s.Query(g, a.Result.OperationID); err != nil {
+		t.Error(err)
+	}
+	s.Unenroll("A", false)
+	if _, err := s.Query(g, a.Result.OperationID); !errors.Is(err, hubwire.ArgumentInvalid) || len(s.registrations) != 0 {
+		t.Errorf("%v, and %d registrations are left", err, len(s.registrations))
+	}
+}
+
 func TestGroupsAreBounded(t *testing.T) {
 	s := newService(t, nil)
 	for i := range maxGroups {

@@ -1,7 +1,6 @@
 package dps
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"crypto/rand"
@@ -99,22 +98,11 @@ func (s *Service) underWay(reg *registration) *Answer {
 	return &Answer{Result: topics.DPSResult{OperationID: reg.operation, Status: assigning}, RetryAfter: s.cfg.retryAfter()}
 }
 
-// Registration returns the state of a registration that is done, and whether there is one.
-func (s *Service) Registration(id string) (topics.DPSState, bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	reg := s.registrations[key(id)]
-	if reg == nil || time.Now().Before(reg.done) {
-		return topics.DPSState{}, false
-	}
-	return reg.state, true
-}
-
 // assign gives the device to the hub, and returns what it is told of that. The error is
 // of a hub that may take it later: to devices, a state is for good.
 func (s *Service) assign(ctx context.Context, g *Grant, now time.Time) (topics.DPSState, error) {
 	e, at := g.enrollment, now.Format("2006-01-02T15:04:05.0000000Z")
-	state := topics.DPSState{RegistrationID: g.RegistrationID, Created: at, LastUpdated: at, ETag: newETag(), Payload: bytes.Clone(e.Payload)}
+	state := topics.DPSState{RegistrationID: g.RegistrationID, Created: at, LastUpdated: at, ETag: newETag(), Payload: e.Payload}
 	if g.thumbprint != "" {
 		state.X509 = json.RawMessage("{}")
 	}
