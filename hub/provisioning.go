@@ -45,16 +45,19 @@ type Enrollment struct {
 	// whose common name must be the registration id; hex of SHA-1 or SHA-256.
 	PrimaryThumbprint, SecondaryThumbprint string
 
-	// Authorities are whom the certificates of a group's devices come from.
+	// Authorities are whom the certificates of a group's devices come from. Of several
+	// groups the one with the authority nearest to the certificate counts.
 	Authorities []*x509.Certificate
 
-	// Disabled makes registrations end with status "disabled".
+	// Disabled makes registrations end with status "disabled". An enrollment of its own
+	// that is disabled shuts a device out of its group.
 	Disabled bool
 
 	DeviceID string // in the hub; empty means ID. Not for groups
 	Edge     bool   // an edge device
 
-	// Twin is what the twin of a device begins with that was not there before.
+	// Twin is what the twin of a device begins with that was not there before. It
+	// counts as an update for [Throttle].
 	Twin TwinUpdate
 
 	// Payload is JSON that a device gets when it is assigned.

@@ -16,8 +16,9 @@ import (
 )
 
 // Attestation imitates the documents on symmetric keys and on X.509. A device with
-// an enrollment of its own cannot come in by a group. The peer of a refused login
-// learns nothing but that.
+// an enrollment of its own cannot come in by a group, and of the groups that would take
+// a certificate the one whose authority is nearest to it counts: so it can be disabled alone.
+// The peer of a refused login learns nothing but that.
 
 // policy is the one that a device's token may name; or none.
 const policy = "registration"
@@ -36,6 +37,7 @@ type Grant struct {
 
 	enrollment         *Enrollment
 	commonName         string     // of the certificate
+	distance           int        // of a certificate to its authority
 	primary, secondary sas.Secret // the device's own, also of a group
 	thumbprint         string
 }
@@ -46,17 +48,24 @@ func (s *Service) Authenticate(l *Login) (*Grant, error) {
 	if err := checkRegistrationID(op, l.RegistrationID); err != nil {
 		return nil, s.unauthorized(op, err)
 	}
+	var best *Grant
 	why := errors.New("there is no enrollment for it")
 	for _, e := range s.candidates(l.RegistrationID) {
 		g, err := s.attest(e, l)
 		if err == nil {
-			return g, nil
+			if best == nil || g.distance < best.distance || g.distance == best.distance && g.enrollment.ID < best.enrollment.ID {
+				best = g
+			}
+			continue
 		}
 		if why = err; e.Group {
 			why = errors.New("no group takes it")
 		}
 	}
-	return nil, s.unauthorized(op, why)
+	if best == nil {
+		return nil, s.unauthorized(op, why)
+	}
+	return best, nil
 }
 
 func (s *Service) unauthorized(op string, why error) error {
@@ -133,7 +142,7 @@ func checkCertificates(chain []*x509.Certificate, e *Enrollment, g *Grant) error
 	case !strings.EqualFold(leaf.Subject.CommonName, g.RegistrationID):
 		return fmt.Errorf("the certificate's common name, of %d bytes, is not the registration id", len(leaf.Subject.CommonName))
 	case e.Group:
-		return e.checkChain(chain)
+		return e.checkChain(chain, g)
 	case e.hasThumbprint(hex.EncodeToString(sum1[:])) || e.hasThumbprint(g.thumbprint):
 		return nil
 	}
@@ -144,7 +153,9 @@ func (e *Enrollment) hasThumbprint(t string) bool {
 	return strings.EqualFold(t, e.PrimaryThumbprint) || strings.EqualFold(t, e.SecondaryThumbprint)
 }
 
-func (e *Enrollment) checkChain(chain []*x509.Certificate) error {
+// checkChain checks that a certificate comes from an authority of the group, and says
+// in g how far away that is.
+func (e *Enrollment) checkChain(chain []*x509.Certificate, g *Grant) error {
 	if chain[0].IsCA {
 		return errors.New("the certificate is an authority's")
 	}
@@ -155,6 +166,11 @@ func (e *Enrollment) checkChain(chain []*x509.Certificate) error {
 	for _, c := range chain[1:] {
 		between.AddCert(c)
 	}
-	_, err := chain[0].Verify(x509.VerifyOptions{Roots: roots, Intermediates: between, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageAny}})
+	paths, err := chain[0].Verify(x509.VerifyOptions{Roots: roots, Intermediates: between, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageAny}})
+	for _, path := range paths {
+		if g.distance == 0 || len(path) < g.distance {
+			g.distance = len(path)
+		}
+	}
 	return err
 }
