@@ -47,6 +47,7 @@ func TestEnrollRefuses(t *testing.T) {
 		"an id that ends with a dot":          {ID: "a."},
 		"an id beyond ASCII":                  {ID: "ä"},
 		"a key that is not base64":            {ID: "a", Primary: sas.NewSecret("!")},
+		"a key with a line break":             {ID: "a", Group: true, Primary: sas.NewSecret(key.Reveal() + "\n")},
 		"a key that is too short":             {ID: "a", Secondary: sas.NewSecret("YWJj")},
 		"a thumbprint that is none":           {ID: "a", PrimaryThumbprint: "abcd"},
 		"a thumbprint and a key":              {ID: "a", PrimaryThumbprint: strings.Repeat("a", 40), Primary: key},

@@ -131,7 +131,8 @@ func checkKey(op string, k *sas.Secret) error {
 		*k = sas.NewSecret(base64.StdEncoding.EncodeToString(b[:]))
 		return nil
 	}
-	if b, err := base64.StdEncoding.DecodeString(k.Reveal()); err != nil || len(b) < minKeyLength || len(b) > maxKeyLength {
+	_, err := sas.NewKey(*k) // which is stricter than base64: what it does not take signs nothing
+	if b, _ := base64.StdEncoding.DecodeString(k.Reveal()); err != nil || len(b) < minKeyLength || len(b) > maxKeyLength {
 		return refuse(op, hubwire.ArgumentInvalid, "a key is not base64 of %d to %d bytes", minKeyLength, maxKeyLength)
 	}
 	return nil

@@ -15,9 +15,9 @@ import (
 // Provisioning imitates DPS behind the same door: a user name that begins with
 // its id scope opens a connection that registers, and can do nothing else. There is
 // no session to keep, one filter, and two topics to publish to; answers come at the QoS
-// that was granted, behind the PUBACK of their request. Two connections of a
-// registration do not disturb each other, and a will is not published: the documents
-// do not say what else should happen.
+// that was granted, behind the PUBACK of their request. There may be several connections
+// of a registration, of which the one that registered last can ask how it is going; and a will
+// is not published. The documents do not say what else should happen.
 
 // provisioning is the state of a connection that registers.
 type provisioning struct {
