@@ -151,6 +151,21 @@ func chainRules() []rule {
 			disable(leaf)(t, h, nil)
 			p.closed()
 		}},
+		{section, "taking the leaf from its parent ends its connection at once", nil, func(t *testing.T, h *hub.Hub) {
+			nested(t, h)
+			p := open(t, h, nil)
+			p.write(chained(t, h, leaf, lower, "leaf;lower"))
+			p.connack()
+			d, err := h.Device(leaf)
+			p.check(err)
+			_, err = h.Update(t.Context(), d, "") // which changes nothing
+			p.check(err)
+			p.ping()
+			d.Scope = ""
+			_, err = h.Update(t.Context(), d, "")
+			p.check(err)
+			p.closed()
+		}},
 		{section, "the end of the acting device's token ends the leaf's connection", nil, func(t *testing.T, h *hub.Hub) {
 			nested(t, h)
 			start := time.Now()

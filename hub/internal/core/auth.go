@@ -58,7 +58,7 @@ type Grant struct {
 // is no longer valid.
 type credential struct {
 	kind  credentialKind
-	value sas.Secret // key or thumbprint
+	value sas.Secret // key or thumbprint; with byActor, the leaf's lineage
 }
 
 type credentialKind uint8
@@ -182,7 +182,9 @@ func (c *Core) accepts(d *Device, by credential) bool {
 		return d.Auth.Type == AuthSelfSigned && d.Auth.hasThumbprint(by.value.Reveal())
 	case byAuthority:
 		return d.Auth.Type == AuthCA
-	case byPolicy, byActor:
+	case byActor:
+		return by.value.Equal(d.lineage())
+	case byPolicy:
 		return true // policies do not change
 	}
 	return false

@@ -13,8 +13,8 @@ import (
 // in the name of a leaf, with a chain of who is whose parent, and shows its own
 // token, that of its module $edgeHub. The registry must have the same parents, as
 // the scopes of devices say, and all of the chain enabled. A certificate cannot speak
-// for another, since no document says so. A change of the acting device counts from
-// the next login on; that of the leaf, at once.
+// for another, since no document says so. A change of the leaf counts at once, also that
+// of its parents; one further up from the next login on.
 
 // actingModule is the module whose token an edge device shows for others.
 const actingModule = "$edgeHub"
@@ -34,8 +34,13 @@ func (c *Core) onBehalf(t *sas.Token, leaf *Device, chain []string, g *Grant) er
 	if err := c.checkToken(t, actor, g); err != nil {
 		return fmt.Errorf("the acting device: %w", err)
 	}
-	g.by = credential{kind: byActor}
+	g.by = credential{byActor, leaf.lineage()}
 	return nil
+}
+
+// lineage says whose child d is: a connection that its parent made ends when that changes.
+func (d *Device) lineage() sas.Secret {
+	return sas.NewSecret(fmt.Sprintf("%q", append([]string{d.Scope}, d.ParentScopes...)))
 }
 
 // checkLineage checks that each of the chain is an enabled child of the next. The
