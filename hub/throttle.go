@@ -9,14 +9,15 @@ import "time"
 // Source: IoT Hub developer guide, "IoT Hub quotas and throttling". What it leaves
 // open, MaxDelay and the burst among it, is this hub's own.
 type Throttle struct {
-	// Connects are new connections of devices and modules. Over MQTT, one more
-	// is refused with CONNACK 3, which clients take as worth another try.
+	// Connects are new connections of devices and modules, not those that register with
+	// DPS. Over MQTT, one more is refused with CONNACK 3, which clients take as worth another try.
 	Connects float64
 
 	// Telemetry is messages from devices and modules. What is over the rate is held
 	// back, so that its PUBACK is late, along with whatever the device sends behind it.
 	// What would have to wait for longer than MaxDelay is refused: over MQTT, which
-	// has no word for that, the connection is closed.
+	// has no word for that, the connection is closed. Wills are not bounded, and do not
+	// count for the quota.
 	Telemetry float64
 
 	// MaxDelay is how long telemetry is held back at most. 0 means 10 s,
