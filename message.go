@@ -143,6 +143,9 @@ func (m *Message) check(maxSize int) error {
 		return invalid("message id has %d bytes, the limit is %d", len(m.ID), MaxMessageIDLength)
 	}
 	for _, at := range [...]time.Time{m.CreationTime, m.Expiry} {
+		if at.IsZero() {
+			continue // not set
+		}
 		// No other has the form that the wire needs.
 		if at.IsZero() {
 			continue

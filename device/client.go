@@ -75,12 +75,14 @@ func dial(ctx context.Context, cred Credentials, t Transport, opts Options) (*Cl
 	if t.open == nil {
 		return nil, invalid("dial", "the zero Transport; device.MQTT(nil) is one that works")
 	}
+	shown := new(certificateEnd)
+	cred.GetClientCertificate = shown.watch(cred.GetClientCertificate)
 	c := &Client{o: opts, cred: cred, done: make(chan struct{})}
 	c.life, c.end = context.WithCancelCause(context.Background())
 	c.methods.init(opts.MaxMethods)
 	var err error
 	c.link, err = t.open(ctx, &config{
-		Options: opts, id: cred.Identity, cred: cred,
+		Options: opts, id: cred.Identity, cred: cred, certificateEnds: shown.time,
 		life: c.life, state: c.onState, panicked: c.panicked,
 	})
 	if err != nil {

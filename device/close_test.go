@@ -19,81 +19,6 @@ import (
 
 const closeTimeout = 2 * time.Second // the default
 
-func TestCloseFromInside(t *testing.T) {
-	for name, arrange := range map[string]func(*testing.T, *bench, *device.Client, func()){
-		"a method handler": func(t *testing.T, b *bench, c *device.Client, closing func()) {
-			b.handle(c, "m", func(context.Context, hubwire.MethodRequest) (hubwire.MethodResponse, error) {
-				closing()
-				return hubwire.MethodResponse{}, nil
-			})
-			go b.invoke("m", "")
-		},
-		"two method handlers": func(t *testing.T, b *bench, c *device.Client, closing func()) {
-			var both sync.WaitGroup
-			both.Add(2)
-			b.handle(c, "m", func(_ context.Context, r hubwire.MethodRequest) (hubwire.MethodResponse, error) {
-				both.Done()
-				both.Wait()
-				if string(r.Payload) == "1" {
-					closing()
-				}
-				return hubwire.MethodResponse{}, c.Close()
-			})
-			go b.invoke("m", "1")
-			go b.invoke("m", "2")
-		},
-		"a message handler": func(t *testing.T, b *bench, c *device.Client, closing func()) {
-			b.tell(dev, "x")
-			go func() {
-				err := c.HandleMessages(t.Context(), func(context.Context, *hubwire.Received) error { closing(); return nil })
-				if !errors.Is(err, net.ErrClosed) {
-					t.Errorf("HandleMessages: %v", err)
-				}
-			}()
-		},
-		"a done function": func(t *testing.T, b *bench, c *device.Client, closing func()) {
-			if err := c.SendAsync(t.Context(), &hubwire.Message{}, func(error) { closing() }); err != nil {
-				t.Error(err)
-			}
-		},
-		"the hook of a panic": func(t *testing.T, b *bench, c *device.Client, closing func()) {
-			b.handle(c, "m", func(context.Context, hubwire.MethodRequest) (hubwire.MethodResponse, error) { panic(closing) })
-			go b.invoke("m", "")
-		},
-		"a loop over Desired": func(t *testing.T, b *bench, c *device.Client, closing func()) {
-			go func() {
-				for _, err := range c.Desired(t.Context()) {
-					if err == nil {
-						closing()
-					} else if !errors.Is(err, net.ErrClosed) {
-						t.Errorf("Desired: %v", err)
-					}
-				}
-			}()
-		},
-	} {
-		t.Run(name, func(t *testing.T) {
-			overEach(t, hub.Config{}, func(t *testing.T, b *bench) {
-				c := b.dial(b.device, func(o *device.Options) {
-					o.Hooks = &device.Hooks{HandlerPanic: func(closing any, _ []byte) { closing.(func())() }}
-				})
-				closed := make(chan error, 1)
-				arrange(t, b, c, func() {
-					start := time.Now()
-					closed <- c.Close()
-					if d := time.Since(start); d > closeTimeout {
-						t.Errorf("it took %v", d)
-					}
-				})
-				if err := <-closed; err != nil {
-					t.Error(err)
-				}
-				<-c.Done()
-			})
-		})
-	}
-}
-
 func TestCloseFromTheDoneOfAMessageThatNobodyAcknowledges(t *testing.T) {
 	overEach(t, hub.Config{}, func(t *testing.T, b *bench) {
 		b.adjust(device.MQTTOptions{AtMostOnce: true})
@@ -264,30 +189,6 @@ func TestCloseKeepsAShortDeadlineWhenNothingCanBeWritten(t *testing.T) {
 	})
 }
 
-func TestCloseWhileThereIsNoConnection(t *testing.T) {
-	overEach(t, hub.Config{}, func(t *testing.T, b *bench) {
-		reach := b.hub.Dial
-		c := b.dial(b.device, func(o *device.Options) {
-			o.Dial = func(ctx context.Context, network, addr string) (net.Conn, error) { return reach(ctx, network, addr) }
-		})
-		synctest.Wait()
-		reach = func(ctx context.Context, _, _ string) (net.Conn, error) { <-ctx.Done(); return nil, ctx.Err() }
-		b.hub.Disconnect(dev)
-		synctest.Wait()
-		sent := make(chan error, 1)
-		go func() { sent <- c.Send(t.Context(), &hubwire.Message{}) }()
-		synctest.Wait()
-		start := time.Now()
-		if err := c.Close(); err != nil || time.Since(start) > closeTimeout {
-			t.Errorf("%v after %v", err, time.Since(start))
-		}
-		var e *hubwire.Error
-		if err := <-sent; !errors.As(err, &e) || e.Outcome != hubwire.NotSent || !errors.Is(err, net.ErrClosed) {
-			t.Errorf("Send: %v", err)
-		}
-	})
-}
-
 func TestOpeningAndClosingAtAnyMomentLeavesNothing(t *testing.T) {
 	rounds := 1000
 	if testkit.RaceEnabled {
@@ -303,7 +204,7 @@ func TestOpeningAndClosingAtAnyMomentLeavesNothing(t *testing.T) {
 			}
 			c, err := device.Dial(ctx, b.device, b.transport, b.options(func(o *device.Options) {
 				b.throughHoles(holes)(o)
-				o.TLSConfig.ClientSessionCache, o.TLSConfig.CurvePreferences = resume, []tls.CurveID{tls.CurveP256} // cheap handshakes
+				quick(o.TLSConfig, resume)
 			}))
 			cancel()
 			if err != nil {

@@ -37,7 +37,9 @@ type Credentials struct {
 	Tokens sas.TokenSource
 
 	// GetClientCertificate is asked anew for each connection, so that a
-	// certificate can be rotated. It has the form of [tls.Config].
+	// certificate can be rotated. After 80 % of the time that is left to the
+	// certificate, or to one that it is sent with, there is a new connection. It
+	// has the form of [tls.Config].
 	GetClientCertificate func(*tls.CertificateRequestInfo) (*tls.Certificate, error)
 }
 

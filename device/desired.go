@@ -177,11 +177,11 @@ func (f *feed) read(ctx context.Context, yield func(hubwire.DesiredChange) bool,
 		if err == nil {
 			v := t.Desired.Version
 			anew := reconnected && (v < f.version || t.Reported.Version < f.reported)
-			f.reported = t.Reported.Version
 			if f.some && v <= f.version && !anew {
+				f.reported = max(f.reported, t.Reported.Version) // one that went back is for the next connection's read to see
 				return true, nil
 			}
-			f.version, f.some = v, true
+			f.version, f.reported, f.some = v, t.Reported.Version, true
 			return yield(hubwire.DesiredChange{Version: v, Full: true, JSON: t.Desired.JSON}), nil
 		}
 		e, ok := errors.AsType[*hubwire.Error](err)

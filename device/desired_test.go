@@ -19,16 +19,24 @@ import (
 
 // section is the desired properties that a fakeLink's Twin reads.
 type section struct {
-	mu      sync.Mutex
-	version int64
-	reads   int
-	fails   []error // the next reads
+	mu       sync.Mutex
+	version  int64
+	reported int64
+	reads    int
+	fails    []error // the next reads
 }
 
 func (s *section) set(version int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.version = version
+}
+
+// remake makes the device anew, with desired properties that have come as far as before.
+func (s *section) remake() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.reported = 1
 }
 
 func (s *section) twin(context.Context) (*hubwire.Twin, error) {
@@ -40,7 +48,10 @@ func (s *section) twin(context.Context) (*hubwire.Twin, error) {
 		s.fails = s.fails[1:]
 		return nil, err
 	}
-	return &hubwire.Twin{Desired: hubwire.TwinSection{Version: s.version, JSON: json.RawMessage("{}")}}, nil
+	return &hubwire.Twin{
+		Desired:  hubwire.TwinSection{Version: s.version, JSON: json.RawMessage("{}")},
+		Reported: hubwire.TwinSection{Version: s.reported, JSON: json.RawMessage("{}")},
+	}, nil
 }
 
 func TestDesiredPutsPatchesInOrder(t *testing.T) {
@@ -71,7 +82,14 @@ func TestDesiredPutsPatchesInOrder(t *testing.T) {
 			synctest.Wait()
 			patch(f, 8)
 		}, "5! 7! 8"},
-		"a device made anew": {func(f *fakeLink, s *section) { s.set(1); f.reset(); synctest.Wait(); patch(f, 2) }, "5! 1! 2"},
+		"a device made anew":                            {func(f *fakeLink, s *section) { s.set(1); f.reset(); synctest.Wait(); patch(f, 2) }, "5! 1! 2"},
+		"a device made anew that has come as far again": {func(f *fakeLink, s *section) { s.remake(); f.reset(); synctest.Wait(); patch(f, 6) }, "5! 5! 6"},
+		"such a one that the read for a gap sees first": {func(f *fakeLink, s *section) {
+			s.remake()
+			patch(f, 8)
+			time.Sleep(time.Second)
+			f.reset()
+		}, "5! 5!"},
 		"a hub that reads something older": {func(f *fakeLink, s *section) {
 			patch(f, 6)
 			synctest.Wait()
@@ -119,7 +137,7 @@ func TestDesiredPutsPatchesInOrder(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				c, f := fake(t, nil)
-				s := &section{version: 5}
+				s := &section{version: 5, reported: 3}
 				f.onTwin = s.twin
 				ctx, cancel := context.WithCancel(t.Context())
 				var got []string

@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 
 	"github.com/hubwire/hubwire"
+	"github.com/hubwire/hubwire/internal/notls"
 )
 
 // addr is where a protocol that has a port of its own is dialled.
@@ -40,6 +41,9 @@ func (c *config) dialTLS(ctx context.Context, port int) (net.Conn, error) {
 	raw, err := c.Dial(ctx, "tcp", c.addr(port))
 	if err != nil {
 		return nil, err
+	}
+	if bare, ok := raw.(notls.Conn); ok {
+		return bare.Conn, nil
 	}
 	nc := tls.Client(raw, c.tls())
 	if err := nc.HandshakeContext(ctx); err != nil {

@@ -2,9 +2,15 @@ package device_test
 
 import (
 	"bytes"
+	"context"
+	"crypto/tls"
+	"errors"
+	"net"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/hubwire/hubwire"
 	"github.com/hubwire/hubwire/device"
@@ -71,5 +77,88 @@ func TestAPanicInAnyFunctionOfTheProgramIsContained(t *testing.T) {
 				t.Errorf("nobody was told of the panic in %s: %v", where, told)
 			}
 		}
+	})
+}
+
+func TestAPanicInAFunctionThatAConnectionNeedsFailsThatAttempt(t *testing.T) {
+	for name, spoil := range map[string]func(*device.Credentials, *device.Options, func()){
+		"the token source": func(cred *device.Credentials, _ *device.Options, mayPanic func()) {
+			cred.Tokens = tokens(func(next func() (string, time.Time, error)) tokens {
+				return func() (string, time.Time, error) { mayPanic(); return next() }
+			}(cred.Tokens.(tokens)))
+		},
+		"Dial": func(_ *device.Credentials, o *device.Options, mayPanic func()) {
+			next := o.Dial
+			o.Dial = func(ctx context.Context, network, addr string) (net.Conn, error) {
+				mayPanic()
+				return next(ctx, network, addr)
+			}
+		},
+		"a verification of TLS": func(_ *device.Credentials, o *device.Options, mayPanic func()) {
+			o.TLSConfig.VerifyConnection = func(tls.ConnectionState) error { mayPanic(); return nil }
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			overEach(t, hub.Config{}, func(t *testing.T, b *bench) {
+				var l stateLog
+				var told []any
+				cred := b.credentials(dev, b.token("localhost/devices/dev-1", dev, time.Now().Add(time.Hour)))
+				panics := 2
+				o := b.options(func(o *device.Options) {
+					l.watched(o)
+					o.Hooks.HandlerPanic = func(v any, _ []byte) { told = append(told, v) }
+				})
+				spoil(&cred, o, func() {
+					if panics--; panics >= 0 {
+						panic(name)
+					}
+				})
+				c, err := device.DialCredentials(t.Context(), cred, b.transport, o)
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer c.Close()
+				panics = 2
+				b.hub.Disconnect(dev)
+				b.awaitConnected(c)
+				if err := c.Send(t.Context(), &hubwire.Message{}); err != nil {
+					t.Error(err)
+				}
+				if len(told) != 4 || told[0] != name {
+					t.Errorf("told of %v", told)
+				}
+				failed := 0
+				_, reasons := l.told()
+				for _, reason := range reasons {
+					if e, ok := errors.AsType[*hubwire.Error](reason); ok && e.Op == "connect" && e.Retryable && strings.Contains(reason.Error(), "panicked") {
+						failed++
+					}
+				}
+				if failed != 4 {
+					t.Errorf("reasons %v", reasons)
+				}
+			})
+		})
+	}
+	t.Run("GetClientCertificate", func(t *testing.T) {
+		overEach(t, hub.Config{}, func(t *testing.T, b *bench) {
+			cert, thumbprint := selfSigned(t)
+			panics, told := 2, 0
+			c, err := b.dialX509(&hub.Device{Auth: hub.AuthSelfSigned, PrimaryThumbprint: thumbprint}, func() *tls.Certificate {
+				switch panics--; panics {
+				case 1:
+					panic("no key")
+				case 0:
+					return nil // in which crypto/tls itself panics
+				}
+				return cert
+			}, func(o *device.Options) {
+				o.Hooks = &device.Hooks{HandlerPanic: func(any, []byte) { told++ }}
+			})
+			if err != nil || told != 2 {
+				t.Fatalf("told of %d panics, %v", told, err)
+			}
+			b.works(c, "with a certificate")
+		})
 	})
 }

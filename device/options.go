@@ -66,7 +66,7 @@ type Options struct {
 	// n-th, from 0, is random between 0 and min(MaxBackoff, MinBackoff·2ⁿ). There is
 	// one after each loss too, because the hub may have cut off a whole fleet, which
 	// must not come back in step; for a large one choose a larger MinBackoff. n starts
-	// from 0 again after a connection that stood for half of MaxBackoff. A renewal of
+	// from 0 again after a connection that stood for MaxBackoff. A renewal of
 	// the token does not wait. 0 means 1 s (or MaxBackoff, if less) and 1 minute.
 	MinBackoff, MaxBackoff time.Duration
 
@@ -83,8 +83,9 @@ type Options struct {
 // returns an error at once. A panic in a hook is contained, and goes to HandlerPanic.
 type Hooks struct {
 	// State tells of each change of the connection, one at a time and in order,
-	// with its reason: nil for Connected and for a Close, for Renewing that the token is due,
-	// else why the connection was lost or why the last attempt failed.
+	// with its reason: nil for Connected and for a Close, for Renewing that token or certificate are due,
+	// else why the connection was lost or why the last attempt failed. MQTT has no
+	// word for a take-over by another Client of the same device: the reason then matches [mqtt.ErrServerClosed].
 	State func(s State, reason error)
 
 	// HandlerPanic tells of a function of the program that panicked (a handler,

@@ -1,20 +1,16 @@
 package device_test
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"io"
 	"net"
-	"net/http"
-	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -140,79 +136,6 @@ func loopback(ctx context.Context, network, addr string) (net.Conn, error) {
 	}
 	var d net.Dialer
 	return d.DialContext(ctx, network, net.JoinHostPort("127.0.0.1", port))
-}
-
-// connectProxy is an HTTP proxy that lets one user through to a hub.
-type connectProxy struct {
-	hub *hub.Hub
-
-	mu    sync.Mutex
-	asked []string
-	open  sync.WaitGroup
-}
-
-func (p *connectProxy) dial(ctx context.Context, _, addr string) (net.Conn, error) {
-	if addr != "proxy.example:3128" {
-		return nil, errors.New("a direct dial to " + addr)
-	}
-	client, server := testkit.Pipe()
-	p.open.Go(func() { p.serve(ctx, server) })
-	return client, nil
-}
-
-func (p *connectProxy) serve(ctx context.Context, nc net.Conn) {
-	defer nc.Close()
-	req, err := http.ReadRequest(bufio.NewReader(nc))
-	if err != nil {
-		return
-	}
-	p.mu.Lock()
-	p.asked = append(p.asked, req.Method+" "+req.Host)
-	p.mu.Unlock()
-	req.Header.Set("Authorization", req.Header.Get("Proxy-Authorization"))
-	if user, password, ok := req.BasicAuth(); !ok || user != "u" || password != "p" {
-		io.WriteString(nc, "HTTP/1.1 407 Proxy Authentication Required\r\n\r\n")
-		return
-	}
-	up, err := p.hub.Dial(context.WithoutCancel(ctx), "tcp", req.Host)
-	if err != nil {
-		return
-	}
-	defer up.Close()
-	io.WriteString(nc, "HTTP/1.1 200 OK\r\n\r\n")
-	p.open.Go(func() { io.Copy(up, nc); up.Close() })
-	io.Copy(nc, up)
-}
-
-func TestMQTTWebSocketGoesThroughAProxy(t *testing.T) {
-	testkit.LeakCheck(t)
-	h := hubtest.Start(t, &hub.Config{InMemory: true})
-	cs := hubtest.Device(t, h, "dev-1")
-	p := &connectProxy{hub: h}
-	o := &device.Options{Dial: p.dial, TLSConfig: h.ClientTLS()}
-	through := func(user *url.Userinfo) (*device.Client, error) {
-		proxy := &url.URL{Scheme: "http", Host: "proxy.example:3128", User: user}
-		return device.Dial(t.Context(), cs, device.MQTTWebSocket(&device.MQTTWebSocketOptions{Proxy: proxy}), o)
-	}
-	c, err := through(url.UserPassword("u", "p"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := c.Send(t.Context(), &hubwire.Message{}); err != nil {
-		t.Error(err)
-	}
-	if err := c.Close(); err != nil {
-		t.Error(err)
-	}
-	_, err = through(url.UserPassword("u", "secret word"))
-	var e *hubwire.Error
-	if !errors.As(err, &e) || e.Retryable || e.Outcome != hubwire.NotSent || strings.Contains(err.Error(), "secret") {
-		t.Errorf("with a wrong password: %v", err)
-	}
-	p.open.Wait()
-	if diff := cmp.Diff([]string{"CONNECT localhost:443", "CONNECT localhost:443"}, p.asked); diff != "" {
-		t.Errorf("(-want +got):\n%s", diff)
-	}
 }
 
 func TestAGatewayIsDialledInThePlaceOfTheHub(t *testing.T) {

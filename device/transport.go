@@ -2,6 +2,7 @@ package device
 
 import (
 	"context"
+	"time"
 
 	"github.com/hubwire/hubwire"
 )
@@ -22,6 +23,9 @@ type config struct {
 	Options // with the defaults filled in
 	id      hubwire.Identity
 	cred    Credentials
+
+	// certificateEnds says when the certificate ends that cred gave last. Zero: there is none.
+	certificateEnds func() time.Time
 
 	// life ends when the Client begins to; its cause is why. A link's blocked
 	// calls return then, but for sends, which get a moment more.

@@ -159,37 +159,28 @@ func TestATwinRequestIsAskedAgainOnTheNextConnection(t *testing.T) {
 // follow applies changes until the state is that of a version, or has that member, and checks their order.
 func follow(t *testing.T, c *device.Client, until int64, member string) (state map[string]any, full int) {
 	t.Helper()
-	var version int64
+	t.Helper()
+	var got replica
 	for d, err := range c.Desired(t.Context()) {
+		if err == nil {
+			err = got.apply(d)
+		}
 		if err != nil {
-			t.Fatalf("after version %d: %v", version, err)
+			t.Fatalf("after version %d: %v", got.version, err)
 		}
-		if d.Version <= version || !d.Full && d.Version != version+1 {
-			t.Errorf("version %d (full: %v) after %d", d.Version, d.Full, version)
-		}
-		version = d.Version
-		if d.Full {
-			state, full = map[string]any{}, full+1
-		}
-		var patch map[string]any
-		if err := json.Unmarshal(d.JSON, &patch); err != nil {
-			t.Fatal(err)
-		}
-		for k, v := range patch {
+		for k := range got.state {
 			if strings.HasPrefix(k, "$") {
-				t.Errorf("version %d shows %s", version, k)
-			}
-			if v == nil {
-				delete(state, k)
-			} else {
-				state[k] = v
+				t.Errorf("version %d shows %s", got.version, k)
 			}
 		}
-		if _, there := state[member]; there || version == until {
+		if _, there := got.state[member]; there || got.version == until {
 			break
 		}
 	}
-	return state, full
+	if got.anew > 0 {
+		t.Errorf("the versions began again %d times", got.anew)
+	}
+	return got.state, got.full
 }
 
 func TestDesiredFollowsTheHubWithoutGaps(t *testing.T) {

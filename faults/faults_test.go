@@ -1,6 +1,7 @@
 package faults_test
 
 import (
+	"context"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -137,6 +138,16 @@ var troubles = []fault{
 	refusal("logins that are cut off", 5, hub.Verdict{DropBefore: true}),
 	refusal("logins that are cut off, and count", 5, hub.Verdict{DropAfter: true}),
 	refusal("slow logins", 3, hub.Verdict{Delay: 5 * time.Second}),
+	{name: "throttled for a while", keeps: true, lasts: time.Minute, allows: throttled,
+		hit: func(v *venue) {
+			v.on(1_000_000, always(hub.Verdict{Refuse: hubwire.Throttled}), hub.OpPublish, hub.OpTwinGet, hub.OpTwinReport)
+		},
+		heal: (*venue).noRules,
+	},
+	{name: "a hub that is slow for a while", keeps: true, lasts: time.Minute,
+		hit:  func(v *venue) { v.on(1_000_000, always(hub.Verdict{Delay: 3 * time.Second})) },
+		heal: (*venue).noRules,
+	},
 	{name: "taken over by another client", hit: func(v *venue) { v.takeOver() }},
 	{name: "the hub forgets the session", hit: func(v *venue) { v.anew() }},
 	{name: "a restart of the hub", restarts: true, hit: (*venue).restart},
@@ -157,14 +168,16 @@ var troubles = []fault{
 var verdicts = []struct {
 	name    string
 	verdict hub.Verdict
+	cut     bool // a moment later
 	keeps   bool // the connection, whatever the operation is
-	slow    bool
+	allows  func(*hubwire.Error) bool
 }{
-	{"cut before it acts", hub.Verdict{DropBefore: true}, false, false},
-	{"cut before it answers", hub.Verdict{DropAfter: true}, false, false},
-	{"without an answer", hub.Verdict{SwallowAck: true}, true, true},
-	{"slow", hub.Verdict{Delay: 5 * time.Second}, true, false},
-	{"refused", hub.Verdict{Refuse: hubwire.Throttled}, true, false},
+	{name: "cut before it acts", verdict: hub.Verdict{DropBefore: true}},
+	{name: "cut before it answers", verdict: hub.Verdict{DropAfter: true}},
+	{name: "without an answer", verdict: hub.Verdict{SwallowAck: true}, keeps: true, allows: unanswered},
+	{name: "without an answer, and then cut", verdict: hub.Verdict{SwallowAck: true}, cut: true},
+	{name: "slow", verdict: hub.Verdict{Delay: 5 * time.Second}, keeps: true},
+	{name: "refused", verdict: hub.Verdict{Refuse: hubwire.Throttled}, keeps: true, allows: throttled},
 }
 
 // takeOver has another client of the same device connect, and leave.
@@ -230,6 +243,11 @@ func (v *venue) age() {
 			}
 		}
 	}
+}
+
+// unanswered allows the error of a call whose context ended before the hub had answered.
+func unanswered(e *hubwire.Error) bool {
+	return errors.Is(e, context.DeadlineExceeded) && e.Outcome == hubwire.Unknown
 }
 
 // throttled allows the errors that say to try again later.

@@ -34,6 +34,13 @@ func always(verdict hub.Verdict) func(*hub.Op) hub.Verdict {
 	return func(*hub.Op) hub.Verdict { return verdict }
 }
 
+// noRules ends all rules.
+func (v *venue) noRules() {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.rules = nil
+}
+
 // intercept is the hub's [hub.Config].Intercept.
 func (v *venue) intercept(_ context.Context, op *hub.Op) hub.Verdict {
 	r, first := v.take(op.Kind)

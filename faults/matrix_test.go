@@ -2,14 +2,13 @@ package faults_test
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"testing"
 	"time"
 
-	"github.com/hubwire/hubwire"
 	"github.com/hubwire/hubwire/device"
 	"github.com/hubwire/hubwire/hub"
+	"github.com/hubwire/hubwire/internal/testkit"
 )
 
 // table runs the table of some faults.
@@ -78,10 +77,11 @@ func TestVerdictsOfTheHub(t *testing.T) {
 					if op == hub.OpTwinDesired && w.verdict.Refuse != 0 {
 						continue // nothing tells a device of a change that it was not told of, until the next
 					}
-					x := &fault{name: w.name, keeps: w.keeps, slow: w.slow, allows: func(e *hubwire.Error) bool {
-						return throttled(e) || w.verdict.SwallowAck && unanswered(e)
-					}}
+					x := &fault{name: w.name, keeps: w.keeps, slow: w.keeps, allows: w.allows}
 					x.hit = func(v *venue) { v.on(1, always(w.verdict), op) }
+					if w.cut {
+						x.lasts, x.heal = time.Second, eachLine((*testkit.Relay).Reset)
+					}
 					t.Run(fmt.Sprintf("%s/%s/%s %s", p.name, f.name, op, w.name), func(t *testing.T) {
 						inBubble(t, p, setting{}, func(t *testing.T, v *venue) { v.run(f, x, point{moment: before}) })
 					})
@@ -89,11 +89,6 @@ func TestVerdictsOfTheHub(t *testing.T) {
 			}
 		}
 	}
-}
-
-// unanswered allows the error of a call whose context ended before the hub had answered.
-func unanswered(e *hubwire.Error) bool {
-	return errors.Is(e, context.DeadlineExceeded) && e.Outcome == hubwire.Unknown
 }
 
 // run is one case of the table.

@@ -69,7 +69,7 @@ func (n *network) dial(ctx context.Context, network, addr string) (net.Conn, err
 
 // inspect puts TLS on both sides of a line.
 func (n *network) inspect(ctx context.Context, here, there net.Conn) (net.Conn, net.Conn, error) {
-	toHub := tls.Client(there, &tls.Config{RootCAs: n.inspects, ServerName: "localhost"})
+	toHub := tls.Client(there, &tls.Config{RootCAs: n.inspects, ServerName: "localhost", CurvePreferences: []tls.CurveID{tls.CurveP256}})
 	if err := toHub.HandshakeContext(ctx); err != nil {
 		here.Close()
 		there.Close()

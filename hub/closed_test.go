@@ -70,6 +70,7 @@ func TestAClosedHubSaysSo(t *testing.T) {
 			}
 			return last
 		},
+		"Enroll":           func(context.Context) error { _, err := h.Enroll(&hub.Enrollment{ID: "a"}); return err },
 		"ConnectionString": func(context.Context) error { _, err := h.ConnectionString(dev); return err },
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -11,6 +11,7 @@ import (
 	"github.com/hubwire/hubwire"
 	"github.com/hubwire/hubwire/hub"
 	"github.com/hubwire/hubwire/mqtt"
+	"github.com/hubwire/hubwire/topics"
 )
 
 // scene is a device on a hub whose intercept function waits for one operation.
@@ -20,6 +21,8 @@ type scene struct {
 	p       *peer
 	invoked <-chan invoked
 	id      uint16 // packet identifier of what the device was sent
+
+	registered topics.DPSResult
 }
 
 // operation is one that the intercept function can meet over MQTT.
@@ -148,6 +151,36 @@ var operations = []operation{
 		acted:   func(s *scene) bool { return queueLength(s, s.h, dev) == 0 },
 		mute:    true,
 	},
+	{
+		kind:    hub.OpRegister,
+		prepare: (*scene).provision,
+		trigger: func(s *scene) { s.p.write(&mqtt.Publish{Topic: []byte(registerTopic + "1"), QoS: 1, ID: 1}) },
+		answer:  func(s *scene) { s.p.puback(1); s.topic("$dps/registrations/res/202/?$rid=1&retry-after=3") },
+		refused: func(s *scene) { s.p.puback(1); s.topic("$dps/registrations/res/429/?$rid=1") },
+		acted: func(s *scene) bool {
+			_, err := s.h.Device(hubwire.Identity{DeviceID: "reg-1"})
+			return err == nil
+		},
+	},
+	{
+		kind: hub.OpRegisterQuery,
+		prepare: func(s *scene) {
+			s.provision()
+			_, s.registered = s.p.dpsAsk(registerTopic+"1", "")
+		},
+		trigger: func(s *scene) {
+			s.p.write(&mqtt.Publish{Topic: []byte(queryTopic + "2&operationId=" + s.registered.OperationID), QoS: 1, ID: 1})
+		},
+		answer:  func(s *scene) { s.p.puback(1); s.topic("$dps/registrations/res/200/?$rid=2") },
+		refused: func(s *scene) { s.p.puback(1); s.topic("$dps/registrations/res/429/?$rid=2") },
+	},
+}
+
+// provision goes on with a connection to the provisioning service.
+func (s *scene) provision() {
+	s.Helper()
+	s.p = provision(s.T, s.h, dpsConnect(s.h, "reg-1", enroll(s.T, s.h, &hub.Enrollment{ID: "reg-1"}).PrimaryKey), nil)
+	s.p.subscribe(dpsFilter)
 }
 
 // code reads a SUBACK of one filter.

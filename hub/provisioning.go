@@ -64,6 +64,14 @@ type Enrollment struct {
 // Enroll adds an enrollment, or replaces the one of that id, and returns it with the keys
 // that it lacked. It keeps nothing of e. Codes: ArgumentInvalid, TooManyDevices.
 func (h *Hub) Enroll(e *Enrollment) (*Enrollment, error) {
+	const op = "enroll"
+	c, err := h.started(op)
+	if err != nil {
+		return nil, err
+	}
+	if err := c.Open(op); err != nil {
+		return nil, err
+	}
 	made, err := h.dps.Enroll(e.dps())
 	if err != nil {
 		return nil, err
@@ -86,10 +94,18 @@ func (e *Enrollment) dps() *dps.Enrollment {
 
 // Unenroll removes an enrollment, or a group, and reports whether there was one.
 // The devices that came by it stay.
-func (h *Hub) Unenroll(id string, group bool) bool { return h.dps.Unenroll(id, group) }
+func (h *Hub) Unenroll(id string, group bool) bool {
+	_, err := h.started("unenroll")
+	return err == nil && h.dps.Unenroll(id, group)
+}
 
 // IDScope returns the id scope of the hub's provisioning service.
-func (h *Hub) IDScope() string { return h.dps.IDScope() }
+func (h *Hub) IDScope() string {
+	if _, err := h.started("id scope"); err != nil {
+		return ""
+	}
+	return h.dps.IDScope()
+}
 
 func (h *Hub) newProvisioning() *dps.Service {
 	p := &h.cfg.Provisioning

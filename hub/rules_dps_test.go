@@ -6,6 +6,7 @@ import (
 	"crypto/x509"
 	"encoding/hex"
 	"encoding/json"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -254,10 +255,17 @@ func dpsRules() []rule {
 		closes(connects, "any filter but that of the answers", filterPacket(c2dFilter)),
 		closes(connects, "telemetry on a connection that registers", &mqtt.Publish{Topic: []byte("devices/reg-1/messages/events/"), QoS: 1, ID: 1}),
 		closes(connects, "a PUBLISH at QoS 2", &mqtt.Publish{Topic: []byte(registerTopic + "1"), QoS: 2, ID: 1}),
+		{connects, "as an option, another filter is answered with 0x80", &hub.Config{RefuseFilters: true}, func(t *testing.T, h *hub.Hub) {
+			p := provision(t, h, dpsConnect(h, "reg-1", enroll(t, h, reg).PrimaryKey), nil)
+			p.write(subscribePacket(t, 1, subscription{c2dFilter, 1}, subscription{dpsFilter, 1}))
+			if codes := p.suback(1); !slices.Equal(codes, []byte{0x80, 1}) {
+				t.Errorf("codes %v", codes)
+			}
+		}},
 		{connects, "QoS 2 of the filter is granted as 1", nil, func(t *testing.T, h *hub.Hub) {
 			p := provision(t, h, dpsConnect(h, "reg-1", enroll(t, h, reg).PrimaryKey), nil)
 			p.write(subscribePacket(t, 1, subscription{dpsFilter, 2}))
-			if codes := p.suback(1); len(codes) != 1 || codes[0] != 1 {
+			if codes := p.suback(1); !slices.Equal(codes, []byte{1}) {
 				t.Errorf("codes %v", codes)
 			}
 		}},

@@ -325,7 +325,7 @@ func moduleRules() []rule {
 			p := connect(t, h, mod, func(m *mqtt.Connect) { m.Will = mqtt.Will{Topic: []byte(moduleTopic)} })
 			p.write(&mqtt.Publish{Topic: []byte(telemetryTopic), QoS: 1, ID: 1})
 			p.closed()
-			p.cut()
+			synctest.Wait()
 			if evs := events(t, h); len(evs) != 1 || evs[0].Source != mod {
 				t.Errorf("%d events", len(evs))
 			}

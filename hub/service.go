@@ -11,7 +11,9 @@ import (
 
 // SendC2D queues a cloud-to-device message for a device or module. Codes:
 // QueueDepthExceeded for the 51st that waits, MessageTooLarge,
-// ArgumentInvalid, DeviceNotFound, ModuleNotFound. It keeps nothing of m.
+// ArgumentInvalid, DeviceNotFound, ModuleNotFound. It keeps nothing of m. It
+// blocks only, and for a millisecond at most, when the queue is full and the
+// device there to make room: a sender in a loop goes at the device's pace.
 func (h *Hub) SendC2D(ctx context.Context, to hubwire.Identity, m *hubwire.Message) error {
 	c, err := h.ask(ctx, "send c2d")
 	if err != nil {
@@ -96,7 +98,8 @@ type InvokeOptions struct {
 // status. Codes: DeviceNotOnline when it is not connected with methods within
 // ConnectTimeout, GatewayTimeout when it does not answer in time,
 // ConnectionClosedRemotely when its connection ended meanwhile, DeviceNotFound,
-// ModuleNotFound, MessageTooLarge, FormatError and ArgumentInvalid.
+// ModuleNotFound, MessageTooLarge, FormatError, ArgumentInvalid and, of a hub with
+// [Config.Throttle], Throttled.
 func (h *Hub) Invoke(ctx context.Context, id hubwire.Identity, r hubwire.MethodRequest, o *InvokeOptions) (*hubwire.MethodResponse, error) {
 	c, err := h.ask(ctx, "invoke method")
 	if err != nil {
@@ -117,7 +120,7 @@ type TwinUpdate struct {
 }
 
 // Twin returns a twin as services see it: with tags, metadata, version and
-// etag. Codes: DeviceNotFound, ModuleNotFound.
+// etag. Codes: DeviceNotFound, ModuleNotFound, Throttled.
 func (h *Hub) Twin(ctx context.Context, id hubwire.Identity) (*hubwire.Twin, error) {
 	c, err := h.ask(ctx, "get twin")
 	if err != nil {
@@ -128,7 +131,7 @@ func (h *Hub) Twin(ctx context.Context, id hubwire.Identity) (*hubwire.Twin, err
 
 // PatchTwin merges u into a twin (RFC 7396) and returns the whole. ifMatch is
 // an ETag of [Hub.Twin], or "" for any. Codes: DeviceNotFound, ModuleNotFound,
-// PreconditionFailed, FormatError, and ArgumentInvalid for what is over a limit.
+// PreconditionFailed, FormatError, Throttled, and ArgumentInvalid for what is over a limit.
 func (h *Hub) PatchTwin(ctx context.Context, id hubwire.Identity, u TwinUpdate, ifMatch string) (*hubwire.Twin, error) {
 	c, err := h.ask(ctx, "patch twin")
 	if err != nil {

@@ -17,9 +17,14 @@ const readline = require('node:readline');
 const { NoRetry } = require('azure-iot-common');
 const { Client, Message, ModuleClient } = require('azure-iot-device');
 const { Mqtt, MqttWs } = require('azure-iot-device-mqtt');
+const { ProvisioningDeviceClient } = require('azure-iot-provisioning-device');
+const { Mqtt: ProvisioningMqtt, MqttWs: ProvisioningMqttWs } = require('azure-iot-provisioning-device-mqtt');
+const { SymmetricKeySecurityClient } = require('azure-iot-security-symmetric-key');
+const { X509Security } = require('azure-iot-security-x509');
 const { Client: ServiceClient, Registry } = require('azure-iothub');
 
 const transports = { mqtt: Mqtt, 'mqtt-ws': MqttWs };
+const provisioningTransports = { mqtt: ProvisioningMqtt, 'mqtt-ws': ProvisioningMqttWs };
 const clients = new Map();
 
 const write = (line) => process.stdout.write(JSON.stringify(line) + '\n');
@@ -128,6 +133,17 @@ class Peer {
   }
 }
 
+// Newcomer is a device that asks the provisioning service for its hub.
+class Newcomer {
+  constructor(name, { host, idScope, transport, registrationId, key, x509, payload }) {
+    const security = key ? new SymmetricKeySecurityClient(registrationId, key) : new X509Security(registrationId, x509);
+    this.client = ProvisioningDeviceClient.create(host, idScope, new provisioningTransports[transport](), security);
+    if (payload !== undefined) this.client.setProvisioningPayload(payload);
+  }
+
+  register() { return this.client.register(); }
+}
+
 // Office is the service's side, as far as the SDK has it over REST.
 class Office {
   constructor(name, { connectionString }) {
@@ -166,6 +182,7 @@ class Office {
 
 async function run({ client, do: action, args }) {
   if (action === 'new peer') return void clients.set(client, new Peer(client, args));
+  if (action === 'new newcomer') return void clients.set(client, new Newcomer(client, args));
   if (action === 'new office') return void clients.set(client, new Office(client, args));
   return clients.get(client)[action](args);
 }

@@ -183,13 +183,30 @@ func (j *judge) office(t *testing.T, connectionString string) *peer {
 	return j.add(t, "new office", setup{ConnectionString: connectionString})
 }
 
-func (j *judge) add(t *testing.T, do string, s setup) *peer {
+// newcomer says what device asks the provisioning service for its hub.
+type newcomer struct {
+	Host           string          `json:"host"`
+	IDScope        string          `json:"idScope"`
+	Transport      string          `json:"transport"` // mqtt or mqtt-ws
+	RegistrationID string          `json:"registrationId"`
+	Key            string          `json:"key,omitempty"`
+	X509           *x509Auth       `json:"x509,omitempty"`
+	Payload        json.RawMessage `json:"payload,omitempty"`
+}
+
+// x509Auth is a certificate and its key, in PEM.
+type x509Auth struct {
+	Cert string `json:"cert"`
+	Key  string `json:"key"`
+}
+
+func (j *judge) add(t *testing.T, do string, setup any) *peer {
 	t.Helper()
 	j.mu.Lock()
 	p := &peer{judge: j, name: fmt.Sprintf("client-%d", len(j.peers)+1), events: map[string]chan json.RawMessage{}}
 	j.peers[p.name] = p
 	j.mu.Unlock()
-	if _, err := j.call(within(t), p.name, do, s); err != nil {
+	if _, err := j.call(within(t), p.name, do, setup); err != nil {
 		t.Fatalf("%s: %v", do, err)
 	}
 	return p

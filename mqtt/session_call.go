@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strconv"
 	"sync"
+	"time"
 )
 
 // completed is a publish whose outcome is known.
@@ -72,6 +73,21 @@ func (s *Session) deliver(d Delivery) {
 	s.o.OnDelivery(d)
 }
 
+// trace is the caller's Trace, with its panics contained.
+func (s *Session) trace() *Trace {
+	t := s.o.Trace
+	if t == nil {
+		return nil
+	}
+	see := func(f func(Packet)) func(Packet) {
+		if f == nil {
+			return nil
+		}
+		return func(p Packet) { defer s.contain(); f(p) }
+	}
+	return &Trace{Received: see(t.Received), Sent: see(t.Sent)}
+}
+
 // callLogin calls the LoginFunc. Its error is looked through in here, since the
 // error's methods are the caller's too.
 func (s *Session) callLogin(ctx context.Context) (l Login, err error) {
@@ -107,6 +123,17 @@ func (s *Session) callDial(ctx context.Context) (nc net.Conn, err error) {
 		err = attemptFailed(fmt.Errorf("mqtt: dial: %w", err))
 	}
 	return nc, err
+}
+
+// callDialExpires calls DialExpires, if there is one.
+func (s *Session) callDialExpires() (at time.Time) {
+	if s.o.DialExpires == nil {
+		return at
+	}
+	s.calling.Add(1)
+	defer s.calling.Add(-1)
+	defer s.contain()
+	return s.o.DialExpires()
 }
 
 // setState records a state and tells of it. It is called by run only, so that

@@ -16,13 +16,22 @@ const minRenewal = 100 * time.Millisecond
 // may take to acknowledge what it was sent; what is open then is sent again.
 const renewDrain = time.Second
 
-// renewal returns when to renew a login that expires so: after 80 % ± 2 % of its
-// life, so that a fleet that started together does not renew together. A login that
-// has expired already is the server's to refuse.
+// expiry is when a connection stops being good: with its login, or what it was dialled with.
+func (s *Session) expiry(login *Login) time.Time {
+	at := s.callDialExpires()
+	if at.IsZero() || !login.Expires.IsZero() && login.Expires.Before(at) {
+		return login.Expires
+	}
+	return at
+}
+
+// renewal returns when to renew what expires so: after 80 % ± 2 % of its
+// life, so that a fleet that started together does not renew together. What has
+// expired already, or will have by then, is the server's to refuse: it may let who is in stay.
 func (s *Session) renewal(expires time.Time) time.Time {
 	now := time.Now().Round(0) // the wall clock: it goes on while a computer sleeps
 	life := expires.Sub(now)
-	if expires.IsZero() || life <= 0 {
+	if expires.IsZero() || life <= minRenewal {
 		return time.Time{}
 	}
 	life = time.Duration(float64(life) * (0.78 + 0.04*rand.Float64()))

@@ -4,11 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math"
 	"net"
 	"os"
 	"slices"
-	"strings"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -22,47 +20,69 @@ import (
 
 func TestDeadLinks(t *testing.T) {
 	const keep, ackLimit = 60 * time.Second, 30 * time.Second
+	small, loose := message("x"), &Publish{Topic: []byte("t"), Payload: make([]byte, 10_000)}
 	for _, tt := range []struct {
 		name          string
-		reads, writes bool // what the hole swallows
-		publish       bool // all the time
+		reads, writes bool     // what stops, without a word
+		publish       *Publish // all the time; nil: nothing
 		ackTimeout    time.Duration
 		want          error
 		within        time.Duration
 	}{
-		{"a black hole under an idle session", true, true, false, 0, ErrKeepAlive, keep * 3 / 2},
-		{"what the server sends is lost, and the session writes on and on", true, false, true, -1, ErrKeepAlive, keep * 3 / 2},
-		{"what the session writes is lost, and it writes on and on", false, true, true, -1, ErrKeepAlive, keep * 3 / 2},
-		{"the acknowledgements are lost", true, false, true, ackLimit, ErrAckTimeout, ackLimit + time.Second},
-		{"the publishes are lost", false, true, true, ackLimit, ErrAckTimeout, ackLimit + time.Second},
+		{"a black hole under an idle session", true, true, nil, 0, ErrKeepAlive, keep * 3 / 2},
+		{"what the server sends is lost, and the session writes on and on", true, false, small, -1, ErrKeepAlive, keep * 3 / 2},
+		{"what the session writes is lost, and it writes on and on", false, true, small, -1, ErrKeepAlive, keep * 3 / 2},
+		{"what the session writes without acknowledgement fills the buffers", false, true, loose, -1, ErrKeepAlive, keep * 3 / 2},
+		{"the acknowledgements are lost", true, false, small, ackLimit, ErrAckTimeout, ackLimit + time.Second},
+		{"the publishes are lost", false, true, small, ackLimit, ErrAckTimeout, ackLimit + time.Second},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				f := newFake(t, well)
-				var holes []*testkit.Hole
+				var stalls []*testkit.Stall
 				f.wrap = func(nc net.Conn) net.Conn {
-					holes = append(holes, testkit.BlackHole(nc))
-					return holes[len(holes)-1]
+					stalls = append(stalls, testkit.Stallable(nc))
+					return stalls[len(stalls)-1]
 				}
-				s := f.start(SessionOptions{KeepAlive: keep, AckTimeout: tt.ackTimeout})
+				lost := make(chan time.Time, 10)
+				var pings atomic.Int32
+				s := f.start(SessionOptions{
+					KeepAlive: keep, AckTimeout: tt.ackTimeout,
+					OnState: func(state SessionState, _ error) {
+						if state == Connecting {
+							lost <- time.Now()
+						}
+					},
+					Trace: &Trace{Sent: func(p Packet) {
+						if p.Type() == TypePingreq {
+							pings.Add(1)
+						}
+					}},
+				})
 				time.Sleep(time.Second)
-				holes[0].SwallowReads(tt.reads)
-				holes[0].SwallowWrites(tt.writes)
+				if tt.reads {
+					stalls[0].StopReads(0)
+				}
+				if tt.writes {
+					stalls[0].StopWrites(0)
+				}
 				begin := time.Now()
-				for time.Since(begin) < 3*time.Minute && f.connections() == 1 {
-					if tt.publish {
-						if err := s.PublishAsync(t.Context(), message("x"), nil); err != nil {
+				for time.Since(begin) < 3*time.Minute && len(lost) == 0 {
+					if tt.publish != nil {
+						if err := s.PublishAsync(t.Context(), tt.publish, nil); err != nil {
 							t.Fatal(err)
 						}
 					}
 					time.Sleep(time.Second)
 				}
-				if took := time.Since(begin); took > tt.within {
+				if took := (<-lost).Sub(begin); took > tt.within {
 					t.Errorf("it took %v, want %v", took, tt.within)
 				}
-				synctest.Wait()
+				if n := pings.Load(); n > 1 {
+					t.Errorf("%d pings were sent", n)
+				}
 				_, reasons := f.stateLog()
-				if len(reasons) < 2 || !errors.Is(reasons[1], tt.want) || !errors.Is(reasons[1], net.ErrClosed) {
+				if !errors.Is(reasons[1], tt.want) || !errors.Is(reasons[1], net.ErrClosed) {
 					t.Fatalf("reasons are %v", reasons)
 				}
 				if err := s.Publish(t.Context(), message("after")); err != nil {
@@ -338,78 +358,6 @@ func TestAfterALongSleepTheNextAttemptHasAFreshLogin(t *testing.T) {
 		}
 		s.Close()
 		f.running.Wait()
-	})
-}
-
-func TestBackOffIsExponentialWithFullJitter(t *testing.T) {
-	const clients, attempts = 1000, 12
-	s := &Session{o: SessionOptions{MinBackoff: 100 * time.Millisecond, MaxBackoff: time.Minute}}
-	var buckets [100]int
-	for n := range attempts {
-		limit := min(time.Minute, 100*time.Millisecond<<n)
-		var sum time.Duration
-		for range clients {
-			d := s.backoff(n)
-			if d < 0 || d > limit {
-				t.Fatalf("attempt %d waits %v, the limit is %v", n, d, limit)
-			}
-			sum += d
-			if n == 9 { // 51.2 s at most
-				buckets[d*100/(limit+1)]++
-			}
-		}
-		if mean := float64(sum) / clients; math.Abs(mean/float64(limit)-0.5) > 0.05 {
-			t.Errorf("attempt %d waits %v on average, the limit is %v", n, time.Duration(mean), limit)
-		}
-	}
-	for i, n := range buckets {
-		if n > 3*clients/len(buckets) {
-			t.Errorf("%d of %d clients in bucket %d", n, clients, i)
-		}
-	}
-	if d := s.backoff(math.MaxInt); d < 0 || d > time.Minute {
-		t.Errorf("after very many attempts it waits %v", d)
-	}
-}
-
-func TestAServerThatAcceptsAndDropsIsNotHammered(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		f := newFake(t, takes(0))
-		f.start(SessionOptions{MaxBackoff: 10 * time.Second})
-		time.Sleep(10 * time.Minute)
-		// 600 s at 5 s on average are 120 attempts, and a few more at the beginning.
-		if n := f.connections(); n < 80 || n > 180 {
-			t.Errorf("%d connections in ten minutes", n)
-		}
-	})
-}
-
-func TestBackOffStartsAnewAfterAStableConnection(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		f := newFake(t, func(c *fakeConn) {
-			if c.n%20 != 0 {
-				takes(0)(c)
-				return
-			}
-			c.accept()
-			c.serve()
-		})
-		s := f.start(SessionOptions{StableAfter: time.Minute})
-		for range 5 {
-			for !strings.HasPrefix(s.State().String(), "connected") || f.connections()%20 != 0 {
-				time.Sleep(10 * time.Second)
-			}
-			time.Sleep(2 * time.Minute)
-			n := f.connections()
-			s.mu.Lock()
-			nc := s.link.nc
-			s.mu.Unlock()
-			nc.Close()
-			time.Sleep(s.o.MinBackoff + 2*s.o.MinBackoff) // the first two waits
-			if f.connections() < n+2 {
-				t.Errorf("%d attempts soon after a stable connection, want 2", f.connections()-n)
-			}
-		}
 	})
 }
 

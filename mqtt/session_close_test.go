@@ -44,6 +44,9 @@ var closeCases = []closeCase{
 		}
 		synctest.Wait()
 	}, 1500 * time.Millisecond},
+	{"while half a packet has come", []func(*fakeConn){halfway}, func(*testing.T, *fakeServer, *Session) {
+		synctest.Wait()
+	}, time.Second},
 	{"while a reconnect waits for its CONNACK", []func(*fakeConn){takes(1), silent}, func(t *testing.T, f *fakeServer, s *Session) {
 		_ = s.PublishAsync(t.Context(), message("x"), nil)
 		synctest.Wait()
@@ -62,6 +65,15 @@ func stopped(c *fakeConn) {
 		if c.Write((*Pingresp)(nil).AppendTo(nil)) != nil {
 			return
 		}
+	}
+}
+
+// halfway is the script of a server that stops in the middle of a packet.
+func halfway(c *fakeConn) {
+	c.accept()
+	p := (&Publish{Topic: []byte("t"), Payload: make([]byte, 1000)}).AppendTo(nil)
+	c.send(p[:len(p)/2])
+	for c.step(false) {
 	}
 }
 
@@ -368,79 +380,5 @@ func TestCallsThatWouldWaitForThemselvesSaySo(t *testing.T) {
 		if diff := cmp.Diff([]string{"x", "fits"}, f.payloads()); diff != "" {
 			t.Errorf("payloads (-want +got):\n%s", diff)
 		}
-	})
-}
-
-func TestPanicsInCallbacksAreContained(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		f := newFake(t, func(c *fakeConn) {
-			c.accept()
-			c.send((&Publish{Topic: []byte("t"), QoS: AtLeastOnce, ID: 1}).AppendTo(nil))
-			c.serve()
-		})
-		panics := map[any]int{}
-		once := map[string]bool{}
-		first := func(name string) bool { defer func() { once[name] = true }(); return !once[name] }
-		s, err := StartSession(t.Context(),
-			func(ctx context.Context) (net.Conn, error) {
-				if first("dial") {
-					panic("dial")
-				}
-				return f.dial(ctx)
-			},
-			func(ctx context.Context) (Login, error) {
-				if first("login") {
-					panic("login")
-				}
-				return f.login(ctx)
-			},
-			&SessionOptions{
-				OnDelivery: func(Delivery) { panic("delivery") },
-				OnState:    func(SessionState, error) { panic("state") },
-				OnPanic:    func(v any, stack []byte) { panics[v] += min(1, len(stack)); panic("in OnPanic") },
-			})
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := s.PublishAsync(t.Context(), message("x"), func(error) { panic("done") }); err != nil {
-			t.Fatal(err)
-		}
-		synctest.Wait()
-		if err := s.Publish(t.Context(), message("y")); err != nil {
-			t.Error(err)
-		}
-		s.Close()
-		f.running.Wait()
-		// States: two failed attempts, connected, closed.
-		if diff := cmp.Diff(map[any]int{"dial": 1, "login": 1, "delivery": 1, "state": 4, "done": 1}, panics); diff != "" {
-			t.Errorf("panics (-want +got):\n%s", diff)
-		}
-	})
-}
-
-func TestThousandsOfSessionsComeAndGo(t *testing.T) {
-	testkit.LeakCheck(t)
-	n := 10000
-	if testing.Short() {
-		n = 500
-	}
-	synctest.Test(t, func(t *testing.T) {
-		f := newFake(t, well)
-		for i := range n {
-			s, err := StartSession(t.Context(), f.dial, f.login, nil)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if err := s.PublishAsync(t.Context(), message("x"), nil); err != nil {
-				t.Fatal(err)
-			}
-			if i%3 == 0 {
-				go s.Close()
-			}
-			if err := s.Close(); err != nil {
-				t.Fatal(err)
-			}
-		}
-		f.running.Wait()
 	})
 }

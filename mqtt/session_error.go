@@ -28,8 +28,9 @@ var (
 	// ErrServerClosed is why a connection was lost that the server ended in good order,
 	// between two packets. MQTT 3.1.1 has no word for the reason. IoT Hub does it when another client
 	// connects with the same id, when the token has expired, when the identity is
-	// disabled or deleted, for what it does not like, and for its own maintenance. A session that
-	// loses one connection after another so, each soon after it was accepted, most likely has a rival.
+	// disabled or deleted, for what it does not like, and for its own maintenance. When a session
+	// loses one connection after another so, each before StableAfter, the message of the error
+	// says that it most likely has a rival.
 	ErrServerClosed error = &lossError{text: "mqtt: the server closed the connection"}
 
 	// ErrProtocol is why a connection was lost whose server broke the protocol.

@@ -92,7 +92,8 @@ type SessionOptions struct {
 	// StableAfter is how long a connection must have stood for n to start from
 	// 0 again when it is lost; after a planned renewal it always does. So a server
 	// that accepts and drops, or a second client with the same id, is not
-	// answered faster than the back-off. 0 means half of MaxBackoff.
+	// answered faster than the back-off. 0 means MaxBackoff, which is as long as a
+	// rival may wait before it takes the place again.
 	StableAfter time.Duration
 
 	// CloseTimeout bounds [Session.Close]. 0 means 2 s.
@@ -109,8 +110,15 @@ type SessionOptions struct {
 	// took its place) or why an attempt failed. It must return soon.
 	OnState func(state SessionState, reason error)
 
+	// DialExpires says when what the DialFunc has opened the last connection with
+	// stops being good: a client certificate. It is asked once a connection is
+	// accepted, which is then renewed as Login.Expires has it, for whichever comes
+	// first. It must return soon. Zero: never. nil: never.
+	DialExpires func() time.Time
+
 	// OnPanic tells of a panic in one of the caller's functions, which is
-	// contained. stack is as [runtime/debug.Stack] gives it. nil drops it.
+	// contained; it may be called from several goroutines at once. stack is as
+	// [runtime/debug.Stack] gives it. nil drops it.
 	OnPanic func(value any, stack []byte)
 
 	// Trace sees each packet. Its functions must not call the session.
@@ -165,7 +173,7 @@ func (o *SessionOptions) resolve() (SessionOptions, error) {
 	setDefault(&r.SubscribeBatch, 8)
 	setDefault(&r.MaxBackoff, time.Minute)
 	setDefault(&r.MinBackoff, min(time.Second, r.MaxBackoff))
-	setDefault(&r.StableAfter, r.MaxBackoff/2)
+	setDefault(&r.StableAfter, r.MaxBackoff)
 	setDefault(&r.CloseTimeout, 2*time.Second)
 	r.KeepAlive = max(0, (r.KeepAlive + time.Second - 1).Truncate(time.Second))
 	r.AckTimeout = max(0, r.AckTimeout)

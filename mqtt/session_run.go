@@ -17,6 +17,7 @@ type patience struct {
 	prompt   bool // the next attempt is to be made at once: the first, or a planned one
 	accepted bool // the server took a login at some time
 	spared   bool // and then a refusal was not believed
+	closed   int  // connections in a row that the server closed before they had stood for long enough
 }
 
 // run connects, and hands over to stay. The two are one goroutine's work; but
@@ -61,7 +62,9 @@ func (s *Session) stay(l *link) {
 	planned, err := s.serve(l)
 	p := &s.patience
 	if planned || s.now()-since >= s.o.StableAfter {
-		p.waits = 0
+		p.waits, p.closed = 0, 0
+	} else {
+		p.suspect(err)
 	}
 	p.prompt = planned
 	if planned && s.alive() {
@@ -71,6 +74,19 @@ func (s *Session) stay(l *link) {
 	}
 	ends = false
 	s.run()
+}
+
+// suspect says of a connection that the server closed, as it did with the one
+// before, and soon, what that is most likely to mean.
+func (p *patience) suspect(err error) {
+	e, ok := errors.AsType[*hubwire.Error](err)
+	if !ok || !errors.Is(e, ErrServerClosed) {
+		p.closed = 0
+		return
+	}
+	if p.closed++; p.closed > 1 {
+		e.Message = fmt.Sprintf("%d times in a row, soon after it was accepted; has another client the same id?", p.closed)
+	}
 }
 
 // mended reports whether the session goes on after err, and tells of it.
@@ -252,7 +268,7 @@ func (s *Session) connect() (l *link, expires time.Time, err error) {
 		return nil, expires, err
 	}
 	l = &link{nc: nc}
-	l.conn.init(nc, &ConnOptions{MaxPacket: s.o.MaxPacket, Trace: s.o.Trace})
+	l.conn.init(nc, &ConnOptions{MaxPacket: s.o.MaxPacket, Trace: s.trace()})
 	s.mu.Lock()
 	s.link = l // so that Close can reach it
 	cause := s.cause
@@ -262,11 +278,16 @@ func (s *Session) connect() (l *link, expires time.Time, err error) {
 	}
 	ack, err := s.handshake(dialCtx, l, packet)
 	if err != nil {
+		if _, refused := err.(*hubwire.Error); !refused {
+			s.mu.Lock()
+			s.owed = true // the server may have begun a session for this CONNECT, and have it by the next
+			s.mu.Unlock()
+		}
 		s.kill(l, err)
 		s.leave(l)
 		return nil, login.Expires, attemptFailed(err)
 	}
-	s.establish(l, ack.SessionPresent, login.Expires)
+	s.establish(l, ack.SessionPresent, s.expiry(&login))
 	return l, login.Expires, nil
 }
 

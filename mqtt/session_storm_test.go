@@ -209,3 +209,30 @@ func storm(t *testing.T, d *dice) {
 		t.Errorf("left: %d goroutines, %d publishes, %d requests, %d let in", s.helpers, s.out.used, len(s.requests), s.queue.granted)
 	}
 }
+
+func TestThousandsOfSessionsComeAndGo(t *testing.T) {
+	testkit.LeakCheck(t)
+	n := 10000
+	if testing.Short() {
+		n = 500
+	}
+	synctest.Test(t, func(t *testing.T) {
+		f := newFake(t, well)
+		for i := range n {
+			s, err := StartSession(t.Context(), f.dial, f.login, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := s.PublishAsync(t.Context(), message("x"), nil); err != nil {
+				t.Fatal(err)
+			}
+			if i%3 == 0 {
+				go s.Close()
+			}
+			if err := s.Close(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		f.running.Wait()
+	})
+}

@@ -202,7 +202,8 @@ func (s *Session) requestID() uint16 {
 // the granted filters where it has no session, and the requests it did not answer.
 //
 // A restoration that a lost connection cut short is owed: the session that the
-// server has by the next one may be that of the lost one, without the filters.
+// server has by the next one may be that of the lost one, without the filters. So it
+// is after a connection that was lost before its CONNACK.
 func (s *Session) restore(now time.Duration, present bool) {
 	pending := s.requests
 	s.owed = len(s.subs) > 0 && (s.owed || !present || s.o.RestoreAlways)

@@ -163,6 +163,7 @@ func TestAServerThatRefusesToRestoreIsAskedAgainAndTheReasonIsTold(t *testing.T)
 func TestARestorationThatWasCutShortIsOwedToTheNextConnection(t *testing.T) {
 	for name, cutting := range map[string]func(*fakeConn){
 		"by a lost connection":                 takes(1),
+		"by one that was lost before CONNACK":  func(c *fakeConn) { _, _ = c.ReadPacket() },
 		"by one that was lost between batches": func(c *fakeConn) { c.accept(); c.step(true); c.step(false) },
 		"by a refusal":                         refusesToSubscribe,
 	} {

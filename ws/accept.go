@@ -23,6 +23,17 @@ import (
 //
 // The connection outlives r and the handler; whoever called Accept closes it.
 func Accept(w http.ResponseWriter, r *http.Request, subprotocols ...string) (nc net.Conn, subprotocol string, err error) {
+	return accept(w, r, Path, subprotocols)
+}
+
+// AcceptAnyPath is [Accept] for a host that has nothing but the tunnel, whatever the
+// path: that is how the Device Provisioning Service is dialled, by some SDKs at "/".
+func AcceptAnyPath(w http.ResponseWriter, r *http.Request, subprotocols ...string) (nc net.Conn, subprotocol string, err error) {
+	return accept(w, r, "", subprotocols)
+}
+
+// accept wants that path, if any.
+func accept(w http.ResponseWriter, r *http.Request, path string, subprotocols []string) (nc net.Conn, subprotocol string, err error) {
 	if w == nil || r == nil || r.URL == nil {
 		return nil, "", &HandshakeError{Err: errNoRequest}
 	}
@@ -30,7 +41,7 @@ func Accept(w http.ResponseWriter, r *http.Request, subprotocols ...string) (nc 
 		http.Error(w, err.Error(), status)
 		return nil, "", &HandshakeError{Host: r.Host, Status: status, Err: err}
 	}
-	if r.URL.Path != Path {
+	if path != "" && r.URL.Path != path {
 		return refuse(http.StatusNotFound, ErrPath)
 	}
 	// The library would accept an upgrade that has no subprotocol.

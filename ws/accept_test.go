@@ -7,6 +7,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"testing"
@@ -86,6 +87,40 @@ func TestAcceptTakesTheFirstItKnowsInTheClientsSpelling(t *testing.T) {
 				t.Errorf("chose %q and answered %q, want %q", got.subprotocol, got.answered, want)
 			}
 		})
+	}
+}
+
+func TestAcceptAnyPathTakesThePathsOfTheProvisioningService(t *testing.T) {
+	for _, path := range []string{"/", Path, "/mqtt", "/$iothub/websocket/", "/deep/down"} {
+		t.Run(path, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				got := make(chan net.Conn, 1)
+				s := serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+					nc, _, err := AcceptAnyPath(w, r, MQTT)
+					if err != nil || r.URL.Path != path {
+						t.Errorf("path %q: %v", r.URL.Path, err)
+					}
+					got <- nc
+				}))
+				o := s.options()
+				o.Path = path
+				nc, err := Dial(t.Context(), hubName, o)
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer nc.Close()
+				srv := <-got
+				defer srv.Close()
+				exchange(t, nc, srv)
+			})
+		})
+	}
+	r := httptest.NewRequest("GET", "/", nil)
+	r.Header.Set("Upgrade", "websocket")
+	r.Header.Set("Sec-WebSocket-Protocol", "chat")
+	w := httptest.NewRecorder()
+	if _, _, err := AcceptAnyPath(w, r, MQTT); !errors.Is(err, ErrSubprotocol) || w.Code != 400 {
+		t.Errorf("another subprotocol: %v, and the client got %d", err, w.Code)
 	}
 }
 

@@ -1,6 +1,7 @@
 package ws
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"net"
@@ -104,19 +105,19 @@ func (c *conn) Write(p []byte) (int, error) {
 		return len(p), nil
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		return 0, os.ErrDeadlineExceeded
-	case c.isClosed():
-		return 0, net.ErrClosed
 	}
-	return 0, err
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return 0, cmp.Or(c.whyClosed(), err)
 }
 
 func (c *conn) startWrite() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	switch {
-	case c.closed || c.err != nil:
-		return net.ErrClosed
-	case passed(c.writeAt):
+	if err := c.whyClosed(); err != nil {
+		return err
+	}
+	if passed(c.writeAt) {
 		return os.ErrDeadlineExceeded
 	}
 	c.writers++
@@ -134,6 +135,19 @@ func (c *conn) endWrite() {
 		// Else the deadline of this Write would cut the answer to a later ping.
 		_ = c.raw.SetWriteDeadline(time.Time{})
 	}
+}
+
+// whyClosed is what a Write gives when no more can be written, and else nil. It
+// is called with mu held.
+func (c *conn) whyClosed() error {
+	frame, ok := errors.AsType[*CloseError](c.err)
+	switch {
+	case ok && !c.closed:
+		return frame
+	case c.closed || c.err != nil:
+		return net.ErrClosed
+	}
+	return nil
 }
 
 func (c *conn) isClosed() bool {

@@ -193,6 +193,13 @@ func TestCloseErrorTellsStatusAndReason(t *testing.T) {
 		if !errors.As(err, &ce) || ce.Status != 1011 || ce.Reason != "oops" {
 			t.Errorf("got %v", err)
 		}
+		if _, err := srv.Write([]byte("x")); !errors.As(err, &ce) || ce.Status != 1011 || !errors.Is(err, net.ErrClosed) {
+			t.Errorf("a write after that: %v", err)
+		}
+		srv.Close()
+		if _, err := srv.Write([]byte("x")); err != net.ErrClosed {
+			t.Errorf("a write after Close: %v", err)
+		}
 	})
 }
 

@@ -1,6 +1,7 @@
 // Package ws tunnels MQTT or AMQP through a WebSocket, as IoT Hub offers it on
 // port 443, and presents the tunnel as a [net.Conn]: [Dial] is the client's end,
-// [Accept] the server's. [ProxyDialer] reaches a hub through an HTTP proxy.
+// [Accept] the server's, on IoT Hub's path ([AcceptAnyPath] on any). [ProxyDialer]
+// reaches a hub through an HTTP proxy.
 //
 // It follows RFC 6455, section 6 of MQTT 3.1.1 and the WebSocket tunnel of the
 // IoT Hub developer guide ("Choose a device communication protocol"):

@@ -88,8 +88,8 @@ func (e *ProxyError) Unwrap() error {
 	return e.Err
 }
 
-// CloseError is what a Read gives after the peer closed with a status other
-// than "normal" or "going away". It matches [net.ErrClosed].
+// CloseError is what a Read gives, and a Write, after the peer closed with a
+// status other than "normal" or "going away". It matches [net.ErrClosed].
 type CloseError struct {
 	Status int    // RFC 6455 section 7.4
 	Reason string // at most 123 bytes, the peer's words

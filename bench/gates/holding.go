@@ -1,15 +1,20 @@
 package main
 
-import "fmt"
+import (
+	"errors"
+	"fmt"
+	"sync"
+)
 
 // holding is a contest of clients that only hold connections: how much memory and
-// how many goroutines each takes. These are no times, so they are measured once,
-// and a busy machine changes nothing of them.
+// how many goroutines each takes. These are no times, so they are measured before
+// the rounds, all at once, and a busy machine changes nothing of them.
 type holding struct {
 	sessions int
+	times    int // how often it is measured; each is a sample
 	of       []*row
 	works    map[*work]held
-	done     map[*work]stretch
+	done     []map[*work]stretch
 }
 
 // held is how the connections of a work come about.
@@ -20,7 +25,7 @@ type held struct {
 
 var (
 	residentSet = figure{"KiB", func(s stretch) float64 { return float64(s.client.RSS) / 1024 / float64(s.n) }}
-	goroutines  = figure{"goroutines", func(s stretch) float64 { return float64(s.client.Goroutines) / float64(s.n) }}
+	goroutines  = figure{"goroutines", func(s stretch) float64 { return hundredths(float64(s.client.Goroutines) / float64(s.n)) }}
 )
 
 // client has a role, whose run opens connections, take part.
@@ -36,15 +41,33 @@ func (c *holding) client(name, role string, s setup) *work {
 func (c *holding) rows() []*row { return c.of }
 
 func (c *holding) ready() error {
-	c.done = make(map[*work]stretch)
-	for w, h := range c.works {
-		s, err := h.measure(c.sessions)
+	c.done = nil
+	for range c.times {
+		done, err := c.measure()
 		if err != nil {
 			return err
 		}
-		c.done[w] = s
+		c.done = append(c.done, done)
 	}
 	return nil
+}
+
+// measure measures all works once.
+func (c *holding) measure() (map[*work]stretch, error) {
+	var mu sync.Mutex
+	var measuring sync.WaitGroup
+	var failure error
+	done := make(map[*work]stretch)
+	for w, h := range c.works {
+		measuring.Go(func() {
+			s, err := h.measure(c.sessions)
+			mu.Lock()
+			defer mu.Unlock()
+			done[w], failure = s, errors.Join(failure, err)
+		})
+	}
+	measuring.Wait()
+	return done, failure
 }
 
 // measure has processes of its own for each: one that has held connections
@@ -69,9 +92,11 @@ func (h held) measure(n int) (s stretch, err error) {
 }
 
 func (c *holding) round() ([][]sample, error) {
-	var all [][]sample
-	for _, r := range c.of {
-		all = append(all, []sample{r.compare(c.done)})
+	all := make([][]sample, len(c.of))
+	for i, r := range c.of {
+		for _, done := range c.done {
+			all[i] = append(all[i], r.compare(done))
+		}
 	}
 	return all, nil
 }

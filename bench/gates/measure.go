@@ -29,8 +29,13 @@ func measure(contests []contest, o options, out, progress io.Writer) int {
 	return conclude(results, allQuiet(counting), o, out)
 }
 
-// wrong tells of what makes it pointless to tell of anything else.
+// wrong tells of what makes it pointless to tell of anything else. That this
+// system cannot measure it is not a wrong result.
 func wrong(err error, progress io.Writer) int {
+	if errors.Is(err, errors.ErrUnsupported) {
+		fmt.Fprintln(progress, "gates:", err)
+		return exitUnsaid
+	}
 	fmt.Fprintln(progress, "gates: wrong result:", err)
 	return exitMissed
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"strings"
 	"testing"
@@ -118,20 +119,24 @@ func (b broken) close() { *b.closed = true }
 
 func TestNothingIsReportedWhenAResultIsWrong(t *testing.T) {
 	lost := errors.New("5 of 7 messages were acknowledged")
+	missing := fmt.Errorf("pin: %w", errors.ErrUnsupported)
 	rows := []*row{{name: "work", ours: &work{run: spin}}}
 	for _, tt := range []struct {
 		name string
 		with broken
+		exit int
+		says string
 	}{
-		{"at the start", broken{contest: alone{rows[0]}, atOnce: lost}},
-		{"in a round", broken{contest: alone{rows[0]}, later: lost}},
+		{"at the start", broken{contest: alone{rows[0]}, atOnce: lost}, exitMissed, "gates: wrong result: 5 of 7 messages were acknowledged\n"},
+		{"in a round", broken{contest: alone{rows[0]}, later: lost}, exitMissed, "gates: wrong result: 5 of 7 messages were acknowledged\n"},
+		{"or cannot be had on this system", broken{contest: alone{rows[0]}, atOnce: missing}, exitUnsaid, "gates: pin: unsupported operation\n"},
 	} {
 		var out, progress strings.Builder
 		tt.with.closed = new(bool)
 		all := []group{{"mqtt", func() ([]contest, error) { return []contest{tt.with}, nil }}}
 		got := run([]string{"-rounds", "1"}, all, &out, &progress)
-		if want := "gates: wrong result: 5 of 7 messages were acknowledged\n"; got != exitMissed || out.Len() > 0 || progress.String() != want {
-			t.Errorf("%s: exit %d, printed %q and %q, want %q", tt.name, got, out.String(), progress.String(), want)
+		if got != tt.exit || out.Len() > 0 || progress.String() != tt.says {
+			t.Errorf("%s: exit %d, printed %q and %q, want %d and %q", tt.name, got, out.String(), progress.String(), tt.exit, tt.says)
 		}
 		if !*tt.with.closed {
 			t.Errorf("%s: not closed", tt.name)

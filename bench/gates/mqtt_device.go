@@ -9,13 +9,15 @@ import (
 
 	"github.com/hubwire/hubwire"
 	"github.com/hubwire/hubwire/device"
+	"github.com/hubwire/hubwire/internal/notls"
 	"github.com/hubwire/hubwire/mqtt"
 )
 
 // telemetryMessage is the message of which the PUBLISH in all these rows is made.
 var telemetryMessage = &hubwire.Message{Body: payload(256), ContentType: "application/json", ContentEncoding: "utf-8"}
 
-// dialDevice connects a device client. It always speaks TLS.
+// dialDevice connects a device client. Whoever uses one outside of this
+// repository has TLS.
 func (s setup) dialDevice() (*device.Client, error) {
 	if got := mqtt.AppendTelemetryTopic(nil, identity, telemetryMessage); string(got) != publishTopic {
 		return nil, fmt.Errorf("the device's topic is %s, want %s", got, publishTopic)
@@ -27,7 +29,11 @@ func (s setup) dialDevice() (*device.Client, error) {
 	cs := fmt.Sprintf("HostName=%s;DeviceId=%s;SharedAccessKey=%s", serverName, identity.DeviceID, sasKey)
 	return device.Dial(context.Background(), cs, device.MQTT(nil), &device.Options{
 		Dial: func(context.Context, string, string) (net.Conn, error) {
-			return net.Dial("tcp", s.Door.TLS)
+			nc, err := net.Dial("tcp", s.addr())
+			if err != nil || s.TLS {
+				return nc, err
+			}
+			return notls.Conn{Conn: nc}, nil
 		},
 		TLSConfig: cfg,
 		Window:    window,

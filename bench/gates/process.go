@@ -101,9 +101,9 @@ func (p *process) usage(do verb) (usage, error) {
 }
 
 // counted returns what p has used since before, as soon as it has counted n
-// messages since then, or after a second.
+// messages since then, or after ten seconds.
 func (p *process) counted(before usage, n int64) (usage, error) {
-	for end := time.Now().Add(time.Second); ; time.Sleep(5 * time.Millisecond) {
+	for end := time.Now().Add(10 * time.Second); ; time.Sleep(5 * time.Millisecond) {
 		now, err := p.tell()
 		if err != nil {
 			return usage{}, err

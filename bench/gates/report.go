@@ -6,6 +6,7 @@ import (
 	"math"
 	"os"
 	"runtime"
+	"strconv"
 	"time"
 
 	"github.com/hubwire/hubwire/bench/results"
@@ -69,19 +70,19 @@ func (r result) report() results.Row {
 		Floor:   r.report1(r.floor, func(s sample) float64 { return s.floor }),
 		Peer:    r.report1(r.peer, func(s sample) float64 { return s.peer }),
 		Ours:    *r.report1(r.ours, func(s sample) float64 { return s.ours }),
-		Rate:    median(r.samples, func(s sample) float64 { return s.rate }),
+		Rate:    rounded(median(r.samples, func(s sample) float64 { return s.rate })),
 		Gates:   r.claims(r.gates),
 		Targets: r.claims(r.targets),
 		Verdict: r.verdict().String(),
 	}
 	if r.floor != nil {
-		row.OursToFloor = median(r.samples, sample.overFloor)
+		row.OursToFloor = rounded(median(r.samples, sample.overFloor))
 	}
 	if r.peer != nil {
-		row.PeerToOurs = median(r.samples, sample.fasterThanPeer)
+		row.PeerToOurs = rounded(median(r.samples, sample.fasterThanPeer))
 	}
 	if r.control != nil {
-		row.Control = 1 + median(r.samples, sample.offControl)
+		row.Control = rounded(1 + median(r.samples, sample.offControl))
 	}
 	return row
 }
@@ -95,10 +96,17 @@ func (r result) report1(w *work, of func(sample) float64) *results.Figure {
 	for _, s := range r.samples {
 		f.Min, f.Max = min(f.Min, of(s)), max(f.Max, of(s))
 	}
+	f.Median, f.Min, f.Max = rounded(f.Median), rounded(f.Min), rounded(f.Max)
 	if r.allocs != uncounted {
 		f.Allocs = &w.allocs
 	}
 	return f
+}
+
+// rounded leaves x the four digits that can mean something.
+func rounded(x float64) float64 {
+	y, _ := strconv.ParseFloat(strconv.FormatFloat(x, 'g', 4, 64), 64)
+	return y
 }
 
 func (r result) claims(bounds []bound) []results.Claim {

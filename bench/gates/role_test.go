@@ -23,6 +23,14 @@ var testRoles = map[string]role{
 			run:   func(k int) error { n += int64(k); return nil },
 		}, nil
 	},
+	// generous counts more than is asked of it, and miserly less.
+	"generous": func(setup) (*actor, error) {
+		n := int64(0)
+		return &actor{count: func() int64 { n += 7; return n }, run: func(int) error { return nil }}, nil
+	},
+	"miserly": func(setup) (*actor, error) {
+		return &actor{count: func() int64 { return 0 }, run: func(int) error { return nil }}, nil
+	},
 	"failure": func(setup) (*actor, error) { return nil, errors.New("no such luck") },
 	"sick": func(setup) (*actor, error) {
 		return &actor{run: func(int) error { return errors.New("out of breath") }}, nil

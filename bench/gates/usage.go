@@ -49,5 +49,17 @@ func (u usage) since(before usage) usage {
 	}
 }
 
+// plus returns what was used in two stretches together.
+func (u usage) plus(v usage) usage {
+	return usage{
+		CPU:        u.CPU + v.CPU,
+		Wall:       u.Wall + v.Wall,
+		Allocs:     u.Allocs + v.Allocs,
+		RSS:        u.RSS + v.RSS,
+		Goroutines: u.Goroutines + v.Goroutines,
+		Count:      u.Count + v.Count,
+	}
+}
+
 // pageBytes is the unit of /proc/self/statm.
 var pageBytes = int64(os.Getpagesize())

@@ -13,6 +13,7 @@ package hubtest
 
 import (
 	"context"
+	"runtime/debug"
 	"testing"
 
 	"github.com/hubwire/hubwire"
@@ -20,10 +21,10 @@ import (
 )
 
 // Start starts a hub and closes it in t's cleanup. cfg nil means the defaults: free
-// ports of 127.0.0.1, and [hub.Hub.Dial].
+// ports of 127.0.0.1, and [hub.Hub.Dial]. A panic of its Intercept fails t.
 func Start(t testing.TB, cfg *hub.Config) *hub.Hub {
 	t.Helper()
-	h, err := hub.Start(context.Background(), cfg)
+	h, err := hub.Start(context.Background(), watched(t, cfg))
 	if err != nil {
 		t.Fatalf("hubtest: %v", err)
 	}
@@ -34,6 +35,24 @@ func Start(t testing.TB, cfg *hub.Config) *hub.Hub {
 		}
 	})
 	return h
+}
+
+// watched returns cfg with an Intercept whose panics t hears of.
+func watched(t testing.TB, cfg *hub.Config) *hub.Config {
+	if cfg == nil || cfg.Intercept == nil {
+		return cfg
+	}
+	own := *cfg
+	own.Intercept = func(ctx context.Context, op *hub.Op) (v hub.Verdict) {
+		defer func() {
+			if p := recover(); p != nil {
+				t.Errorf("hubtest: Intercept panicked: %v\n%s", p, debug.Stack())
+				v.DropBefore = true
+			}
+		}()
+		return cfg.Intercept(ctx, op)
+	}
+	return &own
 }
 
 // Device registers a device with generated keys and returns its connection string.

@@ -9,11 +9,11 @@ import (
 
 // Stall is a connection that can stop in the middle of anything, as it does
 // when its peer hangs, or its network has gone without a word: nothing more
-// comes in, and what is written fills the buffers (64 KiB) until a Write waits.
-// Deadlines and Close work as ever.
+// comes in, not even the end, and what is written fills the buffers (64 KiB)
+// until a Write waits. Deadlines and Close work as ever.
 type Stall struct {
 	net.Conn
-	full net.Conn // where writes end up: a pipe that nobody reads
+	dead net.Conn // where reads and writes end up: a pipe that nobody serves
 
 	mu            sync.Mutex
 	reads, writes passage
@@ -27,8 +27,8 @@ type passage struct {
 
 // Stallable returns nc as a [Stall] that still lets everything through.
 func Stallable(nc net.Conn) *Stall {
-	full, _ := Pipe()
-	return &Stall{Conn: nc, full: full}
+	dead, _ := Pipe()
+	return &Stall{Conn: nc, dead: dead}
 }
 
 // StopReads lets that many bytes more come in.
@@ -43,54 +43,58 @@ func (s *Stall) stop(p *passage, after int) {
 	*p = passage{true, after}
 }
 
-// pass takes as many of n bytes as may pass.
-func (s *Stall) pass(p *passage, n int) int {
+// pass takes as many of n bytes as may pass, and reports whether none may any more.
+func (s *Stall) pass(p *passage, n int) (k int, over bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if !p.stopping {
-		return n
+		return n, false
 	}
-	n = min(n, p.left)
-	p.left -= n
-	return n
+	k = min(n, p.left)
+	p.left -= k
+	return k, p.left == 0
 }
 
 // Read reads from the connection below. What may not pass is lost.
 func (s *Stall) Read(b []byte) (int, error) {
 	for {
+		if _, over := s.pass(&s.reads, 0); over {
+			return s.dead.Read(b)
+		}
 		n, err := s.Conn.Read(b)
-		if n = s.pass(&s.reads, n); n > 0 || err != nil || len(b) == 0 {
-			return n, err
+		if k, over := s.pass(&s.reads, n); k > 0 || !over {
+			return k, err
 		}
 	}
 }
 
 // Write writes to the connection below what may pass, and the rest to where nobody reads.
-func (s *Stall) Write(b []byte) (int, error) {
-	k := s.pass(&s.writes, len(b))
-	n := 0
+func (s *Stall) Write(b []byte) (n int, err error) {
+	k, _ := s.pass(&s.writes, len(b))
 	if k > 0 {
-		var err error
-		if n, err = s.Conn.Write(b[:k]); err != nil {
-			return n, err
-		}
+		n, err = s.Conn.Write(b[:k])
 	}
-	if k == len(b) {
-		return n, nil
+	if k == len(b) || err != nil {
+		return n, err
 	}
-	m, err := s.full.Write(b[k:])
+	m, err := s.dead.Write(b[k:])
 	return n + m, err
 }
 
-// Close closes the connection below, and ends a Write that waits.
-func (s *Stall) Close() error { return errors.Join(s.full.Close(), s.Conn.Close()) }
+// Close closes the connection below, and ends calls that wait.
+func (s *Stall) Close() error { return errors.Join(s.dead.Close(), s.Conn.Close()) }
 
 // SetDeadline sets both deadlines.
 func (s *Stall) SetDeadline(t time.Time) error {
 	return errors.Join(s.SetReadDeadline(t), s.SetWriteDeadline(t))
 }
 
+// SetReadDeadline sets the deadline of Read.
+func (s *Stall) SetReadDeadline(t time.Time) error {
+	return errors.Join(s.dead.SetReadDeadline(t), s.Conn.SetReadDeadline(t))
+}
+
 // SetWriteDeadline sets the deadline of Write.
 func (s *Stall) SetWriteDeadline(t time.Time) error {
-	return errors.Join(s.full.SetWriteDeadline(t), s.Conn.SetWriteDeadline(t))
+	return errors.Join(s.dead.SetWriteDeadline(t), s.Conn.SetWriteDeadline(t))
 }

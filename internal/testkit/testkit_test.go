@@ -8,7 +8,9 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -133,6 +135,22 @@ func TestLeakCheckWaitsForGoroutinesOnTheirWayOut(t *testing.T) {
 			t.Errorf("failed: %q", r.failed)
 		}
 	})
+}
+
+func TestLeakCheckPassesOverWhatGoItselfKeeps(t *testing.T) {
+	cleaned := make(chan struct{})
+	r := new(recorder).run(func(t testing.TB) {
+		LeakCheck(t)
+		c := make(chan os.Signal, 1)
+		signal.Notify(c, os.Interrupt)
+		signal.Stop(c)
+		runtime.AddCleanup(new([16]byte), func(int) { close(cleaned) }, 0)
+		runtime.GC()
+		<-cleaned
+	})
+	if len(r.failed) != 0 {
+		t.Errorf("failed: %q", r.failed)
+	}
 }
 
 var sink []byte
@@ -394,4 +412,29 @@ func TestAStallStopsInTheMiddle(t *testing.T) {
 			t.Errorf("the peer: %v", err)
 		}
 	})
+}
+
+func TestNoSpikeTellsASpikeFromASpread(t *testing.T) {
+	even := func(n int) (times []time.Duration) {
+		for i := range n {
+			times = append(times, time.Duration(i)*time.Second/time.Duration(n))
+		}
+		return times
+	}
+	for _, tt := range []struct {
+		name     string
+		times    []time.Duration
+		failures int
+	}{
+		{"evenly", even(100), 0},
+		{"a peak", append(even(100), slices.Repeat([]time.Duration{500 * time.Millisecond}, 25)...), 0},
+		{"a spike", append(even(100), slices.Repeat([]time.Duration{500 * time.Millisecond}, 50)...), 1},
+		{"a spike elsewhere", append(even(100), slices.Repeat([]time.Duration{time.Second, -1}, 50)...), 0},
+		{"none at all", nil, 1},
+	} {
+		r := new(recorder).run(func(t testing.TB) { NoSpike(t, tt.times, 0, time.Second, 100*time.Millisecond) })
+		if len(r.failed) != tt.failures {
+			t.Errorf("%s: %q", tt.name, r.failed)
+		}
+	}
 }

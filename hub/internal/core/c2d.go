@@ -17,15 +17,21 @@ import (
 // IoT Edge has a larger queue of its own. Locks are not in the store: they end
 // with the process.
 
+// roomPatience is how long a sender waits for a device that takes its messages to
+// make room for one more. So one that sends as fast as it can goes at the
+// device's pace, instead of keeping it from running by asking over and over.
+const roomPatience = time.Millisecond
+
 // maxC2DTTL bounds a message's life, whatever expiry it names.
 const maxC2DTTL = 48 * time.Hour
 
 // SendC2D queues a message for a device or module, and keeps nothing of m.
 // A message without an expiry lives for Config.DefaultTTL, none longer than
-// two days. Codes: QueueDepthExceeded for the 51st, MessageTooLarge,
+// two days. When the queue is full it waits a moment, roomPatience, if the
+// device is there to take messages. Codes: QueueDepthExceeded for the 51st, MessageTooLarge,
 // ArgumentInvalid, DeviceNotFound, ModuleNotFound.
 func (c *Core) SendC2D(ctx context.Context, to hubwire.Identity, m *hubwire.Message) error {
-	return c.enqueue(ctx, "send c2d", to, "", m)
+	return c.enqueue(ctx, "send c2d", to, "", m, roomPatience)
 }
 
 // SendInput queues a message for an input of a module, as IoT Edge does for a
@@ -35,10 +41,10 @@ func (c *Core) SendInput(ctx context.Context, to hubwire.Identity, input string,
 	if !to.IsModule() || input == "" {
 		return refuse(op, hubwire.ArgumentInvalid, "an input has a name and belongs to a module; this is %q of %q", input, to)
 	}
-	return c.enqueue(ctx, op, to, input, m)
+	return c.enqueue(ctx, op, to, input, m, 0)
 }
 
-func (c *Core) enqueue(ctx context.Context, op string, to hubwire.Identity, input string, m *hubwire.Message) error {
+func (c *Core) enqueue(ctx context.Context, op string, to hubwire.Identity, input string, m *hubwire.Message, patience time.Duration) error {
 	if err := m.CheckC2D(); err != nil {
 		return refused(op, err)
 	}
@@ -47,10 +53,16 @@ func (c *Core) enqueue(ctx context.Context, op string, to hubwire.Identity, inpu
 		return err
 	}
 	defer e.unlock()
-	now := e.sweep().UTC()
-	if n := len(e.queue.items); n >= hubwire.MaxC2DQueue {
-		return full(op, n, to)
+	now := e.sweep()
+	if e.full() && patience > 0 && e.session != nil && e.session.features().has(FeatureC2D) {
+		if now, err = e.awaitRoom(ctx, op, patience); err != nil {
+			return err
+		}
 	}
+	if e.full() {
+		return queueFull(op, to)
+	}
+	now = now.UTC()
 	q := &queued{seq: e.queue.next + 1, msg: cloneMessage(m), input: input, enqueued: now, expires: m.Expiry}
 	if q.expires.IsZero() {
 		q.expires = now.Add(c.cfg.DefaultTTL)
@@ -74,11 +86,38 @@ func (c *Core) enqueue(ctx context.Context, op string, to hubwire.Identity, inpu
 	return nil
 }
 
-// full is the refusal that a sender who is quicker than the device gets over and
-// over: it is made without fmt.
-func full(op string, n int, to hubwire.Identity) *hubwire.Error {
+func (e *entity) full() bool { return len(e.queue.items) >= hubwire.MaxC2DQueue }
+
+// awaitRoom waits for room in a full queue, and returns the time. The caller
+// holds the lock, which is released meanwhile.
+func (e *entity) awaitRoom(ctx context.Context, op string, patience time.Duration) (now time.Time, err error) {
+	t := time.NewTimer(patience)
+	defer t.Stop()
+	for waits := true; waits; {
+		room := e.queue.room.wait()
+		e.unlock()
+		select {
+		case <-room:
+		case <-t.C:
+			waits = false
+		case <-ctx.Done():
+			waits = false
+		}
+		e.mu.Lock()
+		if e.deleted {
+			return now, notFound(op, e.id)
+		}
+		now = e.sweep()
+		waits = waits && e.full()
+	}
+	return now, nil
+}
+
+// queueFull is the refusal that a sender who is quicker than the device gets over
+// and over: it is made without fmt.
+func queueFull(op string, to hubwire.Identity) *hubwire.Error {
 	e := refuse(op, hubwire.QueueDepthExceeded, "")
-	e.Message = strconv.Itoa(n) + " messages wait for " + strconv.Quote(to.String()) + ", which is the limit"
+	e.Message = strconv.Itoa(hubwire.MaxC2DQueue) + " messages wait for " + strconv.Quote(to.String()) + ", which is the limit"
 	return e
 }
 
@@ -158,7 +197,8 @@ func (c *Core) Purge(ctx context.Context, id hubwire.Identity) (int, error) {
 }
 
 // purgeUnwanted is [Core.Purge] of the messages that the session has no feature
-// for, when it is one that wants that. The caller holds the lock.
+// for, when it is one that wants that. What feedback the service gives for them is not
+// documented, some report Success: here it is Purged. The caller holds the lock.
 func (s *Session) purgeUnwanted(ctx context.Context, op string) error {
 	if !s.opts.Purge {
 		return nil
@@ -198,7 +238,7 @@ func (s *Session) Waits(sequence int64) (waits, locked bool) {
 	return false, false
 }
 
-// Lost counts the messages of this identity that left the queue otherwise than
-// by the session's settlement: as long as it stays the same, what the session
-// has and did not settle waits.
+// Lost counts the deliveries to this identity that ended otherwise than by the
+// session's settlement: by a lock that ran out, or with a message that left the queue. As
+// long as it stays the same, what the session has and did not settle is locked for it.
 func (s *Session) Lost() uint64 { return s.entity.queue.lost.Load() }

@@ -324,3 +324,57 @@ func TestC2DSurvivesAStoreThatFails(t *testing.T) {
 		t.Errorf("after the store recovered got %+v", r)
 	}
 }
+
+// TestC2DSenderWaitsForRoom has a sender meet a full queue.
+func TestC2DSenderWaitsForRoom(t *testing.T) {
+	cases := []struct {
+		name    string
+		connect bool
+		during  func(t *testing.T, c *Core, s *Session) // while the sender waits
+		took    time.Duration
+		code    hubwire.Code // 0 for none
+	}{
+		{"of a device that is not there", false, nil, 0, hubwire.QueueDepthExceeded},
+		{"of a device that settles nothing", true, nil, roomPatience, hubwire.QueueDepthExceeded},
+		{"of a device that settles", true, func(t *testing.T, _ *Core, s *Session) {
+			must(t, s.Settle(ctx, s.NextC2D().LockToken, hubwire.Complete))
+		}, 0, 0},
+		{"that is purged", true, func(t *testing.T, c *Core, _ *Session) {
+			if _, err := c.Purge(ctx, dev); err != nil {
+				t.Error(err)
+			}
+		}, 0, 0},
+		{"of a device that is deleted", true, func(t *testing.T, c *Core, _ *Session) {
+			must(t, c.Delete(ctx, dev, "*"))
+		}, 0, hubwire.DeviceNotFound},
+	}
+	for _, tc := range cases {
+		t.Run(tc.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				c := newCore(t, nil)
+				for range hubwire.MaxC2DQueue {
+					send(t, c, dev, hubwire.Message{})
+				}
+				var s *Session
+				if tc.connect {
+					s, _ = connect(t, c, dev)
+				}
+				start, done := time.Now(), make(chan error, 1)
+				go func() { done <- c.SendC2D(ctx, dev, &hubwire.Message{}) }()
+				synctest.Wait()
+				if tc.during != nil {
+					tc.during(t, c, s)
+				}
+				err := <-done
+				if took := time.Since(start); took != tc.took {
+					t.Errorf("it took %v, want %v", took, tc.took)
+				}
+				if tc.code == 0 {
+					must(t, err)
+				} else {
+					wantCode(t, "SendC2D", err, tc.code)
+				}
+			})
+		})
+	}
+}

@@ -134,9 +134,9 @@ func New(ctx context.Context, cfg *Config, s store.Store) (*Core, error) {
 // Skew returns how long a token is taken after its expiry.
 func (c *Core) Skew() time.Duration { return c.cfg.Skew }
 
-// open returns nil until Close, and then the one answer of a closed hub: code
+// Open returns nil until Close, and then the one answer of a closed hub: code
 // ServiceUnavailable, which also matches [net.ErrClosed].
-func (c *Core) open(op string) error {
+func (c *Core) Open(op string) error {
 	c.mu.RLock()
 	defer c.mu.RUnlock()
 	if c.closed {

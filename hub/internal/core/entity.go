@@ -92,7 +92,7 @@ func (c *Core) entity(id hubwire.Identity) *entity {
 // lock returns the entity of id, locked, unless the Core is closed; the caller
 // calls unlock.
 func (c *Core) lock(op string, id hubwire.Identity) (*entity, error) {
-	if err := c.open(op); err != nil {
+	if err := c.Open(op); err != nil {
 		return nil, err
 	}
 	e := c.entity(id)

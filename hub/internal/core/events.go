@@ -15,8 +15,8 @@ import (
 // AllPartitions makes a reader that merges all partitions by enqueued time.
 const AllPartitions = -1
 
-// readAhead is how many entries of a partition a reader takes at once.
-const readAhead = 64
+// maxAhead is how many entries of a partition a reader takes at once.
+const maxAhead = 64
 
 // Start says where a reader begins. The zero Start is the oldest event there is.
 type Start struct {
@@ -32,12 +32,14 @@ type Start struct {
 type EventReader struct {
 	core  *Core
 	parts []partReader
+	dry   bool // some partition has nothing ahead that had when all were read
 }
 
 type partReader struct {
 	partition int
 	next      int64
 	ahead     []store.Entry
+	origin    origin // of the event read last
 }
 
 // Partitions returns the number of partitions; they are numbered from 0.
@@ -47,7 +49,7 @@ func (c *Core) Partitions() int { return c.store.Partitions() }
 // PartitionNotFound when there is no such partition.
 func (c *Core) Events(ctx context.Context, partition int, start Start) (*EventReader, error) {
 	const op = "read events"
-	if err := c.open(op); err != nil {
+	if err := c.Open(op); err != nil {
 		return nil, err
 	}
 	n := c.store.Partitions()
@@ -56,7 +58,7 @@ func (c *Core) Events(ctx context.Context, partition int, start Start) (*EventRe
 			return nil, err
 		}
 	}
-	r := &EventReader{core: c}
+	r := &EventReader{core: c, dry: true}
 	for p := range n {
 		if partition != AllPartitions && p != partition {
 			continue
@@ -103,6 +105,9 @@ func (c *Core) PartitionBounds(ctx context.Context, partition int) (store.Bounds
 
 // Next returns the next event, and waits for it until ctx ends.
 func (r *EventReader) Next(ctx context.Context) (*Event, error) {
+	if ev, err := r.TryNext(ctx); ev != nil || err != nil {
+		return ev, err
+	}
 	for {
 		arrived := r.core.arrived.wait()
 		if ev, err := r.TryNext(ctx); ev != nil || err != nil {
@@ -121,19 +126,17 @@ func (r *EventReader) Next(ctx context.Context) (*Event, error) {
 // TryNext returns the next event, or nil when there is none now.
 func (r *EventReader) TryNext(ctx context.Context) (*Event, error) {
 	const op = "read events"
-	if err := r.core.open(op); err != nil {
+	if err := r.core.Open(op); err != nil {
 		return nil, err
+	}
+	if r.dry {
+		if err := r.readAhead(ctx, op); err != nil {
+			return nil, err
+		}
 	}
 	var first *partReader
 	for i := range r.parts {
-		p := &r.parts[i]
-		if len(p.ahead) == 0 {
-			var err error
-			if p.ahead, err = r.core.store.Read(ctx, p.partition, p.next, readAhead); err != nil {
-				return nil, broken(op, err)
-			}
-		}
-		if len(p.ahead) > 0 && (first == nil || p.ahead[0].Time.Before(first.ahead[0].Time)) {
+		if p := &r.parts[i]; len(p.ahead) > 0 && (first == nil || p.ahead[0].Time.Before(first.ahead[0].Time)) {
 			first = p
 		}
 	}
@@ -143,9 +146,26 @@ func (r *EventReader) TryNext(ctx context.Context) (*Event, error) {
 	entry := &first.ahead[0]
 	first.ahead = first.ahead[1:]
 	first.next = entry.Sequence + 1
-	ev, err := decodeEvent(first.partition, entry)
+	r.dry = len(first.ahead) == 0
+	ev, err := first.decode(entry)
 	if err != nil {
 		return nil, broken(op, err)
 	}
 	return ev, nil
+}
+
+// readAhead reads on in all partitions that have nothing ahead. What comes into
+// one of them later was enqueued later than all that is ahead in the others.
+func (r *EventReader) readAhead(ctx context.Context, op string) error {
+	for i := range r.parts {
+		p := &r.parts[i]
+		if len(p.ahead) > 0 {
+			continue
+		}
+		var err error
+		if p.ahead, err = r.core.store.Read(ctx, p.partition, p.next, maxAhead); err != nil {
+			return broken(op, err)
+		}
+	}
+	return nil
 }

@@ -248,7 +248,7 @@ func TestRecordsAreRefusedWhenCut(t *testing.T) {
 	if diff := cmp.Diff(q, got, opts); diff != "" {
 		t.Errorf("record (-want +got):\n%s", diff)
 	}
-	if _, err := decodeEvent(0, &store.Entry{Value: []byte{99}}); !errors.Is(err, errRecord) {
+	if _, err := new(partReader).decode(&store.Entry{Value: []byte{99}}); !errors.Is(err, errRecord) {
 		t.Errorf("an unknown format: %v", err)
 	}
 }

@@ -3,6 +3,7 @@ package core
 import (
 	"context"
 	"net"
+	"runtime/debug"
 	"time"
 
 	"github.com/hubwire/hubwire"
@@ -88,7 +89,7 @@ func (c *Core) Intercept(ctx context.Context, op *Op) (Verdict, error) {
 	if c.cfg.Intercept == nil {
 		return Verdict{}, nil
 	}
-	v := c.cfg.Intercept(ctx, op)
+	v := c.judge(ctx, op)
 	if err := c.Wait(ctx, v.Delay); err != nil {
 		return v, err
 	}
@@ -101,6 +102,17 @@ func (c *Core) Intercept(ctx context.Context, op *Op) (Verdict, error) {
 		return v, e
 	}
 	return v, nil
+}
+
+// judge calls the intercept function. One that panics has given no verdict: the connection is cut.
+func (c *Core) judge(ctx context.Context, op *Op) (v Verdict) {
+	defer func() {
+		if p := recover(); p != nil {
+			c.cfg.Log.Error("the intercept function panicked", "operation", op.Kind, "panic", p, "stack", string(debug.Stack()))
+			v = Verdict{DropBefore: true}
+		}
+	}()
+	return c.cfg.Intercept(ctx, op)
 }
 
 // Intercepts reports whether there is an intercept function, so that a front

@@ -23,8 +23,9 @@ type queue struct {
 	next  uint64    // last sequence number given
 	due   time.Time // no lock or life ends before; zero when there is none to end
 	timer *timer    // for due
+	room  notifier  // a message left
 
-	// lost counts the messages that left otherwise than by a settlement of the
+	// lost counts the deliveries that ended otherwise than by a settlement of the
 	// session that had them. It may be read without the lock.
 	lost atomic.Uint64
 }
@@ -74,6 +75,7 @@ func (e *entity) sweep() time.Time {
 	for _, q := range slices.Clone(e.queue.items) {
 		if q.lock != "" && !now.Before(q.until) {
 			q.release()
+			e.queue.lost.Add(1)
 			e.ready(q)
 		}
 		if q.lock == "" && !now.Before(q.expires) {
@@ -131,6 +133,7 @@ func (e *entity) dequeue(ctx context.Context, q *queued) error {
 
 func (e *entity) forget(q *queued) {
 	e.queue.items = slices.DeleteFunc(e.queue.items, func(other *queued) bool { return other == q })
+	e.queue.room.broadcast()
 }
 
 // next locks the first visible message that the features allow, or returns

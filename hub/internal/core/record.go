@@ -48,6 +48,7 @@ func appendMessage(dst []byte, m *hubwire.Message) []byte {
 			set |= 1 << i
 		}
 	}
+	dst = appendString(dst, m.Body) // first: what follows is text, nearly all of it
 	dst = binary.AppendUvarint(dst, set)
 	for _, f := range fields {
 		if *f != "" {
@@ -59,13 +60,14 @@ func appendMessage(dst []byte, m *hubwire.Message) []byte {
 	for i := range m.Properties {
 		dst = appendString(appendString(dst, m.Properties[i].Name), m.Properties[i].Value)
 	}
-	return appendString(dst, m.Body)
+	return dst
 }
 
 // recordReader reads a record. The first fault sticks, and gives zero values.
 type recordReader struct {
-	b   []byte
-	err error
+	b    []byte
+	text string // b, from some place to its end, of which strings are pieces; may be empty
+	err  error
 }
 
 func (r *recordReader) fail() { r.b, r.err = nil, errRecord }
@@ -91,7 +93,14 @@ func (r *recordReader) bytes() []byte {
 	return v
 }
 
-func (r *recordReader) string() string { return string(r.bytes()) }
+func (r *recordReader) string() string {
+	v := r.bytes()
+	if r.text == "" {
+		return string(v)
+	}
+	end := len(r.text) - len(r.b)
+	return r.text[end-len(v) : end]
+}
 
 func (r *recordReader) time() time.Time {
 	sec, n := binary.Varint(r.b)
@@ -111,7 +120,10 @@ func (r *recordReader) time() time.Time {
 	return time.Unix(sec, int64(nsec-1)).UTC()
 }
 
+// message reads a message, of which a record has nothing behind it.
 func (r *recordReader) message(m *hubwire.Message) {
+	m.Body = slices.Clone(r.bytes())
+	r.text = string(r.b)
 	set := r.uvarint()
 	for i, f := range stringFields(m) {
 		if set&(1<<i) != 0 {
@@ -130,7 +142,6 @@ func (r *recordReader) message(m *hubwire.Message) {
 	for range n {
 		m.Properties = append(m.Properties, hubwire.Property{Name: r.string(), Value: r.string()})
 	}
-	m.Body = slices.Clone(r.bytes())
 }
 
 // cloneMessage returns a copy that shares nothing that can be changed.

@@ -89,7 +89,7 @@ func (c *Core) Connect(ctx context.Context, g *Grant, o *ConnectOptions, l Link)
 		return nil, c.unauthorized(op, g.Identity, opts.Protocol, err)
 	}
 	defer e.unlock()
-	if err := c.open(op); err != nil { // Close may have been here already
+	if err := c.Open(op); err != nil { // Close may have been here already
 		return nil, err
 	}
 	if err := c.stillValid(e, g); err != nil {
@@ -105,8 +105,8 @@ func (c *Core) Connect(ctx context.Context, g *Grant, o *ConnectOptions, l Link)
 	if err := s.restore(ctx, op); err != nil {
 		return nil, err
 	}
-	if t := e.currentTwin(); opts.ModelID != "" && opts.ModelID != t.ModelID {
-		announced := *t
+	if opts.ModelID != "" && opts.ModelID != e.currentTwin().ModelID {
+		announced := *e.currentTwin()
 		announced.ModelID = opts.ModelID
 		if err := e.putTwin(ctx, op, &announced); err != nil {
 			return nil, err

@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -419,6 +421,22 @@ func TestInterceptVerdicts(t *testing.T) {
 	c := newCore(t, nil)
 	if v, err := c.Intercept(ctx, &Op{}); v != (Verdict{}) || err != nil || c.Intercepts() {
 		t.Errorf("without a function = %+v, %v", v, err)
+	}
+}
+
+func TestAnInterceptFunctionThatPanicsCutsTheConnection(t *testing.T) {
+	var log strings.Builder
+	c := newCore(t, &Config{
+		Intercept: func(context.Context, *Op) Verdict { panic("a mistake") },
+		Log:       slog.New(slog.NewTextHandler(&log, nil)),
+	})
+	if _, err := c.Intercept(ctx, &Op{Kind: OpPublish}); !errors.Is(err, ErrDrop) {
+		t.Errorf("%v", err)
+	}
+	for _, want := range []string{"a mistake", "publish", "goroutine"} {
+		if !strings.Contains(log.String(), want) {
+			t.Errorf("the log does not say %q: %s", want, log.String())
+		}
 	}
 }
 

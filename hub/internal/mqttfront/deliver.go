@@ -40,6 +40,7 @@ type delivery struct {
 	id       uint16
 	sequence int64
 	lock     string
+	over     bool // its lock ran out: the message is to be sent again
 }
 
 // deliver sends the messages that wait, for the reader.
@@ -81,12 +82,12 @@ func (c *conn) pump(wake bool) {
 	c.pumping = false
 }
 
-// hasRoom reports whether the window allows one more message. A full one first
-// loses those that have expired or were purged, for which no PUBACK need ever
+// hasRoom reports whether the window allows one more message. From a full one
+// those first go that have expired or were purged, for which no PUBACK need ever
 // come; and those whose locks ran out do not count, since they are what comes next. The
 // caller holds the lock, which is released meanwhile.
 func (c *conn) hasRoom() bool {
-	if len(c.inFlight) < window {
+	if c.outstanding() < window {
 		return true
 	}
 	lost := c.session.Lost()
@@ -95,18 +96,32 @@ func (c *conn) hasRoom() bool {
 	}
 	c.lost = lost
 	sent := slices.Clone(c.inFlight)
-	out := 0
 	c.mu.Unlock()
-	gone := slices.DeleteFunc(sent, func(d delivery) bool {
-		waits, locked := c.session.Waits(d.sequence)
-		if locked {
-			out++
+	var gone, over []delivery
+	for _, d := range sent {
+		switch waits, locked := c.session.Waits(d.sequence); {
+		case !waits:
+			gone = append(gone, d)
+		case !locked:
+			over = append(over, d)
 		}
-		return waits
-	})
+	}
 	c.mu.Lock()
 	c.inFlight = slices.DeleteFunc(c.inFlight, func(d delivery) bool { return slices.Contains(gone, d) })
-	return out < window
+	for i, d := range c.inFlight {
+		c.inFlight[i].over = slices.Contains(over, d)
+	}
+	return c.outstanding() < window
+}
+
+// outstanding counts the messages that a PUBACK is waited for.
+func (d *deliveries) outstanding() (n int) {
+	for i := range d.inFlight {
+		if !d.inFlight[i].over {
+			n++
+		}
+	}
+	return n
 }
 
 // sendMessage sends one message, and reports whether to go on. What is not
@@ -184,7 +199,7 @@ func (c *conn) packetID(r *hubwire.Received) uint16 {
 	defer c.mu.Unlock()
 	for i := range c.inFlight {
 		if d := &c.inFlight[i]; d.sequence == r.SequenceNumber {
-			d.lock = r.LockToken
+			d.lock, d.over = r.LockToken, false
 			return d.id
 		}
 	}
@@ -192,7 +207,7 @@ func (c *conn) packetID(r *hubwire.Received) uint16 {
 	for slices.ContainsFunc(c.inFlight, func(d delivery) bool { return d.id == id }) {
 		id = id&idMask + 1 // of a message that waits since 16,384 messages
 	}
-	c.inFlight = append(c.inFlight, delivery{id, r.SequenceNumber, r.LockToken})
+	c.inFlight = append(c.inFlight, delivery{id: id, sequence: r.SequenceNumber, lock: r.LockToken})
 	return id
 }
 

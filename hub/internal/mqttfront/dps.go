@@ -42,6 +42,7 @@ func (c *conn) registers(m *mqtt.Connect) (u topics.DPSUserName, ok bool) {
 // connectDPS answers a CONNECT for DPS. An error ends the connection.
 func (c *conn) connectDPS(m *mqtt.Connect, u *topics.DPSUserName) error {
 	if string(m.ClientID) != u.RegistrationID {
+		c.server.opt.Log.Warn("provisioning: login refused", "reason", "the client id is not the registration id")
 		return c.refuse(mqtt.NotAuthorized)
 	}
 	c.id = hubwire.Identity{DeviceID: u.RegistrationID}
@@ -97,23 +98,24 @@ func (c *conn) subscribeDPS(p mqtt.Packet) error {
 	if err != nil {
 		return err
 	}
+	v, refused := c.intercept(core.OpSubscribe, topics.DPSResponseFilter, nil, nil)
+	if refused != nil && refusal(refused) == nil {
+		return refused
+	}
 	var codes []byte
 	var qos mqtt.QoS
 	granted := false
 	for filter, asked := range m.Filters.All() {
+		known := string(filter) == topics.DPSResponseFilter
 		switch {
-		case string(filter) == topics.DPSResponseFilter:
+		case known && refused == nil:
 			granted, qos = true, min(asked, mqtt.AtLeastOnce)
 			codes = append(codes, byte(qos))
-		case c.server.opt.RefuseFilters:
+		case known || c.server.opt.RefuseFilters:
 			codes = append(codes, mqtt.SubackFailure)
 		default:
 			return violation("topic filter %s is unknown", quote(filter))
 		}
-	}
-	v, err := c.intercept(core.OpSubscribe, topics.DPSResponseFilter, nil, nil)
-	if err != nil {
-		return err
 	}
 	return c.respond(v, func() error {
 		if granted {
