@@ -2,7 +2,6 @@ package mqtt
 
 import (
 	"fmt"
-	"net"
 	"runtime"
 	"slices"
 	"time"
@@ -158,7 +157,7 @@ func (s *Session) writeNext(l *link, ops []completed) (_ []completed, more bool)
 				why = ErrRenewal
 			}
 			s.mu.Unlock()
-			goodbye(l.nc)
+			s.goodbye(l.nc)
 			s.kill(l, why)
 			s.mu.Lock()
 		}
@@ -177,18 +176,6 @@ func (s *Session) writeNext(l *link, ops []completed) (_ []completed, more bool)
 		s.leaveLocked(l)
 	}
 	return ops, true
-}
-
-// goodbye says, where the connection has a way to, that this was all: after
-// close_notify, FIN or a close frame a server knows that nothing was cut off. It may
-// wait for the server; abort ends that.
-func goodbye(nc net.Conn) {
-	switch c := nc.(type) { // nothing depends on it
-	case interface{ CloseWrite() error }:
-		_ = c.CloseWrite()
-	case interface{ CloseNow() error }:
-		_ = nc.Close() // which is the polite way, then
-	}
 }
 
 // write writes b without mu, which is held before and after.
