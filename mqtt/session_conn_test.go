@@ -95,7 +95,9 @@ func TestAConnectionThatIsSlowToClose(t *testing.T) {
 		}},
 		{"does not hold up the call whose write fails", func(t *testing.T) {
 			f := newFake(t, well)
-			f.wrap = func(nc net.Conn) net.Conn { return &brokenWrite{oddConn{Conn: nc, close: func() { time.Sleep(time.Hour) }}, f} }
+			f.wrap = func(nc net.Conn) net.Conn {
+				return &brokenWrite{oddConn{Conn: nc, close: func() { time.Sleep(time.Hour) }}, f}
+			}
 			t.Cleanup(func() { time.Sleep(2 * time.Hour) })
 			s := f.start(SessionOptions{})
 			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
