@@ -1,8 +1,10 @@
 package mqtt
 
 import (
+	"fmt"
 	"math"
 	"math/rand/v2"
+	"os"
 	"time"
 )
 
@@ -44,6 +46,12 @@ func (s *Session) ackLimit(since time.Duration) time.Duration {
 		return never
 	}
 	return since + s.o.AckTimeout
+}
+
+// connectLimit is when the attempt that begins now has taken too long.
+func (s *Session) connectLimit() time.Duration {
+	now := s.now()
+	return now + min(s.o.ConnectTimeout, never-now)
 }
 
 // overdue says for how long, and with which verdict, the server has owed something, and
@@ -122,6 +130,12 @@ func (s *Session) tick() {
 			s.waiters.trim()
 		}
 		s.schedule(l)
+	} else if l != nil && l.dead == nil {
+		if s.now() >= l.by {
+			why = fmt.Errorf("mqtt: no CONNACK within %v: %w", s.o.ConnectTimeout, os.ErrDeadlineExceeded)
+		} else {
+			s.wakeAt(l.by)
+		}
 	}
 	s.mu.Unlock()
 	if why != nil {

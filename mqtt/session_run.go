@@ -172,7 +172,7 @@ func (s *Session) backoff(n int) time.Duration {
 	if n < 32 && s.o.MinBackoff <= limit>>n {
 		limit = s.o.MinBackoff << n
 	}
-	return rand.N(limit + 1)
+	return rand.N(limit) + 1
 }
 
 // finish is the end of run: everybody gets an answer, and the goroutines go.
@@ -261,22 +261,24 @@ func (s *Session) connect() (l *link, expires time.Time, err error) {
 		return nil, expires, badArgument("connect", "the Login", err)
 	}
 	defer clear(packet) // it holds the password
+	by := s.connectLimit()
 	dialCtx, cancel := s.bounded(s.o.ConnectTimeout)
 	defer cancel()
 	nc, err := s.callDial(dialCtx)
 	if err != nil {
 		return nil, expires, err
 	}
-	l = &link{nc: nc}
+	l = &link{nc: nc, by: by}
 	l.conn.init(nc, &ConnOptions{MaxPacket: s.o.MaxPacket, Trace: s.trace()})
 	s.mu.Lock()
 	s.link = l // so that Close can reach it
+	s.wakeAt(by)
 	cause := s.cause
 	s.mu.Unlock()
 	if cause != nil {
 		s.kill(l, cause)
 	}
-	ack, err := s.handshake(dialCtx, l, packet)
+	ack, err := s.handshake(&l.conn, packet)
 	if err != nil {
 		if _, refused := err.(*hubwire.Error); !refused {
 			s.mu.Lock()
@@ -285,7 +287,7 @@ func (s *Session) connect() (l *link, expires time.Time, err error) {
 		}
 		s.kill(l, err)
 		s.leave(l)
-		return nil, login.Expires, attemptFailed(err)
+		return nil, login.Expires, attemptFailed(l.dead)
 	}
 	s.establish(l, ack.SessionPresent, s.expiry(&login))
 	return l, login.Expires, nil
@@ -306,16 +308,14 @@ func (s *Session) hello(login *Login) ([]byte, error) {
 	return c.AppendTo(nil), nil
 }
 
-// handshake sends the CONNECT and waits for the CONNACK, until ctx's deadline.
-func (s *Session) handshake(ctx context.Context, l *link, packet []byte) (Connack, error) {
-	deadline, _ := ctx.Deadline()
-	if err := l.conn.SetDeadline(deadline); err != nil {
-		return Connack{}, fmt.Errorf("mqtt: set deadline: %w", err)
-	}
-	if err := l.conn.Write(packet); err != nil {
+// handshake sends the CONNECT and waits for the CONNACK. What bounds it is the
+// session's timer, since not every tunnel has deadlines.
+func (s *Session) handshake(c *Conn, packet []byte) (_ Connack, err error) {
+	defer s.connPanicked(&err)
+	if err := c.Write(packet); err != nil {
 		return Connack{}, fmt.Errorf("mqtt: write CONNECT: %w", err)
 	}
-	p, err := l.conn.ReadPacket()
+	p, err := c.ReadPacket()
 	if err != nil {
 		return Connack{}, fmt.Errorf("mqtt: wait for CONNACK: %w", err)
 	}
@@ -328,9 +328,6 @@ func (s *Session) handshake(ctx context.Context, l *link, packet []byte) (Connac
 	}
 	if ack.Code != Accepted {
 		return Connack{}, refusedBy(ack.Code)
-	}
-	if err := l.conn.SetDeadline(time.Time{}); err != nil {
-		return Connack{}, fmt.Errorf("mqtt: clear deadline: %w", err)
 	}
 	return ack, nil
 }
@@ -350,6 +347,7 @@ func (s *Session) establish(l *link, present bool, expires time.Time) {
 	l.renewAt = s.renewal(expires)
 	s.out.rewind()
 	s.restore(now, present)
+	s.stopTimer() // of connect
 	s.schedule(l)
 	s.kickLocked(l)
 	s.mu.Unlock()

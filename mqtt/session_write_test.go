@@ -205,7 +205,7 @@ func TestLeavingAConnection(t *testing.T) {
 		{likeTLS{secure}, secure, []string{"close write"}, []string{"close below", "close"}},
 		{likeWebSocket{spy: socket}, socket, []string{"close"}, []string{"close now", "close"}},
 	} {
-		goodbye(tt.nc)
+		new(Session).goodbye(tt.nc)
 		if diff := cmp.Diff(tt.goodbye, tt.spy.how); diff != "" {
 			t.Errorf("%T: a good-bye (-want +got):\n%s", tt.nc, diff)
 		}
