@@ -4,8 +4,10 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"os"
 	"os/exec"
 	"path"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -60,8 +62,9 @@ var house = map[string]rule{
 var noNet = []string{"", "internal/jsonobject", "internal/percent", "sas", "topics"}
 
 type listed struct {
-	ImportPath    string
-	Imports, Deps []string
+	ImportPath, Dir           string
+	Imports, Deps             []string
+	TestGoFiles, XTestGoFiles []string
 }
 
 func TestImportsPointDown(t *testing.T) {
@@ -79,6 +82,22 @@ func TestImportsPointDown(t *testing.T) {
 		}
 		if slices.Contains(noNet, name) && slices.Contains(p.Deps, "net") {
 			t.Errorf("package %q comes to import net", name)
+		}
+	}
+}
+
+func TestEveryPackageLooksForGoroutinesThatItsTestsLeave(t *testing.T) {
+	for _, p := range packages(t) {
+		tests, looks := slices.Concat(p.TestGoFiles, p.XTestGoFiles), false
+		for _, name := range tests {
+			text, err := os.ReadFile(filepath.Join(p.Dir, name))
+			if err != nil {
+				t.Fatal(err)
+			}
+			looks = looks || strings.Contains(string(text), "func TestMain(m *testing.M)")
+		}
+		if len(tests) > 0 && !looks {
+			t.Errorf("package %q has no TestMain, which is where testkit.Main is called", p.ImportPath)
 		}
 	}
 }
@@ -132,7 +151,7 @@ func TestTheTableRefuses(t *testing.T) {
 
 func packages(t *testing.T) []listed {
 	t.Helper()
-	out, err := exec.Command("go", "list", "-json=ImportPath,Imports,Deps", "./...").Output()
+	out, err := exec.Command("go", "list", "-json=ImportPath,Dir,Imports,Deps,TestGoFiles,XTestGoFiles", "./...").Output()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -143,7 +143,13 @@ func (m *Message) check(maxSize int) error {
 		return invalid("message id has %d bytes, the limit is %d", len(m.ID), MaxMessageIDLength)
 	}
 	for _, at := range [...]time.Time{m.CreationTime, m.Expiry} {
+		if at.IsZero() {
+			continue // not set
+		}
 		// No other has the form that the wire needs.
+		if at.IsZero() {
+			continue
+		}
 		if y := at.UTC().Year(); y < 1 || y > 9999 {
 			return invalid("message: a time is in the year %d, not 1 to 9999", y)
 		}
@@ -152,7 +158,7 @@ func (m *Message) check(maxSize int) error {
 		m.ID, m.CorrelationID, m.UserID, m.To, m.ContentType, m.ContentEncoding, m.Output,
 		m.Component, m.InterfaceID, m.Schema, m.DiagnosticID, m.DiagnosticContext, string(m.Ack),
 	} {
-		if !utf8.ValidString(s) {
+		if s != "" && !utf8.ValidString(s) {
 			return invalid("message: a system property, of %d bytes, is not UTF-8", len(s))
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -139,4 +140,40 @@ func TestTheHubGivesUpAClientThatHasGone(t *testing.T) {
 		}
 		n.breakWith(nil)
 	})
+}
+
+func TestPingsAreSentOnlyInSilence(t *testing.T) {
+	for name, tt := range map[string]struct {
+		work  func(context.Context, *bench, *device.Client)
+		pings int32 // in an hour
+	}{
+		"under silence": {nothing, 15},
+		"under sends": {func(ctx context.Context, _ *bench, c *device.Client) {
+			until(ctx, time.Minute, func() { _ = c.Send(ctx, &hubwire.Message{}) })
+		}, 0},
+		"under calls": {func(ctx context.Context, b *bench, _ *device.Client) {
+			until(ctx, time.Minute, func() { _, _ = b.invoke("echo", "1") })
+		}, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			overEach(t, hub.Config{}, func(t *testing.T, b *bench) {
+				var pings atomic.Int32
+				c := b.dial(b.device, func(o *device.Options) {
+					o.KeepAlive, o.TokenTTL = 4*time.Minute, 24*time.Hour
+					o.Hooks = &device.Hooks{Packet: func(sent bool, p []byte) {
+						if sent && mqtt.Packet(p).Type() == mqtt.TypePingreq {
+							pings.Add(1)
+						}
+					}}
+				})
+				b.handle(c, "echo", echo)
+				ctx, cancel := context.WithTimeout(t.Context(), time.Hour+time.Second)
+				defer cancel()
+				tt.work(ctx, b, c)
+				if n := pings.Load(); n != tt.pings || c.State() != device.Connected {
+					t.Errorf("%d pings in an hour, want %d; %v", n, tt.pings, c.State())
+				}
+			})
+		})
+	}
 }

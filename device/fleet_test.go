@@ -78,7 +78,7 @@ func launch(b *bench, n int, change func(*device.Options)) *fleet {
 		ready.Go(func() {
 			o := b.options(change)
 			o.Dial = f.dial(i)
-			o.TLSConfig.ClientSessionCache, o.TLSConfig.CurvePreferences = resume, []tls.CurveID{tls.CurveP256} // cheap handshakes
+			quick(o.TLSConfig, resume)
 			c, err := device.Dial(b.t.Context(), connectionString, b.transport, o)
 			if err != nil {
 				b.t.Error(err)

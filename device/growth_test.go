@@ -94,6 +94,7 @@ func (tr *trouble) options(b *bench, attempts *atomic.Int32) func(*device.Option
 			}
 			return b.hub.Dial(ctx, network, addr)
 		}
+		quick(o.TLSConfig, nil)
 		o.TLSConfig.VerifyConnection = func(tls.ConnectionState) error {
 			if tr.on.Load() {
 				return tr.tls
@@ -165,6 +166,7 @@ func TestNothingGrowsWhileDialFails(t *testing.T) {
 			overEach(t, hub.Config{}, func(t *testing.T, b *bench) {
 				cred := b.credentials(dev, b.token("localhost/devices/dev-1", dev, time.Now().Add(time.Hour)))
 				o := b.options(nil)
+				quick(o.TLSConfig, nil)
 				change(o, &cred)
 				var g testkit.Growth
 				for range minutes() {

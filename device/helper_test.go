@@ -2,6 +2,7 @@ package device_test
 
 import (
 	"context"
+	"crypto/tls"
 	"net"
 	"testing"
 	"testing/synctest"
@@ -68,6 +69,11 @@ func (b *bench) options(change func(*device.Options)) *device.Options {
 		change(o)
 	}
 	return o
+}
+
+// quick makes TLS handshakes cost less, for tests that do thousands. resume may be nil.
+func quick(c *tls.Config, resume tls.ClientSessionCache) {
+	c.CurvePreferences, c.ClientSessionCache = []tls.CurveID{tls.CurveP256}, resume
 }
 
 // adjust gives the transport options.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"net"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -71,7 +70,6 @@ type mqttLink struct {
 	cfg      *config
 	qos      mqtt.QoS // of telemetry
 	userName string
-	buffers  sync.Pool // *[]byte, for topics
 
 	session   *mqtt.Session // set before anybody has the link
 	connected atomic.Bool   // a connection has stood
@@ -187,13 +185,9 @@ func (c *config) trace() *mqtt.Trace {
 	if c.Hooks.Packet == nil {
 		return nil
 	}
-	see := func(sent bool, p mqtt.Packet) {
-		defer contain(c.panicked)
-		c.Hooks.Packet(sent, p)
-	}
 	return &mqtt.Trace{
-		Sent:     func(p mqtt.Packet) { see(true, p) },
-		Received: func(p mqtt.Packet) { see(false, p) },
+		Sent:     func(p mqtt.Packet) { c.Hooks.Packet(true, p) },
+		Received: func(p mqtt.Packet) { c.Hooks.Packet(false, p) },
 	}
 }
 

@@ -33,8 +33,8 @@ type EventOptions struct {
 }
 
 // EventReader reads events by the time at which the hub took them, each
-// device's in order. The log is bounded: a reader that is far too slow misses
-// the oldest, as sequence numbers show. It is not for concurrent use, and needs no closing.
+// device's in order. The log is bounded, see the package: a reader that is far too
+// slow misses the oldest, as sequence numbers show. It is not for concurrent use, and needs no closing.
 type EventReader struct {
 	r      *core.EventReader
 	filter hubwire.Identity

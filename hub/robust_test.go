@@ -20,33 +20,6 @@ import (
 	"github.com/hubwire/hubwire/sas"
 )
 
-// TestSlowConsumerIsDropped has a device that stops reading while the hub
-// pushes to it. Others do not notice, and the hub gives it up.
-func TestSlowConsumerIsDropped(t *testing.T) {
-	bubble(t, nil, func(t *testing.T, h *hub.Hub) {
-		slow, quick := connect(t, h, dev, nil), connect(t, h, other, nil)
-		slow.subscribe(methodFilter)
-		quick.subscribe("devices/dev-2/messages/devicebound/#")
-		for range 100 { // far more than the network holds
-			go h.Invoke(t.Context(), dev, hubwire.MethodRequest{Name: "m", Payload: fmt.Appendf(nil, "%q", strings.Repeat("x", 100_000))}, nil)
-		}
-		synctest.Wait()
-		start := time.Now()
-		sendC2D(t, h, other, "hi")
-		quick.expect("hi", 1, false)
-		quick.ping()
-		if took := time.Since(start); took != 0 {
-			t.Errorf("the other device waited %v", took)
-		}
-		for h.Connected(dev) {
-			time.Sleep(time.Second)
-		}
-		if took := time.Since(start); took > 31*time.Second {
-			t.Errorf("it took the hub %v to drop it", took)
-		}
-	})
-}
-
 // TestFloodOfRequestsIsHeldBack has a device that asks and asks and does not
 // read. The hub stops reading, instead of piling up answers.
 func TestFloodOfRequestsIsHeldBack(t *testing.T) {

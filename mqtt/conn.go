@@ -135,7 +135,7 @@ func (c *Conn) fill(n int) error {
 		c.makeRoom(n)
 	}
 	for range maxEmptyReads {
-		got, err := c.nc.Read(c.buf[c.w:])
+		got, err := c.read(c.buf[c.w:])
 		c.w += got
 		switch {
 		case got > 0:
@@ -190,8 +190,26 @@ func (c *Conn) Write(b []byte) error {
 		return errNoConn
 	}
 	c.trace.sent(b)
-	_, err := c.nc.Write(b)
+	return c.write(b)
+}
+
+// read and write make a panic of the net.Conn an error: it may be the program's own,
+// or call functions of its TLS configuration, on a goroutine that is not the program's.
+func (c *Conn) read(b []byte) (n int, err error) {
+	defer contained("Read", &err)
+	return c.nc.Read(b)
+}
+
+func (c *Conn) write(b []byte) (err error) {
+	defer contained("Write", &err)
+	_, err = c.nc.Write(b)
 	return err
+}
+
+func contained(method string, err *error) {
+	if v := recover(); v != nil {
+		*err = fmt.Errorf("mqtt: %s of the net.Conn panicked: %v", method, v)
+	}
 }
 
 // Close closes the net.Conn: calls that wait return.

@@ -257,6 +257,8 @@ func (s *Session) kill(l *link, why error) {
 // abort closes nc without a word to the peer, which may have stopped reading:
 // the close_notify of TLS, or the closing handshake of a WebSocket, would wait for it.
 func abort(nc net.Conn) {
+	var ignored error
+	defer contained("Close", &ignored)
 	switch c := nc.(type) {
 	case interface{ CloseNow() error }:
 		c.CloseNow()

@@ -4,11 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math"
 	"net"
 	"os"
 	"slices"
-	"strings"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -360,78 +358,6 @@ func TestAfterALongSleepTheNextAttemptHasAFreshLogin(t *testing.T) {
 		}
 		s.Close()
 		f.running.Wait()
-	})
-}
-
-func TestBackOffIsExponentialWithFullJitter(t *testing.T) {
-	const clients, attempts = 1000, 12
-	s := &Session{o: SessionOptions{MinBackoff: 100 * time.Millisecond, MaxBackoff: time.Minute}}
-	var buckets [100]int
-	for n := range attempts {
-		limit := min(time.Minute, 100*time.Millisecond<<n)
-		var sum time.Duration
-		for range clients {
-			d := s.backoff(n)
-			if d < 0 || d > limit {
-				t.Fatalf("attempt %d waits %v, the limit is %v", n, d, limit)
-			}
-			sum += d
-			if n == 9 { // 51.2 s at most
-				buckets[d*100/(limit+1)]++
-			}
-		}
-		if mean := float64(sum) / clients; math.Abs(mean/float64(limit)-0.5) > 0.05 {
-			t.Errorf("attempt %d waits %v on average, the limit is %v", n, time.Duration(mean), limit)
-		}
-	}
-	for i, n := range buckets {
-		if n > 3*clients/len(buckets) {
-			t.Errorf("%d of %d clients in bucket %d", n, clients, i)
-		}
-	}
-	if d := s.backoff(math.MaxInt); d < 0 || d > time.Minute {
-		t.Errorf("after very many attempts it waits %v", d)
-	}
-}
-
-func TestAServerThatAcceptsAndDropsIsNotHammered(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		f := newFake(t, takes(0))
-		f.start(SessionOptions{MaxBackoff: 10 * time.Second})
-		time.Sleep(10 * time.Minute)
-		// 600 s at 5 s on average are 120 attempts, and a few more at the beginning.
-		if n := f.connections(); n < 80 || n > 180 {
-			t.Errorf("%d connections in ten minutes", n)
-		}
-	})
-}
-
-func TestBackOffStartsAnewAfterAStableConnection(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		f := newFake(t, func(c *fakeConn) {
-			if c.n%20 != 0 {
-				takes(0)(c)
-				return
-			}
-			c.accept()
-			c.serve()
-		})
-		s := f.start(SessionOptions{StableAfter: time.Minute})
-		for range 5 {
-			for !strings.HasPrefix(s.State().String(), "connected") || f.connections()%20 != 0 {
-				time.Sleep(10 * time.Second)
-			}
-			time.Sleep(2 * time.Minute)
-			n := f.connections()
-			s.mu.Lock()
-			nc := s.link.nc
-			s.mu.Unlock()
-			nc.Close()
-			time.Sleep(s.o.MinBackoff + 2*s.o.MinBackoff) // the first two waits
-			if f.connections() < n+2 {
-				t.Errorf("%d attempts soon after a stable connection, want 2", f.connections()-n)
-			}
-		}
 	})
 }
 

@@ -117,7 +117,8 @@ type SessionOptions struct {
 	DialExpires func() time.Time
 
 	// OnPanic tells of a panic in one of the caller's functions, which is
-	// contained. stack is as [runtime/debug.Stack] gives it. nil drops it.
+	// contained; it may be called from several goroutines at once. stack is as
+	// [runtime/debug.Stack] gives it. nil drops it.
 	OnPanic func(value any, stack []byte)
 
 	// Trace sees each packet. Its functions must not call the session.

@@ -3,6 +3,7 @@ package mqtt
 import (
 	"fmt"
 	"io"
+	"runtime"
 	"time"
 )
 
@@ -29,8 +30,10 @@ func (s *Session) readLoop(l *link) error {
 			return err
 		}
 		first = l.conn.Buffered() == 0
-		if first || len(s.ackIDs) == ackBatch {
-			s.settle(l)
+		if (first || len(s.ackIDs) == ackBatch) && s.settle(l) {
+			// Those who waited run first. What they send next is then on its way before this
+			// goroutine reads again, for nothing, and goes to sleep for its answer.
+			runtime.Gosched()
 		}
 		if first && l.reading { // only this goroutine writes reading
 			s.mu.Lock()
@@ -123,17 +126,19 @@ func (s *Session) admit(l *link, m *Publish) (seq uint64, acked bool, err error)
 
 // settle completes the publishes that the gathered PUBACKs acknowledge. One for
 // an identifier that is not under way says nothing that could be lost by
-// passing over it, and is.
-func (s *Session) settle(l *link) {
+// passing over it, and is. It reports whether a call was waiting for one of them.
+func (s *Session) settle(l *link) (woke bool) {
 	if len(s.ackIDs) == 0 {
-		return
+		return false
 	}
 	ops := s.completions[:0]
 	s.mu.Lock()
 	oldest := s.out.head
 	for _, id := range s.ackIDs {
 		if seq, ok := s.out.acked(id); ok {
-			ops = append(ops, completed{completion: s.out.remove(seq)})
+			op := s.out.remove(seq)
+			woke = woke || op.wait != nil
+			ops = append(ops, completed{completion: op})
 		}
 	}
 	if s.out.head != oldest {
@@ -152,4 +157,5 @@ func (s *Session) settle(l *link) {
 	s.call(ops)
 	clear(ops)
 	s.completions = ops[:0]
+	return woke
 }

@@ -267,7 +267,7 @@ func (s *Session) connect() (l *link, expires time.Time, err error) {
 	if err != nil {
 		return nil, expires, err
 	}
-	l = &link{nc: nc, conn: NewConn(nc, &ConnOptions{MaxPacket: s.o.MaxPacket, Trace: s.o.Trace})}
+	l = &link{nc: nc, conn: NewConn(nc, &ConnOptions{MaxPacket: s.o.MaxPacket, Trace: s.trace()})}
 	s.mu.Lock()
 	s.link = l // so that Close can reach it
 	cause := s.cause

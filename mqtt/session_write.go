@@ -183,6 +183,8 @@ func (s *Session) writeNext(l *link, ops []completed) (_ []completed, more bool)
 // close_notify, FIN or a close frame a server knows that nothing was cut off. It may
 // wait for the server; abort ends that.
 func goodbye(nc net.Conn) {
+	var ignored error
+	defer contained("Close", &ignored)
 	switch c := nc.(type) { // nothing depends on it
 	case interface{ CloseWrite() error }:
 		_ = c.CloseWrite()

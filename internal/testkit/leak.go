@@ -52,9 +52,8 @@ func (g Goroutines) Beyond(before Goroutines) []string {
 	return more
 }
 
-// Running returns all goroutines of the process, but for those in which the
-// runtime runs finalizers and cleanups, as it sees fit, and the one of os/signal,
-// which never ends once somebody has asked for a signal: go test -fuzz does.
+// Running returns the goroutines of the process, but for those that Go itself
+// starts and keeps.
 func Running() Goroutines {
 	buf := make([]byte, 64<<10)
 	for {
@@ -69,11 +68,17 @@ func Running() Goroutines {
 	for stack := range bytes.SplitSeq(buf, []byte("\n\n")) {
 		// "goroutine 18 [chan receive]:"
 		rest, ok := bytes.CutPrefix(stack, []byte("goroutine "))
-		if !ok || bytes.Contains(stack, []byte("\nruntime.run")) || bytes.Contains(stack, []byte("\nos/signal.loop(")) {
+		if !ok || nobodys(stack) {
 			continue
 		}
 		id, _, _ := bytes.Cut(rest, []byte(" "))
 		all[string(id)] = string(bytes.TrimSpace(stack))
 	}
 	return all
+}
+
+// nobodys reports whether a goroutine is one in which the runtime runs
+// finalizers and cleanups, or the one that waits for signals: fuzzing starts that.
+func nobodys(stack []byte) bool {
+	return bytes.Contains(stack, []byte("\nruntime.run")) || bytes.Contains(stack, []byte("\nos/signal.loop("))
 }

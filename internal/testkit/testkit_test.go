@@ -8,7 +8,9 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -133,6 +135,22 @@ func TestLeakCheckWaitsForGoroutinesOnTheirWayOut(t *testing.T) {
 			t.Errorf("failed: %q", r.failed)
 		}
 	})
+}
+
+func TestLeakCheckPassesOverWhatGoItselfKeeps(t *testing.T) {
+	cleaned := make(chan struct{})
+	r := new(recorder).run(func(t testing.TB) {
+		LeakCheck(t)
+		c := make(chan os.Signal, 1)
+		signal.Notify(c, os.Interrupt)
+		signal.Stop(c)
+		runtime.AddCleanup(new([16]byte), func(int) { close(cleaned) }, 0)
+		runtime.GC()
+		<-cleaned
+	})
+	if len(r.failed) != 0 {
+		t.Errorf("failed: %q", r.failed)
+	}
 }
 
 var sink []byte

@@ -39,6 +39,7 @@ type partReader struct {
 	partition int
 	next      int64
 	ahead     []store.Entry
+	origin    origin // of the event read last
 }
 
 // Partitions returns the number of partitions; they are numbered from 0.
@@ -104,6 +105,9 @@ func (c *Core) PartitionBounds(ctx context.Context, partition int) (store.Bounds
 
 // Next returns the next event, and waits for it until ctx ends.
 func (r *EventReader) Next(ctx context.Context) (*Event, error) {
+	if ev, err := r.TryNext(ctx); ev != nil || err != nil {
+		return ev, err
+	}
 	for {
 		arrived := r.core.arrived.wait()
 		if ev, err := r.TryNext(ctx); ev != nil || err != nil {
@@ -143,7 +147,7 @@ func (r *EventReader) TryNext(ctx context.Context) (*Event, error) {
 	first.ahead = first.ahead[1:]
 	first.next = entry.Sequence + 1
 	r.dry = len(first.ahead) == 0
-	ev, err := decodeEvent(first.partition, entry)
+	ev, err := first.decode(entry)
 	if err != nil {
 		return nil, broken(op, err)
 	}

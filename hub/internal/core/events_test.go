@@ -248,7 +248,7 @@ func TestRecordsAreRefusedWhenCut(t *testing.T) {
 	if diff := cmp.Diff(q, got, opts); diff != "" {
 		t.Errorf("record (-want +got):\n%s", diff)
 	}
-	if _, err := decodeEvent(0, &store.Entry{Value: []byte{99}}); !errors.Is(err, errRecord) {
+	if _, err := new(partReader).decode(&store.Entry{Value: []byte{99}}); !errors.Is(err, errRecord) {
 		t.Errorf("an unknown format: %v", err)
 	}
 }
@@ -257,13 +257,13 @@ func FuzzMessageRecord(f *testing.F) {
 	f.Add(appendMessage(nil, &hubwire.Message{}))
 	f.Add(appendMessage(nil, &hubwire.Message{ID: "x", Body: []byte("y"), Expiry: time.Unix(1, 2), Properties: []hubwire.Property{{Name: "a", Value: "b"}}}))
 	f.Fuzz(func(t *testing.T, in []byte) {
-		r := newRecordReader(in)
+		r := recordReader{b: in}
 		var m, again hubwire.Message
 		r.message(&m)
 		if r.err != nil {
 			return
 		}
-		r = newRecordReader(appendMessage(nil, &m))
+		r = recordReader{b: appendMessage(nil, &m)}
 		r.message(&again)
 		if r.err != nil || !cmp.Equal(m, again, cmpopts.EquateEmpty()) {
 			t.Fatalf("%+v -> %+v, %v", m, again, r.err)

@@ -58,6 +58,7 @@ type feedbackQueue struct {
 	mu    sync.Mutex // a leaf: may be taken while an entity is locked
 	items []*feedbackItem
 	next  uint64
+	due   time.Time // no lock ends before; zero when there is none
 }
 
 type feedbackItem struct {
@@ -96,7 +97,7 @@ func (f *feedbackQueue) add(e *entity, q *queued, status FeedbackStatus) {
 	defer f.mu.Unlock()
 	f.sweep()
 	if len(f.items) >= maxFeedback {
-		f.remove(0)
+		f.removeOldest()
 	}
 	f.next++
 	it.seq = f.next
@@ -113,34 +114,56 @@ func (f *feedbackQueue) add(e *entity, q *queued, status FeedbackStatus) {
 
 func feedbackKey(seq uint64) store.Key { return store.Key{Kind: store.Feedback, Seq: seq} }
 
-// remove drops the i-th record. The caller holds the lock.
-func (f *feedbackQueue) remove(i int) {
-	if err := f.core.store.Delete(context.Background(), feedbackKey(f.items[i].seq)); err != nil {
+// erase takes a record out of the store. The caller holds the lock.
+func (f *feedbackQueue) erase(it *feedbackItem) {
+	if err := f.core.store.Delete(context.Background(), feedbackKey(it.seq)); err != nil {
 		f.core.cfg.Log.Error("feedback: a record was not deleted", "error", err)
 	}
-	f.items = slices.Delete(f.items, i, i+1)
+}
+
+// removeOldest drops the oldest record. The caller holds the lock.
+func (f *feedbackQueue) removeOldest() {
+	f.erase(f.items[0])
+	f.items[0] = nil
+	f.items = f.items[1:]
 }
 
 // removeIf drops the records that doomed picks. The caller holds the lock.
 func (f *feedbackQueue) removeIf(doomed func(*feedbackItem) bool) {
-	for i := len(f.items) - 1; i >= 0; i-- {
-		if doomed(f.items[i]) {
-			f.remove(i)
+	f.items = slices.DeleteFunc(f.items, func(it *feedbackItem) bool {
+		if !doomed(it) {
+			return false
 		}
-	}
+		f.erase(it)
+		return true
+	})
 }
 
 // sweep ends locks and lives whose time has come. The caller holds the lock.
 func (f *feedbackQueue) sweep() {
 	now := time.Now()
-	for _, it := range f.items {
-		if it.lock != "" && !now.Before(it.until) {
-			it.lock = ""
+	if !f.due.IsZero() && !now.Before(f.due) {
+		f.due = time.Time{}
+		for _, it := range f.items {
+			switch {
+			case it.lock == "":
+			case !now.Before(it.until):
+				it.lock = ""
+			default:
+				f.expect(it.until)
+			}
 		}
 	}
 	// Records are in the order of their time, so only the front can be too old.
 	for len(f.items) > 0 && f.items[0].lock == "" && now.Sub(f.items[0].Time) >= feedbackTTL {
-		f.remove(0)
+		f.removeOldest()
+	}
+}
+
+// expect notes the end of a lock. The caller holds the lock of the queue.
+func (f *feedbackQueue) expect(until time.Time) {
+	if f.due.IsZero() || until.Before(f.due) {
+		f.due = until
 	}
 }
 
@@ -173,6 +196,7 @@ func (f *feedbackQueue) take(max int) (*FeedbackBatch, time.Time) {
 			b = FeedbackBatch{LockToken: newLockToken(), EnqueuedTime: it.Time, DeliveryCount: it.count}
 		}
 		it.lock, it.until = b.LockToken, time.Now().Add(feedbackLock)
+		f.expect(it.until)
 		b.Records = append(b.Records, it.FeedbackRecord)
 	}
 	if len(b.Records) == 0 {

@@ -150,3 +150,27 @@ func TestWaitFeedbackEnds(t *testing.T) {
 		wantCode(t, "after Close", <-got, hubwire.ServiceUnavailable)
 	})
 }
+
+func TestFeedbackIsBounded(t *testing.T) {
+	c := newCore(t, nil)
+	const more = 50
+	for i := range maxFeedback + more {
+		send(t, c, dev, hubwire.Message{ID: fmt.Sprint(i), Ack: hubwire.AckFull})
+		if i%more == more-1 {
+			if _, err := c.Purge(ctx, dev); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	kept := 0
+	for b := c.Feedback(1000); b != nil; b = c.Feedback(1000) {
+		if want := fmt.Sprint(more + kept); b.Records[0].OriginalMessageID != want {
+			t.Errorf("record %d is of message %s, want %s", kept, b.Records[0].OriginalMessageID, want)
+		}
+		kept += len(b.Records)
+		must(t, c.SettleFeedback(ctx, b.LockToken, hubwire.Complete))
+	}
+	if kept != maxFeedback {
+		t.Errorf("%d records were kept, want %d", kept, maxFeedback)
+	}
+}

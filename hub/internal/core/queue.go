@@ -250,7 +250,7 @@ func decodeQueued(rec store.Record) (*queued, error) {
 	if len(rec.Value) == 0 || rec.Value[0] != recordFormat {
 		return nil, errRecord
 	}
-	r := newRecordReader(rec.Value[1:])
+	r := recordReader{b: rec.Value[1:]}
 	q := &queued{seq: rec.Key.Seq, version: rec.Version}
 	q.enqueued, q.expires = r.time(), r.time()
 	q.count = int(r.uvarint())

@@ -48,6 +48,7 @@ func appendMessage(dst []byte, m *hubwire.Message) []byte {
 			set |= 1 << i
 		}
 	}
+	dst = appendString(dst, m.Body) // first: what follows is text, nearly all of it
 	dst = binary.AppendUvarint(dst, set)
 	for _, f := range fields {
 		if *f != "" {
@@ -59,25 +60,14 @@ func appendMessage(dst []byte, m *hubwire.Message) []byte {
 	for i := range m.Properties {
 		dst = appendString(appendString(dst, m.Properties[i].Name), m.Properties[i].Value)
 	}
-	return appendString(dst, m.Body)
+	return dst
 }
 
 // recordReader reads a record. The first fault sticks, and gives zero values.
 type recordReader struct {
 	b    []byte
-	text string // b as it was, of which strings are pieces; empty for a long one
+	text string // b, from some place to its end, of which strings are pieces; may be empty
 	err  error
-}
-
-// sharedText is the longest record whose strings are pieces of one.
-const sharedText = 2 << 10
-
-func newRecordReader(b []byte) recordReader {
-	r := recordReader{b: b}
-	if len(b) <= sharedText {
-		r.text = string(b)
-	}
-	return r
 }
 
 func (r *recordReader) fail() { r.b, r.err = nil, errRecord }
@@ -130,7 +120,10 @@ func (r *recordReader) time() time.Time {
 	return time.Unix(sec, int64(nsec-1)).UTC()
 }
 
+// message reads a message, of which a record has nothing behind it.
 func (r *recordReader) message(m *hubwire.Message) {
+	m.Body = slices.Clone(r.bytes())
+	r.text = string(r.b)
 	set := r.uvarint()
 	for i, f := range stringFields(m) {
 		if set&(1<<i) != 0 {
@@ -149,7 +142,6 @@ func (r *recordReader) message(m *hubwire.Message) {
 	for range n {
 		m.Properties = append(m.Properties, hubwire.Property{Name: r.string(), Value: r.string()})
 	}
-	m.Body = slices.Clone(r.bytes())
 }
 
 // cloneMessage returns a copy that shares nothing that can be changed.

@@ -105,8 +105,8 @@ func (c *Core) Connect(ctx context.Context, g *Grant, o *ConnectOptions, l Link)
 	if err := s.restore(ctx, op); err != nil {
 		return nil, err
 	}
-	if t := e.currentTwin(); opts.ModelID != "" && opts.ModelID != t.ModelID {
-		announced := *t
+	if opts.ModelID != "" && opts.ModelID != e.currentTwin().ModelID {
+		announced := *e.currentTwin()
 		announced.ModelID = opts.ModelID
 		if err := e.putTwin(ctx, op, &announced); err != nil {
 			return nil, err

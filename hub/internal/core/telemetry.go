@@ -27,11 +27,11 @@ type eventStamp struct {
 }
 
 func (c *Core) newStamp(e *entity, g *Grant, modelID string) eventStamp {
-	b := []byte{recordFormat}
+	var origin []byte
 	for _, s := range [...]string{e.id.DeviceID, e.id.ModuleID, e.dev.GenerationID, g.method, SourceTelemetry, modelID} {
-		b = appendString(b, s)
+		origin = appendString(origin, s)
 	}
-	return eventStamp{c.partitionOf(e.id.DeviceID), b}
+	return eventStamp{c.partitionOf(e.id.DeviceID), appendString([]byte{recordFormat}, origin)}
 }
 
 // Telemetry takes a message from the device and returns when it is in the
@@ -117,15 +117,36 @@ type Event struct {
 	ModelID       string // dt-dataschema; empty when none was announced
 }
 
-func decodeEvent(partition int, entry *store.Entry) (*Event, error) {
+// origin is what all events of a session have in common.
+type origin struct {
+	record string // what it was read from
+	source hubwire.Identity
+
+	generationID, authMethod, messageSource, modelID string
+}
+
+// decode makes an event of an entry. Many have the origin of the one before.
+func (p *partReader) decode(entry *store.Entry) (*Event, error) {
 	if len(entry.Value) == 0 || entry.Value[0] != recordFormat {
 		return nil, errRecord
 	}
-	r := newRecordReader(entry.Value[1:])
-	ev := &Event{Received: &hubwire.Received{}, Partition: partition, Offset: entry.Offset}
-	ev.Source = hubwire.Identity{DeviceID: r.string(), ModuleID: r.string()}
-	ev.GenerationID, ev.AuthMethod, ev.MessageSource, ev.ModelID = r.string(), r.string(), r.string(), r.string()
+	r := recordReader{b: entry.Value[1:]}
+	if record := r.bytes(); p.origin.record != string(record) {
+		h := recordReader{b: record, text: string(record)}
+		p.origin = origin{
+			record: h.text, source: hubwire.Identity{DeviceID: h.string(), ModuleID: h.string()},
+			generationID: h.string(), authMethod: h.string(), messageSource: h.string(), modelID: h.string(),
+		}
+		if h.err != nil {
+			return nil, h.err
+		}
+	}
+	o := &p.origin
+	ev := &Event{
+		Received:  &hubwire.Received{Source: o.source, SequenceNumber: entry.Sequence, EnqueuedTime: entry.Time},
+		Partition: p.partition, Offset: entry.Offset,
+		GenerationID: o.generationID, AuthMethod: o.authMethod, MessageSource: o.messageSource, ModelID: o.modelID,
+	}
 	r.message(&ev.Message)
-	ev.SequenceNumber, ev.EnqueuedTime = entry.Sequence, entry.Time
 	return ev, r.err
 }

@@ -123,7 +123,13 @@ func (m *Memory) Delete(_ context.Context, k Key) error {
 	if !found {
 		return nil
 	}
-	if rs = slices.Delete(rs, i, i+1); len(rs) > 0 {
+	if i == 0 { // the oldest of a queue, mostly
+		rs[0] = Record{}
+		rs = rs[1:]
+	} else {
+		rs = slices.Delete(rs, i, i+1)
+	}
+	if len(rs) > 0 {
 		t.devices[k.ID.DeviceID] = rs
 		return nil
 	}

@@ -1,0 +1,99 @@
+package mqtt
+
+import (
+	"math"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/hubwire/hubwire/internal/testkit"
+)
+
+func TestBackOffIsExponentialWithFullJitter(t *testing.T) {
+	const clients, attempts = 1000, 12
+	s := &Session{o: SessionOptions{MinBackoff: 100 * time.Millisecond, MaxBackoff: time.Minute}}
+	var buckets [100]int
+	for n := range attempts {
+		limit := min(time.Minute, 100*time.Millisecond<<n)
+		var sum time.Duration
+		for range clients {
+			d := s.backoff(n)
+			if d < 0 || d > limit {
+				t.Fatalf("attempt %d waits %v, the limit is %v", n, d, limit)
+			}
+			sum += d
+			if n == 9 { // 51.2 s at most
+				buckets[d*100/(limit+1)]++
+			}
+		}
+		if mean := float64(sum) / clients; math.Abs(mean/float64(limit)-0.5) > 0.05 {
+			t.Errorf("attempt %d waits %v on average, the limit is %v", n, time.Duration(mean), limit)
+		}
+	}
+	for i, n := range buckets {
+		if n > 3*clients/len(buckets) {
+			t.Errorf("%d of %d clients in bucket %d", n, clients, i)
+		}
+	}
+	if d := s.backoff(math.MaxInt); d < 0 || d > time.Minute {
+		t.Errorf("after very many attempts it waits %v", d)
+	}
+}
+
+func TestAThousandSessionsThatAreAcceptedAndDroppedDoNotComeInStep(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		begin := time.Now()
+		servers := make([]*fakeServer, 1000)
+		for i := range servers {
+			servers[i] = newFake(t, takes(0))
+			servers[i].start(SessionOptions{MaxBackoff: 10 * time.Second})
+		}
+		time.Sleep(3 * time.Minute)
+		var times []time.Duration
+		for _, f := range servers {
+			last := begin
+			for k, at := range f.dials() {
+				limit := min(10*time.Second, time.Second<<min(k, 5)/2) // the first is made at once
+				if wait := at.Sub(last); wait > limit && k > 0 || wait > 0 && k == 0 {
+					t.Fatalf("attempt %d was made after %v, the limit is %v", k, wait, limit)
+				}
+				last = at
+				times = append(times, at.Sub(begin))
+			}
+		}
+		testkit.NoSpike(t, times, time.Minute, 3*time.Minute, 100*time.Millisecond)
+		if n := len(times) / len(servers); n < 30 || n > 50 { // 5 s on average, and a few more at first
+			t.Errorf("%d attempts each in three minutes", n)
+		}
+	})
+}
+
+func TestBackOffStartsAnewAfterAStableConnection(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFake(t, func(c *fakeConn) {
+			if c.n%20 != 0 {
+				takes(0)(c)
+				return
+			}
+			c.accept()
+			c.serve()
+		})
+		s := f.start(SessionOptions{StableAfter: time.Minute})
+		for range 5 {
+			for !strings.HasPrefix(s.State().String(), "connected") || f.connections()%20 != 0 {
+				time.Sleep(10 * time.Second)
+			}
+			time.Sleep(2 * time.Minute)
+			n := f.connections()
+			s.mu.Lock()
+			nc := s.link.nc
+			s.mu.Unlock()
+			nc.Close()
+			time.Sleep(s.o.MinBackoff + 2*s.o.MinBackoff) // the first two waits
+			if f.connections() < n+2 {
+				t.Errorf("%d attempts soon after a stable connection, want 2", f.connections()-n)
+			}
+		}
+	})
+}
