@@ -80,7 +80,7 @@ type Session struct {
 // what says otherwise.
 type link struct {
 	nc   net.Conn
-	conn *Conn
+	conn Conn
 
 	up      bool  // the server accepted the connection
 	dead    error // why it was given up; the first reason stays

@@ -267,7 +267,8 @@ func (s *Session) connect() (l *link, expires time.Time, err error) {
 	if err != nil {
 		return nil, expires, err
 	}
-	l = &link{nc: nc, conn: NewConn(nc, &ConnOptions{MaxPacket: s.o.MaxPacket, Trace: s.trace()})}
+	l = &link{nc: nc}
+	l.conn.init(nc, &ConnOptions{MaxPacket: s.o.MaxPacket, Trace: s.trace()})
 	s.mu.Lock()
 	s.link = l // so that Close can reach it
 	cause := s.cause
