@@ -278,7 +278,7 @@ func (v *venue) closes(x state) {
 // TestCloseAtEachByte has the network stall after each so many bytes from the hub, in TLS,
 // the upgrade to a WebSocket, the login, the subscriptions or an answer.
 func TestCloseAtEachByte(t *testing.T) {
-	const most, step = 6000, 151
+	const most, step = 6000, 31
 	overEach(t, setting{}, func(t *testing.T, v *venue) {
 		for n := 0; n < most; n += step {
 			v.net.set(func(net *network) {
