@@ -49,7 +49,7 @@ func (s *Session) run() {
 	}
 }
 
-// stay serves one connection, and then sees to the next one.
+// stay reads from one connection until it ends, and then sees to the next one.
 func (s *Session) stay(l *link) {
 	s.runner.Store(goroutineID())
 	ends := true
@@ -59,7 +59,7 @@ func (s *Session) stay(l *link) {
 		}
 	}()
 	since := s.now()
-	planned, err := s.serve(l)
+	planned, err := s.lose(l, s.readLoop(l)) // which has its small stack to itself as long as nothing comes
 	p := &s.patience
 	if planned || s.now()-since >= s.o.StableAfter {
 		p.waits, p.closed = 0, 0
@@ -338,7 +338,7 @@ func (s *Session) establish(l *link, present bool, expires time.Time) {
 	s.mu.Lock()
 	if l.dead != nil {
 		s.mu.Unlock()
-		return // serve will say so
+		return // stay will say so
 	}
 	now := s.now()
 	l.up = true
@@ -355,10 +355,9 @@ func (s *Session) establish(l *link, present bool, expires time.Time) {
 	s.tellStart(true)
 }
 
-// serve reads from an accepted connection until it ends, and says whether that
-// was planned and else why.
-func (s *Session) serve(l *link) (planned bool, why error) {
-	err := s.readLoop(l)
+// lose ends a connection that nothing can be read from any more, and says
+// whether that was planned and else why.
+func (s *Session) lose(l *link, err error) (planned bool, why error) {
 	s.kill(l, err)
 	s.leave(l)
 	s.mu.Lock()
