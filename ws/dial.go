@@ -13,7 +13,6 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
-	"time"
 
 	"github.com/coder/websocket"
 )
@@ -135,17 +134,10 @@ func (d DialFunc) call(ctx context.Context, network, addr string) (net.Conn, err
 var errNoConn = errors.New("ws: the DialFunc gave neither a connection nor an error")
 
 // guard makes ctx interrupt whatever reads from or writes to nc, until stop is
-// called. stop returns ctx's cause when that happened: nc is of no use then.
+// called. stop returns ctx's cause when that happened: nc is closed then. Not every
+// connection, such as one through another tunnel, has deadlines.
 func guard(ctx context.Context, nc net.Conn) (stop func() error) {
-	off := context.AfterFunc(ctx, func() {
-		if nc.SetDeadline(time.Unix(1, 0)) == nil {
-			return
-		}
-		if secure, ok := nc.(*tls.Conn); ok { // whose close would wait for the peer
-			nc = secure.NetConn()
-		}
-		nc.Close() // as where it goes through a tunnel that has no deadlines
-	})
+	off := context.AfterFunc(ctx, func() { bottom(nc).Close() })
 	return func() error {
 		if !off() {
 			return context.Cause(ctx)
