@@ -120,7 +120,7 @@ const (
 // [hubwire.Unauthorized]: these end the session, with one exception. 4 or 5 after
 // a connection that had been accepted, or with a login that has expired meanwhile, may
 // only say that a token got too old on its way: one more attempt is made, after
-// the back-off, with a fresh login, and its refusal is final.
+// the back-off, with a fresh login, and its refusal is final, unless that has expired meanwhile too.
 func StartSession(ctx context.Context, dial DialFunc, login LoginFunc, o *SessionOptions) (*Session, error) {
 	opts, err := o.resolve()
 	if err != nil {

@@ -18,6 +18,14 @@ const minRenewal = 100 * time.Millisecond
 // may take to acknowledge what it was sent; what is open then is sent again.
 const renewDrain = time.Second
 
+// lifetime is that of a login, by the wall clock.
+type lifetime struct {
+	end       time.Time // zero: none
+	stillborn bool      // it was over when the login was given
+}
+
+func (l lifetime) over() bool { return !l.end.IsZero() && !time.Now().Round(0).Before(l.end) }
+
 // expiry is when a connection stops being good: with its login, or what it was dialled with.
 func (s *Session) expiry(login *Login) time.Time {
 	at := s.callDialExpires()

@@ -33,15 +33,18 @@ func (s *Session) run() {
 	}()
 	p := &s.patience
 	for s.pause(s.wait()) {
-		l, expires, err := s.connect()
+		l, life, err := s.connect()
 		if err == nil {
 			p.accepted, p.spared = true, false
 			ends = false
 			go s.stay(l)
 			return
 		}
-		if !p.spared && (p.accepted || !expires.IsZero() && !time.Now().Before(expires)) {
-			p.spared = spare(err)
+		switch over := life.over(); {
+		case over && !life.stillborn:
+			spare(err) // by how long the way was, and so may the next be
+		case over || p.accepted:
+			p.spared = p.spared || spare(err)
 		}
 		if !s.mended(err) {
 			return
@@ -247,18 +250,20 @@ func (s *Session) failWaitersLocked() {
 	s.requests = nil
 }
 
-// connect makes one attempt: login, dial, CONNECT, CONNACK. expires is that of
+// connect makes one attempt: login, dial, CONNECT, CONNACK. life is that of
 // the login, for who wants to judge a refusal.
-func (s *Session) connect() (l *link, expires time.Time, err error) {
+func (s *Session) connect() (l *link, life lifetime, err error) {
 	loginCtx, cancel := s.bounded(s.o.ConnectTimeout)
 	login, err := s.callLogin(loginCtx)
 	cancel()
 	if err != nil {
-		return nil, expires, err
+		return nil, life, err
 	}
+	life.end = login.Expires
+	life.stillborn = life.over()
 	packet, err := s.hello(&login)
 	if err != nil {
-		return nil, expires, badArgument("connect", "the Login", err)
+		return nil, life, badArgument("connect", "the Login", err)
 	}
 	defer clear(packet) // it holds the password
 	by := s.connectLimit()
@@ -266,7 +271,7 @@ func (s *Session) connect() (l *link, expires time.Time, err error) {
 	defer cancel()
 	nc, err := s.callDial(dialCtx)
 	if err != nil {
-		return nil, expires, err
+		return nil, life, err
 	}
 	l = &link{nc: nc, by: by}
 	l.conn.init(nc, &ConnOptions{MaxPacket: s.o.MaxPacket, Trace: s.trace()})
@@ -287,10 +292,10 @@ func (s *Session) connect() (l *link, expires time.Time, err error) {
 		}
 		s.kill(l, err)
 		s.leave(l)
-		return nil, login.Expires, attemptFailed(l.dead)
+		return nil, life, attemptFailed(l.dead)
 	}
 	s.establish(l, ack.SessionPresent, s.expiry(&login))
-	return l, login.Expires, nil
+	return l, life, nil
 }
 
 // hello builds the CONNECT.
