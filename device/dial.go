@@ -39,17 +39,26 @@ func (c *config) tls() *tls.Config {
 // dialTLS opens a TLS connection to a protocol's port.
 func (c *config) dialTLS(ctx context.Context, port int) (net.Conn, error) {
 	raw, err := c.Dial(ctx, "tcp", c.addr(port))
+	if err == nil && raw == nil {
+		err = errors.New("Options.Dial gave neither a connection nor an error")
+	}
 	if err != nil {
 		return nil, err
 	}
 	if bare, ok := raw.(notls.Conn); ok {
 		return bare.Conn, nil
 	}
+	secured := false // also when a function of the configuration panics
+	defer func() {
+		if !secured {
+			raw.Close()
+		}
+	}()
 	nc := tls.Client(raw, c.tls())
 	if err := nc.HandshakeContext(ctx); err != nil {
-		raw.Close()
 		return nil, fmt.Errorf("TLS with %s: %w", c.cred.host(), err)
 	}
+	secured = true
 	return nc, nil
 }
 

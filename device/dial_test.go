@@ -2,12 +2,18 @@ package device_test
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"io"
 	"net"
+	"sync"
+	"sync/atomic"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/hubwire/hubwire/device"
+	"github.com/hubwire/hubwire/hub"
 	"github.com/hubwire/hubwire/internal/notls"
 	"github.com/hubwire/hubwire/internal/testkit"
 )
@@ -45,4 +51,51 @@ func TestOnlyAConnectionThatIsMarkedGetsNoTLS(t *testing.T) {
 		}
 		server.Close()
 	}
+}
+
+func TestWhatTheDialFunctionGivesIsCheckedAndClosed(t *testing.T) {
+	overEach(t, hub.Config{}, func(t *testing.T, b *bench) {
+		var panics []any
+		dials, verified := 0, 0
+		var open atomic.Int32
+		c := b.dial(b.device, func(o *device.Options) {
+			o.Hooks = &device.Hooks{HandlerPanic: func(v any, _ []byte) { panics = append(panics, v) }}
+			o.TLSConfig.VerifyConnection = func(tls.ConnectionState) error {
+				if verified++; verified == 1 {
+					panic("verify")
+				}
+				return nil
+			}
+			o.Dial = func(ctx context.Context, network, addr string) (net.Conn, error) {
+				if dials++; dials == 1 {
+					return nil, nil
+				}
+				nc, err := b.hub.Dial(ctx, network, addr)
+				if err == nil {
+					open.Add(1)
+					nc = &counted{Conn: nc, open: &open}
+				}
+				return nc, err
+			}
+		})
+		if diff := cmp.Diff([]any{"verify"}, panics); diff != "" {
+			t.Errorf("panics (-want +got):\n%s", diff)
+		}
+		if dials != 3 || open.Load() != 1 {
+			t.Errorf("after %d dials %d connections are open, want one after three", dials, open.Load())
+		}
+		_ = c.Close()
+	})
+}
+
+// counted is a connection that is counted while it is open.
+type counted struct {
+	net.Conn
+	open *atomic.Int32
+	once sync.Once
+}
+
+func (c *counted) Close() error {
+	c.once.Do(func() { c.open.Add(-1) })
+	return c.Conn.Close()
 }

@@ -7,7 +7,11 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/hubwire/hubwire"
 	"github.com/hubwire/hubwire/device"
@@ -167,4 +171,52 @@ func TestHandleMethodThatCannotSubscribeLeavesNoHandler(t *testing.T) {
 			t.Errorf("the connection is gone: %v", err)
 		}
 	})
+}
+
+func TestAHandlerWhoseSubscriptionFailsLeavesLaterOnesAlone(t *testing.T) {
+	var silent atomic.Bool
+	cfg := hub.Config{Intercept: func(_ context.Context, op *hub.Op) hub.Verdict {
+		return hub.Verdict{SwallowAck: op.Kind == hub.OpSubscribe && silent.Load()}
+	}}
+	status := func(n int) device.MethodHandler {
+		return func(context.Context, hubwire.MethodRequest) (hubwire.MethodResponse, error) {
+			return hubwire.MethodResponse{Status: n}, nil
+		}
+	}
+	for _, tt := range []struct {
+		name   string
+		limits []time.Duration // of one call of HandleMethod after another; the hub answers after 10 s
+		want   int             // the number of the handler that is in place, from 1
+	}{
+		{"the first fails", []time.Duration{time.Second, time.Hour}, 2},
+		{"the last fails", []time.Duration{time.Hour, time.Second}, 1},
+		{"two fail, the older one first", []time.Duration{time.Hour, time.Second, 2 * time.Second}, 1},
+		{"two fail, the newer one first", []time.Duration{time.Hour, 2 * time.Second, time.Second}, 1},
+		{"all fail", []time.Duration{time.Second, time.Second}, 501},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			over(t, device.MQTT(nil), cfg, func(t *testing.T, b *bench) {
+				c := b.dial(b.device, nil)
+				silent.Store(true)
+				var calls sync.WaitGroup
+				for i, limit := range tt.limits {
+					calls.Go(func() {
+						ctx, cancel := context.WithTimeout(t.Context(), limit)
+						defer cancel()
+						if err := c.HandleMethod(ctx, "m", status(i+1)); (err == nil) != (limit == time.Hour) {
+							t.Errorf("HandleMethod %d: %v", i+1, err)
+						}
+					})
+					synctest.Wait()
+				}
+				time.Sleep(10 * time.Second)
+				silent.Store(false)
+				calls.Wait()
+				b.handle(c, "other", echo)
+				if r, err := b.invoke("m", "null"); err != nil || r.Status != tt.want {
+					t.Errorf("the method was answered by %v, %v, want handler %d", r, err, tt.want)
+				}
+			})
+		})
+	}
 }

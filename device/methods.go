@@ -38,15 +38,21 @@ func (c *Client) HandleMethod(ctx context.Context, name string, h MethodHandler)
 	if err != nil {
 		return err
 	}
-	before := c.methods.set(name, h)
 	if h == nil {
+		c.methods.remove(name)
 		return nil
 	}
-	if err := l.serveMethods(ctx, c.serveMethod); err != nil {
-		c.methods.set(name, before)
-		return withOp("handle method", err)
-	}
-	return nil
+	set := c.methods.set(name, h) // before there can be calls for it
+	err = l.serveMethods(ctx, c.serveMethod)
+	c.methods.settle(name, set, err == nil)
+	return withOp("handle method", err)
+}
+
+// handler is what was set for a method.
+type handler struct {
+	h      MethodHandler
+	failed bool     // the subscription did: it is not in place
+	before *handler // what is in place if this one should fail; nil when it cannot any more
 }
 
 // methods are a Client's handlers and the goroutines that run them.
@@ -54,7 +60,7 @@ type methods struct {
 	limit int
 
 	mu       sync.Mutex
-	handlers map[string]MethodHandler
+	handlers map[string]*handler
 	running  map[uint64]bool // by goroutine; true when Close is to wait for it
 	starting int             // goroutines that have not entered running yet
 	changed  chan struct{}   // closed and made anew when one ends
@@ -62,31 +68,55 @@ type methods struct {
 
 func (m *methods) init(limit int) {
 	m.limit = limit
-	m.handlers = map[string]MethodHandler{}
+	m.handlers = map[string]*handler{}
 	m.running = map[uint64]bool{}
 	m.changed = make(chan struct{})
 }
 
-// set puts a handler in place and returns the one before.
-func (m *methods) set(name string, h MethodHandler) MethodHandler {
+// set puts a handler in place, until settle says whether it stays.
+func (m *methods) set(name string, h MethodHandler) *handler {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	before := m.handlers[name]
-	if h == nil {
+	set := &handler{h: h, before: m.handlers[name]}
+	m.handlers[name] = set
+	return set
+}
+
+// settle says what became of a handler. Another may have taken its place meanwhile.
+func (m *methods) settle(name string, set *handler, ok bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if ok {
+		set.before = nil
+		return
+	}
+	set.failed = true
+	top := m.handlers[name]
+	for top != nil && top.failed {
+		top = top.before
+	}
+	if top == nil {
 		delete(m.handlers, name)
 	} else {
-		m.handlers[name] = h
+		m.handlers[name] = top
 	}
-	return before
+}
+
+func (m *methods) remove(name string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	delete(m.handlers, name)
 }
 
 func (m *methods) find(name string) MethodHandler {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if h := m.handlers[name]; h != nil {
-		return h
+	for _, n := range []string{name, ""} {
+		if set := m.handlers[n]; set != nil {
+			return set.h
+		}
 	}
-	return m.handlers[""]
+	return nil
 }
 
 // serveMethod is called by the link for each call that comes in. It does not block.

@@ -58,7 +58,14 @@ var errNoConn = fmt.Errorf("mqtt: a Conn comes from NewConn, with a net.Conn: %w
 // NewConn returns a Conn that reads and writes nc, and owns it from now on. Of a nil nc
 // everything fails with an error that is [net.ErrClosed], as of a nil Conn.
 func NewConn(nc net.Conn, opts *ConnOptions) *Conn {
-	c := &Conn{nc: nc, max: DefaultMaxPacket}
+	c := new(Conn)
+	c.init(nc, opts)
+	return c
+}
+
+// init makes c, where it stands, what NewConn returns.
+func (c *Conn) init(nc net.Conn, opts *ConnOptions) {
+	c.nc, c.max = nc, DefaultMaxPacket
 	if opts != nil {
 		c.trace = opts.Trace
 		if opts.MaxPacket > 0 {
@@ -67,7 +74,6 @@ func NewConn(nc net.Conn, opts *ConnOptions) *Conn {
 	}
 	c.wait = c.idle[:]
 	c.buf = c.wait
-	return c
 }
 
 // ReadPacket returns the next packet, waiting for it if it must. The packet is
@@ -135,7 +141,7 @@ func (c *Conn) fill(n int) error {
 		c.makeRoom(n)
 	}
 	for range maxEmptyReads {
-		got, err := c.read(c.buf[c.w:])
+		got, err := c.nc.Read(c.buf[c.w:])
 		c.w += got
 		switch {
 		case got > 0:
@@ -190,26 +196,8 @@ func (c *Conn) Write(b []byte) error {
 		return errNoConn
 	}
 	c.trace.sent(b)
-	return c.write(b)
-}
-
-// read and write make a panic of the net.Conn an error: it may be the program's own,
-// or call functions of its TLS configuration, on a goroutine that is not the program's.
-func (c *Conn) read(b []byte) (n int, err error) {
-	defer contained("Read", &err)
-	return c.nc.Read(b)
-}
-
-func (c *Conn) write(b []byte) (err error) {
-	defer contained("Write", &err)
-	_, err = c.nc.Write(b)
+	_, err := c.nc.Write(b)
 	return err
-}
-
-func contained(method string, err *error) {
-	if v := recover(); v != nil {
-		*err = fmt.Errorf("mqtt: %s of the net.Conn panicked: %v", method, v)
-	}
 }
 
 // Close closes the net.Conn: calls that wait return.

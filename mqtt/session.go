@@ -19,7 +19,7 @@ import (
 //
 // It owns one goroutine, which connects, reads, and calls the functions in
 // [SessionOptions] and the done functions of publishes; a second one runs while packets
-// wait to be written. Both have returned by the time Done is closed.
+// wait to be written, and one closes a connection that is lost. All have returned by the time Done is closed.
 //
 // # Delivery
 //
@@ -51,7 +51,7 @@ type Session struct {
 	failure  error              // why the last connection was lost, or the last attempt failed
 	cause    error              // why the session ends; the first one stays
 	cancel   context.CancelFunc // ends the context of dial or login, while there is one
-	helpers  int                // flusher and timer goroutines that exist or will
+	helpers  int                // flusher, timer and closing goroutines that exist or will
 	detached int                // those of them that wait in Close themselves
 	callers  []uint64           // the ids of flushers that call back
 	link     *link              // the connection, or nil
@@ -80,7 +80,8 @@ type Session struct {
 // what says otherwise.
 type link struct {
 	nc   net.Conn
-	conn *Conn
+	conn Conn
+	by   time.Duration // when the CONNACK is overdue
 
 	up      bool  // the server accepted the connection
 	dead    error // why it was given up; the first reason stays
@@ -119,7 +120,7 @@ const (
 // [hubwire.Unauthorized]: these end the session, with one exception. 4 or 5 after
 // a connection that had been accepted, or with a login that has expired meanwhile, may
 // only say that a token got too old on its way: one more attempt is made, after
-// the back-off, with a fresh login, and its refusal is final.
+// the back-off, with a fresh login, and its refusal is final, unless that has expired meanwhile too.
 func StartSession(ctx context.Context, dial DialFunc, login LoginFunc, o *SessionOptions) (*Session, error) {
 	opts, err := o.resolve()
 	if err != nil {
@@ -238,34 +239,6 @@ func (s *Session) end(cause error) {
 	if l != nil {
 		s.kill(l, why)
 	}
-}
-
-// kill gives a connection up: whoever reads or writes returns. The first reason stays.
-func (s *Session) kill(l *link, why error) {
-	s.mu.Lock()
-	first := l.dead == nil
-	if first {
-		l.dead, l.up = why, false
-	}
-	s.changed.Broadcast()
-	s.mu.Unlock()
-	if first {
-		abort(l.nc)
-	}
-}
-
-// abort closes nc without a word to the peer, which may have stopped reading:
-// the close_notify of TLS, or the closing handshake of a WebSocket, would wait for it.
-func abort(nc net.Conn) {
-	var ignored error
-	defer contained("Close", &ignored)
-	switch c := nc.(type) {
-	case interface{ CloseNow() error }:
-		c.CloseNow()
-	case interface{ NetConn() net.Conn }:
-		c.NetConn().Close()
-	}
-	nc.Close()
 }
 
 // Close ends the session. It gives publishes that wait for their

@@ -1,8 +1,10 @@
 package mqtt
 
 import (
+	"fmt"
 	"math"
 	"math/rand/v2"
+	"os"
 	"time"
 )
 
@@ -15,6 +17,14 @@ const minRenewal = 100 * time.Millisecond
 // renewDrain is how long a connection that is left for one with a fresh login
 // may take to acknowledge what it was sent; what is open then is sent again.
 const renewDrain = time.Second
+
+// lifetime is that of a login, by the wall clock.
+type lifetime struct {
+	end       time.Time // zero: none
+	stillborn bool      // it was over when the login was given
+}
+
+func (l lifetime) over() bool { return !l.end.IsZero() && !time.Now().Round(0).Before(l.end) }
 
 // expiry is when a connection stops being good: with its login, or what it was dialled with.
 func (s *Session) expiry(login *Login) time.Time {
@@ -44,6 +54,12 @@ func (s *Session) ackLimit(since time.Duration) time.Duration {
 		return never
 	}
 	return since + s.o.AckTimeout
+}
+
+// connectLimit is when the attempt that begins now has taken too long.
+func (s *Session) connectLimit() time.Duration {
+	now := s.now()
+	return now + min(s.o.ConnectTimeout, never-now)
 }
 
 // overdue says for how long, and with which verdict, the server has owed something, and
@@ -122,6 +138,12 @@ func (s *Session) tick() {
 			s.waiters.trim()
 		}
 		s.schedule(l)
+	} else if l != nil && l.dead == nil {
+		if s.now() >= l.by {
+			why = fmt.Errorf("mqtt: no CONNACK within %v: %w", s.o.ConnectTimeout, os.ErrDeadlineExceeded)
+		} else {
+			s.wakeAt(l.by)
+		}
 	}
 	s.mu.Unlock()
 	if why != nil {

@@ -2,6 +2,8 @@ package mqtt
 
 import (
 	"context"
+	"errors"
+	"net"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -59,6 +61,48 @@ func TestWhatExpiresFirstIsRenewedFor(t *testing.T) {
 				}
 				if d := dials[1].Sub(dials[0]); d < tt.want*78/100 || d > tt.want*82/100 {
 					t.Errorf("renewed after %v", d)
+				}
+			})
+		})
+	}
+}
+
+func TestARefusalOfALoginThatHasExpired(t *testing.T) {
+	for _, tt := range []struct {
+		name     string
+		life     time.Duration // of a login when it is given
+		attempts int           // that a dial takes two seconds in
+		want     bool          // that the session gets through
+	}{
+		{"may be for how long the way took", time.Second, 1, true},
+		{"may be for that again and again", time.Second, 5, true},
+		{"is believed the second time, when it had expired before", -time.Second, 2, false},
+		{"is believed at once, when it has not", time.Hour, 1, false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				f := newFake(t, func(c *fakeConn) {
+					if c.n > tt.attempts {
+						well(c)
+					} else {
+						c.answer(NotAuthorized)
+					}
+				})
+				s, err := StartSession(t.Context(), func(ctx context.Context) (net.Conn, error) {
+					time.Sleep(2 * time.Second)
+					return f.dial(ctx)
+				}, func(context.Context) (Login, error) {
+					return Login{ClientID: "d", Expires: time.Now().Add(tt.life)}, nil
+				}, nil)
+				if err == nil {
+					s.Close()
+				}
+				f.running.Wait()
+				if (err == nil) != tt.want || err != nil && !errors.Is(err, NotAuthorized) {
+					t.Errorf("StartSession: %v", err)
+				}
+				if !tt.want && f.connections() != tt.attempts {
+					t.Errorf("%d attempts, want %d", f.connections(), tt.attempts)
 				}
 			})
 		})

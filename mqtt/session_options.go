@@ -117,7 +117,8 @@ type SessionOptions struct {
 	DialExpires func() time.Time
 
 	// OnPanic tells of a panic in one of the caller's functions, which is
-	// contained; it may be called from several goroutines at once. stack is as
+	// contained; one in a method of the DialFunc's net.Conn costs the connection. It
+	// may be called from several goroutines at once. stack is as
 	// [runtime/debug.Stack] gives it. nil drops it.
 	OnPanic func(value any, stack []byte)
 

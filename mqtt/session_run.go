@@ -33,15 +33,18 @@ func (s *Session) run() {
 	}()
 	p := &s.patience
 	for s.pause(s.wait()) {
-		l, expires, err := s.connect()
+		l, life, err := s.connect()
 		if err == nil {
 			p.accepted, p.spared = true, false
 			ends = false
 			go s.stay(l)
 			return
 		}
-		if !p.spared && (p.accepted || !expires.IsZero() && !time.Now().Before(expires)) {
-			p.spared = spare(err)
+		switch over := life.over(); {
+		case over && !life.stillborn:
+			spare(err) // by how long the way was, and so may the next be
+		case over || p.accepted:
+			p.spared = p.spared || spare(err)
 		}
 		if !s.mended(err) {
 			return
@@ -49,7 +52,7 @@ func (s *Session) run() {
 	}
 }
 
-// stay serves one connection, and then sees to the next one.
+// stay reads from one connection until it ends, and then sees to the next one.
 func (s *Session) stay(l *link) {
 	s.runner.Store(goroutineID())
 	ends := true
@@ -59,7 +62,7 @@ func (s *Session) stay(l *link) {
 		}
 	}()
 	since := s.now()
-	planned, err := s.serve(l)
+	planned, err := s.lose(l, s.readLoop(l)) // which has its small stack to itself as long as nothing comes
 	p := &s.patience
 	if planned || s.now()-since >= s.o.StableAfter {
 		p.waits, p.closed = 0, 0
@@ -172,7 +175,7 @@ func (s *Session) backoff(n int) time.Duration {
 	if n < 32 && s.o.MinBackoff <= limit>>n {
 		limit = s.o.MinBackoff << n
 	}
-	return rand.N(limit + 1)
+	return rand.N(limit) + 1
 }
 
 // finish is the end of run: everybody gets an answer, and the goroutines go.
@@ -247,35 +250,40 @@ func (s *Session) failWaitersLocked() {
 	s.requests = nil
 }
 
-// connect makes one attempt: login, dial, CONNECT, CONNACK. expires is that of
+// connect makes one attempt: login, dial, CONNECT, CONNACK. life is that of
 // the login, for who wants to judge a refusal.
-func (s *Session) connect() (l *link, expires time.Time, err error) {
+func (s *Session) connect() (l *link, life lifetime, err error) {
 	loginCtx, cancel := s.bounded(s.o.ConnectTimeout)
 	login, err := s.callLogin(loginCtx)
 	cancel()
 	if err != nil {
-		return nil, expires, err
+		return nil, life, err
 	}
+	life.end = login.Expires
+	life.stillborn = life.over()
 	packet, err := s.hello(&login)
 	if err != nil {
-		return nil, expires, badArgument("connect", "the Login", err)
+		return nil, life, badArgument("connect", "the Login", err)
 	}
 	defer clear(packet) // it holds the password
+	by := s.connectLimit()
 	dialCtx, cancel := s.bounded(s.o.ConnectTimeout)
 	defer cancel()
 	nc, err := s.callDial(dialCtx)
 	if err != nil {
-		return nil, expires, err
+		return nil, life, err
 	}
-	l = &link{nc: nc, conn: NewConn(nc, &ConnOptions{MaxPacket: s.o.MaxPacket, Trace: s.trace()})}
+	l = &link{nc: nc, by: by}
+	l.conn.init(nc, &ConnOptions{MaxPacket: s.o.MaxPacket, Trace: s.trace()})
 	s.mu.Lock()
 	s.link = l // so that Close can reach it
+	s.wakeAt(by)
 	cause := s.cause
 	s.mu.Unlock()
 	if cause != nil {
 		s.kill(l, cause)
 	}
-	ack, err := s.handshake(dialCtx, l, packet)
+	ack, err := s.handshake(&l.conn, packet)
 	if err != nil {
 		if _, refused := err.(*hubwire.Error); !refused {
 			s.mu.Lock()
@@ -284,10 +292,10 @@ func (s *Session) connect() (l *link, expires time.Time, err error) {
 		}
 		s.kill(l, err)
 		s.leave(l)
-		return nil, login.Expires, attemptFailed(err)
+		return nil, life, attemptFailed(l.dead)
 	}
 	s.establish(l, ack.SessionPresent, s.expiry(&login))
-	return l, login.Expires, nil
+	return l, life, nil
 }
 
 // hello builds the CONNECT.
@@ -305,16 +313,14 @@ func (s *Session) hello(login *Login) ([]byte, error) {
 	return c.AppendTo(nil), nil
 }
 
-// handshake sends the CONNECT and waits for the CONNACK, until ctx's deadline.
-func (s *Session) handshake(ctx context.Context, l *link, packet []byte) (Connack, error) {
-	deadline, _ := ctx.Deadline()
-	if err := l.conn.SetDeadline(deadline); err != nil {
-		return Connack{}, fmt.Errorf("mqtt: set deadline: %w", err)
-	}
-	if err := l.conn.Write(packet); err != nil {
+// handshake sends the CONNECT and waits for the CONNACK. What bounds it is the
+// session's timer, since not every tunnel has deadlines.
+func (s *Session) handshake(c *Conn, packet []byte) (_ Connack, err error) {
+	defer s.connPanicked(&err)
+	if err := c.Write(packet); err != nil {
 		return Connack{}, fmt.Errorf("mqtt: write CONNECT: %w", err)
 	}
-	p, err := l.conn.ReadPacket()
+	p, err := c.ReadPacket()
 	if err != nil {
 		return Connack{}, fmt.Errorf("mqtt: wait for CONNACK: %w", err)
 	}
@@ -328,9 +334,6 @@ func (s *Session) handshake(ctx context.Context, l *link, packet []byte) (Connac
 	if ack.Code != Accepted {
 		return Connack{}, refusedBy(ack.Code)
 	}
-	if err := l.conn.SetDeadline(time.Time{}); err != nil {
-		return Connack{}, fmt.Errorf("mqtt: clear deadline: %w", err)
-	}
 	return ack, nil
 }
 
@@ -340,7 +343,7 @@ func (s *Session) establish(l *link, present bool, expires time.Time) {
 	s.mu.Lock()
 	if l.dead != nil {
 		s.mu.Unlock()
-		return // serve will say so
+		return // stay will say so
 	}
 	now := s.now()
 	l.up = true
@@ -349,6 +352,7 @@ func (s *Session) establish(l *link, present bool, expires time.Time) {
 	l.renewAt = s.renewal(expires)
 	s.out.rewind()
 	s.restore(now, present)
+	s.stopTimer() // of connect
 	s.schedule(l)
 	s.kickLocked(l)
 	s.mu.Unlock()
@@ -356,10 +360,9 @@ func (s *Session) establish(l *link, present bool, expires time.Time) {
 	s.tellStart(true)
 }
 
-// serve reads from an accepted connection until it ends, and says whether that
-// was planned and else why.
-func (s *Session) serve(l *link) (planned bool, why error) {
-	err := s.readLoop(l)
+// lose ends a connection that nothing can be read from any more, and says
+// whether that was planned and else why.
+func (s *Session) lose(l *link, err error) (planned bool, why error) {
 	s.kill(l, err)
 	s.leave(l)
 	s.mu.Lock()

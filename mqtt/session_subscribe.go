@@ -203,10 +203,11 @@ func (s *Session) requestID() uint16 {
 //
 // A restoration that a lost connection cut short is owed: the session that the
 // server has by the next one may be that of the lost one, without the filters. So it
-// is after a connection that was lost before its CONNACK.
+// is after a connection that was lost before its CONNACK. A server that was asked for a
+// clean session has none, whatever it says [MQTT-3.2.2-1].
 func (s *Session) restore(now time.Duration, present bool) {
 	pending := s.requests
-	s.owed = len(s.subs) > 0 && (s.owed || !present || s.o.RestoreAlways)
+	s.owed = len(s.subs) > 0 && (s.owed || !present || s.o.CleanSession || s.o.RestoreAlways)
 	if s.owed {
 		s.requests = nil
 		for rest := s.subs; len(rest) > 0; {

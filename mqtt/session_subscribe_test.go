@@ -27,6 +27,7 @@ func TestSubscriptionsAreRestoredWhereTheServerHasNone(t *testing.T) {
 		{"a server without a session gets them again, in batches", false, SessionOptions{SubscribeBatch: 2}, []string{"2:b/#", "2:c", "2:d", "2:new"}},
 		{"a server with one does not", true, SessionOptions{}, []string{"2:new"}},
 		{"unless that is wanted", true, SessionOptions{RestoreAlways: true}, []string{"2:b/#", "2:c", "2:d", "2:new"}},
+		{"a server that was asked for a clean one has none, whatever it says", true, SessionOptions{CleanSession: true}, []string{"2:b/#", "2:c", "2:d", "2:new"}},
 		{"a batch is no larger than a packet may be", false, SessionOptions{MaxPacket: 64, SubscribeBatch: 100}, []string{"2:b/#", "2:c", "2:d", "2:new"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

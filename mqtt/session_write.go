@@ -2,7 +2,6 @@ package mqtt
 
 import (
 	"fmt"
-	"net"
 	"runtime"
 	"slices"
 	"time"
@@ -158,7 +157,7 @@ func (s *Session) writeNext(l *link, ops []completed) (_ []completed, more bool)
 				why = ErrRenewal
 			}
 			s.mu.Unlock()
-			goodbye(l.nc)
+			s.goodbye(l.nc)
 			s.kill(l, why)
 			s.mu.Lock()
 		}
@@ -179,33 +178,24 @@ func (s *Session) writeNext(l *link, ops []completed) (_ []completed, more bool)
 	return ops, true
 }
 
-// goodbye says, where the connection has a way to, that this was all: after
-// close_notify, FIN or a close frame a server knows that nothing was cut off. It may
-// wait for the server; abort ends that.
-func goodbye(nc net.Conn) {
-	var ignored error
-	defer contained("Close", &ignored)
-	switch c := nc.(type) { // nothing depends on it
-	case interface{ CloseWrite() error }:
-		_ = c.CloseWrite()
-	case interface{ CloseNow() error }:
-		_ = nc.Close() // which is the polite way, then
-	}
-}
-
 // write writes b without mu, which is held before and after.
 func (s *Session) write(l *link, b []byte, now time.Duration) bool {
 	l.inWrite, l.writeSince = true, now
 	l.loose += len(b)
 	s.wakeAt(s.ackLimit(now))
 	s.mu.Unlock()
-	err := l.conn.Write(b)
+	err := s.writeTo(l, b)
 	if err != nil {
 		s.kill(l, fmt.Errorf("mqtt: write: %w", err))
 	}
 	s.mu.Lock()
 	l.inWrite, l.lastWrite = false, now
 	return err == nil
+}
+
+func (s *Session) writeTo(l *link, b []byte) (err error) {
+	defer s.connPanicked(&err)
+	return l.conn.Write(b)
 }
 
 // writtenLocked completes the publishes with QoS 0 in [from, to).

@@ -128,7 +128,7 @@ func TestAnIdleSessionHoldsLittle(t *testing.T) {
 				s.cancel != nil, len(s.out.ring), cap(s.ctl), len(s.link.conn.buf))
 		}
 		s.mu.Unlock()
-		if n := unsafe.Sizeof(*s) + unsafe.Sizeof(*s.link); n > 768+176 {
+		if n := unsafe.Sizeof(*s) + unsafe.Sizeof(*s.link); n > 768+352 {
 			t.Errorf("a Session and its link have %d bytes", n)
 		}
 		for range 1000 {
@@ -205,7 +205,7 @@ func TestLeavingAConnection(t *testing.T) {
 		{likeTLS{secure}, secure, []string{"close write"}, []string{"close below", "close"}},
 		{likeWebSocket{spy: socket}, socket, []string{"close"}, []string{"close now", "close"}},
 	} {
-		goodbye(tt.nc)
+		new(Session).goodbye(tt.nc)
 		if diff := cmp.Diff(tt.goodbye, tt.spy.how); diff != "" {
 			t.Errorf("%T: a good-bye (-want +got):\n%s", tt.nc, diff)
 		}

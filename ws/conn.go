@@ -171,7 +171,7 @@ func (c *conn) Close() error {
 // Close is about to take leave of, and waits for pump.
 func (c *conn) CloseNow() error {
 	c.startClose()
-	c.bottom().Close()
+	bottom(c.raw).Close()
 	<-c.pumped
 	return nil
 }
@@ -240,22 +240,21 @@ func (c *conn) SetWriteDeadline(t time.Time) error {
 
 func passed(t time.Time) bool { return !t.IsZero() && !time.Now().Before(t) }
 
-// bottom returns the connection below any TLS.
-func (c *conn) bottom() net.Conn {
-	bottom := c.raw
+// bottom returns the connection below any TLS, whose Close would wait for the peer.
+func bottom(nc net.Conn) net.Conn {
 	for {
-		over, ok := bottom.(interface{ NetConn() net.Conn })
+		over, ok := nc.(interface{ NetConn() net.Conn })
 		if !ok {
-			return bottom
+			return nc
 		}
-		bottom = over.NetConn()
+		nc = over.NetConn()
 	}
 }
 
 // cutAfterGrace closes the bottom after closeGrace: nothing that writes, or waits
 // to, outlives that. The func it returns calls this off, or waits until it is done.
 func (c *conn) cutAfterGrace() (stop func()) {
-	bottom := c.bottom()
+	bottom := bottom(c.raw)
 	done := make(chan struct{})
 	timer := time.AfterFunc(closeGrace, func() {
 		bottom.Close()

@@ -13,7 +13,6 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
-	"time"
 
 	"github.com/coder/websocket"
 )
@@ -105,22 +104,40 @@ func dialTLS(ctx context.Context, host, port string, o *DialOptions) (net.Conn, 
 		cfg.ServerName = host
 	}
 	cfg.NextProtos = []string{"http/1.1"}
-	raw, err := dial(ctx, "tcp", net.JoinHostPort(host, port))
+	raw, err := dial.call(ctx, "tcp", net.JoinHostPort(host, port))
 	if err != nil {
 		return nil, err
 	}
+	secured := false // also when a function of the configuration panics
+	defer func() {
+		if !secured {
+			raw.Close()
+		}
+	}()
 	nc := tls.Client(raw, cfg)
 	if err := nc.HandshakeContext(ctx); err != nil {
-		raw.Close()
 		return nil, fmt.Errorf("ws: TLS with %s: %w", host, err)
 	}
+	secured = true
 	return nc, nil
 }
 
+// call calls d, and does not believe that it worked when there is no connection.
+func (d DialFunc) call(ctx context.Context, network, addr string) (net.Conn, error) {
+	nc, err := d(ctx, network, addr)
+	if err == nil && nc == nil {
+		err = errNoConn
+	}
+	return nc, err
+}
+
+var errNoConn = errors.New("ws: the DialFunc gave neither a connection nor an error")
+
 // guard makes ctx interrupt whatever reads from or writes to nc, until stop is
-// called. stop returns ctx's cause when that happened: nc is of no use then.
+// called. stop returns ctx's cause when that happened: nc is closed then. Not every
+// connection, such as one through another tunnel, has deadlines.
 func guard(ctx context.Context, nc net.Conn) (stop func() error) {
-	off := context.AfterFunc(ctx, func() { _ = nc.SetDeadline(time.Unix(1, 0)) })
+	off := context.AfterFunc(ctx, func() { bottom(nc).Close() })
 	return func() error {
 		if !off() {
 			return context.Cause(ctx)

@@ -7,8 +7,11 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/url"
+	"os"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -200,6 +203,12 @@ func TestTheContextEndsADialAtEachStep(t *testing.T) {
 			}
 		}},
 		{"waiting for the answer", func(s *server) DialFunc { return s.dial }},
+		{"waiting for it by a connection without deadlines", func(s *server) DialFunc {
+			return func(ctx context.Context, network, addr string) (net.Conn, error) {
+				nc, err := s.dial(ctx, network, addr)
+				return &plainConn{Conn: nc}, err
+			}
+		}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -251,5 +260,48 @@ func TestADialThatFailsBelowGivesThatError(t *testing.T) {
 	_, err := Dial(t.Context(), hubName, &DialOptions{Dial: func(context.Context, string, string) (net.Conn, error) { return nil, want }})
 	if !errors.Is(err, want) {
 		t.Errorf("got %v, want %v", err, want)
+	}
+}
+
+// plainConn has no deadlines, like an SSH tunnel, and knows whether it was closed.
+type plainConn struct {
+	net.Conn
+	closed atomic.Bool
+}
+
+func (c *plainConn) Close() error                     { c.closed.Store(true); return c.Conn.Close() }
+func (c *plainConn) SetDeadline(time.Time) error      { return os.ErrNoDeadline }
+func (c *plainConn) SetReadDeadline(time.Time) error  { return os.ErrNoDeadline }
+func (c *plainConn) SetWriteDeadline(time.Time) error { return os.ErrNoDeadline }
+
+func TestAPanicInAFunctionOfTheTLSConfigLeavesNoConnection(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := serve(t, newAccepting(MQTT))
+		o := s.options()
+		var below *plainConn
+		o.Dial = func(ctx context.Context, network, addr string) (net.Conn, error) {
+			nc, err := s.dial(ctx, network, addr)
+			below = &plainConn{Conn: nc}
+			return below, err
+		}
+		o.TLSConfig.VerifyConnection = func(tls.ConnectionState) error { panic("verify") }
+		func() {
+			defer func() { _ = recover() }()
+			_, err := Dial(t.Context(), hubName, o)
+			t.Errorf("Dial returned %v", err)
+		}()
+		if !below.closed.Load() {
+			t.Error("the connection is still open")
+		}
+	})
+}
+
+func TestADialFuncThatGivesNothing(t *testing.T) {
+	none := func(context.Context, string, string) (net.Conn, error) { return nil, nil }
+	proxy := &url.URL{Scheme: "http", Host: "proxy"}
+	for _, dial := range []DialFunc{none, ProxyDialer(proxy, none)} {
+		if nc, err := Dial(t.Context(), hubName, &DialOptions{Dial: dial}); nc != nil || !errors.Is(err, errNoConn) {
+			t.Errorf("got %v, %v", nc, err)
+		}
 	}
 }

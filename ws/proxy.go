@@ -59,7 +59,7 @@ func ProxyDialer(proxy *url.URL, next DialFunc) DialFunc {
 		if strings.ContainsFunc(addr, func(r rune) bool { return r <= ' ' || r == 0x7f }) {
 			return fail(0, errors.New("the address has a space or a control character"))
 		}
-		nc, err := next(ctx, network, host)
+		nc, err := next.call(ctx, network, host)
 		if err != nil {
 			return nil, err
 		}

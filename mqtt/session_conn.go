@@ -1,0 +1,65 @@
+package mqtt
+
+import (
+	"fmt"
+	"net"
+)
+
+// kill gives a connection up: whoever reads or writes returns. The first reason
+// stays. Closing, which may take a net.Conn its time, has a goroutine of its own, as
+// whoever calls has a context or a limit to keep.
+func (s *Session) kill(l *link, why error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if l.dead == nil {
+		l.dead, l.up = why, false
+		s.helpers++
+		go s.abort(l.nc)
+	}
+	s.changed.Broadcast()
+}
+
+func (s *Session) abort(nc net.Conn) {
+	defer func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.helpers--
+		s.changed.Broadcast()
+	}()
+	defer s.contain()
+	abort(nc)
+}
+
+// abort closes nc without a word to the peer, which may have stopped reading:
+// the close_notify of TLS, or the closing handshake of a WebSocket, would wait for it.
+func abort(nc net.Conn) {
+	switch c := nc.(type) {
+	case interface{ CloseNow() error }:
+		c.CloseNow()
+	case interface{ NetConn() net.Conn }:
+		c.NetConn().Close()
+	}
+	nc.Close()
+}
+
+// goodbye says, where the connection has a way to, that this was all: after
+// close_notify, FIN or a close frame a server knows that nothing was cut off. It may
+// wait for the server; abort ends that.
+func (s *Session) goodbye(nc net.Conn) {
+	defer s.contain()
+	switch c := nc.(type) { // nothing depends on it
+	case interface{ CloseWrite() error }:
+		_ = c.CloseWrite()
+	case interface{ CloseNow() error }:
+		_ = nc.Close() // which is the polite way, then
+	}
+}
+
+// connPanicked, deferred, makes a panic in a method of the DialFunc's net.Conn an
+// error: it costs the connection, and not the program.
+func (s *Session) connPanicked(err *error) {
+	if v := recover(); v != nil {
+		s.reportPanic(v)
+		*err = fmt.Errorf("mqtt: the net.Conn panicked: %v", v)
+	}
+}

@@ -1,0 +1,180 @@
+package mqtt
+
+import (
+	"context"
+	"errors"
+	"math"
+	"net"
+	"os"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// oddConn is a net.Conn with ways of its own.
+type oddConn struct {
+	net.Conn
+	read  func() // nil: nothing special
+	close func()
+}
+
+func (c *oddConn) Read(b []byte) (int, error) {
+	if c.read != nil {
+		c.read()
+	}
+	return c.Conn.Read(b)
+}
+
+func (c *oddConn) Close() error {
+	err := c.Conn.Close()
+	if c.close != nil {
+		c.close()
+	}
+	return err
+}
+
+// As those of an SSH tunnel.
+func (c *oddConn) SetDeadline(time.Time) error      { return os.ErrNoDeadline }
+func (c *oddConn) SetReadDeadline(time.Time) error  { return os.ErrNoDeadline }
+func (c *oddConn) SetWriteDeadline(time.Time) error { return os.ErrNoDeadline }
+
+func TestAConnectionWithoutDeadlines(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFake(t, silent, well)
+		f.wrap = func(nc net.Conn) net.Conn { return &oddConn{Conn: nc} }
+		begin := time.Now()
+		s := f.start(SessionOptions{ConnectTimeout: 5 * time.Second})
+		if took := time.Since(begin); took < 5*time.Second || took > 6*time.Second {
+			t.Errorf("the server that says nothing was left, and the next reached, after %v, want ConnectTimeout and a back-off", took)
+		}
+		if err := s.Publish(t.Context(), message("1")); err != nil {
+			t.Errorf("Publish: %v", err)
+		}
+		if _, reasons := f.stateLog(); !errors.Is(reasons[0], os.ErrDeadlineExceeded) {
+			t.Errorf("the first attempt failed with %v, want a deadline that was exceeded", reasons[0])
+		}
+	})
+}
+
+func TestAConnectionThatIsSlowToClose(t *testing.T) {
+	start := func(t *testing.T, ctx context.Context, script func(*fakeConn)) (*fakeServer, *Session, error) {
+		f := newFake(t, script, well)
+		f.wrap = func(nc net.Conn) net.Conn { return &oddConn{Conn: nc, close: func() { time.Sleep(time.Hour) }} }
+		t.Cleanup(func() { time.Sleep(time.Hour) })
+		s, err := f.tryStart(ctx, SessionOptions{})
+		return f, s, err
+	}
+	took := func(t *testing.T, begin time.Time, want time.Duration) {
+		t.Helper()
+		if took := time.Since(begin); took != want {
+			t.Errorf("it took %v, want %v", took, want)
+		}
+	}
+	for _, tt := range []struct {
+		name string
+		run  func(t *testing.T)
+	}{
+		{"does not hold up Close", func(t *testing.T) {
+			_, s, _ := start(t, t.Context(), hushed)
+			_ = s.PublishAsync(t.Context(), message("1"), nil)
+			begin := time.Now()
+			if err := s.Close(); !errors.Is(err, context.DeadlineExceeded) {
+				t.Errorf("Close: %v, want that something has not returned", err)
+			}
+			took(t, begin, 2*time.Second)
+			<-s.Done()
+		}},
+		{"does not hold up StartSession", func(t *testing.T) {
+			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+			defer cancel()
+			begin := time.Now()
+			if _, _, err := start(t, ctx, silent); !errors.Is(err, context.DeadlineExceeded) {
+				t.Errorf("StartSession: %v", err)
+			}
+			took(t, begin, time.Second+2*time.Second)
+		}},
+		{"does not hold up the call whose write fails", func(t *testing.T) {
+			f := newFake(t, well)
+			f.wrap = func(nc net.Conn) net.Conn {
+				return &brokenWrite{oddConn{Conn: nc, close: func() { time.Sleep(time.Hour) }}, f}
+			}
+			t.Cleanup(func() { time.Sleep(2 * time.Hour) })
+			s := f.start(SessionOptions{})
+			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+			defer cancel()
+			if err := s.Publish(ctx, message("1")); err != nil {
+				t.Errorf("Publish: %v", err)
+			}
+		}},
+	} {
+		t.Run(tt.name, func(t *testing.T) { synctest.Test(t, tt.run) })
+	}
+}
+
+// brokenWrite is the first connection, on which only the CONNECT gets through.
+type brokenWrite struct {
+	oddConn
+	f *fakeServer
+}
+
+func (c *brokenWrite) Write(b []byte) (int, error) {
+	if Packet(b).Type() == TypePublish && c.f.connections() == 1 {
+		return 0, errors.New("broken")
+	}
+	return c.Conn.Write(b)
+}
+
+func TestAConnectionThatPanics(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f, panics := newFake(t, well), 0
+		f.wrap = func(nc net.Conn) net.Conn {
+			c := &oddConn{Conn: nc}
+			if f.connections() == 1 {
+				reads := 0
+				c.read = func() {
+					if reads++; reads > 1 {
+						panic("read")
+					}
+				}
+				c.close = func() { panic("close") }
+			}
+			return c
+		}
+		s := f.start(SessionOptions{OnPanic: func(any, []byte) { panics++ }})
+		if err := s.Publish(t.Context(), message("1")); err != nil {
+			t.Errorf("Publish: %v", err)
+		}
+		if panics != 2 || f.connections() != 2 {
+			t.Errorf("%d panics were reported of 2, in %d connections", panics, f.connections())
+		}
+	})
+}
+
+func TestATraceThatPanics(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f, panics := newFake(t, well), make(chan any, 100)
+		see := func(Packet) { panic("see") }
+		s := f.start(SessionOptions{
+			Trace:   &Trace{Sent: see, Received: see},
+			OnPanic: func(v any, _ []byte) { panics <- v },
+		})
+		if err := s.Publish(t.Context(), message("1")); err != nil {
+			t.Errorf("Publish: %v", err)
+		}
+		if n := len(panics); n != 4 {
+			t.Errorf("%d panics were reported, want those of CONNECT, CONNACK, PUBLISH and PUBACK", n)
+		}
+	})
+}
+
+func TestBackoffWithoutBound(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFake(t, refusing(Unavailable))
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		_, err := f.tryStart(ctx, SessionOptions{MinBackoff: math.MaxInt64, MaxBackoff: math.MaxInt64})
+		if !errors.Is(err, context.DeadlineExceeded) || f.connections() != 1 {
+			t.Errorf("StartSession: %v, after %d attempts", err, f.connections())
+		}
+	})
+}
