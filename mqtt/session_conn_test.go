@@ -178,3 +178,33 @@ func TestBackoffWithoutBound(t *testing.T) {
 		}
 	})
 }
+
+func TestCloseDoesNotWaitOnceTheLastAcknowledgementIsWritten(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFake(t, func(c *fakeConn) {
+			c.accept()
+			c.send((&Publish{Topic: []byte("t"), QoS: AtLeastOnce, ID: 1}).AppendTo(nil))
+			c.serve()
+		})
+		f.wrap = func(nc net.Conn) net.Conn { return &lateWrite{nc} }
+		s := f.start(SessionOptions{})
+		synctest.Wait()
+		begin := time.Now()
+		if err := s.Close(); err != nil {
+			t.Errorf("Close: %v", err)
+		}
+		if took := time.Since(begin); took != 100*time.Millisecond {
+			t.Errorf("Close took %v, want what the write of the PUBACK took", took)
+		}
+	})
+}
+
+// lateWrite takes PUBACKs at leisure.
+type lateWrite struct{ net.Conn }
+
+func (c *lateWrite) Write(b []byte) (int, error) {
+	if Packet(b).Type() == TypePuback {
+		time.Sleep(100 * time.Millisecond)
+	}
+	return c.Conn.Write(b)
+}

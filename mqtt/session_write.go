@@ -173,8 +173,8 @@ func (s *Session) writeNext(l *link, ops []completed) (_ []completed, more bool)
 		if loose && written {
 			ops = s.writtenLocked(from, to, ops)
 		}
-		s.leaveLocked(l)
 	}
+	s.leaveLocked(l)
 	return ops, true
 }
 
