@@ -136,7 +136,7 @@ func TestAConnectionThatPanics(t *testing.T) {
 						panic("read")
 					}
 				}
-				c.close = func() { panic("close") }
+				return &hollow{oddConn{Conn: c, close: func() { panic("close") }}}
 			}
 			return c
 		}
@@ -149,6 +149,11 @@ func TestAConnectionThatPanics(t *testing.T) {
 		}
 	})
 }
+
+// hollow says that it wraps a connection, and has none to show.
+type hollow struct{ oddConn }
+
+func (*hollow) NetConn() net.Conn { return nil }
 
 func TestATraceThatPanics(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
