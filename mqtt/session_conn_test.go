@@ -6,6 +6,8 @@ import (
 	"math"
 	"net"
 	"os"
+	"runtime"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -170,6 +172,41 @@ func TestATraceThatPanics(t *testing.T) {
 			t.Errorf("%d panics were reported, want those of CONNECT, CONNACK, PUBLISH and PUBACK", n)
 		}
 	})
+}
+
+func TestATraceThatEndsTheGoroutineOfAWrite(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		kind Type
+	}{
+		{"of who publishes", TypePublish},
+		{"of the flusher", TypePuback},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				f := newFake(t, func(c *fakeConn) {
+					c.accept()
+					c.send((&Publish{Topic: []byte("t"), QoS: AtLeastOnce, ID: 1}).AppendTo(nil))
+					c.serve()
+				})
+				var once sync.Once
+				s := f.start(SessionOptions{Trace: &Trace{Sent: func(p Packet) {
+					if p.Type() == tt.kind {
+						once.Do(runtime.Goexit) // as t.FailNow does
+					}
+				}}})
+				var first sync.WaitGroup
+				first.Go(func() { _ = s.Publish(t.Context(), message("1")) })
+				first.Wait()
+				if err := s.Publish(t.Context(), message("2")); err != nil {
+					t.Errorf("Publish: %v", err)
+				}
+				if err := s.Close(); err != nil || f.connections() != 2 {
+					t.Errorf("Close: %v, after %d connections", err, f.connections())
+				}
+			})
+		})
+	}
 }
 
 func TestBackoffWithoutBound(t *testing.T) {
