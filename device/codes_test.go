@@ -181,7 +181,8 @@ func TestARefusedLoginThatCanPassIsTriedAgain(t *testing.T) {
 				b.hub.Disconnect(dev)
 				b.awaitConnected(c)
 				refusals := 0
-				for _, reason := range l.reasons {
+				_, reasons := l.told()
+				for _, reason := range reasons {
 					if errors.Is(reason, mqtt.Unavailable) {
 						tt.want.verify(t, "connect", reason)
 						refusals++

@@ -148,8 +148,8 @@ func TestSlowHandlersHoldNothingUp(t *testing.T) {
 			t.Errorf("beside slow handlers all that took %v", d)
 		}
 		all.Wait()
-		if len(l.states) != 1 {
-			t.Errorf("the connection went through %v", l.states)
+		if states, _ := l.told(); len(states) != 1 {
+			t.Errorf("the connection went through %v", states)
 		}
 	})
 }

@@ -32,11 +32,11 @@ func (l *stateLog) hook(s device.State, reason error) {
 // watched makes options report to l.
 func (l *stateLog) watched(o *device.Options) { o.Hooks = &device.Hooks{State: l.hook} }
 
-// last returns the reason of the latest change.
-func (l *stateLog) last() error {
+// told returns what there is so far, also while there comes more.
+func (l *stateLog) told() (states []device.State, reasons []error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.reasons[len(l.reasons)-1]
+	return slices.Clone(l.states), slices.Clone(l.reasons)
 }
 
 func (l *stateLog) check(t *testing.T, want ...device.State) []error {

@@ -93,7 +93,8 @@ func TestARefusedLoginEndsDialAtOnce(t *testing.T) {
 				if d := time.Since(start); d > time.Second { // the back-off of the one retry that an expired token gets
 					t.Errorf("it took %v", d)
 				}
-				if last := l.states[len(l.states)-1]; last != device.Closed {
+				states, _ := l.told()
+				if last := states[len(states)-1]; last != device.Closed {
 					t.Errorf("the last state is %v", last)
 				}
 			})
@@ -123,7 +124,8 @@ func TestARefusalLaterOnEndsTheClient(t *testing.T) {
 				t.Errorf("%s: %v", name, err)
 			}
 		}
-		if reason := l.reasons[len(l.reasons)-1]; !errors.Is(reason, hubwire.Unauthorized) {
+		_, reasons := l.told()
+		if reason := reasons[len(reasons)-1]; !errors.Is(reason, hubwire.Unauthorized) {
 			t.Errorf("it was closed for %v", reason)
 		}
 	})
@@ -182,7 +184,8 @@ func TestTroubleThatCanPassIsRetried(t *testing.T) {
 		}
 		defer c.Close()
 		var texts []string
-		for _, reason := range l.reasons {
+		_, reasons := l.told()
+		for _, reason := range reasons {
 			texts = append(texts, fmt.Sprint(reason))
 		}
 		all := strings.Join(texts, "\n")

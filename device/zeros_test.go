@@ -3,6 +3,7 @@ package device_test
 import (
 	"context"
 	"errors"
+	"net"
 	"testing"
 
 	"github.com/hubwire/hubwire"
@@ -35,6 +36,41 @@ func TestAContextThatIsNilIsRefused(t *testing.T) {
 			var e *hubwire.Error
 			if err := call(); !errors.As(err, &e) || e.Code != hubwire.ArgumentInvalid || e.Outcome != hubwire.NotSent || e.Op != name {
 				t.Errorf("%s: %v", name, err)
+			}
+		}
+	})
+}
+
+// FuzzText feeds text to everything that takes some from the program.
+func FuzzText(f *testing.F) {
+	for _, s := range []string{
+		"", "HostName=h;DeviceId=d;SharedAccessKey=AAAA", "HostName=h;DeviceId=d;ModuleId=m;x509=true;GatewayHostName=g",
+		"HostName=h;DeviceId=d;SharedAccessSignature=SharedAccessSignature sr=h&sig=AAAA&se=1", "[::1]:8883", "a/b", "\xff", "d\x00", "%", "ä=ö;;=",
+	} {
+		f.Add(s)
+	}
+	over, cancel := context.WithCancel(context.Background())
+	cancel()
+	refused := &device.Options{Dial: func(context.Context, string, string) (net.Conn, error) { return nil, errors.New("no network") }}
+	f.Fuzz(func(t *testing.T, s string) {
+		cred, err := device.CredentialsFromConnectionString(s)
+		var e *hubwire.Error
+		if err != nil && (!errors.As(err, &e) || e.Code != hubwire.ArgumentInvalid || e.Outcome != hubwire.NotSent) {
+			t.Errorf("%q: %v", s, err)
+		}
+		if err == nil && (cred.HostName == "" || cred.Identity.DeviceID == "") {
+			t.Errorf("%q: %v", s, cred)
+		}
+		named := device.Credentials{HostName: s, GatewayHostName: s, Identity: hubwire.Identity{DeviceID: s, ModuleID: s}, Tokens: tokens(nil)}
+		o := *refused
+		o.ProductInfo, o.ModelID = s, s
+		for _, tr := range transports() {
+			_, byString := device.Dial(over, s, tr, refused)
+			_, byName := device.DialCredentials(over, named, tr, &o)
+			for _, err := range []error{byString, byName} {
+				if !errors.As(err, &e) || e.Op != "dial" && e.Op != "connection string" || e.Outcome != hubwire.NotSent {
+					t.Errorf("%q over %v: %v", s, tr, err)
+				}
 			}
 		}
 	})

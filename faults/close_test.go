@@ -38,6 +38,7 @@ var states = []state{
 	{name: "idle", bring: func(*scene) {}},
 	{name: "with every call under way", bring: (*scene).everyCall},
 	{name: "while dialling hangs", bring: func(s *scene) { s.lose(func(n *network) { n.refuse = hanging }); s.everyCall() }},
+	{name: "while TLS hangs", bring: func(s *scene) { s.lose(func(n *network) { n.prepare = swallow }); s.everyCall() }},
 	{name: "in a back-off", bring: func(s *scene) { s.lose(func(n *network) { n.refuse = refusing }); s.pass(time.Minute); s.everyCall() }},
 	{name: "while the hub does not answer the login", bring: func(s *scene) {
 		s.on(1, always(hub.Verdict{SwallowAck: true}), hub.OpConnect)
@@ -51,6 +52,11 @@ var states = []state{
 	{name: "during a renewal", change: func(o *device.Options) { o.TokenTTL = time.Hour }, bring: func(s *scene) {
 		met := s.on(1, always(hub.Verdict{Delay: time.Minute}), hub.OpConnect)
 		<-met
+		s.everyCall()
+	}},
+	{name: "during a renewal that does not get through", change: func(o *device.Options) { o.TokenTTL = time.Hour }, bring: func(s *scene) {
+		s.net.set(func(n *network) { n.refuse = hanging })
+		s.pass(50 * time.Minute)
 		s.everyCall()
 	}},
 	{name: "before a renewal that waits for an acknowledgement", change: func(o *device.Options) { o.TokenTTL = 10 * time.Second }, bring: func(s *scene) {
@@ -278,7 +284,7 @@ func (v *venue) closes(x state) {
 // TestCloseAtEachByte has the network stall after each so many bytes from the hub, in TLS,
 // the upgrade to a WebSocket, the login, the subscriptions or an answer.
 func TestCloseAtEachByte(t *testing.T) {
-	const most, step = 6000, 151
+	const most, step = 6000, 31
 	overEach(t, setting{}, func(t *testing.T, v *venue) {
 		for n := 0; n < most; n += step {
 			v.net.set(func(net *network) {

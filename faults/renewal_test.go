@@ -3,8 +3,8 @@ package faults_test
 import (
 	"context"
 	"errors"
-	"fmt"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -62,41 +62,48 @@ func (v *venue) deadline(d time.Duration) context.Context {
 	return ctx
 }
 
-// giving is how a token source gives its n-th token.
-type giving func(ctx context.Context, n int, token string, expires time.Time) (string, time.Time, error)
-
-// tokens is a token source for dev, which the venue's hub takes.
+// tokens is a token source for dev, whose tokens the venue's hub takes.
 type tokens struct {
 	v   *venue
 	ttl time.Duration
-	as  giving // nil: as it is
+	as  giving
 
 	mu    sync.Mutex
 	asked int
 }
 
-func (s *tokens) Token(ctx context.Context, audience string) (string, time.Time, error) {
-	s.mu.Lock()
-	n := s.asked
-	s.asked++
-	s.mu.Unlock()
-	token, expires := s.mint(audience, time.Now().Add(s.ttl))
-	if s.as == nil {
-		return token, expires, nil
-	}
-	return s.as(ctx, n, token, expires)
+// giving is how a source gives a token.
+type giving func(context.Context, given) (given, error)
+
+// given is the n-th token, from 0, of a source.
+type given struct {
+	by      *tokens
+	n       int
+	token   string
+	expires time.Time
 }
 
-func (s *tokens) mint(audience string, expires time.Time) (string, time.Time) {
+func (s *tokens) Token(ctx context.Context, _ string) (string, time.Time, error) {
+	s.mu.Lock()
+	t := given{by: s, n: s.asked, expires: time.Now().Add(s.ttl)}
+	s.asked++
+	s.mu.Unlock()
+	t.token = s.mint(t.expires)
+	t, err := s.as(ctx, t)
+	return t.token, t.expires, err
+}
+
+// mint makes a token, as dev's key signs it.
+func (s *tokens) mint(expires time.Time) string {
 	key, err := sas.NewKey(s.v.keys[dev].PrimaryKey)
 	if err != nil {
 		s.v.t.Error(err)
 	}
-	token, err := sas.AppendToken(context.Background(), nil, key, audience, "", expires)
+	token, err := sas.AppendToken(context.Background(), nil, key, sas.Audience(s.v.theHub().HostName(), dev), "", expires)
 	if err != nil {
 		s.v.t.Error(err)
 	}
-	return string(token), expires
+	return string(token)
 }
 
 func (s *tokens) times() int {
@@ -118,71 +125,57 @@ func (s *tokens) dial() *device.Client {
 	return c
 }
 
-// TestTokenSources has tokens come late, wrong or not at all, for a while: a client goes
-// on with a fresh one. The hub takes none that is expired, and cuts a connection when its token is.
+// sources are ways to be given tokens late, wrong or not at all, for a while.
+var sources = map[string]giving{
+	"as they should be": func(_ context.Context, t given) (given, error) { return t, nil },
+	"without a word of their expiry, so that the hub cuts the connection": func(_ context.Context, t given) (given, error) {
+		t.expires = time.Time{}
+		return t, nil
+	},
+	"of which each other is expired": func(_ context.Context, t given) (given, error) {
+		if t.n%2 == 1 {
+			t.token = t.by.mint(time.Now().Add(-time.Second))
+		}
+		return t, nil
+	},
+	"that come when they are nearly over": func(ctx context.Context, t given) (given, error) {
+		if t.n == 0 {
+			return t, nil
+		}
+		select {
+		case <-time.After(9 * time.Second):
+		case <-ctx.Done():
+		}
+		return t, ctx.Err()
+	},
+	"that come too late, three in four": func(ctx context.Context, t given) (given, error) {
+		if t.n%4 != 0 {
+			<-ctx.Done()
+		}
+		return t, ctx.Err()
+	},
+	"that fail, three in four": func(_ context.Context, t given) (given, error) {
+		if t.n%4 != 0 {
+			return t, errors.New("no service")
+		}
+		return t, nil
+	},
+	"that panic, one in two": func(_ context.Context, t given) (given, error) {
+		if t.n%2 != 0 {
+			t.by.v.audit.willPanic()
+			panic(onPurpose)
+		}
+		return t, nil
+	},
+}
+
+// TestTokenSources holds that a client goes on with a fresh token, whatever happened before. The hub takes none that is
+// expired, and cuts a connection when its token is.
 func TestTokenSources(t *testing.T) {
-	stale := func(v *venue) string {
-		s := &tokens{v: v}
-		token, _ := s.mint(sas.Audience(v.theHub().HostName(), dev), time.Now().Add(-time.Second))
-		return token
-	}
-	for name, as := range map[string]func(v *venue) giving{
-		"as they should be": func(*venue) giving { return nil },
-		"without a word of their expiry, so that the hub cuts the connection": func(*venue) giving {
-			return func(_ context.Context, n int, token string, _ time.Time) (string, time.Time, error) {
-				return token, time.Time{}, nil
-			}
-		},
-		"of which each other is expired": func(v *venue) giving {
-			return func(_ context.Context, n int, token string, expires time.Time) (string, time.Time, error) {
-				if n%2 == 1 {
-					token = stale(v)
-				}
-				return token, expires, nil
-			}
-		},
-		"that come when they are nearly over": func(*venue) giving {
-			return func(ctx context.Context, n int, token string, expires time.Time) (string, time.Time, error) {
-				if n == 0 {
-					return token, expires, nil
-				}
-				select {
-				case <-time.After(9 * time.Second):
-				case <-ctx.Done():
-				}
-				return token, expires, ctx.Err()
-			}
-		},
-		"that come too late, three in four": func(*venue) giving {
-			return func(ctx context.Context, n int, token string, expires time.Time) (string, time.Time, error) {
-				if n%4 != 0 {
-					<-ctx.Done()
-					return "", time.Time{}, ctx.Err()
-				}
-				return token, expires, nil
-			}
-		},
-		"that fail, three in four": func(*venue) giving {
-			return func(ctx context.Context, n int, token string, expires time.Time) (string, time.Time, error) {
-				if n%4 != 0 {
-					return "", time.Time{}, errors.New("no service")
-				}
-				return token, expires, nil
-			}
-		},
-		"that panic, one in two": func(v *venue) giving {
-			return func(ctx context.Context, n int, token string, expires time.Time) (string, time.Time, error) {
-				if n%2 != 0 {
-					v.audit.willPanic()
-					panic(onPurpose)
-				}
-				return token, expires, nil
-			}
-		},
-	} {
+	for name, as := range sources {
 		t.Run(name, func(t *testing.T) {
 			overEach(t, setting{hub: hub.Config{Skew: -1}}, func(t *testing.T, v *venue) {
-				s := &tokens{v: v, ttl: 20 * time.Second, as: as(v)}
+				s := &tokens{v: v, ttl: 20 * time.Second, as: as}
 				c := s.dial()
 				send := telemetry(v, c)
 				for n := range 200 {
@@ -211,22 +204,22 @@ func TestASleepThatOutlastsTheToken(t *testing.T) {
 	}, troubles[:4]...) {
 		t.Run(x.name, func(t *testing.T) {
 			overEach(t, setting{hub: hub.Config{Skew: -1}}, func(t *testing.T, v *venue) {
-				refused := 0
-				v.on(1000, func(op *hub.Op) hub.Verdict { refused++; return hub.Verdict{} }, hub.OpConnect)
+				var logins atomic.Int32
+				v.on(1000, func(*hub.Op) hub.Verdict { logins.Add(1); return hub.Verdict{} }, hub.OpConnect)
 				c := v.dial(dev, func(o *device.Options) { o.TokenTTL = 10 * time.Minute })
 				connections := v.audit.connections()
 				x.hit(v)
 				sent := make(chan error, 1)
 				go func() { sent <- c.Send(t.Context(), &hubwire.Message{Body: []byte("asleep")}) }()
 				v.pass(time.Hour)
-				logins := refused
+				before := logins.Load()
 				x.heal(v)
 				v.recovers(c, &x, connections)
 				if err := <-sent; err != nil {
 					t.Error(err)
 				}
-				if refused != logins+1 {
-					t.Errorf("%d logins", refused-logins)
+				if n := logins.Load() - before; n != 1 {
+					t.Errorf("%d logins", n)
 				}
 				if err := v.bounded(time.Minute, telemetry(v, c), 1); err != nil {
 					t.Error(err)
@@ -241,8 +234,12 @@ func TestASleepThatOutlastsTheToken(t *testing.T) {
 func TestATokenThatCannotBeRenewed(t *testing.T) {
 	overEach(t, setting{hub: hub.Config{Skew: -1}}, func(t *testing.T, v *venue) {
 		s := &tokens{v: v}
-		token, expires := s.mint(sas.Audience(v.theHub().HostName(), dev), time.Now().Add(time.Hour))
-		s.as = func(context.Context, int, string, time.Time) (string, time.Time, error) { return token, expires, nil }
+		expires := time.Now().Add(time.Hour)
+		token := s.mint(expires)
+		s.as = func(_ context.Context, t given) (given, error) {
+			t.token, t.expires = token, expires
+			return t, nil
+		}
 		c := s.dial()
 		for n := 0; time.Now().Before(expires.Add(-time.Minute)); n++ {
 			if err := v.bounded(time.Minute, telemetry(v, c), n); err != nil {
@@ -256,7 +253,7 @@ func TestATokenThatCannotBeRenewed(t *testing.T) {
 			t.Fatalf("the client lives on, %v", c.State())
 		}
 		if e := v.typed("the client", c.Err()); !errors.Is(e, hubwire.Unauthorized) || e.Retryable {
-			t.Error(fmt.Errorf("the client has ended: %w", e))
+			t.Errorf("the client has ended: %v", e)
 		}
 	})
 }

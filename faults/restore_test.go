@@ -42,7 +42,7 @@ func TestFiftyKills(t *testing.T) {
 // TestAKillAtEachByte cuts each connection after so many bytes, in one direction or the other: in TLS,
 // the upgrade to a WebSocket, the login, the subscriptions, an answer.
 func TestAKillAtEachByte(t *testing.T) {
-	const most, step = 8000, 211
+	const most, step = 8000, 53
 	overEach(t, setting{}, func(t *testing.T, v *venue) {
 		c := newCrowd(v, nil)
 		c.uses("before", v.pace.backoff, false)

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"slices"
 	"strings"
 	"time"
 
@@ -149,6 +150,9 @@ func (c *Config) check() error {
 	}
 	if c.MaxDeliveryCount < 0 || c.MaxDeliveryCount > 100 {
 		return invalid("MaxDeliveryCount %d is not 1 to 100", c.MaxDeliveryCount)
+	}
+	if slices.Contains(c.VerifiedCAs, nil) {
+		return invalid("an authority of VerifiedCAs is nil")
 	}
 	if strings.ContainsAny(c.Provisioning.IDScope, "/#+?&; ") {
 		return invalid("Provisioning.IDScope %q is none", c.Provisioning.IDScope)

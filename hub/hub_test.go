@@ -58,6 +58,7 @@ func TestStartRefusesWhatMakesNoSense(t *testing.T) {
 		"Throttle.Telemetry below zero":       {Throttle: hub.Throttle{Telemetry: -1}},
 		"Provisioning.IDScope with a slash":   {Provisioning: hub.Provisioning{IDScope: "a/b"}},
 		"Provisioning.AssignAfter below zero": {Provisioning: hub.Provisioning{AssignAfter: -1}},
+		"VerifiedCAs with a nil":              {VerifiedCAs: []*x509.Certificate{nil}},
 		"Throttle.Connects of NaN":            {Throttle: hub.Throttle{Connects: math.NaN()}},
 	} {
 		h, err := hub.Start(t.Context(), cfg)

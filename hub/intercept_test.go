@@ -241,6 +241,27 @@ func TestInterceptMayCallTheHub(t *testing.T) {
 	})
 }
 
+// TestADelayIsForWhatFollows has two messages come at once, of which the second is delayed.
+func TestADelayIsForWhatFollows(t *testing.T) {
+	intercept := func(_ context.Context, op *hub.Op) (v hub.Verdict) {
+		if op.Kind == hub.OpPublish && string(op.Message.Body) == "slow" {
+			v.Delay = time.Minute
+		}
+		return v
+	}
+	bubble(t, &hub.Config{Intercept: intercept}, func(t *testing.T, h *hub.Hub) {
+		p := connect(t, h, dev, nil)
+		start := time.Now()
+		p.write(&mqtt.Publish{Topic: []byte(telemetryTopic), QoS: 1, ID: 1}, &mqtt.Publish{Topic: []byte(telemetryTopic), QoS: 1, ID: 2, Payload: []byte("slow")})
+		for i, want := range []time.Duration{0, time.Minute} {
+			p.puback(uint16(i + 1))
+			if took := time.Since(start); took != want {
+				t.Errorf("PUBACK %d after %v, want %v", i+1, took, want)
+			}
+		}
+	})
+}
+
 func TestCloseDoesNotWaitForADelay(t *testing.T) {
 	bubble(t, &hub.Config{Intercept: (&once{kind: hub.OpC2D, verdict: hub.Verdict{Delay: time.Hour}}).intercept}, func(t *testing.T, h *hub.Hub) {
 		p := connect(t, h, dev, nil)

@@ -51,7 +51,7 @@ type Enrollment struct {
 	// Disabled makes registrations end with status "disabled".
 	Disabled bool
 
-	DeviceID string // in the hub; empty means the registration id. Not for groups
+	DeviceID string // in the hub; empty means ID. Not for groups
 	Edge     bool   // an edge device
 
 	// Twin is what the twin of a device begins with that was not there before.
@@ -133,11 +133,15 @@ func (h *Hub) assign(ctx context.Context, a *dps.Assignment) error {
 	case !errors.Is(err, hubwire.DeviceAlreadyExists):
 		return err
 	}
-	d, err := h.core.Device(id)
-	if err != nil {
-		return err
+	for {
+		d, err := h.core.Device(id)
+		if err != nil {
+			return err
+		}
+		d.Auth = auth
+		// What somebody else changes meanwhile, Disabled above all, stays.
+		if _, err = h.core.Update(ctx, d, d.ETag); !errors.Is(err, hubwire.PreconditionFailed) {
+			return err
+		}
 	}
-	d.Auth = auth
-	_, err = h.core.Update(ctx, d, "*")
-	return err
 }

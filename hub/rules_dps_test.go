@@ -6,6 +6,7 @@ import (
 	"crypto/x509"
 	"encoding/hex"
 	"encoding/json"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -325,6 +326,45 @@ func dpsRules() []rule {
 			again, err := h.Device(d.Identity)
 			if err != nil || again.GenerationID != d.GenerationID || second.Created != first.Created || second.LastUpdated == first.LastUpdated {
 				t.Errorf("%+v, then %+v; %v", first, second, err)
+			}
+		}},
+		{flow, "the case of a registration id does not count, and makes no second device", nil, func(t *testing.T, h *hub.Hub) {
+			e := enroll(t, h, reg)
+			root := certificate(t, "root", nil)
+			enroll(t, h, &hub.Enrollment{ID: "group", Group: true, Authorities: []*x509.Certificate{root.Leaf}})
+			leaf := certificate(t, "reg-2", root)
+			shows := func(cfg *tls.Config) { cfg.Certificates = []tls.Certificate{*leaf} }
+			before := len(h.Devices(10))
+			for _, id := range []string{"reg-%s", "Reg-%s", "REG-%s"} {
+				byKey, byCertificate := fmt.Sprintf(id, "1"), fmt.Sprintf(id, "2")
+				if got := provision(t, h, dpsConnect(h, byKey, e.PrimaryKey), nil).register(""); got.DeviceID != "reg-1" || got.RegistrationID != byKey {
+					t.Errorf("%s: %+v", byKey, got)
+				}
+				if got := provision(t, h, dpsConnect(h, byCertificate, hub.Secret{}), shows).register(""); got.DeviceID != "reg-2" {
+					t.Errorf("%s: %+v", byCertificate, got)
+				}
+			}
+			if n := len(h.Devices(10)) - before; n != 2 {
+				t.Errorf("%d devices", n)
+			}
+		}},
+		{flow, "a hub that is throttled answers 429, and the device registers later", &hub.Config{Throttle: hub.Throttle{TwinUpdates: 1}}, func(t *testing.T, h *hub.Hub) {
+			e := enroll(t, h, &hub.Enrollment{ID: "reg-1", Twin: hub.TwinUpdate{Tags: json.RawMessage(`{"t":1}`)}})
+			p := provision(t, h, dpsConnect(h, "reg-1", e.PrimaryKey), nil)
+			p.subscribe(dpsFilter)
+			desire(t, h, dev, `{"a":1}`)
+			if topic, r := p.dpsAsk(registerTopic+"1", ""); topic != "429/?$rid=1&retry-after=1" || r.ErrorCode != int(hubwire.Throttled) {
+				t.Errorf("%s %+v", topic, r)
+			}
+			time.Sleep(time.Second)
+			p.register("")
+		}},
+		{flow, "who has logged in by an enrollment that is gone cannot register", nil, func(t *testing.T, h *hub.Hub) {
+			p := provision(t, h, dpsConnect(h, "reg-1", enroll(t, h, reg).PrimaryKey), nil)
+			p.subscribe(dpsFilter)
+			h.Unenroll("reg-1", false)
+			if topic, r := p.dpsAsk(registerTopic+"1", ""); topic != "401/?$rid=1" || r.ErrorCode/1000 != 401 {
+				t.Errorf("%s %+v", topic, r)
 			}
 		}},
 		{flow, "a registration whose enrollment is disabled ends with status disabled, and no device", nil, func(t *testing.T, h *hub.Hub) {

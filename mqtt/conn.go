@@ -58,7 +58,14 @@ var errNoConn = fmt.Errorf("mqtt: a Conn comes from NewConn, with a net.Conn: %w
 // NewConn returns a Conn that reads and writes nc, and owns it from now on. Of a nil nc
 // everything fails with an error that is [net.ErrClosed], as of a nil Conn.
 func NewConn(nc net.Conn, opts *ConnOptions) *Conn {
-	c := &Conn{nc: nc, max: DefaultMaxPacket}
+	c := new(Conn)
+	c.init(nc, opts)
+	return c
+}
+
+// init makes c, where it stands, what NewConn returns.
+func (c *Conn) init(nc net.Conn, opts *ConnOptions) {
+	c.nc, c.max = nc, DefaultMaxPacket
 	if opts != nil {
 		c.trace = opts.Trace
 		if opts.MaxPacket > 0 {
@@ -67,7 +74,6 @@ func NewConn(nc net.Conn, opts *ConnOptions) *Conn {
 	}
 	c.wait = c.idle[:]
 	c.buf = c.wait
-	return c
 }
 
 // ReadPacket returns the next packet, waiting for it if it must. The packet is

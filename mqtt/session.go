@@ -80,7 +80,7 @@ type Session struct {
 // what says otherwise.
 type link struct {
 	nc   net.Conn
-	conn *Conn
+	conn Conn
 	by   time.Duration // when the CONNACK is overdue
 
 	up      bool  // the server accepted the connection

@@ -73,6 +73,21 @@ func (s *Session) deliver(d Delivery) {
 	s.o.OnDelivery(d)
 }
 
+// trace is the caller's Trace, with its panics contained.
+func (s *Session) trace() *Trace {
+	t := s.o.Trace
+	if t == nil {
+		return nil
+	}
+	see := func(f func(Packet)) func(Packet) {
+		if f == nil {
+			return nil
+		}
+		return func(p Packet) { defer s.contain(); f(p) }
+	}
+	return &Trace{Received: see(t.Received), Sent: see(t.Sent)}
+}
+
 // callLogin calls the LoginFunc. Its error is looked through in here, since the
 // error's methods are the caller's too.
 func (s *Session) callLogin(ctx context.Context) (l Login, err error) {

@@ -55,44 +55,11 @@ func (s *Session) goodbye(nc net.Conn) {
 	}
 }
 
-// contained is the net.Conn of a DialFunc: a panic in it costs the connection,
-// and not the program.
-type contained struct {
-	net.Conn
-	s *Session
-}
-
-func (c *contained) Read(b []byte) (n int, err error) {
-	defer c.recovered(&n, &err)
-	return c.Conn.Read(b)
-}
-
-func (c *contained) Write(b []byte) (n int, err error) {
-	defer c.recovered(&n, &err)
-	return c.Conn.Write(b)
-}
-
-// recovered is deferred by both.
-func (c *contained) recovered(n *int, err *error) {
+// connPanicked, deferred, makes a panic in a method of the DialFunc's net.Conn an
+// error: it costs the connection, and not the program.
+func (s *Session) connPanicked(err *error) {
 	if v := recover(); v != nil {
-		c.s.reportPanic(v)
-		*n, *err = 0, fmt.Errorf("mqtt: the net.Conn panicked: %v", v)
+		s.reportPanic(v)
+		*err = fmt.Errorf("mqtt: the net.Conn panicked: %v", v)
 	}
-}
-
-// trace is the caller's, contained.
-func (s *Session) trace() *Trace {
-	if s.o.Trace == nil {
-		return nil
-	}
-	contained := func(see func(Packet)) func(Packet) {
-		if see == nil {
-			return nil
-		}
-		return func(p Packet) {
-			defer s.contain()
-			see(p)
-		}
-	}
-	return &Trace{Received: contained(s.o.Trace.Received), Sent: contained(s.o.Trace.Sent)}
 }

@@ -116,8 +116,10 @@ type SessionOptions struct {
 	// first. It must return soon. Zero: never. nil: never.
 	DialExpires func() time.Time
 
-	// OnPanic tells of a panic in one of the caller's functions, which is contained; one in a method of the DialFunc's net.Conn costs the connection. stack is as
-	// [runtime/debug.Stack] gives it. It may be called from several goroutines at once. nil drops it.
+	// OnPanic tells of a panic in one of the caller's functions, which is
+	// contained; one in a method of the DialFunc's net.Conn costs the connection. It
+	// may be called from several goroutines at once. stack is as
+	// [runtime/debug.Stack] gives it. nil drops it.
 	OnPanic func(value any, stack []byte)
 
 	// Trace sees each packet. Its functions must not call the session.

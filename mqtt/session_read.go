@@ -11,16 +11,14 @@ import (
 const ackBatch = 64
 
 // readLoop handles what comes in until the connection ends, and says why it did.
-func (s *Session) readLoop(l *link) error {
+func (s *Session) readLoop(l *link) (err error) {
+	defer s.connPanicked(&err)
 	s.ackIDs = s.ackIDs[:0]
 	for first := true; ; {
-		p, err := l.conn.ReadPacket()
-		if err != nil {
+		var p Packet
+		if p, err = l.conn.ReadPacket(); err != nil {
 			s.settle(l)
-			if err == io.EOF {
-				return fmt.Errorf("%w: %w", ErrServerClosed, err)
-			}
-			return fmt.Errorf("mqtt: read: %w", err)
+			return readError(err)
 		}
 		if first {
 			l.lastRead.Store(int64(s.now()))
@@ -41,6 +39,14 @@ func (s *Session) readLoop(l *link) error {
 			s.kickUnlock(l, false)
 		}
 	}
+}
+
+// readError is why nothing more can be read.
+func readError(err error) error {
+	if err == io.EOF {
+		return fmt.Errorf("%w: %w", ErrServerClosed, err)
+	}
+	return fmt.Errorf("mqtt: read: %w", err)
 }
 
 // handle deals with one packet.

@@ -52,7 +52,7 @@ func (s *Session) run() {
 	}
 }
 
-// stay serves one connection, and then sees to the next one.
+// stay reads from one connection until it ends, and then sees to the next one.
 func (s *Session) stay(l *link) {
 	s.runner.Store(goroutineID())
 	ends := true
@@ -62,7 +62,7 @@ func (s *Session) stay(l *link) {
 		}
 	}()
 	since := s.now()
-	planned, err := s.serve(l)
+	planned, err := s.lose(l, s.readLoop(l)) // which has its small stack to itself as long as nothing comes
 	p := &s.patience
 	if planned || s.now()-since >= s.o.StableAfter {
 		p.waits, p.closed = 0, 0
@@ -273,8 +273,8 @@ func (s *Session) connect() (l *link, life lifetime, err error) {
 	if err != nil {
 		return nil, life, err
 	}
-	conn := NewConn(&contained{nc, s}, &ConnOptions{MaxPacket: s.o.MaxPacket, Trace: s.trace()})
-	l = &link{nc: nc, conn: conn, by: by}
+	l = &link{nc: nc, by: by}
+	l.conn.init(nc, &ConnOptions{MaxPacket: s.o.MaxPacket, Trace: s.trace()})
 	s.mu.Lock()
 	s.link = l // so that Close can reach it
 	s.wakeAt(by)
@@ -283,7 +283,7 @@ func (s *Session) connect() (l *link, life lifetime, err error) {
 	if cause != nil {
 		s.kill(l, cause)
 	}
-	ack, err := handshake(l.conn, packet)
+	ack, err := s.handshake(&l.conn, packet)
 	if err != nil {
 		if _, refused := err.(*hubwire.Error); !refused {
 			s.mu.Lock()
@@ -315,7 +315,8 @@ func (s *Session) hello(login *Login) ([]byte, error) {
 
 // handshake sends the CONNECT and waits for the CONNACK. What bounds it is the
 // session's timer, since not every tunnel has deadlines.
-func handshake(c *Conn, packet []byte) (Connack, error) {
+func (s *Session) handshake(c *Conn, packet []byte) (_ Connack, err error) {
+	defer s.connPanicked(&err)
 	if err := c.Write(packet); err != nil {
 		return Connack{}, fmt.Errorf("mqtt: write CONNECT: %w", err)
 	}
@@ -342,7 +343,7 @@ func (s *Session) establish(l *link, present bool, expires time.Time) {
 	s.mu.Lock()
 	if l.dead != nil {
 		s.mu.Unlock()
-		return // serve will say so
+		return // stay will say so
 	}
 	now := s.now()
 	l.up = true
@@ -359,10 +360,9 @@ func (s *Session) establish(l *link, present bool, expires time.Time) {
 	s.tellStart(true)
 }
 
-// serve reads from an accepted connection until it ends, and says whether that
-// was planned and else why.
-func (s *Session) serve(l *link) (planned bool, why error) {
-	err := s.readLoop(l)
+// lose ends a connection that nothing can be read from any more, and says
+// whether that was planned and else why.
+func (s *Session) lose(l *link, err error) (planned bool, why error) {
 	s.kill(l, err)
 	s.leave(l)
 	s.mu.Lock()

@@ -203,12 +203,17 @@ func (s *Session) write(l *link, b []byte, now time.Duration) bool {
 			s.mu.Unlock()
 		}
 	}()
-	err = l.conn.Write(b)
+	err = s.writeTo(l, b)
 	return err == nil
 }
 
 // errExit is why a connection is lost whose Trace ended the goroutine that wrote.
 var errExit = errors.New("a callback ended the goroutine")
+
+func (s *Session) writeTo(l *link, b []byte) (err error) {
+	defer s.connPanicked(&err)
+	return l.conn.Write(b)
+}
 
 // writtenLocked completes the publishes with QoS 0 in [from, to).
 func (s *Session) writtenLocked(from, to uint64, ops []completed) []completed {

@@ -128,7 +128,7 @@ func TestAnIdleSessionHoldsLittle(t *testing.T) {
 				s.cancel != nil, len(s.out.ring), cap(s.ctl), len(s.link.conn.buf))
 		}
 		s.mu.Unlock()
-		if n := unsafe.Sizeof(*s) + unsafe.Sizeof(*s.link); n > 768+176 {
+		if n := unsafe.Sizeof(*s) + unsafe.Sizeof(*s.link); n > 768+352 {
 			t.Errorf("a Session and its link have %d bytes", n)
 		}
 		for range 1000 {

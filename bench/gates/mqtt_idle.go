@@ -65,8 +65,9 @@ func settleDown() {
 }
 
 func idleSessionRole(s setup) (*actor, error) {
+	dial := s.sessionDial()
 	return holder(s.WarmUp,
-		func(id string) (*mqtt.Session, error) { return s.newSession(id) },
+		func(id string) (*mqtt.Session, error) { return newSession(dial, id) },
 		func(c *mqtt.Session) bool { return c.State() == mqtt.Connected },
 		func(c *mqtt.Session) { c.Close() },
 	)

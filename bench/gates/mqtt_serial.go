@@ -30,7 +30,7 @@ func serialRawRole(s setup) (*actor, error) {
 
 // serialSessionRole publishes in the same way.
 func serialSessionRole(s setup) (*actor, error) {
-	session, err := s.newSession(identity.DeviceID)
+	session, err := newSession(s.sessionDial(), identity.DeviceID)
 	if err != nil {
 		return nil, err
 	}

@@ -9,9 +9,13 @@ import (
 	"github.com/hubwire/hubwire/mqtt"
 )
 
-// newSession starts a session with the server of s.
-func (s setup) newSession(id string) (*mqtt.Session, error) {
-	dial := func(context.Context) (net.Conn, error) { return s.dial() }
+// sessionDial returns what connects the sessions with the server of s.
+func (s setup) sessionDial() mqtt.DialFunc {
+	return func(context.Context) (net.Conn, error) { return s.dial() }
+}
+
+// newSession starts a session.
+func newSession(dial mqtt.DialFunc, id string) (*mqtt.Session, error) {
 	login := func(context.Context) (mqtt.Login, error) { return mqtt.Login{ClientID: id}, nil }
 	return mqtt.StartSession(context.Background(), dial, login, &mqtt.SessionOptions{Window: window, CleanSession: true})
 }
@@ -22,7 +26,7 @@ func telemetry() *mqtt.Publish {
 
 // sessionRole is one producer that does not wait for the acknowledgements.
 func sessionRole(s setup) (*actor, error) {
-	session, err := s.newSession(identity.DeviceID)
+	session, err := newSession(s.sessionDial(), identity.DeviceID)
 	if err != nil {
 		return nil, err
 	}

@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"math/big"
 	"net"
+	"sync"
 	"time"
 )
 
@@ -78,13 +79,22 @@ func newServerTLS() (*tls.Config, []byte, error) {
 	}, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), nil
 }
 
-// clientTLS is the configuration of a client of d.
+// clientConfigs has the configuration for each door's CA.
+var clientConfigs sync.Map
+
+// clientTLS is the configuration of the clients of d: one for all of this
+// process, as in any program that has many connections.
 func (d door) clientTLS() (*tls.Config, error) {
+	if cfg, ok := clientConfigs.Load(string(d.CA)); ok {
+		return cfg.(*tls.Config), nil
+	}
 	pool := x509.NewCertPool()
 	if !pool.AppendCertsFromPEM(d.CA) {
 		return nil, errors.New("the door's certificate is none")
 	}
-	return &tls.Config{RootCAs: pool, ServerName: serverName, MinVersion: tls.VersionTLS13}, nil
+	cfg := &tls.Config{RootCAs: pool, ServerName: serverName, MinVersion: tls.VersionTLS13}
+	clientConfigs.Store(string(d.CA), cfg)
+	return cfg, nil
 }
 
 // addr is where a client of s connects to.

@@ -130,7 +130,17 @@ func (c *Core) unauthorized(op string, id hubwire.Identity, protocol string, why
 		who = slog.Int("unknownBytes", len(id.String()))
 	}
 	c.cfg.Log.Warn("login refused", who, "protocol", protocol, "reason", why)
+	return badLogin(op)
+}
+
+func badLogin(op string) error {
 	return refuse(op, hubwire.Unauthorized, "authentication failed; renew the token or certificate and connect again")
+}
+
+// unauthorized is [Core.unauthorized] for who holds the lock: the log may ask the hub back.
+func (e *entity) unauthorized(op, protocol string, why error) error {
+	e.post(func() { _ = e.core.unauthorized(op, e.id, protocol, why) })
+	return badLogin(op)
 }
 
 // authMethod is the JSON text that goes with events.

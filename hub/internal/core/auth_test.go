@@ -1,10 +1,13 @@
 package core
 
 import (
+	"context"
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/base64"
+	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net/url"
 	"strings"
@@ -209,4 +212,37 @@ func TestAuthorizeService(t *testing.T) {
 			}
 		})
 	}
+}
+
+// asking is a log handler that asks the hub about the device that a record is about.
+type asking struct {
+	slog.Handler
+	ask func()
+}
+
+func (a asking) Handle(context.Context, slog.Record) error { a.ask(); return nil }
+
+func TestTheLogMayAskTheHub(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		asked := false
+		var c *Core
+		c = newCore(t, &Config{Log: slog.New(asking{slog.NewTextHandler(io.Discard, nil), func() {
+			if _, err := c.Device(dev); err != nil {
+				t.Error(err)
+			}
+			asked = true
+		}})})
+		g := grant(t, c, dev)
+		d, err := c.Device(dev)
+		if err != nil {
+			t.Fatal(err)
+		}
+		d.Disabled = true
+		if _, err := c.Update(ctx, d, "*"); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := c.Connect(ctx, g, nil, nil); !errors.Is(err, hubwire.Unauthorized) || !asked {
+			t.Errorf("%v, and the log was asked: %v", err, asked)
+		}
+	})
 }

@@ -115,7 +115,7 @@ func (q *queued) release() { q.lock, q.holder = "", nil }
 func (e *entity) drop(q *queued, status FeedbackStatus) {
 	if err := e.dequeue(context.Background(), q); err != nil {
 		// It is gone for this process; after a restart it will expire again.
-		e.core.cfg.Log.Error("c2d: a record was not deleted", "device", e.id, "error", err)
+		e.post(func() { e.core.cfg.Log.Error("c2d: a record was not deleted", "device", e.id, "error", err) })
 		e.forget(q)
 	}
 	e.queue.lost.Add(1)

@@ -93,7 +93,7 @@ func (c *Core) Connect(ctx context.Context, g *Grant, o *ConnectOptions, l Link)
 		return nil, err
 	}
 	if err := c.stillValid(e, g); err != nil {
-		return nil, c.unauthorized(op, g.Identity, opts.Protocol, err)
+		return nil, e.unauthorized(op, opts.Protocol, err)
 	}
 	if err := c.throttle.connects.admit(op, 1); err != nil {
 		return nil, err
@@ -186,7 +186,7 @@ func (s *Session) Renew(g *Grant) error {
 	}
 	defer e.unlock()
 	if err := e.core.stillValid(e, g); err != nil {
-		return e.core.unauthorized(op, e.id, s.opts.Protocol, err)
+		return e.unauthorized(op, s.opts.Protocol, err)
 	}
 	s.grant = *g
 	s.armExpiry()

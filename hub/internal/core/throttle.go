@@ -127,7 +127,7 @@ func (q *quota) admit(op string, n int) error {
 	}
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if day := time.Now().UTC().Truncate(24 * time.Hour); day.After(q.day) {
+	if day := time.Now().UTC().Truncate(24 * time.Hour); !day.Equal(q.day) { // also earlier: the clock was put right
 		q.day, q.used = day, 0
 	}
 	if q.used >= q.limit || q.used+n > q.limit {
@@ -150,7 +150,7 @@ func (c *Core) Throttles() bool {
 // when it would be too long, QuotaExceeded.
 func (c *Core) TelemetryTurn(size int) (time.Duration, error) {
 	const op = "send"
-	if err := c.throttle.quota.admit(op, blocks(size)); err != nil {
+	if err := c.throttle.quota.admit(op, 0); err != nil {
 		return 0, err
 	}
 	wait, ok := c.throttle.telemetry.take(1, c.throttle.maxDelay)
@@ -159,7 +159,7 @@ func (c *Core) TelemetryTurn(size int) (time.Duration, error) {
 		e.RetryAfter = wait
 		return 0, e
 	}
-	return wait, nil
+	return wait, c.throttle.quota.admit(op, blocks(size)) // what the rate refused does not count
 }
 
 // Wait waits, unless the context or the hub ends first, which is an error.

@@ -77,6 +77,27 @@ func TestThrottleSaysWhenToComeBack(t *testing.T) {
 	})
 }
 
+func TestTheQuotaCountsWhatIsTaken(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCore(t, &Config{Throttle: Throttle{Telemetry: 1, MaxDelay: -1, MessagesADay: 2}})
+		for i, want := range []error{nil, hubwire.ThrottleBacklogLimitExceeded, hubwire.ThrottleBacklogLimitExceeded} {
+			if _, err := c.TelemetryTurn(1); !errors.Is(err, want) {
+				t.Errorf("message %d: %v", i, err)
+			}
+		}
+		time.Sleep(time.Second)
+		if _, err := c.TelemetryTurn(1); err != nil {
+			t.Errorf("the second that is taken: %v", err)
+		}
+		// A clock that was wrong, and is put right, does not close the hub until then.
+		c.throttle.quota.day = c.throttle.quota.day.AddDate(50, 0, 0)
+		time.Sleep(time.Second)
+		if _, err := c.TelemetryTurn(1); err != nil {
+			t.Errorf("on an earlier day: %v", err)
+		}
+	})
+}
+
 func TestWaitEndsWithContextAndHub(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newCore(t, nil)

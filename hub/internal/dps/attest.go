@@ -1,6 +1,7 @@
 package dps
 
 import (
+	"cmp"
 	"crypto/sha1"
 	"crypto/sha256"
 	"crypto/x509"
@@ -28,12 +29,13 @@ type Login struct {
 	Certificates   []*x509.Certificate // of the TLS peer, leaf first
 }
 
-// Grant is a login that succeeded.
+// Grant is a login that succeeded. It holds as long as its enrollment does.
 type Grant struct {
 	RegistrationID string
 	Expires        time.Time // of the token; zero for a certificate
 
 	enrollment         *Enrollment
+	commonName         string     // of the certificate
 	primary, secondary sas.Secret // the device's own, also of a group
 	thumbprint         string
 }
@@ -68,6 +70,16 @@ func (s *Service) attest(e *Enrollment, l *Login) (*Grant, error) {
 		return g, s.checkToken(l.Token.Reveal(), e, g)
 	}
 	return g, checkCertificates(l.Certificates, e, g)
+}
+
+// deviceID is the name that the device gets in the hub, which does tell cases apart:
+// one that the registration id's case does not change, or who spells it in a thousand
+// ways would be a thousand devices. A derived key is for one spelling alone.
+func (g *Grant) deviceID() string {
+	if e := g.enrollment; !e.Group {
+		return cmp.Or(e.DeviceID, e.ID)
+	}
+	return cmp.Or(g.commonName, g.RegistrationID)
 }
 
 // checkToken checks a token, and fills in g.
@@ -112,7 +124,7 @@ func checkCertificates(chain []*x509.Certificate, e *Enrollment, g *Grant) error
 	}
 	leaf, now := chain[0], time.Now()
 	sum1, sum256 := sha1.Sum(leaf.Raw), sha256.Sum256(leaf.Raw)
-	g.thumbprint = hex.EncodeToString(sum256[:])
+	g.thumbprint, g.commonName = hex.EncodeToString(sum256[:]), leaf.Subject.CommonName
 	switch {
 	case !e.byCertificate():
 		return errors.New("a certificate was shown, where a token is due")

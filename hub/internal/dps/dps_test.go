@@ -28,6 +28,15 @@ func newService(t *testing.T, register func(*Assignment) error) *Service {
 	}})
 }
 
+// granted enrolls a device and returns a login of its.
+func granted(t *testing.T, s *Service, e *Enrollment) *Grant {
+	t.Helper()
+	if _, err := s.Enroll(e); err != nil {
+		t.Fatal(err)
+	}
+	return &Grant{RegistrationID: e.ID, enrollment: s.candidates(e.ID)[0]}
+}
+
 func TestEnrollRefuses(t *testing.T) {
 	key := sas.NewSecret("c2l4dGVlbiBieXRlcyAhIQ==")
 	for name, e := range map[string]*Enrollment{
@@ -43,6 +52,7 @@ func TestEnrollRefuses(t *testing.T) {
 		"a thumbprint and a key":              {ID: "a", PrimaryThumbprint: strings.Repeat("a", 40), Primary: key},
 		"a thumbprint for a group":            {ID: "a", Group: true, SecondaryThumbprint: strings.Repeat("a", 64)},
 		"an authority for one device":         {ID: "a", Authorities: []*x509.Certificate{{}}},
+		"an authority that is nil":            {ID: "a", Group: true, Authorities: []*x509.Certificate{nil}},
 		"a device id for a group":             {ID: "a", Group: true, DeviceID: "b"},
 		"a device id that is none":            {ID: "a", DeviceID: "b/c"},
 		"a payload that is not JSON":          {ID: "a", Payload: json.RawMessage("{")},
@@ -92,11 +102,7 @@ func TestGroupsAreBounded(t *testing.T) {
 func TestRegisterFromManySides(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newService(t, func(*Assignment) error { time.Sleep(time.Second); return nil })
-		e, err := s.Enroll(&Enrollment{ID: "a"})
-		if err != nil {
-			t.Fatal(err)
-		}
-		g := &Grant{RegistrationID: "a", enrollment: e}
+		g := granted(t, s, &Enrollment{ID: "a"})
 		var wg sync.WaitGroup
 		var mu sync.Mutex
 		operations := map[string]bool{}
@@ -132,7 +138,7 @@ func TestFailureOfTheRegistry(t *testing.T) {
 		500001: errors.New("some secret of the store"),
 	} {
 		s := newService(t, func(*Assignment) error { return err })
-		g := &Grant{RegistrationID: "a", enrollment: &Enrollment{ID: "a"}}
+		g := granted(t, s, &Enrollment{ID: "a"})
 		a, err := s.Register(t.Context(), g, &topics.DPSRegistration{})
 		if err != nil {
 			t.Fatal(err)
@@ -140,6 +146,35 @@ func TestFailureOfTheRegistry(t *testing.T) {
 		got, err := s.Query(g, a.Result.OperationID)
 		if code, text := got.Result.Failure(); err != nil || code != want || text == "" || strings.Contains(text, "secret") {
 			t.Errorf("%d %q, %v, want %d", code, text, err, want)
+		}
+	}
+}
+
+// TestThrottledRegistry has a hub that will take the device later: no state says so, since
+// all states but "assigning" are for good.
+func TestThrottledRegistry(t *testing.T) {
+	s := newService(t, func(*Assignment) error { return errors.Join(refuse("patch", hubwire.Throttled, "later"), nil) })
+	g := granted(t, s, &Enrollment{ID: "a"})
+	if a, err := s.Register(t.Context(), g, &topics.DPSRegistration{}); a != nil || !errors.Is(err, hubwire.Throttled) {
+		t.Errorf("%+v, %v", a, err)
+	}
+}
+
+func TestAGrantEndsWithItsEnrollment(t *testing.T) {
+	for name, change := range map[string]func(s *Service){
+		"gone":                                 func(s *Service) { s.Unenroll("group", true) },
+		"replaced":                             func(s *Service) { s.Enroll(&Enrollment{ID: "GROUP", Group: true, Disabled: true}) },
+		"overruled by one of the device's own": func(s *Service) { s.Enroll(&Enrollment{ID: "A", Disabled: true}) },
+	} {
+		s := newService(t, nil)
+		g := granted(t, s, &Enrollment{ID: "group", Group: true})
+		g.RegistrationID = "a"
+		if _, err := s.Register(t.Context(), g, &topics.DPSRegistration{}); err != nil {
+			t.Errorf("before it is %s: %v", name, err)
+		}
+		change(s)
+		if _, err := s.Register(t.Context(), g, &topics.DPSRegistration{}); !errors.Is(err, hubwire.UnauthorizedAccess) {
+			t.Errorf("%s: %v", name, err)
 		}
 	}
 }

@@ -34,7 +34,7 @@ type Enrollment struct {
 	Authorities                            []*x509.Certificate
 
 	Disabled bool   // devices are told so
-	DeviceID string // empty means the registration id; not for a group
+	DeviceID string // empty means ID; not for a group
 	Edge     bool
 	Twin     Twin            // what the device's twin begins with
 	Payload  json.RawMessage // what a device is told when it is assigned
@@ -69,6 +69,8 @@ func (e *Enrollment) normal(op string) (*Enrollment, error) {
 		return nil, refuse(op, hubwire.ArgumentInvalid, "the devices of a group are named after their registration ids")
 	case own.Group && (own.PrimaryThumbprint != "" || own.SecondaryThumbprint != ""):
 		return nil, refuse(op, hubwire.ArgumentInvalid, "a group's certificates are known by their authority, not by a thumbprint")
+	case slices.Contains(own.Authorities, nil):
+		return nil, refuse(op, hubwire.ArgumentInvalid, "an authority is nil")
 	case !own.Group && len(own.Authorities) > 0:
 		return nil, refuse(op, hubwire.ArgumentInvalid, "an authority is for groups")
 	case own.byCertificate() && !(own.Primary.IsZero() && own.Secondary.IsZero()):

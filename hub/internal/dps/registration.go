@@ -9,6 +9,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/hubwire/hubwire"
@@ -43,12 +44,16 @@ type Answer struct {
 	RetryAfter time.Duration // when to ask again; 0 when it is done
 }
 
-// Register begins a registration. Codes: ArgumentInvalid for one that is not the
-// connection's, TooManyDevices.
+// Register begins a registration. Codes: UnauthorizedAccess when the enrollment of the
+// login is another by now, ArgumentInvalid for a registration that is not the connection's,
+// TooManyDevices, and those of the hub that are worth another try.
 func (s *Service) Register(ctx context.Context, g *Grant, r *topics.DPSRegistration) (*Answer, error) {
 	const op = "register"
 	if r.RegistrationID != "" && key(r.RegistrationID) != key(g.RegistrationID) {
 		return nil, refuse(op, hubwire.ArgumentInvalid, "the registration id of the body is not the connection's")
+	}
+	if !slices.Contains(s.candidates(g.RegistrationID), g.enrollment) {
+		return nil, s.unauthorized(op, errors.New("the enrollment has changed since the login"))
 	}
 	now := time.Now().UTC()
 	s.mu.Lock()
@@ -58,7 +63,11 @@ func (s *Service) Register(ctx context.Context, g *Grant, r *topics.DPSRegistrat
 	if full {
 		return nil, refuse(op, hubwire.TooManyDevices, "there are %d registrations, which is the limit", maxRegistrations)
 	}
-	reg := &registration{operation: newOperation(), done: now.Add(s.cfg.AssignAfter), state: s.assign(ctx, g, now)}
+	state, err := s.assign(ctx, g, now)
+	if err != nil {
+		return nil, err
+	}
+	reg := &registration{operation: newOperation(), done: now.Add(s.cfg.AssignAfter), state: state}
 	if old != nil {
 		reg.state.Created = old.state.Created
 	}
@@ -101,8 +110,9 @@ func (s *Service) Registration(id string) (topics.DPSState, bool) {
 	return reg.state, true
 }
 
-// assign gives the device to the hub, and returns what it is told of that.
-func (s *Service) assign(ctx context.Context, g *Grant, now time.Time) topics.DPSState {
+// assign gives the device to the hub, and returns what it is told of that. The error is
+// of a hub that may take it later: to devices, a state is for good.
+func (s *Service) assign(ctx context.Context, g *Grant, now time.Time) (topics.DPSState, error) {
 	e, at := g.enrollment, now.Format("2006-01-02T15:04:05.0000000Z")
 	state := topics.DPSState{RegistrationID: g.RegistrationID, Created: at, LastUpdated: at, ETag: newETag(), Payload: bytes.Clone(e.Payload)}
 	if g.thumbprint != "" {
@@ -110,24 +120,28 @@ func (s *Service) assign(ctx context.Context, g *Grant, now time.Time) topics.DP
 	}
 	if e.Disabled {
 		state.Status, state.Payload = disabled, nil
-		return state
+		return state, nil
 	}
 	a := &Assignment{
-		DeviceID: cmp.Or(e.DeviceID, g.RegistrationID), Primary: g.primary, Secondary: g.secondary,
+		DeviceID: g.deviceID(), Primary: g.primary, Secondary: g.secondary,
 		Thumbprint: g.thumbprint, Edge: e.Edge, Twin: e.Twin,
 	}
 	if err := s.cfg.Register(ctx, a); err != nil {
 		s.cfg.Log.Warn("provisioning: no device", "registration", g.RegistrationID, "error", err)
 		state.Status, state.Payload = failed, nil
 		state.ErrorCode, state.ErrorMessage = int(hubwire.ServerError), "the device could not be registered"
-		if he := new(hubwire.Error); errors.As(err, &he) && he.Code != 0 {
+		he := new(hubwire.Error)
+		switch errors.As(err, &he); {
+		case he.Outcome == hubwire.Refused && he.Retryable:
+			return state, he
+		case he.Code != 0:
 			state.ErrorCode, state.ErrorMessage = int(he.Code), cmp.Or(he.Message, state.ErrorMessage)
 		}
-		return state
+		return state, nil
 	}
 	state.Status, state.Substatus = assigned, initialAssignment
 	state.AssignedHub, state.DeviceID = s.cfg.Hub, a.DeviceID
-	return state
+	return state, nil
 }
 
 // newOperation returns an id in the form of the service's.

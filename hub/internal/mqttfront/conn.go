@@ -20,7 +20,8 @@ import (
 
 // conn is one MQTT connection. Its reader is the goroutine that serves it: it
 // reads a packet, acts, and adds the answer to out, which it writes when it
-// would have to wait for the next packet. A burst is answered at once.
+// would have to wait for the next packet. A burst is answered at once, unless there is
+// an intercept function.
 type conn struct {
 	server *Server
 	peer   Peer
@@ -82,7 +83,8 @@ func (c *conn) run() error {
 		return err
 	}
 	for {
-		if c.mqtt.Buffered() == 0 {
+		// An intercept function may take its time with the next packet: not on the account of this one.
+		if c.mqtt.Buffered() == 0 || c.server.core.Intercepts() {
 			if err := c.out.flush(); err != nil {
 				return err
 			}

@@ -1,0 +1,117 @@
+package mqtt
+
+import (
+	"context"
+	"net"
+	"sync"
+	"testing"
+	"testing/synctest"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+func TestPanicsInCallbacksAreContained(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFake(t, func(c *fakeConn) {
+			c.accept()
+			c.send((&Publish{Topic: []byte("t"), QoS: AtLeastOnce, ID: 1}).AppendTo(nil))
+			c.serve()
+		})
+		var mu sync.Mutex
+		panics := map[any]int{}
+		once := map[string]bool{}
+		first := func(name string) bool { defer func() { once[name] = true }(); return !once[name] }
+		s, err := StartSession(t.Context(),
+			func(ctx context.Context) (net.Conn, error) {
+				if first("dial") {
+					panic("dial")
+				}
+				return f.dial(ctx)
+			},
+			func(ctx context.Context) (Login, error) {
+				if first("login") {
+					panic("login")
+				}
+				return f.login(ctx)
+			},
+			&SessionOptions{
+				OnDelivery: func(Delivery) { panic("delivery") },
+				OnState:    func(SessionState, error) { panic("state") },
+				OnPanic: func(v any, stack []byte) {
+					mu.Lock() // who publishes may trace
+					defer mu.Unlock()
+					panics[v] += min(1, len(stack))
+					panic("in OnPanic")
+				},
+				Trace: &Trace{Sent: func(p Packet) { panic(p.Type()) }, Received: func(p Packet) { panic("trace") }},
+			})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := s.PublishAsync(t.Context(), message("x"), func(error) { panic("done") }); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		if err := s.Publish(t.Context(), message("y")); err != nil {
+			t.Error(err)
+		}
+		s.Close()
+		f.running.Wait()
+		// States: two failed attempts, connected, closed.
+		if diff := cmp.Diff(map[any]int{
+			"dial": 1, "login": 1, "delivery": 1, "state": 4, "done": 1,
+			TypeConnect: 1, TypePublish: 2, TypeDisconnect: 1, "trace": 4,
+		}, panics); diff != "" {
+			t.Errorf("panics (-want +got):\n%s", diff)
+		}
+	})
+}
+
+// brittleConn is a net.Conn of which one method panics.
+type brittleConn struct {
+	net.Conn
+	method string
+}
+
+func (c brittleConn) Read(b []byte) (int, error)  { c.call("Read"); return c.Conn.Read(b) }
+func (c brittleConn) Write(b []byte) (int, error) { c.call("Write"); return c.Conn.Write(b) }
+func (c brittleConn) Close() error                { err := c.Conn.Close(); c.call("Close"); return err }
+
+func (c brittleConn) call(method string) {
+	if method == c.method {
+		panic("brittle")
+	}
+}
+
+func TestAPanicOfTheConnectionCostsNoMoreThanIt(t *testing.T) {
+	for _, method := range []string{"Read", "Write", "Close"} {
+		t.Run(method, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var brittle net.Conn
+				f := newFake(t, well)
+				s, err := StartSession(t.Context(), func(ctx context.Context) (net.Conn, error) {
+					nc, err := f.dial(ctx)
+					if brittle == nil && err == nil {
+						brittle = brittleConn{nc, method}
+						return brittle, nil
+					}
+					return nc, err
+				}, f.login, nil)
+				if err != nil {
+					t.Fatal(err)
+				}
+				brittle.(brittleConn).Conn.Close() // if it has not come to that
+				if err := s.Publish(t.Context(), message("x")); err != nil {
+					t.Error(err)
+				}
+				if n := f.connections(); n != 2 {
+					t.Errorf("%d connections", n)
+				}
+				if err := s.Close(); err != nil {
+					t.Error(err)
+				}
+				f.running.Wait()
+			})
+		})
+	}
+}
