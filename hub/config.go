@@ -107,8 +107,8 @@ type Config struct {
 
 	// Intercept sees every operation before the hub acts, and may delay or
 	// refuse it, cut the connection, or swallow the answer. It may be called from many
-	// goroutines at once, must heed ctx, and must not call the Hub's Close. A panic in it
-	// cuts the connection, and goes to Log. nil means none.
+	// goroutines at once, must heed ctx, and must not call the Hub's Close. A panic in it,
+	// or a [runtime.Goexit] (and so t.FailNow), cuts the connection, and goes to Log. nil means none.
 	Intercept func(ctx context.Context, op *Op) Verdict
 
 	// Log gets what peers are not told, such as why a login was refused. It

@@ -28,7 +28,7 @@ const closePatience = 10 * time.Second
 // other, nil included, and with a nil context, they fail with ArgumentInvalid.
 //
 // It owns one goroutine for each listener and one for each connection, and
-// momentary ones for timers and for connections that have something to send;
+// momentary ones for timers, for calls of Intercept and for connections that have something to send;
 // all are gone when Close returns.
 type Hub struct {
 	cfg   Config

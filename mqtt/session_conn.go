@@ -33,13 +33,13 @@ func (s *Session) abort(nc net.Conn) {
 // abort closes nc without a word to the peer, which may have stopped reading:
 // the close_notify of TLS, or the closing handshake of a WebSocket, would wait for it.
 func abort(nc net.Conn) {
+	defer nc.Close() // also when the others panic
 	switch c := nc.(type) {
 	case interface{ CloseNow() error }:
 		c.CloseNow()
 	case interface{ NetConn() net.Conn }:
 		c.NetConn().Close()
 	}
-	nc.Close()
 }
 
 // goodbye says, where the connection has a way to, that this was all: after

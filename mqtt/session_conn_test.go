@@ -6,6 +6,8 @@ import (
 	"math"
 	"net"
 	"os"
+	"runtime"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -136,7 +138,7 @@ func TestAConnectionThatPanics(t *testing.T) {
 						panic("read")
 					}
 				}
-				c.close = func() { panic("close") }
+				return &hollow{oddConn{Conn: c, close: func() { panic("close") }}}
 			}
 			return c
 		}
@@ -149,6 +151,11 @@ func TestAConnectionThatPanics(t *testing.T) {
 		}
 	})
 }
+
+// hollow says that it wraps a connection, and has none to show.
+type hollow struct{ oddConn }
+
+func (*hollow) NetConn() net.Conn { return nil }
 
 func TestATraceThatPanics(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -167,6 +174,41 @@ func TestATraceThatPanics(t *testing.T) {
 	})
 }
 
+func TestATraceThatEndsTheGoroutineOfAWrite(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		kind Type
+	}{
+		{"of who publishes", TypePublish},
+		{"of the flusher", TypePuback},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				f := newFake(t, func(c *fakeConn) {
+					c.accept()
+					c.send((&Publish{Topic: []byte("t"), QoS: AtLeastOnce, ID: 1}).AppendTo(nil))
+					c.serve()
+				})
+				var once sync.Once
+				s := f.start(SessionOptions{Trace: &Trace{Sent: func(p Packet) {
+					if p.Type() == tt.kind {
+						once.Do(runtime.Goexit) // as t.FailNow does
+					}
+				}}})
+				var first sync.WaitGroup
+				first.Go(func() { _ = s.Publish(t.Context(), message("1")) })
+				first.Wait()
+				if err := s.Publish(t.Context(), message("2")); err != nil {
+					t.Errorf("Publish: %v", err)
+				}
+				if err := s.Close(); err != nil || f.connections() != 2 {
+					t.Errorf("Close: %v, after %d connections", err, f.connections())
+				}
+			})
+		})
+	}
+}
+
 func TestBackoffWithoutBound(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFake(t, refusing(Unavailable))
@@ -177,4 +219,34 @@ func TestBackoffWithoutBound(t *testing.T) {
 			t.Errorf("StartSession: %v, after %d attempts", err, f.connections())
 		}
 	})
+}
+
+func TestCloseDoesNotWaitOnceTheLastAcknowledgementIsWritten(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFake(t, func(c *fakeConn) {
+			c.accept()
+			c.send((&Publish{Topic: []byte("t"), QoS: AtLeastOnce, ID: 1}).AppendTo(nil))
+			c.serve()
+		})
+		f.wrap = func(nc net.Conn) net.Conn { return &lateWrite{nc} }
+		s := f.start(SessionOptions{})
+		synctest.Wait()
+		begin := time.Now()
+		if err := s.Close(); err != nil {
+			t.Errorf("Close: %v", err)
+		}
+		if took := time.Since(begin); took != 100*time.Millisecond {
+			t.Errorf("Close took %v, want what the write of the PUBACK took", took)
+		}
+	})
+}
+
+// lateWrite takes PUBACKs at leisure.
+type lateWrite struct{ net.Conn }
+
+func (c *lateWrite) Write(b []byte) (int, error) {
+	if Packet(b).Type() == TypePuback {
+		time.Sleep(100 * time.Millisecond)
+	}
+	return c.Conn.Write(b)
 }

@@ -1,6 +1,7 @@
 package mqtt
 
 import (
+	"errors"
 	"fmt"
 	"runtime"
 	"slices"
@@ -92,6 +93,15 @@ func (s *Session) startFlusher() {
 // it calls back: another flusher then takes over what the callback brings about.
 func (s *Session) runFlusher() {
 	runtime.Gosched() // to whoever else is about to publish: their packets go into the same write
+	returned := false
+	defer func() {
+		if !returned { // a callback has ended the goroutine
+			s.mu.Lock()
+		}
+		s.helpers--
+		s.changed.Broadcast()
+		s.mu.Unlock()
+	}()
 	s.mu.Lock()
 	l := s.link
 	var ops []completed
@@ -108,9 +118,7 @@ func (s *Session) runFlusher() {
 		}
 	}
 	s.keepScratch(ops)
-	s.helpers--
-	s.changed.Broadcast()
-	s.mu.Unlock()
+	returned = true
 }
 
 // callWritten calls back, without mu and without the right to write.
@@ -126,8 +134,6 @@ func (s *Session) callWritten(l *link, ops []completed) {
 		s.callers = slices.DeleteFunc(s.callers, func(c uint64) bool { return c == id })
 		if !returned { // a done function has ended the goroutine: another one goes on
 			s.kickLocked(l)
-			s.helpers--
-			s.changed.Broadcast()
 			s.mu.Unlock()
 		}
 	}()
@@ -173,8 +179,8 @@ func (s *Session) writeNext(l *link, ops []completed) (_ []completed, more bool)
 		if loose && written {
 			ops = s.writtenLocked(from, to, ops)
 		}
-		s.leaveLocked(l)
 	}
+	s.leaveLocked(l)
 	return ops, true
 }
 
@@ -184,14 +190,25 @@ func (s *Session) write(l *link, b []byte, now time.Duration) bool {
 	l.loose += len(b)
 	s.wakeAt(s.ackLimit(now))
 	s.mu.Unlock()
-	err := s.writeTo(l, b)
-	if err != nil {
-		s.kill(l, fmt.Errorf("mqtt: write: %w", err))
-	}
-	s.mu.Lock()
-	l.inWrite, l.lastWrite = false, now
+	err := errExit
+	defer func() {
+		if err != nil {
+			s.kill(l, fmt.Errorf("mqtt: write: %w", err))
+		}
+		s.mu.Lock()
+		l.inWrite, l.lastWrite = false, now
+		if err == errExit {
+			l.writing = false
+			s.changed.Broadcast()
+			s.mu.Unlock()
+		}
+	}()
+	err = s.writeTo(l, b)
 	return err == nil
 }
+
+// errExit is why a connection is lost whose Trace ended the goroutine that wrote.
+var errExit = errors.New("a callback ended the goroutine")
 
 func (s *Session) writeTo(l *link, b []byte) (err error) {
 	defer s.connPanicked(&err)

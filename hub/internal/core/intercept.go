@@ -104,15 +104,25 @@ func (c *Core) Intercept(ctx context.Context, op *Op) (Verdict, error) {
 	return v, nil
 }
 
-// judge calls the intercept function. One that panics has given no verdict: the connection is cut.
-func (c *Core) judge(ctx context.Context, op *Op) (v Verdict) {
-	defer func() {
-		if p := recover(); p != nil {
-			c.cfg.Log.Error("the intercept function panicked", "operation", op.Kind, "panic", p, "stack", string(debug.Stack()))
-			v = Verdict{DropBefore: true}
-		}
+// judge calls the intercept function, in a goroutine of its own, which it may end: a
+// t.FailNow does. One that panics, or ends so, has given no verdict: the connection is cut.
+func (c *Core) judge(ctx context.Context, op *Op) Verdict {
+	verdict := Verdict{DropBefore: true}
+	returned := false
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		defer func() {
+			if p := recover(); p != nil {
+				c.cfg.Log.Error("the intercept function panicked", "operation", op.Kind, "panic", p, "stack", string(debug.Stack()))
+			} else if !returned {
+				c.cfg.Log.Error("the intercept function ended its goroutine", "operation", op.Kind)
+			}
+		}()
+		verdict, returned = c.cfg.Intercept(ctx, op), true
 	}()
-	return c.cfg.Intercept(ctx, op)
+	<-done
+	return verdict
 }
 
 // Intercepts reports whether there is an intercept function, so that a front
