@@ -67,7 +67,9 @@ func settleDown() {
 func idleSessionRole(s setup) (*actor, error) {
 	dial := s.sessionDial()
 	return holder(s.WarmUp,
-		func(id string) (*mqtt.Session, error) { return newSession(dial, id) },
+		func(id string) (*mqtt.Session, error) {
+			return newSession(dial, id, &mqtt.SessionOptions{CleanSession: true})
+		},
 		func(c *mqtt.Session) bool { return c.State() == mqtt.Connected },
 		func(c *mqtt.Session) { c.Close() },
 	)

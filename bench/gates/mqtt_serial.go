@@ -3,6 +3,8 @@ package main
 import (
 	"context"
 	"io"
+
+	"github.com/hubwire/hubwire/mqtt"
 )
 
 // One at a time: the next message goes when the last one is acknowledged.
@@ -30,7 +32,17 @@ func serialRawRole(s setup) (*actor, error) {
 
 // serialSessionRole publishes in the same way.
 func serialSessionRole(s setup) (*actor, error) {
-	session, err := newSession(s.sessionDial(), identity.DeviceID)
+	return s.serialSession(&mqtt.SessionOptions{CleanSession: true})
+}
+
+// serialUntimedRole does so as a session that, like the raw client, would not
+// notice that its server is gone: the runtime has no timer to look at then.
+func serialUntimedRole(s setup) (*actor, error) {
+	return s.serialSession(&mqtt.SessionOptions{CleanSession: true, KeepAlive: -1, AckTimeout: -1})
+}
+
+func (s setup) serialSession(o *mqtt.SessionOptions) (*actor, error) {
+	session, err := newSession(s.sessionDial(), identity.DeviceID, o)
 	if err != nil {
 		return nil, err
 	}

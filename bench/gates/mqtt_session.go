@@ -15,9 +15,9 @@ func (s setup) sessionDial() mqtt.DialFunc {
 }
 
 // newSession starts a session.
-func newSession(dial mqtt.DialFunc, id string) (*mqtt.Session, error) {
+func newSession(dial mqtt.DialFunc, id string, o *mqtt.SessionOptions) (*mqtt.Session, error) {
 	login := func(context.Context) (mqtt.Login, error) { return mqtt.Login{ClientID: id}, nil }
-	return mqtt.StartSession(context.Background(), dial, login, &mqtt.SessionOptions{Window: window, CleanSession: true})
+	return mqtt.StartSession(context.Background(), dial, login, o)
 }
 
 func telemetry() *mqtt.Publish {
@@ -26,7 +26,7 @@ func telemetry() *mqtt.Publish {
 
 // sessionRole is one producer that does not wait for the acknowledgements.
 func sessionRole(s setup) (*actor, error) {
-	session, err := newSession(s.sessionDial(), identity.DeviceID)
+	session, err := newSession(s.sessionDial(), identity.DeviceID, &mqtt.SessionOptions{Window: window, CleanSession: true})
 	if err != nil {
 		return nil, err
 	}
