@@ -11,8 +11,6 @@ import (
 
 	"github.com/hubwire/hubwire"
 	"github.com/hubwire/hubwire/device"
-	"github.com/hubwire/hubwire/hub"
-	"github.com/hubwire/hubwire/sas"
 )
 
 func fleetDevice(i int64) hubwire.Identity {
@@ -21,30 +19,11 @@ func fleetDevice(i int64) hubwire.Identity {
 
 // fleetHubRole is a hub that knows the fleet. It counts telemetry.
 func fleetHubRole(setup) (*actor, error) {
-	h, err := hub.Start(context.Background(), nil)
-	if err != nil {
-		return nil, err
+	fleet := make([]hubwire.Identity, fleetSize)
+	for i := range fleet {
+		fleet[i] = fleetDevice(int64(i))
 	}
-	for i := range int64(fleetSize) {
-		d := &hub.Device{Identity: fleetDevice(i), PrimaryKey: sas.NewSecret(sasKey)}
-		if _, err := h.Create(context.Background(), d); err != nil {
-			return nil, err
-		}
-	}
-	r, err := h.Events(context.Background(), nil)
-	if err != nil {
-		return nil, err
-	}
-	var count atomic.Int64
-	go func() {
-		for {
-			if _, err := r.Next(context.Background()); err != nil {
-				return
-			}
-			count.Add(1)
-		}
-	}()
-	return &actor{door: door{TLS: h.MQTTAddr(), CA: h.CAPEM(), Host: h.HostName()}, count: count.Load}, nil
+	return readHub(fleet...)
 }
 
 const (

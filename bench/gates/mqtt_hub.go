@@ -22,19 +22,26 @@ import (
 	"github.com/hubwire/hubwire/sas"
 )
 
-// startHub starts a hub on sockets, with one device.
-func startHub() (*hub.Hub, door, error) {
+// startHub starts a hub on sockets, with these devices.
+func startHub(devices ...hubwire.Identity) (*hub.Hub, door, error) {
 	h, err := hub.Start(context.Background(), nil)
 	if err != nil {
 		return nil, door{}, err
 	}
-	_, err = h.Create(context.Background(), &hub.Device{Identity: identity, PrimaryKey: sas.NewSecret(sasKey)})
-	return h, door{TLS: h.MQTTAddr(), CA: h.CAPEM(), Host: h.HostName()}, err
+	for _, id := range devices {
+		if _, err := h.Create(context.Background(), &hub.Device{Identity: id, PrimaryKey: sas.NewSecret(sasKey)}); err != nil {
+			return nil, door{}, err
+		}
+	}
+	return h, door{TLS: h.MQTTAddr(), CA: h.CAPEM(), Host: h.HostName()}, nil
 }
 
 // hubRole is a hub whose events somebody reads as they come.
-func hubRole(setup) (*actor, error) {
-	h, d, err := startHub()
+func hubRole(setup) (*actor, error) { return readHub(identity) }
+
+// readHub is such a hub, with these devices. It counts the events.
+func readHub(devices ...hubwire.Identity) (*actor, error) {
+	h, d, err := startHub(devices...)
 	if err != nil {
 		return nil, err
 	}
@@ -56,7 +63,7 @@ func hubRole(setup) (*actor, error) {
 
 // hubLogRole is a hub whose events nobody reads.
 func hubLogRole(setup) (*actor, error) {
-	h, d, err := startHub()
+	h, d, err := startHub(identity)
 	if err != nil {
 		return nil, err
 	}
@@ -132,7 +139,7 @@ func startMochi(subscribes bool) (*mochi.Server, door, error) {
 
 // hubC2DRole is a hub that sends messages to its device.
 func hubC2DRole(setup) (*actor, error) {
-	h, d, err := startHub()
+	h, d, err := startHub(identity)
 	if err != nil {
 		return nil, err
 	}
