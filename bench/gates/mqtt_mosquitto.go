@@ -15,34 +15,38 @@ import (
 	"time"
 )
 
-// mosquittoRole has the broker of that name serve: spec and peers measure one
-// message at a time with it. The broker is another program, on the processor
-// of this one, and its pid stands in the door.
-func mosquittoRole(setup) (*actor, error) {
-	program, err := exec.LookPath("mosquitto")
-	if err != nil {
-		program = "/usr/sbin/mosquitto" // where Debian has it, which is not on everybody's PATH
+// mosquittoProgram is where the broker of that name is, or "".
+func mosquittoProgram() string {
+	for _, name := range []string{"mosquitto", "/usr/sbin/mosquitto"} { // Debian's place is not on everybody's PATH
+		if path, err := exec.LookPath(name); err == nil {
+			return path
+		}
 	}
+	return ""
+}
+
+// mosquittoRole has Mosquitto serve, on the processor of this process.
+func mosquittoRole(setup) (*actor, error) {
 	dir, err := os.MkdirTemp("", "gates-mosquitto-")
 	if err != nil {
 		return nil, err
 	}
 	var d door
 	for range 3 { // another program can take a port that was free a moment ago
-		if d, err = startMosquitto(program, dir); err == nil || errors.Is(err, os.ErrNotExist) {
-			break
+		if d, err = startMosquitto(mosquittoProgram(), dir); err == nil {
+			return &actor{door: d}, nil
 		}
 	}
-	if err != nil {
-		os.RemoveAll(dir)
-		return nil, fmt.Errorf("mosquitto, which the Debian package mosquitto has: %w", err)
-	}
-	return &actor{door: d}, nil
+	os.RemoveAll(dir)
+	return nil, fmt.Errorf("mosquitto: %w", err)
 }
 
 // startMosquitto runs the broker until this process is gone: the shell waits for
 // the end of its input, and tidies up.
 func startMosquitto(program, dir string) (door, error) {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return door{}, err
+	}
 	ca, err := writeKeyPair(dir)
 	if err != nil {
 		return door{}, err
@@ -67,8 +71,7 @@ keyfile %s
 	if err != nil {
 		return door{}, err
 	}
-	cmd := exec.Command("sh", "-c", `"$0" -c "$1/conf" & echo $!; cat >/dev/null; kill $!; wait $!`, program, dir)
-	cmd.Stderr = os.Stderr
+	cmd := exec.Command("sh", "-c", `"$0" -c "$1/conf" & echo $!; cat >/dev/null; kill $!; wait $!; rm -r "$1"`, program, dir)
 	input, err := cmd.StdinPipe()
 	if err != nil {
 		return door{}, err
