@@ -29,6 +29,7 @@ var house = map[string]rule{
 	"internal/jsonobject":          {floor: 0},
 	"internal/percent":             {floor: 0},
 	"internal/notls":               {floor: 0},
+	"internal/systemtime":          {floor: 0},
 	"sas":                          {floor: 1},
 	"topics":                       {floor: 1},
 	"internal/amqp10":              {floor: 1},
@@ -59,7 +60,7 @@ var house = map[string]rule{
 
 // noNet are the packages that work where there is no network: neither they nor
 // anything they import may import package net.
-var noNet = []string{"", "internal/jsonobject", "internal/percent", "sas", "topics"}
+var noNet = []string{"", "internal/jsonobject", "internal/percent", "internal/systemtime", "sas", "topics"}
 
 type listed struct {
 	ImportPath, Dir           string
