@@ -237,6 +237,8 @@ func TestDeleteAgainAfterTheStoreFailed(t *testing.T) {
 	_, err = c.Update(ctx, d, "*")
 	wantCode(t, "Update", err, hubwire.ServerError)
 	bs.broken = false
+	_, err = c.Update(ctx, d, d.ETag)
+	must(t, err)
 	must(t, c.Delete(ctx, dev, "*"))
 	create(t, c, &Device{ID: hubwire.Identity{DeviceID: "new"}})
 }
