@@ -87,7 +87,7 @@ type Core struct {
 	roots     *x509.CertPool
 	arrived   notifier  // events were appended
 	records   sync.Pool // of *[]byte, where events are encoded
-	feedback  feedbackQueue
+	feedback  lockedQueue[FeedbackRecord]
 	timers    timers
 	throttle  *throttle
 
@@ -120,7 +120,7 @@ func New(ctx context.Context, cfg *Config, s store.Store) (*Core, error) {
 	// Some bits of chance, so that an answer which a device sends again, to the hub that comes after
 	// this one, is not taken for that of another call.
 	c.requestID.Store(uint64(rand.Uint32()))
-	c.feedback.core = c
+	c.feedback = lockedQueue[FeedbackRecord]{core: c, lockedRules: feedbackRules}
 	c.throttle = newThrottle(&c.cfg.Throttle)
 	for _, ca := range c.cfg.VerifiedCAs {
 		c.roots.AddCert(ca)

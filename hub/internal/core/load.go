@@ -23,7 +23,7 @@ func (c *Core) load(ctx context.Context) error {
 		{store.Twins, c.loadTwin},
 		{store.Subscriptions, c.loadSubscriptions},
 		{store.Queue, c.loadQueued},
-		{store.Feedback, c.loadFeedback},
+		{store.Feedback, c.feedback.restore},
 	}
 	for _, l := range loaders {
 		if err := c.scan(ctx, l.kind, l.load); err != nil {
@@ -109,15 +109,5 @@ func (c *Core) loadQueued(r store.Record) error {
 	}
 	e.queue.items = append(e.queue.items, q)
 	e.queue.next = q.seq
-	return nil
-}
-
-func (c *Core) loadFeedback(r store.Record) error {
-	it := &feedbackItem{seq: r.Key.Seq}
-	if err := json.Unmarshal(r.Value, &it.FeedbackRecord); err != nil {
-		return err
-	}
-	c.feedback.items = append(c.feedback.items, it)
-	c.feedback.next = it.seq
 	return nil
 }

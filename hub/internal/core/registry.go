@@ -205,7 +205,7 @@ func (c *Core) remove(ctx context.Context, e *entity) error {
 	e.deleted = true
 	e.queue.timer.stop()
 	e.changed.broadcast()
-	c.feedback.forget(e.id)
+	c.feedback.forget(func(r FeedbackRecord) bool { return r.Identity == e.id })
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	delete(c.entities, e.id)
