@@ -24,6 +24,8 @@ func (c *Core) load(ctx context.Context) error {
 		{store.Subscriptions, c.loadSubscriptions},
 		{store.Queue, c.loadQueued},
 		{store.Feedback, c.feedback.restore},
+		{store.FileNotifications, c.fileNotifications.restore},
+		{store.Uploads, c.loadUpload},
 	}
 	for _, l := range loaders {
 		if err := c.scan(ctx, l.kind, l.load); err != nil {
@@ -109,5 +111,18 @@ func (c *Core) loadQueued(r store.Record) error {
 	}
 	e.queue.items = append(e.queue.items, q)
 	e.queue.next = q.seq
+	return nil
+}
+
+func (c *Core) loadUpload(r store.Record) error {
+	e := c.entities[r.Key.ID]
+	if e == nil {
+		return nil
+	}
+	u := &upload{seq: r.Key.Seq}
+	if err := json.Unmarshal(r.Value, u); err != nil {
+		return err
+	}
+	e.uploads = append(e.uploads, u)
 	return nil
 }

@@ -192,6 +192,12 @@ func (c *Core) remove(ctx context.Context, e *entity) error {
 			return err
 		}
 	}
+	for _, u := range e.uploads {
+		if err := c.store.Delete(ctx, e.uploadKey(u.seq)); err != nil {
+			return err
+		}
+	}
+	e.uploads = nil
 	if err := c.store.Delete(ctx, store.Key{Kind: store.Twins, ID: e.id}); err != nil {
 		return err
 	}
