@@ -69,7 +69,7 @@ func Start(ctx context.Context, cfg *Config) (*Hub, error) {
 		DefaultTTL:       h.cfg.DefaultTTL,
 		MaxSubscriptions: h.cfg.MaxSubscriptions,
 		VerifiedCAs:      h.cfg.VerifiedCAs,
-		Throttle:         core.Throttle(h.cfg.Throttle),
+		Throttle:         h.cfg.Throttle.core(),
 		Intercept:        interceptor(h.cfg.Intercept),
 		Log:              h.cfg.Log,
 	}, h.store)

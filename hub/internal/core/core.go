@@ -90,6 +90,7 @@ type Core struct {
 	feedback  feedbackQueue
 	timers    timers
 	throttle  *throttle
+	verified  *verified
 
 	registry sync.Mutex // serialises what adds or removes identities
 
@@ -112,6 +113,7 @@ func New(ctx context.Context, cfg *Config, s store.Store) (*Core, error) {
 		roots:    x509.NewCertPool(),
 		entities: map[hubwire.Identity]*entity{},
 		modules:  map[string][]*entity{},
+		verified: &verified{},
 	}
 	if cfg != nil {
 		c.cfg = *cfg
