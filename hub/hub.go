@@ -95,7 +95,8 @@ func Start(ctx context.Context, cfg *Config) (*Hub, error) {
 		MQTT: func(tunnel, raw net.Conn, certs []*x509.Certificate) {
 			h.mqtt.Serve(tunnel, mqttfront.Peer{Protocol: "mqtt-ws", Certificates: certs, Raw: raw})
 		},
-		Log: h.cfg.Log,
+		Published: h.published(),
+		Log:       h.cfg.Log,
 	})
 	if err := h.openDoors(ctx, tlsConfig); err != nil {
 		return nil, errors.Join(fmt.Errorf("hub: %w", err), h.Close())
