@@ -101,6 +101,7 @@ type Core struct {
 	fileNotifications lockedQueue[FileNotification]
 	timers            timers
 	throttle          *throttle
+	verified          *verified
 
 	registry sync.Mutex // serialises what adds or removes identities
 
@@ -123,6 +124,7 @@ func New(ctx context.Context, cfg *Config, s store.Store) (*Core, error) {
 		roots:    x509.NewCertPool(),
 		entities: map[hubwire.Identity]*entity{},
 		modules:  map[string][]*entity{},
+		verified: &verified{},
 	}
 	if cfg != nil {
 		c.cfg = *cfg
