@@ -3,6 +3,7 @@ package hub_test
 import (
 	"context"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -59,12 +60,12 @@ func TestRESTDeviceIntercept(t *testing.T) {
 	for _, o := range operations {
 		for _, v := range verdicts {
 			t.Run(string(o.kind)+", "+v.name, func(t *testing.T) {
-				seen := 0
+				var seen atomic.Int32
 				intercept := func(_ context.Context, op *hub.Op) hub.Verdict {
 					if op.Kind != o.kind || op.Name == "GET /devices/dev-1/messages/deviceBound" {
 						return hub.Verdict{}
 					}
-					seen++
+					seen.Add(1)
 					if op.Identity != dev || op.Protocol != "https" || o.want.Message != nil && string(op.Message.Body) != string(o.want.Message.Body) {
 						t.Errorf("%+v", op)
 					}
@@ -85,8 +86,8 @@ func TestRESTDeviceIntercept(t *testing.T) {
 					case v.status == 4 && res.Header.Get("Retry-After") != "7":
 						t.Errorf("Retry-After %q", res.Header.Get("Retry-After"))
 					}
-					if took := time.Since(start); took != v.after || seen != 1 {
-						t.Errorf("it took %v, seen %d times", took, seen)
+					if took := time.Since(start); took != v.after || seen.Load() != 1 {
+						t.Errorf("it took %v, seen %d times", took, seen.Load())
 					}
 					if o.acted != nil && o.acted(t, h) != v.acts {
 						t.Errorf("the hub acted: %v", !v.acts)

@@ -20,13 +20,13 @@ func TestATokenIsLookedAtEachTime(t *testing.T) {
 		{"nothing", func(*testing.T, *Core) {}, 0},
 		{"time, up to the end of the grace", func(*testing.T, *Core) { time.Sleep(time.Hour + 5*time.Minute) }, 0},
 		{"time, beyond the grace", func(*testing.T, *Core) { time.Sleep(time.Hour + 5*time.Minute + time.Second) }, hubwire.Unauthorized},
-		{"the keys", func(t *testing.T, c *Core) { alter(t, c, func(d *Device) { d.Auth = Auth{} }) }, hubwire.Unauthorized},
-		{"the other key", func(t *testing.T, c *Core) { alter(t, c, func(d *Device) { d.Auth.Secondary = sas.Secret{} }) }, 0},
+		{"the keys", func(t *testing.T, c *Core) { changeDev(t, c, func(d *Device) { d.Auth = Auth{} }) }, hubwire.Unauthorized},
+		{"the other key", func(t *testing.T, c *Core) { changeDev(t, c, func(d *Device) { d.Auth.Secondary = sas.Secret{} }) }, 0},
 		{"which key is the primary one", func(t *testing.T, c *Core) {
-			alter(t, c, func(d *Device) { d.Auth.Primary, d.Auth.Secondary = d.Auth.Secondary, d.Auth.Primary })
+			changeDev(t, c, func(d *Device) { d.Auth.Primary, d.Auth.Secondary = d.Auth.Secondary, d.Auth.Primary })
 		}, 0},
-		{"the authentication type", func(t *testing.T, c *Core) { alter(t, c, func(d *Device) { d.Auth.Type = AuthCA }) }, hubwire.Unauthorized},
-		{"the status", func(t *testing.T, c *Core) { alter(t, c, func(d *Device) { d.Disabled = true }) }, hubwire.DeviceDisabled},
+		{"the authentication type", func(t *testing.T, c *Core) { changeDev(t, c, func(d *Device) { d.Auth.Type = AuthCA }) }, hubwire.Unauthorized},
+		{"the status", func(t *testing.T, c *Core) { changeDev(t, c, func(d *Device) { d.Disabled = true }) }, hubwire.DeviceDisabled},
 		{"the identity, which is gone", func(t *testing.T, c *Core) { must(t, c.Delete(ctx, dev, "*")) }, hubwire.Unauthorized},
 		{"the identity, which was created again", func(t *testing.T, c *Core) {
 			must(t, c.Delete(ctx, dev, "*"))
@@ -56,8 +56,8 @@ func TestATokenIsLookedAtEachTime(t *testing.T) {
 	}
 }
 
-// alter changes the device dev.
-func alter(t *testing.T, c *Core, change func(*Device)) {
+// changeDev changes the device dev.
+func changeDev(t *testing.T, c *Core, change func(*Device)) {
 	t.Helper()
 	d, err := c.Device(dev)
 	must(t, err)
@@ -73,7 +73,7 @@ func TestAuthenticateRequestRefusals(t *testing.T) {
 		must(t, err)
 		return sas.NewSecret(token(d.Auth.Primary, host+"/devices/dev", soon(), ""))
 	}
-	alter(t, c, func(d *Device) { d.Disabled = true })
+	changeDev(t, c, func(d *Device) { d.Disabled = true })
 	for name, tt := range map[string]struct {
 		l    Login
 		want hubwire.Code
