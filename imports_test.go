@@ -42,6 +42,7 @@ var house = map[string]rule{
 	"amqp/links":                   {floor: 3, outside: []string{"github.com/Azure/go-amqp"}},
 	"hub/internal/pipe":            {floor: 3},
 	"hub/internal/pki":             {floor: 3},
+	"hub/internal/query":           {floor: 3},
 	"hub/internal/store":           {floor: 3},
 	"hub/internal/store/storetest": {floor: 3, outside: []string{"github.com/google/go-cmp"}},
 	"hub/internal/core":            {floor: 4},

@@ -3,6 +3,7 @@ package core
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -14,15 +15,19 @@ import (
 
 // The registry imitates the REST API's identity operations, with immediate
 // effect where the service's lists and counts are eventually consistent. Left
-// out: bulk operations as such, and the rules of edge device scopes beyond
-// that an edge device gets a scope and its two system modules.
+// out: the rules of edge device scopes beyond that an edge device gets a scope and
+// its two system modules.
 
 // Create registers a device or module and returns what was registered, keys
 // included. The device's own fields are the caller's wishes; those the hub sets
 // are ignored. A failure is one of these codes: DeviceAlreadyExists, ModuleAlreadyExists,
 // DeviceNotFound (of a module), TooManyModules, TooManyDevices, ArgumentInvalid.
 func (c *Core) Create(ctx context.Context, want *Device) (*Device, error) {
-	const op = "create identity"
+	return c.create(ctx, "create identity", want, twinWrite{})
+}
+
+// create is Create of an identity whose twin begins with what w writes.
+func (c *Core) create(ctx context.Context, op string, want *Device, w twinWrite) (*Device, error) {
 	d, err := want.normal(op)
 	if err != nil {
 		return nil, err
@@ -35,14 +40,14 @@ func (c *Core) Create(ctx context.Context, want *Device) (*Device, error) {
 	if d.Edge && !d.ID.IsModule() && d.Scope == "" {
 		d.Scope = fmt.Sprintf("ms-azure-iot-edge://%s-%d", d.ID.DeviceID, rand.Int64())
 	}
-	e, err := c.register(ctx, op, d)
+	e, err := c.register(ctx, op, d, w)
 	if err != nil {
 		return nil, err
 	}
 	if d.Edge && !d.ID.IsModule() {
 		for _, m := range []string{"$edgeAgent", "$edgeHub"} {
 			id := hubwire.Identity{DeviceID: d.ID.DeviceID, ModuleID: m}
-			if _, err := c.register(ctx, op, &Device{ID: id, Auth: Auth{Type: AuthNone}, ManagedBy: "IotEdge"}); err != nil {
+			if _, err := c.register(ctx, op, &Device{ID: id, Auth: Auth{Type: AuthNone}, ManagedBy: "IotEdge"}, twinWrite{}); err != nil {
 				return nil, err
 			}
 		}
@@ -79,14 +84,24 @@ func (c *Core) mayCreate(op string, id hubwire.Identity) error {
 }
 
 // register stores and publishes a new identity. The caller holds c.registry.
-func (c *Core) register(ctx context.Context, op string, d *Device) (*entity, error) {
+func (c *Core) register(ctx context.Context, op string, d *Device, w twinWrite) (*entity, error) {
 	now := time.Now().UTC()
 	d.GenerationID, d.ETag = newGenerationID(now), newETag()
 	d.StatusUpdated = time.Time{}
 	e := &entity{core: c, id: d.ID, dev: *d, created: now}
-	var err error
+	first, err := e.rewrite(op, w, "")
+	if err != nil {
+		return nil, err
+	}
+	// The twin goes first: without its identity it is nothing.
+	if err := e.commit(ctx, op, w, first); err != nil {
+		return nil, err
+	}
 	e.version, err = c.store.Put(ctx, store.Key{Kind: store.Identities, ID: d.ID}, encodeDevice(d, now), 0)
 	if err != nil {
+		if e.twinVersion != 0 {
+			err = errors.Join(err, c.store.Delete(ctx, store.Key{Kind: store.Twins, ID: d.ID}))
+		}
 		return nil, broken(op, err)
 	}
 	c.mu.Lock()
@@ -121,8 +136,16 @@ func (c *Core) Update(ctx context.Context, want *Device, ifMatch string) (*Devic
 	if !matches(ifMatch, e.dev.ETag) {
 		return nil, preconditionFailed(op, d.ID)
 	}
+	if err := e.update(ctx, op, d); err != nil {
+		return nil, err
+	}
+	return e.snapshot(), nil
+}
+
+// update makes d, which is normal, the device. The caller holds the lock.
+func (e *entity) update(ctx context.Context, op string, d *Device) error {
 	if d.Edge != e.dev.Edge {
-		return nil, refuse(op, hubwire.ArgumentInvalid, "capabilities.iotEdge of %q cannot change", d.ID)
+		return refuse(op, hubwire.ArgumentInvalid, "capabilities.iotEdge of %q cannot change", d.ID)
 	}
 	if d.Edge {
 		d.Scope = e.dev.Scope
@@ -131,11 +154,12 @@ func (c *Core) Update(ctx context.Context, want *Device, ifMatch string) (*Devic
 	if d.Disabled != e.dev.Disabled {
 		d.StatusUpdated = time.Now().UTC()
 	}
-	e.version, err = c.store.Put(ctx, store.Key{Kind: store.Identities, ID: d.ID}, encodeDevice(d, e.created), e.version)
+	c := e.core
+	v, err := c.store.Put(ctx, store.Key{Kind: store.Identities, ID: d.ID}, encodeDevice(d, e.created), e.version)
 	if err != nil {
-		return nil, broken(op, err)
+		return broken(op, err)
 	}
-	e.dev = *d
+	e.version, e.dev = v, *d
 	switch s := e.session; {
 	case s == nil:
 	case d.Disabled:
@@ -143,7 +167,7 @@ func (c *Core) Update(ctx context.Context, want *Device, ifMatch string) (*Devic
 	case !c.accepts(&e.dev, s.grant.by):
 		e.endSession(refuse("connection", hubwire.Unauthorized, "the credential of %q has changed", d.ID), true)
 	}
-	return e.snapshot(), nil
+	return nil
 }
 
 func matches(ifMatch, etag string) bool { return ifMatch == "*" || ifMatch == etag }
@@ -192,6 +216,12 @@ func (c *Core) remove(ctx context.Context, e *entity) error {
 			return err
 		}
 	}
+	for _, u := range e.uploads {
+		if err := c.store.Delete(ctx, e.uploadKey(u.seq)); err != nil {
+			return err
+		}
+	}
+	e.uploads = nil
 	if err := c.store.Delete(ctx, store.Key{Kind: store.Twins, ID: e.id}); err != nil {
 		return err
 	}
@@ -205,7 +235,7 @@ func (c *Core) remove(ctx context.Context, e *entity) error {
 	e.deleted = true
 	e.queue.timer.stop()
 	e.changed.broadcast()
-	c.feedback.forget(e.id)
+	c.feedback.forget(func(r FeedbackRecord) bool { return r.Identity == e.id })
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	delete(c.entities, e.id)

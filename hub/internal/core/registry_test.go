@@ -237,6 +237,8 @@ func TestDeleteAgainAfterTheStoreFailed(t *testing.T) {
 	_, err = c.Update(ctx, d, "*")
 	wantCode(t, "Update", err, hubwire.ServerError)
 	bs.broken = false
+	_, err = c.Update(ctx, d, d.ETag)
+	must(t, err)
 	must(t, c.Delete(ctx, dev, "*"))
 	create(t, c, &Device{ID: hubwire.Identity{DeviceID: "new"}})
 }
@@ -349,7 +351,7 @@ func TestANewCoreFindsWhatTheOldOneLeft(t *testing.T) {
 }
 
 func TestADamagedStoreIsRefused(t *testing.T) {
-	for _, kind := range []store.Kind{store.Policies, store.Identities, store.Twins, store.Subscriptions, store.Queue, store.Feedback} {
+	for _, kind := range []store.Kind{store.Policies, store.Identities, store.Twins, store.Subscriptions, store.Queue, store.Feedback, store.Uploads, store.FileNotifications} {
 		s := store.NewMemory(nil)
 		newCoreOn(t, nil, s).Close()
 		k := store.Key{Kind: kind, ID: dev}

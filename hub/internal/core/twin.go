@@ -137,17 +137,9 @@ func (c *Core) ReplaceTwin(ctx context.Context, id hubwire.Identity, u *TwinUpda
 }
 
 func (c *Core) updateTwin(ctx context.Context, op string, id hubwire.Identity, u *TwinUpdate, ifMatch string, replace bool) (*hubwire.Twin, error) {
-	var tags, desired *node
-	var err error
-	if u.Tags != nil {
-		if tags, err = parseSection(op, "tags", u.Tags); err != nil {
-			return nil, err
-		}
-	}
-	if u.Desired != nil {
-		if desired, err = parseSection(op, "desired properties", u.Desired); err != nil {
-			return nil, err
-		}
+	w, err := u.read(op, replace)
+	if err != nil {
+		return nil, err
 	}
 	e, err := c.lock(op, id)
 	if err != nil {
@@ -157,39 +149,91 @@ func (c *Core) updateTwin(ctx context.Context, op string, id hubwire.Identity, u
 	if err := c.throttle.twinUpdates.admit(op, 1); err != nil {
 		return nil, err
 	}
+	now, err := e.rewrite(op, w, ifMatch)
+	if err != nil {
+		return nil, err
+	}
+	if err := e.commit(ctx, op, w, now); err != nil {
+		return nil, err
+	}
+	return now.view(id, true), nil
+}
+
+// twinWrite is a [TwinUpdate] that was read.
+type twinWrite struct {
+	tags, desired *node // nil is left alone
+	replace       bool  // else it is a merge patch
+}
+
+func (w twinWrite) isEmpty() bool { return w.tags == nil && w.desired == nil }
+
+// read checks what does not depend on the twin. A nil u writes nothing.
+func (u *TwinUpdate) read(op string, replace bool) (w twinWrite, err error) {
+	w.replace = replace
+	if u == nil {
+		return w, nil
+	}
+	if u.Tags != nil {
+		if w.tags, err = parseSection(op, "tags", u.Tags); err != nil {
+			return w, err
+		}
+	}
+	if u.Desired != nil {
+		w.desired, err = parseSection(op, "desired properties", u.Desired)
+	}
+	return w, err
+}
+
+// rewrite returns what w makes of the entity's twin, which is the twin itself when w
+// writes nothing. ifMatch is as for PatchTwin. The caller holds the lock.
+func (e *entity) rewrite(op string, w twinWrite, ifMatch string) (*twin, error) {
 	old := e.currentTwin()
 	if ifMatch != "" && !matches(ifMatch, old.etag()) {
-		return nil, preconditionFailed(op, id)
+		return nil, preconditionFailed(op, e.id)
+	}
+	return w.apply(op, old)
+}
+
+func (w twinWrite) apply(op string, old *twin) (*twin, error) {
+	if w.isEmpty() {
+		return old, nil
 	}
 	now := *old
 	at := time.Now().UTC()
-	if tags != nil {
-		now.Tags = old.Tags.write(tags, at, replace)
+	if w.tags != nil {
+		now.Tags = old.Tags.write(w.tags, at, w.replace)
 		if err := checkGrowth(op, "tags", old.Tags.Root, now.Tags.Root, hubwire.MaxTwinTagsSize); err != nil {
 			return nil, err
 		}
 	}
-	if desired != nil {
-		now.Desired = old.Desired.write(desired, at, replace)
+	if w.desired != nil {
+		now.Desired = old.Desired.write(w.desired, at, w.replace)
 		if err := checkGrowth(op, "desired properties", old.Desired.Root, now.Desired.Root, hubwire.MaxTwinSectionSize); err != nil {
 			return nil, err
 		}
 	}
-	if tags == nil && desired == nil {
-		return old.view(id, true), nil
-	}
 	now.Version++
 	now.Counter++
-	if err := e.putTwin(ctx, op, &now); err != nil {
-		return nil, err
+	return &now, nil
+}
+
+// commit makes now, which is what rewrite made of w, the entity's twin, and tells the
+// device. The caller holds the lock.
+func (e *entity) commit(ctx context.Context, op string, w twinWrite, now *twin) error {
+	old := e.currentTwin()
+	if now == old {
+		return nil
 	}
-	if desired != nil {
-		if replace {
-			desired = replacement(old.Desired.Root, now.Desired.Root)
+	if err := e.putTwin(ctx, op, now); err != nil {
+		return err
+	}
+	if patch := w.desired; patch != nil {
+		if w.replace {
+			patch = replacement(old.Desired.Root, now.Desired.Root)
 		}
-		e.pushDesired(desired, now.Desired.Version)
+		e.pushDesired(patch, now.Desired.Version)
 	}
-	return now.view(id, true), nil
+	return nil
 }
 
 // write returns the section after a service's write.
