@@ -108,7 +108,8 @@ type Core struct {
 	mu       sync.RWMutex // guards what follows
 	closed   bool
 	entities map[hubwire.Identity]*entity
-	modules  map[string][]*entity // by device id
+	devices  ordered
+	modules  ordered
 }
 
 // errClosing is why things end when the Core is closed.
@@ -123,7 +124,6 @@ func New(ctx context.Context, cfg *Config, s store.Store) (*Core, error) {
 		closing:  make(chan struct{}),
 		roots:    x509.NewCertPool(),
 		entities: map[hubwire.Identity]*entity{},
-		modules:  map[string][]*entity{},
 		verified: &verified{},
 	}
 	if cfg != nil {
