@@ -69,7 +69,7 @@ func Start(ctx context.Context, cfg *Config) (*Hub, error) {
 		DefaultTTL:       h.cfg.DefaultTTL,
 		MaxSubscriptions: h.cfg.MaxSubscriptions,
 		VerifiedCAs:      h.cfg.VerifiedCAs,
-		Throttle:         core.Throttle(h.cfg.Throttle),
+		Throttle:         h.cfg.Throttle.core(),
 		Intercept:        interceptor(h.cfg.Intercept),
 		Log:              h.cfg.Log,
 	}, h.store)
@@ -95,7 +95,8 @@ func Start(ctx context.Context, cfg *Config) (*Hub, error) {
 		MQTT: func(tunnel, raw net.Conn, certs []*x509.Certificate) {
 			h.mqtt.Serve(tunnel, mqttfront.Peer{Protocol: "mqtt-ws", Certificates: certs, Raw: raw})
 		},
-		Log: h.cfg.Log,
+		Published: h.published(),
+		Log:       h.cfg.Log,
 	})
 	if err := h.openDoors(ctx, tlsConfig); err != nil {
 		return nil, errors.Join(fmt.Errorf("hub: %w", err), h.Close())

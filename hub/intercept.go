@@ -26,7 +26,7 @@ const (
 	OpMethodResponse = core.OpMethodResponse // the device answers
 	OpC2D            = core.OpC2D            // a message goes to the device; Message is set
 	OpAck            = core.OpAck            // the device settles a message; Name is its lock token
-	OpRequest        = core.OpRequest        // an HTTPS request; Name is "METHOD /path"
+	OpRequest        = core.OpRequest        // an HTTPS request, which may be one of the others too; Name is "METHOD /path"
 	OpRegister       = core.OpRegister       // a device registers with DPS; Identity has its registration id, Body is the request
 	OpRegisterQuery  = core.OpRegisterQuery  // it asks how that is going; Name is the operation's id
 	OpTunnel         = core.OpTunnel         // a WebSocket opens; Name is its subprotocol

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/hubwire/hubwire"
+	"github.com/hubwire/hubwire/internal/systemtime"
 	"github.com/hubwire/hubwire/topics"
 )
 
@@ -128,8 +129,8 @@ func appendSystem(dst []byte, order []topics.System, m *hubwire.Message) []byte 
 				dst = topics.AppendSystem(dst, s, *text)
 			}
 		} else if at := timeField(m, s); !at.IsZero() {
-			var room [len(timeLayout) + 8]byte // AppendFormat wants some more while it is at work
-			dst = topics.AppendSystem(dst, s, appendTime(room[:0], *at))
+			var room [len(systemtime.Layout) + 8]byte // AppendFormat wants some more while it is at work
+			dst = topics.AppendSystem(dst, s, systemtime.Append(room[:0], *at))
 		}
 	}
 	return dst
@@ -246,7 +247,7 @@ func setSystem(r *hubwire.Received, kind topics.Kind, s topics.System, value str
 		return true
 	}
 	if at := timeField(&r.Message, s); at != nil {
-		v, ok := parseTime(value)
+		v, ok := systemtime.Parse(value)
 		if ok {
 			*at = v
 		}

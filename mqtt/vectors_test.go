@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/hubwire/hubwire"
+	"github.com/hubwire/hubwire/internal/systemtime"
 	"github.com/hubwire/hubwire/internal/testkit"
 	"github.com/hubwire/hubwire/topics"
 )
@@ -85,14 +86,14 @@ func systemText(r *hubwire.Received, name string) string {
 		return *text
 	}
 	if at := timeField(&r.Message, s); at != nil && !at.IsZero() {
-		return string(appendTime(nil, *at))
+		return string(systemtime.Append(nil, *at))
 	}
 	v, _ := r.Property("$." + name)
 	return v
 }
 
 func sameTime(a, b string) bool {
-	x, ok := parseTime(a)
-	y, also := parseTime(b)
+	x, ok := systemtime.Parse(a)
+	y, also := systemtime.Parse(b)
 	return ok && also && x.Equal(y)
 }

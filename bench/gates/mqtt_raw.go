@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"os"
 	"time"
 
 	"github.com/hubwire/hubwire/mqtt"
@@ -71,8 +72,9 @@ func (s setup) dialMQTT() (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	login := mqtt.Connect{ClientID: []byte(identity.DeviceID), CleanSession: true}
+	login := mqtt.Connect{ClientID: []byte(ownID()), CleanSession: true}
 	if s.Door.Host != "" {
+		login.ClientID = []byte(identity.DeviceID)
 		if err := s.authorize(&login); err != nil {
 			return nil, err
 		}
@@ -82,6 +84,9 @@ func (s setup) dialMQTT() (net.Conn, error) {
 	}
 	return nc, nil
 }
+
+// ownID is a client id that no other process has: a broker lets go of a client when another comes by its name.
+func ownID() string { return fmt.Sprintf("%s-%d", identity.DeviceID, os.Getpid()) }
 
 // authorize says who connects in the way of IoT Hub.
 func (s setup) authorize(login *mqtt.Connect) error {

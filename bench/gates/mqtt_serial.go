@@ -32,17 +32,7 @@ func serialRawRole(s setup) (*actor, error) {
 
 // serialSessionRole publishes in the same way.
 func serialSessionRole(s setup) (*actor, error) {
-	return s.serialSession(&mqtt.SessionOptions{CleanSession: true})
-}
-
-// serialUntimedRole does so as a session that, like the raw client, would not
-// notice that its server is gone: the runtime has no timer to look at then.
-func serialUntimedRole(s setup) (*actor, error) {
-	return s.serialSession(&mqtt.SessionOptions{CleanSession: true, KeepAlive: -1, AckTimeout: -1})
-}
-
-func (s setup) serialSession(o *mqtt.SessionOptions) (*actor, error) {
-	session, err := newSession(s.sessionDial(), identity.DeviceID, o)
+	session, err := newSession(s.sessionDial(), ownID(), &mqtt.SessionOptions{CleanSession: true})
 	if err != nil {
 		return nil, err
 	}

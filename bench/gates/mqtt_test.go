@@ -10,20 +10,24 @@ import (
 // Issue 3's table: what each row is held to. A quarter of what mochi costs is
 // four times as fast.
 func TestTheGatesOfMQTT(t *testing.T) {
+	broker := ""
+	if mosquittoProgram() != "" {
+		broker = ", Mosquitto"
+	}
 	want := map[string][]bound{
-		"mqtt.Session, asynchronous, TCP":           {atMost(4), atLeast(20)},
-		"mqtt.Session, asynchronous, TLS":           {atMost(3), atLeast(10)},
-		"device.SendAsync, TCP":                     {atMost(10)},
-		"device.Send in 1,000 goroutines, TCP":      {atMost(12)},
-		"one at a time, on one core, TCP":           {atMost(1.06)},
-		"one at a time, on one core, TLS":           {atMost(1.06)},
-		"idle mqtt.Session, TCP, in KiB":            {oursAtMost(6)},
-		"idle mqtt.Session, TCP, in goroutines":     {oursAtMost(1)},
-		"idle mqtt.Session, TLS, in KiB":            {oursAtMost(16)},
-		"idle mqtt.Session, TLS, in goroutines":     {oursAtMost(1)},
-		"hub: telemetry in, TLS, recorded":          {atLeast(4)},
-		"hub: telemetry in, TLS, recorded and read": {atLeast(4)},
-		"hub: C2D out to one device, TLS":           {oursAtLeast(100_000)},
+		"mqtt.Session, asynchronous, TCP":               {atMost(4), atLeast(20)},
+		"mqtt.Session, asynchronous, TLS":               {atMost(3), atLeast(10)},
+		"device.SendAsync, TCP":                         {atMost(10)},
+		"device.Send in 1,000 goroutines, TCP":          {atMost(12)},
+		"one at a time, on one core" + broker + ", TCP": {atMost(1.06)},
+		"one at a time, on one core" + broker + ", TLS": {atMost(1.06)},
+		"idle mqtt.Session, TCP, in KiB":                {oursAtMost(6)},
+		"idle mqtt.Session, TCP, in goroutines":         {oursAtMost(1)},
+		"idle mqtt.Session, TLS, in KiB":                {oursAtMost(16)},
+		"idle mqtt.Session, TLS, in goroutines":         {oursAtMost(1)},
+		"hub: telemetry in, TLS, recorded":              {atLeast(4)},
+		"hub: telemetry in, TLS, recorded and read":     {atLeast(4)},
+		"hub: C2D out to one device, TLS":               {oursAtLeast(100_000)},
 	}
 	allocs := map[string]int{
 		"mqtt.Session, asynchronous, TCP": 0, "mqtt.Session, asynchronous, TLS": 0,
@@ -71,7 +75,7 @@ func tryAll(t *testing.T, contests []contest) {
 				w.n = 1500
 				if s, err := w.stretch(); err != nil {
 					t.Error(err)
-				} else if s.client.CPU <= 0 || s.server.CPU <= 0 || s.client.Wall <= 0 {
+				} else if s.client.CPU <= 0 || s.client.Wall <= 0 || s.server.CPU <= 0 && w.server.door.Pid == 0 {
 					t.Errorf("%s with %s: used %+v", w.client.name, w.server.name, s)
 				}
 			}

@@ -58,6 +58,9 @@ func launch(role string, s setup, onOne bool) (*process, error) {
 		return nil, err
 	}
 	p.door = *a.Door
+	if p.door.Pid != 0 {
+		children.add(p.door.Pid)
+	}
 	return p, nil
 }
 
@@ -116,6 +119,7 @@ func (p *process) counted(before usage, n int64) (usage, error) {
 
 // close ends p, and waits until it is gone.
 func (p *process) close() {
+	children.remove(p.door.Pid)
 	p.orders.Close()
 	late := time.AfterFunc(5*time.Second, func() { p.cmd.Process.Kill() })
 	defer late.Stop()

@@ -39,6 +39,7 @@ type door struct {
 	TCP, TLS string // host:port
 	CA       []byte // PEM of who has signed its certificate
 	Host     string // of a hub, which wants a token
+	Pid      int    // of a server that is another program than this
 }
 
 // order is what a process is told.

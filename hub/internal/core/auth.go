@@ -71,6 +71,26 @@ const (
 	byActor // an edge device, whose keys are not looked at again
 )
 
+// AuthenticateRequest is [Core.Authenticate] for one request that stands by itself, as
+// over HTTPS. Its peer learns a little more, as field reports have it: the code is
+// UnauthorizedAccess when nothing was shown at all, and DeviceDisabled when it was right but
+// the identity is disabled, which the documents have a code for and do not place.
+func (c *Core) AuthenticateRequest(_ context.Context, l *Login) (*Grant, error) {
+	const op = "request"
+	g, err := c.authenticate(l)
+	if err == nil {
+		return g, nil
+	}
+	refused := c.unauthorized(op, l.Identity, l.Protocol, err)
+	switch {
+	case err == errDisabled:
+		return nil, refuse(op, hubwire.DeviceDisabled, "%q is disabled", l.Identity)
+	case l.Token.IsZero() && len(l.Certificates) == 0:
+		return nil, unauthorizedAccess(op)
+	}
+	return nil, refused
+}
+
 // Authenticate checks a login of a device or module. Every refusal is one and
 // the same: code Unauthorized, and no word of why.
 func (c *Core) Authenticate(_ context.Context, l *Login) (*Grant, error) {
@@ -83,7 +103,7 @@ func (c *Core) Authenticate(_ context.Context, l *Login) (*Grant, error) {
 
 // authenticate is Authenticate with the reason of a refusal.
 func (c *Core) authenticate(l *Login) (*Grant, error) {
-	var token sas.Token
+	var token shownToken
 	var err error
 	if !l.Token.IsZero() {
 		if token, err = c.readToken(l.Token.Reveal()); err != nil {
@@ -145,8 +165,23 @@ func (e *entity) unauthorized(op, protocol string, why error) error {
 
 // authMethod is the JSON text that goes with events.
 func authMethod(scope, typ string) string {
-	return `{"scope":"` + scope + `","type":"` + typ + `","issuer":"iothub","acceptingIpFilterRule":null}`
+	switch scope + typ { // the usual ones without an allocation
+	case "devicesas":
+		return methodDeviceSAS
+	case "hubsas":
+		return methodHubSAS
+	}
+	return methodStart + scope + methodType + typ + methodEnd
 }
+
+const (
+	methodStart = `{"scope":"`
+	methodType  = `","type":"`
+	methodEnd   = `","issuer":"iothub","acceptingIpFilterRule":null}`
+
+	methodDeviceSAS = methodStart + "device" + methodType + "sas" + methodEnd
+	methodHubSAS    = methodStart + "hub" + methodType + "sas" + methodEnd
+)
 
 func scopeOf(id hubwire.Identity) string {
 	if id.IsModule() {
@@ -209,7 +244,11 @@ func (c *Core) AuthorizeService(_ context.Context, token, path string, anyOf ...
 	g, err := c.checkServiceToken(token, path, anyOf...)
 	if err != nil {
 		c.cfg.Log.Warn("service refused", "pathBytes", len(path), "reason", err)
-		return nil, refuse(op, hubwire.UnauthorizedAccess, "Unauthorized")
+		return nil, unauthorizedAccess(op)
 	}
 	return g, nil
+}
+
+func unauthorizedAccess(op string) error {
+	return refuse(op, hubwire.UnauthorizedAccess, "Unauthorized")
 }

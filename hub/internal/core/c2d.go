@@ -218,7 +218,7 @@ func (e *entity) purge(ctx context.Context, op string, f Feature) (n int, err er
 			return n, broken(op, err)
 		}
 		e.queue.lost.Add(1)
-		e.core.feedback.add(e, q, StatusPurged)
+		e.tell(q, StatusPurged)
 		e.ready(q)
 		n++
 	}

@@ -20,7 +20,7 @@ import (
 const actingModule = "$edgeHub"
 
 // onBehalf checks a token that the last of a chain shows for the first, and fills in g.
-func (c *Core) onBehalf(t *sas.Token, leaf *Device, chain []string, g *Grant) error {
+func (c *Core) onBehalf(t *shownToken, leaf *Device, chain []string, g *Grant) error {
 	if err := c.checkLineage(leaf, chain); err != nil {
 		return err
 	}

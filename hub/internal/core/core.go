@@ -49,6 +49,15 @@ type Config struct {
 	// Throttle bounds rates. The zero Throttle bounds nothing.
 	Throttle Throttle
 
+	// Storage is the account that devices upload files to. nil means that there is none.
+	Storage Storage
+
+	// UploadTTL is how long a device may take for an upload. 0 means 1 hour.
+	UploadTTL time.Duration
+
+	// NoFileNotifications keeps uploads from the service, as an IoT Hub does at first.
+	NoFileNotifications bool
+
 	// Intercept sees every operation before it happens. It may be called from
 	// many goroutines at once. See [Core.Intercept].
 	Intercept func(context.Context, *Op) Verdict
@@ -67,6 +76,7 @@ func (c Config) withDefaults() Config {
 	c.MaxDeliveryCount = cmp.Or(c.MaxDeliveryCount, 10)
 	c.DefaultTTL = cmp.Or(c.DefaultTTL, time.Hour)
 	c.MaxDevices = cmp.Or(c.MaxDevices, 1_000_000)
+	c.UploadTTL = cmp.Or(c.UploadTTL, time.Hour)
 	c.MaxSubscriptions = cmp.Or(c.MaxSubscriptions, 5)
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
@@ -77,19 +87,21 @@ func (c Config) withDefaults() Config {
 // Core is a hub's state and rules. Its methods may be called from any goroutine.
 //
 // Locks are taken in this order: registry, an entity (never two), then mu or
-// the feedback queue's.
+// a locked queue's.
 type Core struct {
-	cfg       Config
-	store     store.Store
-	closing   chan struct{} // closed by Close
-	requestID atomic.Uint64 // of method calls
-	policies  []*Policy     // never changed
-	roots     *x509.CertPool
-	arrived   notifier  // events were appended
-	records   sync.Pool // of *[]byte, where events are encoded
-	feedback  feedbackQueue
-	timers    timers
-	throttle  *throttle
+	cfg               Config
+	store             store.Store
+	closing           chan struct{} // closed by Close
+	requestID         atomic.Uint64 // of method calls
+	policies          []*Policy     // never changed
+	roots             *x509.CertPool
+	arrived           notifier  // events were appended
+	records           sync.Pool // of *[]byte, where events are encoded
+	feedback          lockedQueue[FeedbackRecord]
+	fileNotifications lockedQueue[FileNotification]
+	timers            timers
+	throttle          *throttle
+	verified          *verified
 
 	registry sync.Mutex // serialises what adds or removes identities
 
@@ -112,6 +124,7 @@ func New(ctx context.Context, cfg *Config, s store.Store) (*Core, error) {
 		roots:    x509.NewCertPool(),
 		entities: map[hubwire.Identity]*entity{},
 		modules:  map[string][]*entity{},
+		verified: &verified{},
 	}
 	if cfg != nil {
 		c.cfg = *cfg
@@ -120,7 +133,8 @@ func New(ctx context.Context, cfg *Config, s store.Store) (*Core, error) {
 	// Some bits of chance, so that an answer which a device sends again, to the hub that comes after
 	// this one, is not taken for that of another call.
 	c.requestID.Store(uint64(rand.Uint32()))
-	c.feedback.core = c
+	c.feedback = lockedQueue[FeedbackRecord]{core: c, lockedRules: feedbackRules}
+	c.fileNotifications = lockedQueue[FileNotification]{core: c, lockedRules: fileNotificationRules}
 	c.throttle = newThrottle(&c.cfg.Throttle)
 	for _, ca := range c.cfg.VerifiedCAs {
 		c.roots.AddCert(ca)

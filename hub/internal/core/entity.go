@@ -33,8 +33,9 @@ type entity struct {
 	twin        *twin // nil as long as it is fresh
 	twinVersion uint64
 
-	queue queue
-	calls map[uint64]*call
+	queue   queue
+	uploads []*upload // in the order of their beginning
+	calls   map[uint64]*call
 
 	outbox     []func() // for links, in order
 	delivering bool

@@ -95,7 +95,7 @@ func TestFeedbackIsDroppedAtLast(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newCore(t, nil)
 		completed(t, c, 1)
-		for i := range feedbackDeliveries {
+		for i := range feedbackRules.deliveries {
 			b := c.Feedback(1)
 			if b == nil || b.DeliveryCount != i {
 				t.Fatalf("delivery %d = %+v", i, b)
@@ -103,7 +103,7 @@ func TestFeedbackIsDroppedAtLast(t *testing.T) {
 			must(t, c.SettleFeedback(ctx, b.LockToken, hubwire.Abandon))
 		}
 		if b := c.Feedback(1); b != nil {
-			t.Errorf("after %d deliveries %+v", feedbackDeliveries, b)
+			t.Errorf("after %d deliveries %+v", feedbackRules.deliveries, b)
 		}
 		completed(t, c, 1)
 		time.Sleep(time.Hour)
@@ -154,7 +154,7 @@ func TestWaitFeedbackEnds(t *testing.T) {
 func TestFeedbackIsBounded(t *testing.T) {
 	c := newCore(t, nil)
 	const more = 50
-	for i := range maxFeedback + more {
+	for i := range feedbackRules.max + more {
 		send(t, c, dev, hubwire.Message{ID: fmt.Sprint(i), Ack: hubwire.AckFull})
 		if i%more == more-1 {
 			if _, err := c.Purge(ctx, dev); err != nil {
@@ -170,7 +170,7 @@ func TestFeedbackIsBounded(t *testing.T) {
 		kept += len(b.Records)
 		must(t, c.SettleFeedback(ctx, b.LockToken, hubwire.Complete))
 	}
-	if kept != maxFeedback {
-		t.Errorf("%d records were kept, want %d", kept, maxFeedback)
+	if kept != feedbackRules.max {
+		t.Errorf("%d records were kept, want %d", kept, feedbackRules.max)
 	}
 }

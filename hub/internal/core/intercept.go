@@ -30,7 +30,7 @@ const (
 	OpMethodResponse OpKind = "method response" // the device answers
 	OpC2D            OpKind = "c2d"             // a message goes to the device; Message is set
 	OpAck            OpKind = "ack"             // the device settles a message; Name is its lock token
-	OpRequest        OpKind = "request"         // an HTTPS request; Name is "METHOD /path"
+	OpRequest        OpKind = "request"         // an HTTPS request, which may be one of the others too; Name is "METHOD /path"
 	OpRegister       OpKind = "register"        // a device registers with DPS; Body is the request
 	OpRegisterQuery  OpKind = "register query"  // it asks how that is going; Name is the operation's id
 	OpTunnel         OpKind = "tunnel"          // a WebSocket opens; Name is its subprotocol

@@ -23,7 +23,9 @@ func (c *Core) load(ctx context.Context) error {
 		{store.Twins, c.loadTwin},
 		{store.Subscriptions, c.loadSubscriptions},
 		{store.Queue, c.loadQueued},
-		{store.Feedback, c.loadFeedback},
+		{store.Feedback, c.feedback.restore},
+		{store.FileNotifications, c.fileNotifications.restore},
+		{store.Uploads, c.loadUpload},
 	}
 	for _, l := range loaders {
 		if err := c.scan(ctx, l.kind, l.load); err != nil {
@@ -112,12 +114,15 @@ func (c *Core) loadQueued(r store.Record) error {
 	return nil
 }
 
-func (c *Core) loadFeedback(r store.Record) error {
-	it := &feedbackItem{seq: r.Key.Seq}
-	if err := json.Unmarshal(r.Value, &it.FeedbackRecord); err != nil {
+func (c *Core) loadUpload(r store.Record) error {
+	e := c.entities[r.Key.ID]
+	if e == nil {
+		return nil
+	}
+	u := &upload{seq: r.Key.Seq}
+	if err := json.Unmarshal(r.Value, u); err != nil {
 		return err
 	}
-	c.feedback.items = append(c.feedback.items, it)
-	c.feedback.next = it.seq
+	e.uploads = append(e.uploads, u)
 	return nil
 }

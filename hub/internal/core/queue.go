@@ -119,7 +119,7 @@ func (e *entity) drop(q *queued, status FeedbackStatus) {
 		e.forget(q)
 	}
 	e.queue.lost.Add(1)
-	e.core.feedback.add(e, q, status)
+	e.tell(q, status)
 }
 
 // dequeue removes q, also from the store. The caller holds the lock.
@@ -181,7 +181,7 @@ func (e *entity) settle(ctx context.Context, op, token string, d hubwire.Disposi
 		if d == hubwire.Reject {
 			status = StatusRejected
 		}
-		e.core.feedback.add(e, q, status)
+		e.tell(q, status)
 		return nil
 	case hubwire.Abandon:
 		return e.abandon(ctx, op, q)
@@ -195,7 +195,7 @@ func (e *entity) abandon(ctx context.Context, op string, q *queued) error {
 			return broken(op, err)
 		}
 		e.queue.lost.Add(1)
-		e.core.feedback.add(e, q, StatusDeliveryCountExceeded)
+		e.tell(q, StatusDeliveryCountExceeded)
 		return nil
 	}
 	q.count++

@@ -216,6 +216,12 @@ func (c *Core) remove(ctx context.Context, e *entity) error {
 			return err
 		}
 	}
+	for _, u := range e.uploads {
+		if err := c.store.Delete(ctx, e.uploadKey(u.seq)); err != nil {
+			return err
+		}
+	}
+	e.uploads = nil
 	if err := c.store.Delete(ctx, store.Key{Kind: store.Twins, ID: e.id}); err != nil {
 		return err
 	}
@@ -229,7 +235,7 @@ func (c *Core) remove(ctx context.Context, e *entity) error {
 	e.deleted = true
 	e.queue.timer.stop()
 	e.changed.broadcast()
-	c.feedback.forget(e.id)
+	c.feedback.forget(func(r FeedbackRecord) bool { return r.Identity == e.id })
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	delete(c.entities, e.id)

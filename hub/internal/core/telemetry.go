@@ -66,14 +66,44 @@ func (s *Session) Will(ctx context.Context, m *hubwire.Message) error {
 // Telemetry is [Session.Telemetry] without a session, as HTTPS does it.
 func (c *Core) Telemetry(ctx context.Context, g *Grant, m *hubwire.Message) error {
 	const op = "send"
-	e, err := c.lock(op, g.Identity)
+	stamp, now, err := c.stampOf(op, g)
 	if err != nil {
 		return err
 	}
-	stamp, now := c.newStamp(e, g, ""), time.Now()
-	e.touched(now)
-	e.unlock()
 	return c.appendEvent(ctx, op, &stamp, now, m)
+}
+
+// TelemetryBatch is [Core.Telemetry] for several messages, of which all are taken or,
+// when one of them cannot be, none.
+func (c *Core) TelemetryBatch(ctx context.Context, g *Grant, ms []hubwire.Message) error {
+	const op = "send batch"
+	for i := range ms {
+		if err := ms[i].CheckTelemetry(); err != nil {
+			return refused(op, err)
+		}
+	}
+	stamp, now, err := c.stampOf(op, g)
+	if err != nil {
+		return err
+	}
+	for i := range ms {
+		if err := c.appendEvent(ctx, op, &stamp, now, &ms[i]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// stampOf is the stamp of events that have no session.
+func (c *Core) stampOf(op string, g *Grant) (eventStamp, time.Time, error) {
+	e, err := c.lock(op, g.Identity)
+	if err != nil {
+		return eventStamp{}, time.Time{}, err
+	}
+	defer e.unlock()
+	now := time.Now()
+	e.touched(now)
+	return c.newStamp(e, g, ""), now, nil
 }
 
 func (c *Core) appendEvent(ctx context.Context, op string, st *eventStamp, now time.Time, m *hubwire.Message) error {

@@ -98,6 +98,21 @@ func TestTheQuotaCountsWhatIsTaken(t *testing.T) {
 	})
 }
 
+func TestABatchHasOneTurn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCore(t, &Config{Throttle: Throttle{Telemetry: 2, MessagesADay: 6}})
+		if wait, err := c.TelemetryTurn(1, 1, 4097); wait != 0 || err != nil {
+			t.Errorf("more than a second's worth: %v, %v", wait, err)
+		}
+		if wait, err := c.TelemetryTurn(1, 1); wait != 1500*time.Millisecond || err != nil {
+			t.Errorf("the next: %v, %v", wait, err)
+		}
+		if _, err := c.TelemetryTurn(1); !errors.Is(err, hubwire.QuotaExceeded) {
+			t.Errorf("over the quota: %v", err)
+		}
+	})
+}
+
 func TestWaitEndsWithContextAndHub(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newCore(t, nil)

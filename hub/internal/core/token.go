@@ -19,20 +19,26 @@ var (
 	errNoRight  = errors.New("the policy has not the right")
 )
 
+// shownToken is a token with its text.
+type shownToken struct {
+	sas.Token
+	text sas.Secret
+}
+
 // readToken reads a SAS token that has not expired. The error does not show it.
-func (c *Core) readToken(token string) (sas.Token, error) {
+func (c *Core) readToken(token string) (shownToken, error) {
 	t, err := sas.ParseToken(token)
 	if err != nil {
-		return t, err
+		return shownToken{}, err
 	}
-	return t, t.CheckExpiry(time.Now(), c.cfg.Skew)
+	return shownToken{t, sas.NewSecret(token)}, t.CheckExpiry(time.Now(), c.cfg.Skew)
 }
 
 // checkToken checks a token that was read for the endpoints of device d, and fills in g.
 // A token that names a policy needs its DeviceConnect right, and takes any
 // device that its resource covers, whatever that device's own authentication
 // type is; one that names none is signed with a key of the device.
-func (c *Core) checkToken(t *sas.Token, d *Device, g *Grant) error {
+func (c *Core) checkToken(t *shownToken, d *Device, g *Grant) error {
 	scope := "hub"
 	if t.Policy != "" {
 		if _, err := c.checkPolicy(t, DeviceConnect); err != nil {
@@ -43,7 +49,7 @@ func (c *Core) checkToken(t *sas.Token, d *Device, g *Grant) error {
 		if d.Auth.Type != AuthSAS {
 			return fmt.Errorf("a token was shown, the authentication type is %q", d.Auth.Type)
 		}
-		key, err := signedBy(t, d.Auth.Primary, d.Auth.Secondary)
+		key, err := c.signedBy(t, d.Auth.Primary, d.Auth.Secondary)
 		if err != nil {
 			return err
 		}
@@ -87,12 +93,12 @@ func (c *Core) checkServiceToken(token, path string, anyOf ...Right) (*ServiceGr
 }
 
 // checkPolicy checks signature and rights of a policy's token.
-func (c *Core) checkPolicy(t *sas.Token, anyOf ...Right) (*Policy, error) {
+func (c *Core) checkPolicy(t *shownToken, anyOf ...Right) (*Policy, error) {
 	p := c.policy(t.Policy)
 	if p == nil {
 		return nil, fmt.Errorf("%w: its name has %d bytes", errNoPolicy, len(t.Policy))
 	}
-	if _, err := signedBy(t, p.Primary, p.Secondary); err != nil {
+	if _, err := c.signedBy(t, p.Primary, p.Secondary); err != nil {
 		return nil, err
 	}
 	if !slices.ContainsFunc(anyOf, p.Rights.Has) {
@@ -102,19 +108,23 @@ func (c *Core) checkPolicy(t *sas.Token, anyOf ...Right) (*Policy, error) {
 }
 
 // signedBy returns the key that made the signature. A key that is not base64 signs nothing.
-func signedBy(t *sas.Token, keys ...sas.Secret) (sas.Secret, error) {
-	var hashes [2]*sas.Key
-	for i, key := range keys {
-		hashes[i], _ = sas.NewKey(key)
+func (c *Core) signedBy(t *shownToken, primary, secondary sas.Secret) (sas.Secret, error) {
+	text := t.text.Reveal()
+	if key, ok := c.verified.signer(text); ok && (key.Equal(primary) || key.Equal(secondary)) {
+		return key, nil
 	}
-	by, err := t.SignedBy(hashes[0], hashes[1])
+	first, _ := sas.NewKey(primary)
+	second, _ := sas.NewKey(secondary)
+	by, err := t.SignedBy(first, second)
 	if err != nil {
 		return sas.Secret{}, err
 	}
-	return keys[by], nil
+	key := [...]sas.Secret{primary, secondary}[by]
+	c.verified.add(text, key)
+	return key, nil
 }
 
-func checkResource(t *sas.Token, path []string) error {
+func checkResource(t *shownToken, path []string) error {
 	if err := t.CheckResource(path...); err != nil {
 		return fmt.Errorf("%w, whose name has %d bytes", err, len(t.Resource))
 	}

@@ -69,11 +69,6 @@ func (s *Server) invokeMethod(r *request) (response, error) {
 		return response{}, err
 	}
 	res, err := s.core.Invoke(r.Context(), r.identity(), v)
-	if isOfDevice(err) {
-		answer := fail(err)
-		answer.nested = true
-		return answer, nil
-	}
 	if err != nil {
 		return response{}, err
 	}

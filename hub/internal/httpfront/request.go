@@ -28,7 +28,10 @@ const maxBody = 1 << 20
 // request is a request with its path taken apart.
 type request struct {
 	*http.Request
-	path []string // segments, decoded
+	w       http.ResponseWriter
+	path    []string     // segments, decoded
+	grant   *core.Grant  // of a device or module; nil of a service
+	verdict core.Verdict // what an intercept function wants of the answer
 }
 
 // response is what an operation answers with.
@@ -38,43 +41,47 @@ type response struct {
 	allow  string // the methods there are, when it was another
 	nested bool   // an error goes out in the form that methods have
 	body   any    // goes out as JSON; nil for none
+	raw    []byte // goes out as it is, when body is nil
 }
 
 // serve answers a request.
-func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
-	path, err := splitPath(r.URL.EscapedPath())
+func (s *Server) serve(w http.ResponseWriter, hr *http.Request) {
+	path, err := splitPath(hr.URL.EscapedPath())
 	if err != nil {
 		s.write(w, fail(refuse(hubwire.ArgumentInvalid, "the path is badly encoded")))
 		return
 	}
-	if isTunnel(r, path) {
-		s.tunnel(w, r)
+	if isTunnel(hr, path) {
+		s.tunnel(w, hr)
 		return
 	}
-	if isPatch(r) {
-		r.Method = http.MethodPatch
+	if isPatch(hr) {
+		hr.Method = http.MethodPatch
 	}
-	v, err := s.core.Intercept(r.Context(), &core.Op{Kind: core.OpRequest, Protocol: "https", Name: r.Method + " " + r.URL.Path})
-	var answer response
+	r := &request{Request: hr, w: w, path: path}
+	answer, err := s.answer(r)
 	switch {
-	case err == nil:
-		expectBody(w, r)
-		r.Body = http.MaxBytesReader(w, r.Body, maxBody)
-		answer = s.answer(&request{Request: r, path: path})
-	case isRefusal(err):
+	case errors.Is(err, core.ErrDrop), r.verdict.DropAfter, hr.Context().Err() != nil:
+		drop(hr)
+	case r.verdict.SwallowAck:
+		hold(hr)
+	case err != nil:
 		answer = fail(err)
-	default:
-		drop(r)
-		return
-	}
-	switch {
-	case v.DropAfter:
-		drop(r)
-	case v.SwallowAck:
-		hold(r)
+		answer.nested = answer.nested || isOfDevice(err)
+		fallthrough
 	default:
 		s.write(w, answer)
 	}
+}
+
+// intercept shows an operation to the hub's intercept function, and keeps what it
+// wants of the answer. An error ends the request.
+func (s *Server) intercept(r *request, op *core.Op) error {
+	op.Protocol = "https"
+	v, err := s.core.Intercept(r.Context(), op)
+	r.verdict.DropAfter = r.verdict.DropAfter || v.DropAfter
+	r.verdict.SwallowAck = r.verdict.SwallowAck || v.SwallowAck
+	return err
 }
 
 // isPatch reports whether a POST is a PATCH, which the Java SDK cannot send.
@@ -141,32 +148,35 @@ func (r *request) is(form ...string) bool {
 }
 
 // answer finds the operation, checks the api-version and the rights, and acts.
-func (s *Server) answer(r *request) response {
+func (s *Server) answer(r *request) (response, error) {
 	ops := s.operations(r)
+	if s.core.Intercepts() {
+		seen := &core.Op{Kind: core.OpRequest, Name: r.Method + " " + r.URL.Path}
+		if ops[r.Method].device {
+			seen.Identity = r.identity()
+		}
+		if err := s.intercept(r, seen); err != nil {
+			return response{}, err
+		}
+	}
 	if ops == nil {
-		return fail(refuse(hubwire.NotFound, "there is no such resource"))
+		return response{}, refuse(hubwire.NotFound, "there is no such resource")
 	}
 	op, ok := ops[r.Method]
 	if !ok {
 		a := fail(refuse(hubwire.MethodNotAllowed, "the resource has no method %.20q", r.Method))
 		a.allow = strings.Join(slices.Sorted(maps.Keys(ops)), ", ")
-		return a
+		return a, nil
 	}
 	if v := r.URL.Query().Get("api-version"); !isVersion(v) {
-		return fail(refuse(hubwire.InvalidProtocolVersion, "api-version %.40q is not a version", v))
+		return response{}, refuse(hubwire.InvalidProtocolVersion, "api-version %.40q is not a version", v)
 	}
-	token := r.Header.Get("Authorization")
-	if _, err := s.core.AuthorizeService(r.Context(), token, "/"+strings.Join(r.path, "/"), op.rights...); err != nil {
-		return fail(err)
+	if err := s.authorize(r, &op); err != nil {
+		return response{}, err
 	}
-	if raw, ok := rawConn(r.Request).(interface{ Admit() }); ok {
-		raw.Admit()
-	}
-	answer, err := op.act(r)
-	if err != nil {
-		return fail(err)
-	}
-	return answer
+	expectBody(r.w, r.Request)
+	r.Body = http.MaxBytesReader(r.w, r.Body, maxBody)
+	return op.act(r)
 }
 
 // isVersion reports whether s has the form of an api-version: 2021-04-12, with

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strconv"
 	"strings"
 	"time"
 
@@ -103,6 +104,12 @@ func (s *Server) write(w http.ResponseWriter, a response) {
 		}
 	}
 	s.expectWrites(w)
+	if body == nil && a.raw != nil {
+		h["Content-Length"] = []string{strconv.Itoa(len(a.raw))}
+		w.WriteHeader(a.status)
+		s.send(w, a.raw)
+		return
+	}
 	if body == nil {
 		h["Content-Length"] = []string{"0"}
 		if a.status == http.StatusNoContent {
@@ -120,6 +127,10 @@ func (s *Server) write(w http.ResponseWriter, a response) {
 	h["Content-Type"] = []string{"application/json; charset=utf-8"}
 	h["Content-Length"] = []string{fmt.Sprint(len(b))}
 	w.WriteHeader(a.status)
+	s.send(w, b)
+}
+
+func (s *Server) send(w http.ResponseWriter, b []byte) {
 	if _, err := w.Write(b); err != nil {
 		s.opt.Log.Info("https: the peer did not take its answer", "error", err)
 	}

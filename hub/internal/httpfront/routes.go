@@ -10,17 +10,23 @@ import (
 
 // Resources imitate the service's part of the REST API: what there is, its
 // methods, and the right that each needs. Left out: queries, jobs,
-// configurations, digital twins, feedback, import and export, and the endpoint of devices.
+// configurations, digital twins, feedback, import and export, and file upload.
 
 // operation is what a method does to a resource.
 type operation struct {
 	act    func(*request) (response, error)
-	rights []core.Right // one of them is needed
+	device bool         // it is for the device or module that the path names
+	rights []core.Right // else one of them is needed
 }
 
 // by says which right an operation needs, or which will do.
 func by(act func(*request) (response, error), rights ...core.Right) operation {
-	return operation{act, rights}
+	return operation{act: act, rights: rights}
+}
+
+// byDevice is an operation of a device or module.
+func byDevice(act func(*request) (response, error)) operation {
+	return operation{act: act, device: true}
 }
 
 // operations returns those of the resource that the path names, by method, or
@@ -49,8 +55,17 @@ func (s *Server) operations(r *request) map[string]operation {
 		}
 	case r.isIdentity("twins", "methods"):
 		return map[string]operation{http.MethodPost: by(s.invokeMethod, core.ServiceConnect)}
+	case r.isIdentity("devices", "messages", "events"):
+		return map[string]operation{http.MethodPost: byDevice(s.sendTelemetry)}
 	case r.isIdentity("devices", "messages", "deviceBound"):
-		return map[string]operation{http.MethodPost: by(s.sendC2D, core.ServiceConnect)}
+		return map[string]operation{
+			http.MethodGet:  byDevice(s.receiveC2D),
+			http.MethodPost: by(s.sendC2D, core.ServiceConnect),
+		}
+	case r.isIdentity("devices", "messages", "deviceBound", "*"):
+		return map[string]operation{http.MethodDelete: byDevice(s.settleC2D)}
+	case r.isIdentity("devices", "messages", "deviceBound", "*", "abandon"):
+		return map[string]operation{http.MethodPost: byDevice(s.abandonC2D)}
 	case r.is("devices", "*", "commands"):
 		return map[string]operation{http.MethodDelete: by(s.purge, core.ServiceConnect)}
 	}

@@ -18,6 +18,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/hubwire/hubwire"
 	"github.com/hubwire/hubwire/hub/internal/core"
 )
 
@@ -29,6 +30,9 @@ type Options struct {
 	// MQTT serves a tunnel of subprotocol mqtt until it is over. raw is the
 	// connection below, which it owns too; certs are those that TLS showed.
 	MQTT func(tunnel, raw net.Conn, certs []*x509.Certificate)
+
+	// Published is told of telemetry that is in the log. It must not keep the message.
+	Published func(ctx context.Context, from hubwire.Identity, m *hubwire.Message)
 
 	Log *slog.Logger // nil means none
 }

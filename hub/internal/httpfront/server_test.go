@@ -169,8 +169,11 @@ func TestMethodNotAllowed(t *testing.T) {
 			"/devices/x/modules/m": "DELETE, GET, PUT",
 
 			"/devices/x/commands":                       "DELETE",
-			"/devices/x/messages/deviceBound":           "POST",
-			"/devices/x/modules/m/messages/devicebound": "POST",
+			"/devices/x/messages/events":                "POST",
+			"/devices/x/messages/deviceBound":           "GET, POST",
+			"/devices/x/modules/m/messages/devicebound": "GET, POST",
+			"/devices/x/messages/deviceBound/t":         "DELETE",
+			"/devices/x/messages/deviceBound/t/abandon": "POST",
 			"/statistics/devices":                       "GET",
 			"/statistics/service":                       "GET",
 			"/twins/x":                                  "GET, PATCH, PUT",

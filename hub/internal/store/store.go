@@ -20,12 +20,14 @@ type Kind uint8
 
 // The kinds of records. The zero Kind is not valid.
 const (
-	Identities    Kind = iota + 1 // one per device or module
-	Twins                         // one per device or module that has had a change
-	Subscriptions                 // one per device or module with a kept session
-	Queue                         // one per waiting cloud-to-device message
-	Feedback                      // one per waiting feedback record; the identity is zero
-	Policies                      // one per shared access policy; the device id is its name
+	Identities        Kind = iota + 1 // one per device or module
+	Twins                             // one per device or module that has had a change
+	Subscriptions                     // one per device or module with a kept session
+	Queue                             // one per waiting cloud-to-device message
+	Feedback                          // one per waiting feedback record; the identity is zero
+	Policies                          // one per shared access policy; the device id is its name
+	Uploads                           // one per file upload that is under way, or has expired lately
+	FileNotifications                 // one per file notification that waits; the identity is zero
 )
 
 // Key names a record. It is comparable. Keys of one kind are ordered by device

@@ -1,16 +1,18 @@
-package mqtt
+// Package systemtime writes and reads the times that IoT Hub has in the system
+// properties of messages, for all protocols.
+package systemtime
 
 import "time"
 
-// timeLayout is the only form that every official SDK reads in $.exp and
+// Layout is the only form that every official SDK reads in $.exp and
 // $.ctime: the .NET SDK drops the connection on any other number of digits.
-const timeLayout = "2006-01-02T15:04:05.0000000Z"
+const Layout = "2006-01-02T15:04:05.0000000Z"
 
-// appendTime appends t in UTC, with seven digits of a second: what is below 100
+// Append appends t in UTC, with seven digits of a second: what is below 100
 // ns is cut off.
-func appendTime(dst []byte, t time.Time) []byte { return t.UTC().AppendFormat(dst, timeLayout) }
+func Append(dst []byte, t time.Time) []byte { return t.UTC().AppendFormat(dst, Layout) }
 
-// parseTime reads a time in any of the forms that the official SDKs send:
+// Parse reads a time in any of the forms that the official SDKs send:
 //
 //	2017-01-06T23:37:00.669Z           Node
 //	2019-02-02T00:00:00[.123456]       Python, which may leave the zone out: UTC
@@ -20,7 +22,7 @@ func appendTime(dst []byte, t time.Time) []byte { return t.UTC().AppendFormat(ds
 // It takes 0 to 9 digits of a second, "T", "t" or a space, and "Z", "z", an
 // offset or nothing. The zero time.Time, which .NET sends for a time that nobody
 // set, is not a time: in a message it would mean absent. The result is in UTC.
-func parseTime(s string) (t time.Time, ok bool) {
+func Parse(s string) (t time.Time, ok bool) {
 	d := digits{s: s}
 	year := d.number(4)
 	d.one('-')

@@ -1,4 +1,4 @@
-package mqtt
+package systemtime
 
 import (
 	"testing"
@@ -34,11 +34,11 @@ func TestTimesAsTheSDKsSendThem(t *testing.T) {
 		{"29 February", "2024-02-29T00:00:00Z", at(2024, 2, 29, 0, 0, 0, 0)},
 	}
 	for _, tt := range tests {
-		got, ok := parseTime(tt.in)
+		got, ok := Parse(tt.in)
 		if !ok || !got.Equal(tt.want) || got.Location() != time.UTC {
 			t.Errorf("%s: %s gives %v, %v, want %v", tt.name, tt.in, got, ok, tt.want)
 		}
-		again, ok := parseTime(string(appendTime(nil, got)))
+		again, ok := Parse(string(Append(nil, got)))
 		if want := got.Truncate(100 * time.Nanosecond); !ok || !again.Equal(want) {
 			t.Errorf("%s: %v came back as %v", tt.name, got, again)
 		}
@@ -56,7 +56,7 @@ func TestWhatIsNotATime(t *testing.T) {
 		" 2018-04-09T07:09:46Z", "2018-04-09T07:09:46Z ", "0001-01-01T00:00:00.0000000Z",
 		"9999-12-31T23:59:59-01:00", "0000-12-31T23:59:59Z", "0001-01-01T00:00:00+01:00",
 	} {
-		if got, ok := parseTime(in); ok {
+		if got, ok := Parse(in); ok {
 			t.Errorf("%q was read as %v", in, got)
 		}
 	}
@@ -68,14 +68,14 @@ func TestTimesAreWrittenWithSevenDigitsInUTC(t *testing.T) {
 		time.Date(2020, 4, 10, 3, 11, 13, 27699799, time.UTC):                       "2020-04-10T03:11:13.0276997Z",
 		time.Date(2020, 1, 1, 1, 0, 0, 0, time.FixedZone("somewhere", int(2*3600))): "2019-12-31T23:00:00.0000000Z",
 	} {
-		if got := string(appendTime(nil, in)); got != want {
+		if got := string(Append(nil, in)); got != want {
 			t.Errorf("%v is %s, want %s", in, got, want)
 		}
 	}
 	buf, in, now := make([]byte, 0, 64), "2020-04-10T03:11:13.0276997+02:00", time.Now()
 	testkit.NoAllocs(t, "write and read a time", func() {
-		buf = appendTime(buf[:0], now)
-		if _, ok := parseTime(in); !ok {
+		buf = Append(buf[:0], now)
+		if _, ok := Parse(in); !ok {
 			t.Fatal("not read")
 		}
 	})
