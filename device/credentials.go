@@ -1,7 +1,6 @@
 package device
 
 import (
-	"context"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -72,20 +71,11 @@ func credentials(s string, ttl time.Duration) (Credentials, error) {
 		return Credentials{}, badConnectionString(fmt.Errorf("UseProvisioning: %w", errors.ErrUnsupported))
 	}
 	c := Credentials{HostName: cs.HostName, GatewayHostName: cs.GatewayHostName, Identity: cs.Identity()}
-	switch {
-	case !cs.SharedAccessKey.IsZero():
-		key, err := sas.NewKey(cs.SharedAccessKey)
-		if err != nil {
-			return Credentials{}, badConnectionString(err)
-		}
-		c.Tokens = &sas.Source{Signer: key, Policy: cs.SharedAccessKeyName, TTL: ttl}
-	case !cs.SharedAccessSignature.IsZero():
-		token, err := sas.ParseToken(cs.SharedAccessSignature.Reveal())
-		if err != nil {
-			return Credentials{}, badConnectionString(err)
-		}
-		c.Tokens = &fixedToken{cs.SharedAccessSignature, token.Expires}
+	tokens, err := cs.Tokens(ttl)
+	if err != nil {
+		return Credentials{}, badConnectionString(err)
 	}
+	c.Tokens = tokens
 	return c, nil
 }
 
@@ -93,25 +83,6 @@ func badConnectionString(err error) error {
 	e := invalid("connection string", "")
 	e.Err = err
 	return e
-}
-
-// fixedToken is the [sas.TokenSource] of a connection string with a token and no key.
-type fixedToken struct {
-	token   sas.Secret
-	expires time.Time
-}
-
-// Token gives no expiry, so that nobody renews what would come out the same. The hub takes a token
-// for some minutes longer than it says, for clocks that differ; so is it tried here.
-func (f *fixedToken) Token(context.Context, string) (string, time.Time, error) {
-	if now := time.Now(); now.After(f.expires.Add(sas.DefaultSkew)) {
-		return "", time.Time{}, &hubwire.Error{
-			Code: hubwire.Unauthorized, Outcome: hubwire.NotSent,
-			Message: "the shared access signature expired at " + f.expires.UTC().Format(time.RFC3339) + ", and cannot be renewed without a key",
-			Err:     sas.ErrExpired,
-		}
-	}
-	return f.token.Reveal(), time.Time{}, nil
 }
 
 // check reports what is missing or contradictory.

@@ -45,6 +45,50 @@ func (s *Source) Token(ctx context.Context, audience string) (string, time.Time,
 	return string(b), expires, nil
 }
 
+// Tokens returns the source of c's tokens: of its key, each to hold for ttl (0 means
+// [DefaultTTL]), or of the token that it has. It is nil when c has neither, but a certificate. The
+// errors are those of [NewKey] and [ParseToken].
+//
+// A token that c has can't be renewed. Its source gives no time of expiry, so that nobody tries to,
+// and once the hub will not take it any more fails with [hubwire.Unauthorized], not sent, which wraps [ErrExpired].
+func (c *ConnectionString) Tokens(ttl time.Duration) (TokenSource, error) {
+	switch {
+	case c == nil:
+		return nil, nil
+	case !c.SharedAccessKey.IsZero():
+		key, err := NewKey(c.SharedAccessKey)
+		if err != nil {
+			return nil, err
+		}
+		return &Source{Signer: key, Policy: c.SharedAccessKeyName, TTL: ttl}, nil
+	case !c.SharedAccessSignature.IsZero():
+		token, err := ParseToken(c.SharedAccessSignature.Reveal())
+		if err != nil {
+			return nil, err
+		}
+		return &fixedToken{c.SharedAccessSignature, token.Expires}, nil
+	}
+	return nil, nil
+}
+
+// fixedToken is the [TokenSource] of a connection string with a token and no key.
+type fixedToken struct {
+	token   Secret
+	expires time.Time
+}
+
+// Token gives the token for some minutes longer than it says, for clocks that differ: so does the hub take it.
+func (f *fixedToken) Token(context.Context, string) (string, time.Time, error) {
+	if time.Now().After(f.expires.Add(DefaultSkew)) {
+		return "", time.Time{}, &hubwire.Error{
+			Code: hubwire.Unauthorized, Outcome: hubwire.NotSent,
+			Message: "the shared access signature expired at " + f.expires.Format(time.RFC3339) + ", and cannot be renewed without a key",
+			Err:     ErrExpired,
+		}
+	}
+	return f.token.Reveal(), time.Time{}, nil
+}
+
 // Audience returns the resource of a device's or module's tokens, not encoded:
 //
 //	{host}/devices/{device}[/modules/{module}]
