@@ -48,12 +48,12 @@ func (c *Core) DigitalTwin(_ context.Context, deviceID string) (doc json.RawMess
 func parts(desired, reported *node, yield func(key string, desired, reported *node)) {
 	if reported != nil {
 		for _, r := range reported.Members {
-			yield(r.Key, desired.sub(r.Key), r)
+			yield(r.Key, desired.child(r.Key), r)
 		}
 	}
 	if desired != nil {
 		for _, d := range desired.Members {
-			if reported.sub(d.Key) == nil {
+			if reported.child(d.Key) == nil {
 				yield(d.Key, d, nil)
 			}
 		}
@@ -61,7 +61,7 @@ func parts(desired, reported *node, yield func(key string, desired, reported *no
 }
 
 func (n *node) isComponent() bool {
-	mark := n.sub(componentMark)
+	mark := n.child(componentMark)
 	return mark != nil && mark.Raw == componentValue
 }
 
@@ -86,7 +86,7 @@ func appendMetadataOf(b []byte, d, r *node) []byte {
 	}
 	if r != nil && r.isAck() {
 		for _, m := range [...][2]string{{"ackVersion", "av"}, {"ackCode", "ac"}, {"ackDescription", "ad"}} {
-			if ack := r.sub(m[1]); ack != nil {
+			if ack := r.child(m[1]); ack != nil {
 				b = ack.AppendJSON(append(appendKey(comma(b), m[0]), ':'))
 			}
 		}
@@ -108,7 +108,7 @@ func comma(b []byte) []byte {
 
 // isAck reports whether a reported property is the answer to a desired one.
 func (n *node) isAck() bool {
-	return n.sub("value") != nil && (n.sub("ac") != nil || n.sub("av") != nil)
+	return n.child("value") != nil && (n.child("ac") != nil || n.child("av") != nil)
 }
 
 // appendProperties appends the components and the values that were reported, each behind a comma.
@@ -124,7 +124,7 @@ func appendProperties(b []byte, desired, reported *node) []byte {
 			b = append(appendProperties(b, d, r), '}')
 		case r == nil:
 		case r.isAck():
-			b = r.sub("value").AppendJSON(append(appendKey(append(b, ','), key), ':'))
+			b = r.child("value").AppendJSON(append(appendKey(append(b, ','), key), ':'))
 		default:
 			b = r.AppendJSON(append(appendKey(append(b, ','), key), ':'))
 		}

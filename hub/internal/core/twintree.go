@@ -148,19 +148,6 @@ func diff(old, now *node) *node {
 	return p
 }
 
-// sub returns the member of an object, or nil.
-func (n *node) sub(key string) *node {
-	if n == nil || !n.isObject() {
-		return nil
-	}
-	for _, m := range n.Members {
-		if m.Key == key {
-			return m
-		}
-	}
-	return nil
-}
-
 // AppendJSON appends n's value. With Member it is an object of package query.
 func (n *node) AppendJSON(dst []byte) []byte {
 	if !n.isObject() {
