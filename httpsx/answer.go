@@ -158,11 +158,11 @@ func ReadAnswer(op Operation, resp *http.Response) (*Answer, error) {
 	}
 	h := resp.Header
 	a := &Answer{
-		Status: resp.StatusCode, ETag: ParseETag(h.Get("ETag")), ItemType: ItemType(h.Get("x-ms-item-type")),
-		Continuation: h.Get("x-ms-continuation"), Location: h.Get("Location"), RequestID: h.Get("x-ms-request-id"),
+		Status: resp.StatusCode, ETag: ParseETag(h.Get("Etag")), ItemType: ItemType(h.Get("X-Ms-Item-Type")),
+		Continuation: h.Get("X-Ms-Continuation"), Location: h.Get("Location"), RequestID: h.Get("X-Ms-Request-Id"),
 		ContentType: h.Get("Content-Type"), RetryAfter: ParseRetryAfter(h.Get("Retry-After"), dateOf(h)), Body: body,
 	}
-	a.CommandStatus, _ = strconv.Atoi(h.Get("x-ms-command-statuscode"))
+	a.CommandStatus, _ = strconv.Atoi(h.Get("X-Ms-Command-Statuscode"))
 	return a, nil
 }
 

@@ -102,9 +102,9 @@ func Decode(op Operation, body []byte, doc any) error {
 	case errors.As(err, &syntax):
 		return refused(op, hubwire.FormatError, "the body is not JSON: %s at offset %d", syntax, syntax.Offset)
 	case errors.As(err, &wrong) && wrong.Field != "":
-		return refused(op, hubwire.FormatError, "the body's member %.100s cannot be a %.100s", wrong.Field, wrong.Value)
+		return refused(op, hubwire.FormatError, "the body's member %.100s is of the wrong type: %.100s", wrong.Field, wrong.Value)
 	case wrong != nil:
-		return refused(op, hubwire.FormatError, "the body cannot be a %.100s", wrong.Value)
+		return refused(op, hubwire.FormatError, "the body is of the wrong type: %.100s", wrong.Value)
 	}
 	return refused(op, hubwire.FormatError, "the body is not what the operation takes: %s", reason(err))
 }

@@ -101,7 +101,7 @@ func (r *Request) NewHTTP(ctx context.Context, host string) (*http.Request, erro
 		reader = bytes.NewReader(body)
 	}
 	req, err := http.NewRequestWithContext(ctx, r.Op.Method(), string(u), reader)
-	if err != nil || req.URL.Host != host || req.URL.User != nil {
+	if err != nil || host == "" || req.URL.Host != host || req.URL.User != nil {
 		return nil, notSent(r.Op, hubwire.ArgumentInvalid, "the host %.100q is none", host)
 	}
 	r.setHeader(req.Header, isJSON)
