@@ -18,7 +18,11 @@ func (n *node) Member(name string) query.Value {
 	return query.Value{}
 }
 
+// child returns the member of an object, or nil.
 func (n *node) child(name string) *node {
+	if n == nil {
+		return nil
+	}
 	for _, m := range n.Members {
 		if m.Key == name {
 			return m

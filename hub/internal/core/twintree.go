@@ -121,6 +121,33 @@ func replacement(old, now *node) *node {
 	return n
 }
 
+// diff returns the merge patch that makes old into now, both objects, with nothing in it that
+// stays as it is; nil when all does.
+func diff(old, now *node) *node {
+	p := &node{Key: now.Key}
+	olds, news := indexOf(old.Members), indexOf(now.Members)
+	for _, m := range now.Members {
+		i, ok := olds.find(old.Members, m.Key)
+		switch {
+		case !ok || !m.isObject() && m.Raw != old.Members[i].Raw || m.isObject() != old.Members[i].isObject():
+			p.Members = append(p.Members, m)
+		case m.isObject():
+			if inner := diff(old.Members[i], m); inner != nil {
+				p.Members = append(p.Members, inner)
+			}
+		}
+	}
+	for _, m := range old.Members {
+		if _, ok := news.find(now.Members, m.Key); !ok {
+			p.Members = append(p.Members, &node{Key: m.Key, Raw: "null"})
+		}
+	}
+	if len(p.Members) == 0 {
+		return nil
+	}
+	return p
+}
+
 // AppendJSON appends n's value. With Member it is an object of package query.
 func (n *node) AppendJSON(dst []byte) []byte {
 	if !n.isObject() {
