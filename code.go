@@ -2,7 +2,9 @@ package hubwire
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
+	"sync"
 )
 
 // Code is an IoT Hub error code: the HTTP status it belongs to, times 1000,
@@ -233,6 +235,25 @@ func (c Code) Retryable() bool {
 // Name returns the service's word for c, such as "DeviceNotFound", which HTTPS sends
 // in iothub-errorcode, or "" for a code it does not know.
 func (c Code) Name() string { return codeNames[c] }
+
+// ParseCode returns the code that the service writes as s: by its name, "DeviceNotFound",
+// or in decimal digits. It reports whether s is one that it knows, or the number of one that there could be.
+func ParseCode(s string) (Code, bool) {
+	if n, err := strconv.Atoi(s); err == nil {
+		c := Code(n)
+		return c, c.Status() >= 300 && c.Status() < 600
+	}
+	c, ok := codesByName()[s]
+	return c, ok
+}
+
+var codesByName = sync.OnceValue(func() map[string]Code {
+	m := make(map[string]Code, len(codeNames))
+	for c, name := range codeNames {
+		m[name] = c
+	}
+	return m
+})
 
 // Error makes c usable with [errors.Is].
 func (c Code) Error() string {

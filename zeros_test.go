@@ -8,6 +8,6 @@ import (
 )
 
 func TestNothingPanicsWhereItsArgumentsAreLeftOut(t *testing.T) {
-	testkit.Zeros(t, nil, hubwire.Code(0), hubwire.Disposition(0), &hubwire.Error{}, hubwire.Identity{}, &hubwire.Message{},
+	testkit.Zeros(t, map[string]any{"ParseCode": hubwire.ParseCode}, hubwire.Code(0), hubwire.Disposition(0), &hubwire.Error{}, hubwire.Identity{}, &hubwire.Message{},
 		hubwire.Outcome(0), &hubwire.Received{}, hubwire.TwinSection{})
 }

@@ -59,5 +59,14 @@ func (s Secret) Format(f fmt.State, _ rune) { io.WriteString(f, s.String()) }
 // MarshalText implements [encoding.TextMarshaler]: JSON gets what String returns.
 func (s Secret) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
 
+// UnmarshalText implements [encoding.TextUnmarshaler]: s becomes the text itself, which
+// MarshalText does not give back.
+func (s *Secret) UnmarshalText(text []byte) error {
+	if s != nil {
+		*s = NewSecret(string(text))
+	}
+	return nil
+}
+
 // LogValue implements [slog.LogValuer] with what String returns.
 func (s Secret) LogValue() slog.Value { return slog.StringValue(s.String()) }

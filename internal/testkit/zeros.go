@@ -126,6 +126,9 @@ func needsValue(typ reflect.Type, name string) bool {
 	if _, ok := typ.MethodByName(name); ok {
 		return true
 	}
+	if typ.Kind() != reflect.Struct {
+		return false
+	}
 	for i := range typ.NumField() {
 		if f := typ.Field(i); f.Anonymous {
 			if _, ok := reflect.PointerTo(f.Type).MethodByName(name); ok {

@@ -27,11 +27,13 @@ type eventStamp struct {
 }
 
 func (c *Core) newStamp(e *entity, g *Grant, modelID string) eventStamp {
-	var origin []byte
+	var room [512]byte // mostly enough
+	origin := room[:0]
 	for _, s := range [...]string{e.id.DeviceID, e.id.ModuleID, e.dev.GenerationID, g.method, SourceTelemetry, modelID} {
 		origin = appendString(origin, s)
 	}
-	return eventStamp{c.partitionOf(e.id.DeviceID), appendString([]byte{recordFormat}, origin)}
+	head := append(make([]byte, 0, len(origin)+8), recordFormat)
+	return eventStamp{c.partitionOf(e.id.DeviceID), appendString(head, origin)}
 }
 
 // Telemetry takes a message from the device and returns when it is in the

@@ -1,0 +1,198 @@
+package httpsx
+
+import (
+	"errors"
+	"io"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/hubwire/hubwire"
+)
+
+// Answer is the answer of a request as both ends see it: a server writes it, and a
+// client reads it. Empty fields are headers that are not there.
+type Answer struct {
+	Status int
+
+	ETag          string        // without its quotes; of feedback the lock token
+	ItemType      ItemType      // of Query and ListJobs
+	Continuation  string        // where the next page begins; empty on the last
+	CommandStatus int           // of InvokeCommand: what the device answered with
+	Location      string        // of PatchDigitalTwin
+	RequestID     string        // x-ms-request-id
+	Allow         string        // the methods there are, when it was another: see [Allow]
+	ErrorCode     hubwire.Code  // of an error; its name goes into the header
+	RetryAfter    time.Duration // rounded up to whole seconds
+
+	ContentType string // empty means application/json, when there is a body
+	Body        []byte // nil for none
+}
+
+// NewAnswer returns the answer of a success of op, with a document as its body, or nil
+// for none. A document that cannot be written is an error: one that holds raw JSON
+// that is not.
+func NewAnswer(op Operation, doc any) (*Answer, error) {
+	a := &Answer{Status: op.Status()}
+	if doc == nil {
+		return a, nil
+	}
+	b, err := Marshal(doc)
+	if err != nil {
+		return nil, err
+	}
+	if a.Body = b; a.Status == http.StatusNoContent {
+		a.Status = http.StatusOK
+	}
+	return a, nil
+}
+
+// NewBulkAnswer returns the answer of [BulkDevices]: 400 when an element failed, with the header
+// that keeps the .NET SDK from throwing the result away.
+func NewBulkAnswer(r *BulkResult) *Answer {
+	if r == nil {
+		r = &BulkResult{}
+	}
+	a := &Answer{Status: http.StatusOK, Body: r.append(nil, true)}
+	if !r.IsSuccessful {
+		a.Status, a.ErrorCode = http.StatusBadRequest, hubwire.BulkRegistryOperationFailure
+	}
+	return a
+}
+
+// NewErrorAnswer returns the answer that says err at the time now, in the form that op has. What is no
+// [*hubwire.Error] with a code becomes a ServerError that does not tell more.
+func NewErrorAnswer(op Operation, err error, now time.Time) *Answer {
+	var e *hubwire.Error
+	if !errors.As(err, &e) || e == nil || e.Code == 0 {
+		e = &hubwire.Error{Code: hubwire.ServerError, Message: "internal error"}
+	}
+	return &Answer{
+		Status: e.Code.Status(), ErrorCode: e.Code, RetryAfter: e.RetryAfter,
+		Body: AppendError(nil, e, op.ErrorForm(e.Code), now),
+	}
+}
+
+// Write sends a. Header names are written with the case that SDKs look for, which
+// [http.Header.Set] would change. The error is that of the write.
+func (a *Answer) Write(w http.ResponseWriter) error {
+	if a == nil || w == nil {
+		return refused(0, hubwire.ArgumentInvalid, "there is no answer")
+	}
+	h := w.Header()
+	set := func(name, value string) {
+		if value != "" {
+			h[name] = []string{value}
+		}
+	}
+	if a.ETag != "" {
+		set("ETag", QuoteETag(a.ETag))
+	}
+	set("x-ms-item-type", string(a.ItemType))
+	set("x-ms-continuation", a.Continuation)
+	set("Location", a.Location)
+	set("x-ms-request-id", a.RequestID)
+	set("Allow", a.Allow)
+	if a.CommandStatus != 0 {
+		set("x-ms-command-statuscode", strconv.Itoa(a.CommandStatus))
+	}
+	if a.ErrorCode != 0 {
+		set("iothub-errorcode", ErrorName(a.ErrorCode))
+	}
+	if a.ErrorCode == hubwire.BulkRegistryOperationFailure {
+		set("IotHubErrorCode", ErrorName(a.ErrorCode))
+	}
+	if a.RetryAfter > 0 {
+		set("Retry-After", formatRetryAfter(a.RetryAfter))
+	}
+	if a.Body != nil {
+		set("Content-Type", jsonType)
+		set("Content-Type", a.ContentType)
+	}
+	status := a.Status
+	if status < 200 || status > 599 {
+		status = http.StatusInternalServerError // WriteHeader would panic, or say that more follows
+	}
+	if status != http.StatusNoContent {
+		h["Content-Length"] = []string{strconv.Itoa(len(a.Body))}
+	}
+	w.WriteHeader(status)
+	if a.Body == nil || status == http.StatusNoContent {
+		return nil
+	}
+	_, err := w.Write(a.Body)
+	return err
+}
+
+// MaxAnswer is the largest body of an answer that [ReadAnswer] takes, in bytes.
+const MaxAnswer = 64 << 20
+
+// ReadAnswer reads the answer of a request for op. It reads the body, at most [MaxAnswer] bytes of it; closing it is
+// the caller's. The error is an [*hubwire.Error]: what [ParseError] makes of a status that is no success of op, or one
+// with outcome [hubwire.Unknown] that wraps the cause when the answer ended early.
+//
+// Answers of [BulkDevices] and [RegenerateKeys] with status 400 that have a result are no errors.
+func ReadAnswer(op Operation, resp *http.Response) (*Answer, error) {
+	if resp == nil {
+		return nil, notSent(op, hubwire.ArgumentInvalid, "there is no answer")
+	}
+	success, limit := op.Succeeds(resp.StatusCode), int64(MaxAnswer)
+	if !success && op != BulkDevices && op != RegenerateKeys {
+		limit = maxErrorBody
+	}
+	body, err := readAtMost(resp.Body, limit)
+	if !success && !(resp.StatusCode == http.StatusBadRequest && hasResult(op, body)) {
+		return nil, ParseError(op, resp.StatusCode, resp.Header, body)
+	}
+	if err == nil && int64(len(body)) > limit {
+		err = errors.New("it has more than 64 MiB")
+	}
+	if err != nil {
+		return nil, &hubwire.Error{Op: op.String(), Outcome: hubwire.Unknown, Retryable: op.Repeatable(), Message: "the answer ended early", Err: err}
+	}
+	h := resp.Header
+	a := &Answer{
+		Status: resp.StatusCode, ETag: ParseETag(h.Get("ETag")), ItemType: ItemType(h.Get("x-ms-item-type")),
+		Continuation: h.Get("x-ms-continuation"), Location: h.Get("Location"), RequestID: h.Get("x-ms-request-id"),
+		ContentType: h.Get("Content-Type"), RetryAfter: ParseRetryAfter(h.Get("Retry-After"), dateOf(h)), Body: body,
+	}
+	a.CommandStatus, _ = strconv.Atoi(h.Get("x-ms-command-statuscode"))
+	return a, nil
+}
+
+// readAtMost returns what it read, also when there was more, and when it ended in an error.
+func readAtMost(r io.Reader, limit int64) ([]byte, error) {
+	if r == nil {
+		return nil, nil
+	}
+	return io.ReadAll(io.LimitReader(r, limit+1))
+}
+
+// hasResult reports whether a body with status 400 is the result of an operation on many, not an error.
+func hasResult(op Operation, body []byte) bool {
+	switch op {
+	case BulkDevices:
+		var r struct {
+			IsSuccessful *bool `json:"isSuccessful"`
+		}
+		return Decode(op, body, &r) == nil && r.IsSuccessful != nil
+	case RegenerateKeys:
+		var r RegeneratedKeys
+		return Decode(op, body, &r) == nil && r.PolicyKey != ""
+	}
+	return false
+}
+
+// Decode reads the body into doc, as [Decode] does. The error is an [*hubwire.Error] with
+// code [hubwire.DeserializationError], for it is the hub's.
+func (a *Answer) Decode(op Operation, doc any) error {
+	if a == nil {
+		return notSent(op, hubwire.ArgumentInvalid, "there is no answer")
+	}
+	err := Decode(op, a.Body, doc)
+	var e *hubwire.Error
+	if errors.As(err, &e) {
+		e.Code, e.Outcome, e.Message = hubwire.DeserializationError, hubwire.Unknown, "the answer: "+e.Message
+	}
+	return err
+}
