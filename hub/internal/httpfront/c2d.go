@@ -2,12 +2,12 @@ package httpfront
 
 import (
 	"maps"
-	"net/http"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/hubwire/hubwire"
+	"github.com/hubwire/hubwire/httpsx"
 )
 
 // Sending cloud-to-device messages is an extension of this hub: the service takes
@@ -30,24 +30,24 @@ import (
 // appProperty is what stands in front of an application property's name.
 const appProperty = "iothub-app-"
 
-func (s *Server) sendC2D(r *request) (response, error) {
+func (s *Server) sendC2D(r *request) (*httpsx.Answer, error) {
 	m, err := r.message()
 	if err != nil {
-		return response{}, err
+		return nil, err
 	}
-	if err := s.core.SendC2D(r.Context(), r.identity(), m); err != nil {
-		return response{}, err
+	if err := s.core.SendC2D(r.http.Context(), r.Target.Identity, m); err != nil {
+		return nil, err
 	}
-	return response{status: http.StatusNoContent}, nil
+	return noContent, nil
 }
 
 // message is the message that the request carries. core checks the rest.
 func (r *request) message() (*hubwire.Message, error) {
-	body, err := r.read()
+	body, err := r.body()
 	if err != nil {
 		return nil, err
 	}
-	h := r.Header
+	h := r.http.Header
 	m := &hubwire.Message{
 		Body: body,
 		ID:   h.Get("iothub-messageid"), CorrelationID: h.Get("iothub-correlationid"),
@@ -78,7 +78,7 @@ func (r *request) message() (*hubwire.Message, error) {
 // there is none. .NET and Java spell one of them differently.
 func (r *request) time(headers ...string) (time.Time, error) {
 	for _, name := range headers {
-		v := r.Header.Get(name)
+		v := r.http.Header.Get(name)
 		if v == "" {
 			continue
 		}
@@ -87,23 +87,16 @@ func (r *request) time(headers ...string) (time.Time, error) {
 				return t.UTC(), nil
 			}
 		}
-		return time.Time{}, refuse(hubwire.ArgumentInvalid, "%s is %.40q, not a time such as 2026-01-02T03:04:05Z", name, v)
+		return time.Time{}, refuse(r.Op, hubwire.ArgumentInvalid, name+" is not a time such as 2026-01-02T03:04:05Z")
 	}
 	return time.Time{}, nil
 }
 
-// purged is how many messages a purge removed.
-type purged struct {
-	Total    int     `json:"totalMessagesPurged"`
-	DeviceID string  `json:"deviceId"`
-	ModuleID *string `json:"moduleId"`
-}
-
-func (s *Server) purge(r *request) (response, error) {
-	id := r.identity()
-	n, err := s.core.Purge(r.Context(), id)
+func (s *Server) purge(r *request) (*httpsx.Answer, error) {
+	id := r.Target.Identity
+	n, err := s.core.Purge(r.http.Context(), id)
 	if err != nil {
-		return response{}, err
+		return nil, err
 	}
-	return response{status: http.StatusOK, body: purged{Total: n, DeviceID: id.DeviceID}}, nil
+	return r.with(&httpsx.PurgeResult{Total: n, DeviceID: id.DeviceID, ModuleID: id.ModuleID}, "")
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/hubwire/hubwire"
+	"github.com/hubwire/hubwire/httpsx"
 )
 
 // message is a request with a body and headers, as net/http gives it.
@@ -19,7 +20,7 @@ func message(body string, header ...string) *request {
 	for i := 0; i < len(header); i += 2 {
 		h.Add(header[i], header[i+1])
 	}
-	return &request{Request: &http.Request{Header: h, Body: io.NopCloser(strings.NewReader(body))}}
+	return &request{Request: &httpsx.Request{Op: httpsx.SendC2D}, http: &http.Request{Header: h, Body: io.NopCloser(strings.NewReader(body))}}
 }
 
 func TestMessageOfARequest(t *testing.T) {

@@ -1,9 +1,8 @@
 package httpfront
 
 import (
-	"net/http"
-
 	"github.com/hubwire/hubwire"
+	"github.com/hubwire/hubwire/httpsx"
 	"github.com/hubwire/hubwire/hub/internal/core"
 )
 
@@ -12,24 +11,30 @@ import (
 // makes no connection: connectionState stays as it is, lastActivityTime does not. Over the rate
 // of the throttle the answer is late, and beyond that 429.
 
-func (s *Server) sendTelemetry(r *request) (response, error) {
+func (s *Server) sendTelemetry(r *request) (*httpsx.Answer, error) {
 	m, err := r.message()
 	if err != nil {
-		return response{}, err
+		return nil, err
 	}
-	if s.core.Intercepts() {
-		if err := s.intercept(r, &core.Op{Kind: core.OpPublish, Identity: r.grant.Identity, Message: m}); err != nil {
-			return response{}, err
-		}
+	if err := s.interceptMessage(r, core.OpPublish, m); err != nil {
+		return nil, err
 	}
 	if err := s.awaitTurn(r, m.Size()); err != nil {
-		return response{}, err
+		return nil, err
 	}
-	if err := s.core.Telemetry(r.Context(), r.grant, m); err != nil {
-		return response{}, err
+	if err := s.core.Telemetry(r.http.Context(), r.grant, m); err != nil {
+		return nil, err
 	}
 	s.published(r, m)
-	return response{status: http.StatusNoContent}, nil
+	return noContent, nil
+}
+
+// interceptMessage is intercept of a message from or to the device or module that asks.
+func (s *Server) interceptMessage(r *request, kind core.OpKind, m *hubwire.Message) error {
+	if !s.core.Intercepts() {
+		return nil
+	}
+	return s.intercept(r, &core.Op{Kind: kind, Identity: r.grant.Identity, Message: m})
 }
 
 // awaitTurn holds telemetry back as the throttle wants it.
@@ -41,12 +46,12 @@ func (s *Server) awaitTurn(r *request, sizes ...int) error {
 	if err != nil {
 		return err
 	}
-	return s.core.Wait(r.Context(), wait)
+	return s.core.Wait(r.http.Context(), wait)
 }
 
 // published tells of a message that is in the log.
 func (s *Server) published(r *request, m *hubwire.Message) {
 	if f := s.opt.Published; f != nil {
-		f(r.Context(), r.grant.Identity, m)
+		f(r.http.Context(), r.grant.Identity, m)
 	}
 }
