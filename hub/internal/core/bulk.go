@@ -63,19 +63,8 @@ type BulkError struct {
 // none, or DeviceDefinedMultipleTimes.
 func (c *Core) Bulk(ctx context.Context, ops []BulkOperation) ([]BulkError, error) {
 	const op = "bulk registry"
-	switch n := len(ops); {
-	case n == 0:
-		return nil, refuse(op, hubwire.ArgumentInvalid, "the list of devices is empty")
-	case n > MaxBulk:
-		return nil, refuse(op, hubwire.TooManyDevices, "%d devices, the limit is %d", n, MaxBulk)
-	}
-	seen := make(map[hubwire.Identity]bool, len(ops))
-	for i := range ops {
-		id := ops[i].Device.ID
-		if seen[id] {
-			return nil, refuse(op, hubwire.DeviceDefinedMultipleTimes, "%q is there more than once", id)
-		}
-		seen[id] = true
+	if err := checkBulk(op, len(ops), func(i int) hubwire.Identity { return ops[i].Device.ID }); err != nil {
+		return nil, err
 	}
 	if err := c.Open(op); err != nil {
 		return nil, err
@@ -87,6 +76,24 @@ func (c *Core) Bulk(ctx context.Context, ops []BulkOperation) ([]BulkError, erro
 		}
 	}
 	return failed, nil
+}
+
+// checkBulk refuses a list of n identities that is empty, too long, or has one twice.
+func checkBulk(op string, n int, id func(int) hubwire.Identity) error {
+	switch {
+	case n == 0:
+		return refuse(op, hubwire.ArgumentInvalid, "the list of devices is empty")
+	case n > MaxBulk:
+		return refuse(op, hubwire.TooManyDevices, "%d devices, the limit is %d", n, MaxBulk)
+	}
+	seen := make(map[hubwire.Identity]bool, n)
+	for i := range n {
+		if seen[id(i)] {
+			return refuse(op, hubwire.DeviceDefinedMultipleTimes, "%q is there more than once", id(i))
+		}
+		seen[id(i)] = true
+	}
+	return nil
 }
 
 // asError returns the typed error that err is, or is made.

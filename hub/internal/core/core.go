@@ -103,12 +103,16 @@ type Core struct {
 	throttle          *throttle
 	verified          *verified
 
+	queryKey   []byte         // of continuation tokens
+	deviceJobs listDeviceJobs // what queries of devices.jobs look at
+
 	registry sync.Mutex // serialises what adds or removes identities
 
 	mu       sync.RWMutex // guards what follows
 	closed   bool
 	entities map[hubwire.Identity]*entity
-	modules  map[string][]*entity // by device id
+	devices  ordered
+	modules  ordered
 }
 
 // errClosing is why things end when the Core is closed.
@@ -123,8 +127,8 @@ func New(ctx context.Context, cfg *Config, s store.Store) (*Core, error) {
 		closing:  make(chan struct{}),
 		roots:    x509.NewCertPool(),
 		entities: map[hubwire.Identity]*entity{},
-		modules:  map[string][]*entity{},
 		verified: &verified{},
+		queryKey: newQueryKey(),
 	}
 	if cfg != nil {
 		c.cfg = *cfg
@@ -135,6 +139,7 @@ func New(ctx context.Context, cfg *Config, s store.Store) (*Core, error) {
 	c.requestID.Store(uint64(rand.Uint32()))
 	c.feedback = lockedQueue[FeedbackRecord]{core: c, lockedRules: feedbackRules}
 	c.fileNotifications = lockedQueue[FileNotification]{core: c, lockedRules: fileNotificationRules}
+	c.deviceJobs = func(string, hubwire.Identity, int) []*DeviceJob { return nil }
 	c.throttle = newThrottle(&c.cfg.Throttle)
 	for _, ca := range c.cfg.VerifiedCAs {
 		c.roots.AddCert(ca)

@@ -33,7 +33,7 @@ func (c *Core) Scope(edgeID, after string, limit int) (devices, modules []*Devic
 		found = found[:limit]
 		next = found[limit-1].id.DeviceID
 	}
-	devices = snapshots(found, len(found))
+	devices = snapshots(found)
 	for _, d := range devices {
 		ms, err := c.Modules(d.ID.DeviceID)
 		if errors.Is(err, hubwire.DeviceNotFound) {

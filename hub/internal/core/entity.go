@@ -33,6 +33,8 @@ type entity struct {
 	twin        *twin // nil as long as it is fresh
 	twinVersion uint64
 
+	configurations map[string]string // Targeted or Applied, by id; a new map for each change
+
 	queue   queue
 	uploads []*upload // in the order of their beginning
 	calls   map[uint64]*call
@@ -70,14 +72,20 @@ func (e *entity) touch() { e.touched(time.Now()) }
 
 func (e *entity) touched(now time.Time) { e.lastActivity.Store(now.UnixNano()) }
 
+// lastActive returns when the peer was last active, or the zero time.
+func (e *entity) lastActive() time.Time {
+	if at := e.lastActivity.Load(); at != 0 {
+		return time.Unix(0, at).UTC()
+	}
+	return time.Time{}
+}
+
 // snapshot returns the device with its live fields. The caller holds the lock.
 func (e *entity) snapshot() *Device {
 	d := e.dev.clone()
 	d.Connected = e.session != nil
 	d.ConnectionUpdated = e.connChanged
-	if at := e.lastActivity.Load(); at != 0 {
-		d.LastActivity = time.Unix(0, at).UTC()
-	}
+	d.LastActivity = e.lastActive()
 	e.sweep()
 	d.C2DCount = len(e.queue.items)
 	return d

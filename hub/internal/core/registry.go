@@ -1,7 +1,6 @@
 package core
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -77,7 +76,7 @@ func (c *Core) mayCreate(op string, id hubwire.Identity) error {
 	if c.entities[parent] == nil {
 		return notFound(op, parent)
 	}
-	if n := len(c.modules[id.DeviceID]); n >= maxModules {
+	if n := len(c.modulesOf(id.DeviceID)); n >= maxModules {
 		return refuse(op, hubwire.TooManyModules, "device %q has %d modules, which is the limit", id.DeviceID, n)
 	}
 	return nil
@@ -113,9 +112,25 @@ func (c *Core) register(ctx context.Context, op string, d *Device, w twinWrite) 
 // adopt makes an entity known. The caller holds c.mu.
 func (c *Core) adopt(e *entity) {
 	c.entities[e.id] = e
-	if e.id.IsModule() {
-		c.modules[e.id.DeviceID] = append(c.modules[e.id.DeviceID], e)
+	c.kin(e.id).add(e)
+}
+
+// kin is where all devices are, or all modules, whichever id is. The caller holds c.mu.
+func (c *Core) kin(id hubwire.Identity) *ordered {
+	if id.IsModule() {
+		return &c.modules
 	}
+	return &c.devices
+}
+
+// modulesOf returns the modules of a device, ordered by id. The caller holds c.mu.
+func (c *Core) modulesOf(deviceID string) []*entity {
+	es := c.modules.after(make([]*entity, 0, maxModules), hubwire.Identity{DeviceID: deviceID})
+	n := slices.IndexFunc(es, func(e *entity) bool { return e.id.DeviceID != deviceID })
+	if n >= 0 {
+		es = es[:n]
+	}
+	return es
 }
 
 // Update replaces what an identity says of itself and returns it. ifMatch is
@@ -192,7 +207,7 @@ func (c *Core) Delete(ctx context.Context, id hubwire.Identity, ifMatch string) 
 		return preconditionFailed(op, id)
 	}
 	c.mu.RLock()
-	doomed := append(slices.Clone(c.modules[id.DeviceID]), e) // the device last
+	doomed := append(c.modulesOf(id.DeviceID), e) // the device last
 	c.mu.RUnlock()
 	if id.IsModule() {
 		doomed = []*entity{e}
@@ -239,11 +254,7 @@ func (c *Core) remove(ctx context.Context, e *entity) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	delete(c.entities, e.id)
-	if !e.id.IsModule() {
-		delete(c.modules, e.id.DeviceID)
-		return nil
-	}
-	c.modules[e.id.DeviceID] = slices.DeleteFunc(c.modules[e.id.DeviceID], func(m *entity) bool { return m == e })
+	c.kin(e.id).remove(e.id)
 	return nil
 }
 
@@ -261,14 +272,9 @@ func (c *Core) Device(id hubwire.Identity) (*Device, error) {
 // when it is negative.
 func (c *Core) Devices(limit int) []*Device {
 	c.mu.RLock()
-	var es []*entity
-	for id, e := range c.entities {
-		if !id.IsModule() {
-			es = append(es, e)
-		}
-	}
+	es := c.devices.after(make([]*entity, 0, min(max(0, limit), c.devices.n)), hubwire.Identity{})
 	c.mu.RUnlock()
-	return snapshots(es, max(0, limit))
+	return snapshots(es)
 }
 
 // Modules returns the modules of a device, ordered by id.
@@ -279,16 +285,12 @@ func (c *Core) Modules(deviceID string) ([]*Device, error) {
 	}
 	e.unlock()
 	c.mu.RLock()
-	es := slices.Clone(c.modules[deviceID])
+	es := c.modulesOf(deviceID)
 	c.mu.RUnlock()
-	return snapshots(es, len(es)), nil
+	return snapshots(es), nil
 }
 
-func snapshots(es []*entity, limit int) []*Device {
-	slices.SortFunc(es, func(a, b *entity) int {
-		return cmp.Or(cmp.Compare(a.id.DeviceID, b.id.DeviceID), cmp.Compare(a.id.ModuleID, b.id.ModuleID))
-	})
-	es = es[:min(len(es), limit)]
+func snapshots(es []*entity) []*Device {
 	ds := make([]*Device, 0, len(es))
 	for _, e := range es {
 		e.mu.Lock()
@@ -307,12 +309,7 @@ type Statistics struct{ Total, Enabled, Disabled, Connected int }
 func (c *Core) Statistics() Statistics {
 	var s Statistics
 	c.mu.RLock()
-	es := make([]*entity, 0, len(c.entities))
-	for id, e := range c.entities {
-		if !id.IsModule() {
-			es = append(es, e)
-		}
-	}
+	es := c.devices.after(make([]*entity, 0, c.devices.n), hubwire.Identity{})
 	c.mu.RUnlock()
 	for _, e := range es {
 		e.mu.Lock()

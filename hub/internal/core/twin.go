@@ -35,9 +35,10 @@ type section struct {
 	Version int64 `json:"version"`
 }
 
-func newTwin(created time.Time) *twin {
-	empty := section{Root: &node{At: created}, Version: 1}
-	return &twin{Version: 2, Counter: 1, Tags: empty, Desired: empty, Reported: empty}
+// freshTwin is the twin of an identity that was just created, with this root in each section.
+func freshTwin(root *node) twin {
+	empty := section{Root: root, Version: 1}
+	return twin{Version: 2, Counter: 1, Tags: empty, Desired: empty, Reported: empty}
 }
 
 func (t *twin) etag() string {
@@ -53,13 +54,13 @@ func (t *twin) view(id hubwire.Identity, service bool) *hubwire.Twin {
 	}
 	if service {
 		v.ETag, v.Version, v.ModelID = t.etag(), t.Version, t.ModelID
-		v.Tags = t.Tags.Root.appendJSON(nil)
+		v.Tags = t.Tags.Root.AppendJSON(nil)
 	}
 	return v
 }
 
 func (s section) view(metadata bool) hubwire.TwinSection {
-	v := hubwire.TwinSection{Version: s.Version, JSON: s.Root.appendJSON(nil)}
+	v := hubwire.TwinSection{Version: s.Version, JSON: s.Root.AppendJSON(nil)}
 	if metadata {
 		v.Metadata = s.Root.appendMetadata(nil)
 	}
@@ -69,7 +70,8 @@ func (s section) view(metadata bool) hubwire.TwinSection {
 // currentTwin returns the entity's twin. The caller holds the lock.
 func (e *entity) currentTwin() *twin {
 	if e.twin == nil {
-		e.twin = newTwin(e.created)
+		t := freshTwin(&node{At: e.created})
+		e.twin = &t
 	}
 	return e.twin
 }
@@ -253,7 +255,7 @@ func (e *entity) pushDesired(patch *node, version int64) {
 	if s == nil || !s.features().has(FeatureDesired) {
 		return
 	}
-	change := hubwire.DesiredChange{Version: version, JSON: patch.appendJSON(nil)}
+	change := hubwire.DesiredChange{Version: version, JSON: patch.AppendJSON(nil)}
 	e.post(func() { s.link.Desired(change) })
 }
 

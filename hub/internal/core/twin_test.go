@@ -331,16 +331,16 @@ func FuzzTwinSection(f *testing.F) {
 			}
 			return
 		}
-		out := n.appendJSON(nil)
+		out := n.AppendJSON(nil)
 		again, err := parseSection("op", "section", out)
 		if err != nil || !cmp.Equal(again, n) {
 			t.Fatalf("%q -> %q -> %v", in, out, err)
 		}
 		whole := merge(nil, n, stamp{})
-		if b := whole.appendJSON(nil); !json.Valid(b) || !json.Valid(whole.appendMetadata(nil)) {
+		if b := whole.AppendJSON(nil); !json.Valid(b) || !json.Valid(whole.appendMetadata(nil)) {
 			t.Fatalf("%q -> %q", in, b)
 		}
-		if got := merge(n, replacement(n, whole), stamp{}).appendJSON(nil); !sameJSON(got, whole.appendJSON(nil)) {
+		if got := merge(n, replacement(n, whole), stamp{}).AppendJSON(nil); !sameJSON(got, whole.AppendJSON(nil)) {
 			t.Fatalf("%q: replaced to %q", in, got)
 		}
 		if whole.size() < 0 {

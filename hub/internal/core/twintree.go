@@ -121,8 +121,35 @@ func replacement(old, now *node) *node {
 	return n
 }
 
-// appendJSON appends n's value.
-func (n *node) appendJSON(dst []byte) []byte {
+// diff returns the merge patch that makes old into now, both objects, with nothing in it that
+// stays as it is; nil when all does.
+func diff(old, now *node) *node {
+	p := &node{Key: now.Key}
+	olds, news := indexOf(old.Members), indexOf(now.Members)
+	for _, m := range now.Members {
+		i, ok := olds.find(old.Members, m.Key)
+		switch {
+		case !ok || !m.isObject() && m.Raw != old.Members[i].Raw || m.isObject() != old.Members[i].isObject():
+			p.Members = append(p.Members, m)
+		case m.isObject():
+			if inner := diff(old.Members[i], m); inner != nil {
+				p.Members = append(p.Members, inner)
+			}
+		}
+	}
+	for _, m := range old.Members {
+		if _, ok := news.find(now.Members, m.Key); !ok {
+			p.Members = append(p.Members, &node{Key: m.Key, Raw: "null"})
+		}
+	}
+	if len(p.Members) == 0 {
+		return nil
+	}
+	return p
+}
+
+// AppendJSON appends n's value. With Member it is an object of package query.
+func (n *node) AppendJSON(dst []byte) []byte {
 	if !n.isObject() {
 		return append(dst, n.Raw...)
 	}
@@ -131,16 +158,19 @@ func (n *node) appendJSON(dst []byte) []byte {
 		if i > 0 {
 			dst = append(dst, ',')
 		}
-		dst = m.appendJSON(append(appendKey(dst, m.Key), ':'))
+		dst = m.AppendJSON(append(appendKey(dst, m.Key), ':'))
 	}
 	return append(dst, '}')
 }
+
+// wireTime is the layout of times in documents, which are in UTC.
+const wireTime = "2006-01-02T15:04:05.0000000Z"
 
 // appendMetadata appends n's $metadata: for each object and value when, and
 // for a service's write at which version, it last changed.
 func (n *node) appendMetadata(dst []byte) []byte {
 	dst = append(dst, `{"$lastUpdated":"`...)
-	dst = n.At.UTC().AppendFormat(dst, "2006-01-02T15:04:05.0000000Z")
+	dst = n.At.UTC().AppendFormat(dst, wireTime)
 	dst = append(dst, '"')
 	if n.Version != 0 {
 		dst = append(dst, `,"$lastUpdatedVersion":`...)

@@ -172,3 +172,31 @@ func appendNumber(dst []byte, n float64) []byte {
 	b, _ := json.Marshal(n) // finite: cannot fail
 	return append(dst, b...)
 }
+
+// Fields is an [Object] of few members, in order. Those that are undefined are left out.
+type Fields []Field
+
+// Field is a member of [Fields].
+type Field struct {
+	Name  string
+	Value Value
+}
+
+// Member implements [Row].
+func (fs Fields) Member(name string) Value {
+	for i := range fs {
+		if fs[i].Name == name {
+			return fs[i].Value
+		}
+	}
+	return Value{}
+}
+
+// AppendJSON implements [Object].
+func (fs Fields) AppendJSON(dst []byte) []byte {
+	start := len(dst)
+	for i := range fs {
+		dst = appendMember(dst, start, fs[i].Name, fs[i].Value)
+	}
+	return closeObject(dst, start)
+}

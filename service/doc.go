@@ -1,0 +1,40 @@
+// Package service is the client of the back end of Azure IoT Hub, over the hub's
+// REST API: the identity registry, twins, queries, direct methods, jobs,
+// configurations, digital twins.
+//
+//	c, err := service.New("HostName=…;SharedAccessKeyName=iothubowner;SharedAccessKey=…", nil)
+//	if err != nil { … }
+//	defer c.Close()
+//	twin, err := c.Twin(ctx, hubwire.Identity{DeviceID: "pump"})
+//
+// One Client serves any number of goroutines with one pool of connections.
+// Every error is a [*hubwire.Error].
+//
+// # ETags
+//
+// What changes something that exists takes the ETag that it must have, or [Any]
+// to say that it does not matter; empty is refused, because it is what a
+// forgotten one looks like. The hub refuses an ETag that is out of date with
+// [hubwire.PreconditionFailed].
+//
+// # What is tried again
+//
+// A request is tried again, within the call's context, [Options].MaxAttempts and with back-off,
+// when it failed for a reason that can pass (throttling, the hub's own trouble, the network) and
+// twice is as good as once:
+//
+//   - reading, queries, and what changes or deletes under an ETag or Any: after each such failure;
+//   - what creates, starts or counts something (a device, a job, bulk operations, a
+//     purge, new keys): only when it surely did nothing, since it was
+//     never sent, or answered with 429 or 503;
+//   - direct methods and commands: never.
+//
+// A lost answer leaves a mark: when a later attempt fails too, the Outcome is
+// [hubwire.Unknown] whatever the hub says then, because "not found" or "another
+// ETag" may be the work of the first. And whatever the request, a 401 has its
+// token replaced, once: the hub looks at it before it does anything.
+//
+// # What is not here
+//
+// Sending cloud-to-device messages, their feedback and file notifications go over AMQP.
+package service

@@ -1,0 +1,44 @@
+package service
+
+import (
+	"errors"
+	"fmt"
+	"net"
+
+	"github.com/hubwire/hubwire"
+)
+
+// errClosed is what ends the calls of a Client that is closed.
+var errClosed error = &closedError{}
+
+type closedError struct{}
+
+func (*closedError) Error() string        { return "service: client closed" }
+func (*closedError) Is(target error) bool { return target == net.ErrClosed }
+
+// lossError is a connection that ended under a request. It matches net.ErrClosed, and its cause.
+type lossError struct{ err error }
+
+func (e *lossError) Error() string        { return "connection lost: " + e.err.Error() }
+func (e *lossError) Unwrap() error        { return e.err }
+func (e *lossError) Is(target error) bool { return target == net.ErrClosed }
+
+// invalid is the error for what is refused before anything is sent.
+func invalid(op, format string, args ...any) *hubwire.Error {
+	return &hubwire.Error{Op: op, Code: hubwire.ArgumentInvalid, Outcome: hubwire.NotSent, Message: fmt.Sprintf(format, args...)}
+}
+
+// asError is err, which package httpsx made, as what it is.
+func asError(err error) *hubwire.Error {
+	if e, ok := errors.AsType[*hubwire.Error](err); ok {
+		return e
+	}
+	return &hubwire.Error{Outcome: hubwire.NotSent, Err: err}
+}
+
+// unsent is the error of a document's own check, before anything is sent.
+func unsent(err error) error {
+	e := *asError(err)
+	e.Outcome = hubwire.NotSent
+	return &e
+}
