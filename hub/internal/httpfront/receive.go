@@ -2,9 +2,6 @@ package httpfront
 
 import (
 	"net/http"
-	"strconv"
-	"strings"
-	"time"
 
 	"github.com/hubwire/hubwire"
 	"github.com/hubwire/hubwire/httpsx"
@@ -16,11 +13,8 @@ import (
 // with the parameter reject, rejects it; POST to abandon gives it back. The token of the path counts
 // alone, since SDKs differ in what they say in If-Match.
 
-// maxLock bounds the lock that a device asks for; the documents give 5 to 300 s for others.
-const maxLock = 300 * time.Second
-
 func (s *Server) receiveC2D(r *request) (*httpsx.Answer, error) {
-	lock, err := r.lockTimeout()
+	lock, err := httpsx.LockTimeout(r.http.Header, r.http.URL.Query())
 	if err != nil {
 		return nil, err
 	}
@@ -34,26 +28,8 @@ func (s *Server) receiveC2D(r *request) (*httpsx.Answer, error) {
 	if err := s.interceptMessage(r, core.OpC2D, &m.Message); err != nil {
 		return nil, err // the message stays locked, as one that was lost on its way
 	}
-	writeReceived(r.w.Header(), m)
-	return &httpsx.Answer{Status: http.StatusOK, ETag: m.LockToken, ContentType: "application/octet-stream", Body: m.Body}, nil
-}
-
-// lockTimeout is how long a message is to be locked, in seconds, which SDKs say in a
-// header or in the query; 0 when they do not.
-func (r *request) lockTimeout() (time.Duration, error) {
-	const name = "iothub-messagelocktimeout"
-	v := r.http.Header.Get(name)
-	if v == "" {
-		v = r.http.URL.Query().Get(name)
-	}
-	if v == "" {
-		return 0, nil
-	}
-	n, err := strconv.Atoi(v)
-	if err != nil || n < 1 || n > int(maxLock/time.Second) {
-		return 0, refuse(r.Op, hubwire.ArgumentInvalid, name+" is not 1 to 300 seconds")
-	}
-	return time.Duration(n) * time.Second, nil
+	httpsx.SetReceived(r.w.Header(), r.grant.Identity, m)
+	return &httpsx.Answer{Status: http.StatusOK, ContentType: "application/octet-stream", Body: m.Body}, nil
 }
 
 // settles returns what ends a delivery so.
@@ -69,27 +45,5 @@ func settles(d hubwire.Disposition) func(*Server, *request) (*httpsx.Answer, err
 			return nil, err
 		}
 		return noContent, nil
-	}
-}
-
-// writeReceived writes what goes with a message into headers.
-func writeReceived(h http.Header, m *hubwire.Received) {
-	set := func(name, value string) { h[name] = []string{value} }
-	set("iothub-messageid", m.ID)
-	set("iothub-correlationid", m.CorrelationID)
-	set("iothub-userid", m.UserID)
-	set("iothub-to", m.To)
-	set("iothub-sequencenumber", strconv.FormatInt(m.SequenceNumber, 10))
-	set("iothub-deliverycount", strconv.Itoa(m.DeliveryCount))
-	set("iothub-enqueuedtime", m.EnqueuedTime.UTC().Format("2006-01-02T15:04:05.9999999Z"))
-	set("iothub-ack", string(m.Ack))
-	if m.ContentType != "" {
-		set("ContentType", m.ContentType)
-	}
-	if m.ContentEncoding != "" {
-		set("ContentEncoding", m.ContentEncoding)
-	}
-	for _, p := range m.Properties {
-		set(appProperty+strings.ToLower(p.Name), p.Value)
 	}
 }

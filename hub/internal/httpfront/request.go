@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/hubwire/hubwire"
@@ -23,13 +24,16 @@ type request struct {
 	verdict core.Verdict // what an intercept function wants of the answer
 }
 
+// unread is what a request asks for that cannot be read. It is never changed.
+var unread = new(httpsx.Request)
+
 // serve answers a request.
 func (s *Server) serve(w http.ResponseWriter, hr *http.Request) {
 	if isTunnel(hr) {
 		s.tunnel(w, hr)
 		return
 	}
-	r := &request{Request: &httpsx.Request{}, http: hr, w: w}
+	r := &request{Request: unread, http: hr, w: w}
 	answer, err := s.answer(r)
 	switch {
 	case errors.Is(err, core.ErrDrop), r.verdict.DropAfter, hr.Context().Err() != nil:
@@ -46,8 +50,8 @@ func (s *Server) serve(w http.ResponseWriter, hr *http.Request) {
 
 // answer finds the operation, checks who asks for it, and has it done.
 func (s *Server) answer(r *request) (*httpsx.Answer, error) {
-	read, unread := httpsx.ReadRequest(r.http)
-	if unread == nil {
+	read, unreadable := httpsx.ReadRequest(r.http)
+	if unreadable == nil {
 		r.Request = read
 	}
 	if s.core.Intercepts() {
@@ -56,8 +60,8 @@ func (s *Server) answer(r *request) (*httpsx.Answer, error) {
 			return nil, err
 		}
 	}
-	if unread != nil {
-		return nil, unread
+	if unreadable != nil {
+		return nil, unreadable
 	}
 	rt := routeOf(r.Op)
 	if rt == nil {
@@ -111,6 +115,50 @@ func drop(r *http.Request) {
 
 // body reads the body, of at most what the operation takes.
 func (r *request) body() ([]byte, error) { return httpsx.ReadBody(r.Op, r.http.Body) }
+
+// appendBody appends the body to dst, and returns what it has of it also when it fails.
+func (r *request) appendBody(dst []byte) ([]byte, error) {
+	n := r.http.ContentLength
+	switch {
+	case n > r.Op.MaxBody():
+		return dst, refuse(r.Op, hubwire.MessageTooLarge, "the message is too large")
+	case n < 0:
+		b, err := r.body()
+		return append(dst, b...), err
+	}
+	at := len(dst)
+	dst = slices.Grow(dst, int(n))[:at+int(n)]
+	if _, err := io.ReadFull(r.http.Body, dst[at:]); err != nil {
+		return dst, refuse(r.Op, hubwire.FormatError, "the body did not arrive")
+	}
+	return dst, nil
+}
+
+// message is the message that the headers and the body are.
+func (r *request) message() (*hubwire.Message, error) {
+	body, err := r.body()
+	if err != nil {
+		return nil, err
+	}
+	m, err := httpsx.ParseMessage(r.http.Header, body)
+	if err != nil {
+		return nil, r.unreadable(err)
+	}
+	return m, nil
+}
+
+// unreadable is the refusal of a message or batch that httpsx cannot read.
+func (r *request) unreadable(err error) error {
+	code := hubwire.FormatError
+	var property *httpsx.PropertyError
+	switch {
+	case errors.As(err, &property):
+		code = hubwire.ArgumentInvalid
+	case errors.Is(err, httpsx.ErrBatchTooBig):
+		code = hubwire.MessageTooLarge
+	}
+	return refuse(r.Op, code, err.Error())
+}
 
 // decode reads the body as a document.
 func (r *request) decode(doc any) error {

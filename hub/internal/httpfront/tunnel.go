@@ -17,7 +17,7 @@ import (
 // library for a path of its own.
 
 func isTunnel(r *http.Request) bool {
-	return strings.TrimSuffix(r.URL.Path, "/") == ws.Path || isDPS(r) && strings.EqualFold(r.Header.Get("Upgrade"), "websocket")
+	return strings.TrimSuffix(r.URL.Path, "/") == ws.Path || strings.EqualFold(r.Header.Get("Upgrade"), "websocket") && isDPS(r)
 }
 
 // isDPS reports whether a request is for the Device Provisioning Service.

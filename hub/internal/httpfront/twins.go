@@ -13,10 +13,11 @@ import (
 // under the etag of If-Match, or without one unconditionally. What else a twin
 // has is ignored in a body, so that one may send back what one got.
 
-// twinDoc is a twin, of which the registry says d, as the REST API has it.
-func twinDoc(t *hubwire.Twin, d *core.Device) *httpsx.Twin {
-	return &httpsx.Twin{
-		Twin:       *t,
+// twinDoc is a twin as the REST API has it.
+func twinDoc(t *core.TwinDocument) *httpsx.Twin {
+	d := t.Device
+	doc := &httpsx.Twin{
+		Twin:       *t.Twin,
 		DeviceETag: d.ETag,
 		Status:     status(d), StatusReason: d.StatusReason, StatusUpdated: httpsx.NewTime(d.StatusUpdated),
 		ConnectionState: connectionState(d), LastActivity: httpsx.NewTime(d.LastActivity), C2DCount: d.C2DCount,
@@ -25,44 +26,42 @@ func twinDoc(t *hubwire.Twin, d *core.Device) *httpsx.Twin {
 		Capabilities:       httpsx.Capabilities{IotEdge: d.Edge},
 		Scope:              d.Scope, ParentScopes: d.ParentScopes,
 	}
+	if len(t.Configurations) > 0 {
+		doc.Configurations = make(map[string]httpsx.ConfigurationState, len(t.Configurations))
+		for id, status := range t.Configurations {
+			doc.Configurations[id] = httpsx.ConfigurationState{Status: status}
+		}
+	}
+	return doc
 }
 
 func (s *Server) getTwin(r *request) (*httpsx.Answer, error) {
-	t, err := s.core.Twin(r.http.Context(), r.Target.Identity)
-	if err != nil {
-		return nil, err
-	}
-	return s.withTwin(r, t)
+	return r.withTwin(s.core.TwinDocument(r.http.Context(), r.Target.Identity))
 }
 
 func (s *Server) patchTwin(r *request) (*httpsx.Answer, error) {
-	return s.writeTwin(r, s.core.PatchTwin)
+	return r.writeTwin(s.core.PatchDocument)
 }
 
 func (s *Server) putTwin(r *request) (*httpsx.Answer, error) {
-	return s.writeTwin(r, s.core.ReplaceTwin)
+	return r.writeTwin(s.core.ReplaceDocument)
 }
 
-func (s *Server) writeTwin(r *request, write func(context.Context, hubwire.Identity, *core.TwinUpdate, string) (*hubwire.Twin, error)) (*httpsx.Answer, error) {
+func (r *request) writeTwin(write func(context.Context, hubwire.Identity, *core.TwinUpdate, string) (*core.TwinDocument, error)) (*httpsx.Answer, error) {
 	var u httpsx.TwinUpdate
 	if err := r.decode(&u); err != nil {
 		return nil, err
 	}
-	t, err := write(r.http.Context(), r.Target.Identity, twinUpdate(&u), r.IfMatch)
-	if err != nil {
-		return nil, err
-	}
-	return s.withTwin(r, t)
+	return r.withTwin(write(r.http.Context(), r.Target.Identity, twinUpdate(&u), r.IfMatch))
 }
 
 func twinUpdate(u *httpsx.TwinUpdate) *core.TwinUpdate {
 	return &core.TwinUpdate{Tags: u.Tags, Desired: u.Desired}
 }
 
-func (s *Server) withTwin(r *request, t *hubwire.Twin) (*httpsx.Answer, error) {
-	d, err := s.core.Device(t.Identity)
+func (r *request) withTwin(t *core.TwinDocument, err error) (*httpsx.Answer, error) {
 	if err != nil {
 		return nil, err
 	}
-	return r.with(twinDoc(t, d), t.ETag)
+	return r.with(twinDoc(t), t.Twin.ETag)
 }

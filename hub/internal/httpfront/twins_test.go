@@ -64,7 +64,7 @@ func TestEncodeTwin(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			tt.t.Identity = tt.d.ID
-			got, err := httpsx.Marshal(twinDoc(&tt.t, &tt.d))
+			got, err := httpsx.Marshal(twinDoc(&core.TwinDocument{Device: &tt.d, Twin: &tt.t}))
 			if err != nil {
 				t.Fatal(err)
 			}
