@@ -29,6 +29,10 @@ var unread = new(httpsx.Request)
 
 // serve answers a request.
 func (s *Server) serve(w http.ResponseWriter, hr *http.Request) {
+	if s.opt.Storage != nil && s.opt.Storage.Wants(hr) {
+		s.storage(w, hr)
+		return
+	}
 	if isTunnel(hr) {
 		s.tunnel(w, hr)
 		return
@@ -114,7 +118,7 @@ func drop(r *http.Request) {
 }
 
 // body reads the body, of at most what the operation takes.
-func (r *request) body() ([]byte, error) { return httpsx.ReadBody(r.Op, r.http.Body) }
+func (r *request) body() ([]byte, error) { return httpsx.ReadBody(r.Op, r.http) }
 
 // appendBody appends the body to dst, and returns what it has of it also when it fails.
 func (r *request) appendBody(dst []byte) ([]byte, error) {
