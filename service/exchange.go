@@ -101,7 +101,7 @@ func (c *Client) do(ctx context.Context, r *request) (*httpsx.Answer, error) {
 			return nil, x.fail(e)
 		}
 		x.tell(seen, e, wait)
-		if !pause(ctx, wait) {
+		if !c.pause(ctx, wait) {
 			return nil, x.fail(x.interrupted(ctx, e))
 		}
 		last = e
@@ -152,16 +152,16 @@ func (c *Client) backoff(n int) time.Duration {
 	return rand.N(limit) + 1
 }
 
-// pause waits, and reports whether ctx lasted.
-func pause(ctx context.Context, d time.Duration) bool {
+// pause waits, and reports whether ctx and the Client lasted.
+func (c *Client) pause(ctx context.Context, d time.Duration) bool {
 	t := time.NewTimer(d)
 	defer t.Stop()
 	select {
 	case <-t.C:
-		return ctx.Err() == nil
 	case <-ctx.Done():
-		return false
+	case <-c.life.Done():
 	}
+	return c.ended(ctx) == nil
 }
 
 // fail is the error of the whole call, of which e ended the last attempt.
