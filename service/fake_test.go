@@ -91,7 +91,7 @@ func withFake(t *testing.T, answers []http.HandlerFunc, test func(t *testing.T, 
 		done := make(chan struct{})
 		go func() {
 			defer close(done)
-			config := &tls.Config{Certificates: []tls.Certificate{certificate}}
+			config := &tls.Config{Certificates: []tls.Certificate{certificate}, ClientAuth: tls.RequestClientCert}
 			if err := f.server.Serve(tls.NewListener(f, config)); !errors.Is(err, http.ErrServerClosed) {
 				t.Errorf("the fake: %v", err)
 			}
