@@ -42,6 +42,10 @@ func TestWhatIsWrongIsRefusedBeforeItIsSent(t *testing.T) {
 			_, err := c.ReplaceTwin(ctx, dev, nil, service.Any)
 			return err
 		}, 0},
+		"an update that is no JSON": {func(ctx context.Context, c *service.Client) error {
+			_, err := c.PatchTwin(ctx, dev, &service.TwinUpdate{Tags: json.RawMessage("{")}, service.Any)
+			return err
+		}, 0},
 		"no device": {func(ctx context.Context, c *service.Client) error { _, err := c.CreateDevice(ctx, nil); return err }, 0},
 		"no module id": {func(ctx context.Context, c *service.Client) error {
 			_, err := c.CreateModule(ctx, &service.Module{DeviceID: "d"})
