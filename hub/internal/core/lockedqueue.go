@@ -210,7 +210,7 @@ func (q *lockedQueue[T]) wait(ctx context.Context, max int) (*Batch[T], error) {
 		case <-again:
 		case <-ctx.Done():
 			err = &hubwire.Error{Op: op, Outcome: hubwire.NotSent, Err: ctx.Err()}
-		case <-q.core.closing:
+		case <-q.core.life.Done():
 			err = ended(op, errClosing)
 		}
 		if t != nil {

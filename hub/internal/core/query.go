@@ -131,7 +131,11 @@ func (r *queryRun) full() bool { return r.out.rows() >= r.limit || r.bytes >= qu
 
 // twins looks at devices or modules.
 func (r *queryRun) twins(ctx context.Context) error {
+	begun := false
 	for es := range r.core.batches(r.q.Source(), r.at.id) {
+		if r.more = begun && time.Now().After(r.end); r.more {
+			return nil
+		}
 		for _, e := range es {
 			if r.twin(e); r.more {
 				return nil
@@ -140,9 +144,7 @@ func (r *queryRun) twins(ctx context.Context) error {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		if r.more = time.Now().After(r.end); r.more {
-			return nil
-		}
+		begun = true
 	}
 	return nil
 }
@@ -181,8 +183,14 @@ func (r *queryRun) addRaw(row json.RawMessage) {
 
 // jobs looks at rows of devices.jobs.
 func (r *queryRun) jobs(ctx context.Context) error {
-	for {
+	for begun := false; ; begun = true {
 		js := r.core.deviceJobs(r.at.job, r.at.id, queryBatch)
+		if err := ctx.Err(); err != nil || len(js) == 0 {
+			return err
+		}
+		if r.more = begun && time.Now().After(r.end); r.more {
+			return nil
+		}
 		for _, j := range js {
 			if r.q.Match(j) {
 				if r.more = r.full(); r.more {
@@ -191,12 +199,6 @@ func (r *queryRun) jobs(ctx context.Context) error {
 				r.addJob(j)
 			}
 			r.at.job, r.at.id = j.JobID, j.ID
-		}
-		if err := ctx.Err(); err != nil || len(js) == 0 {
-			return err
-		}
-		if r.more = time.Now().After(r.end); r.more {
-			return nil
 		}
 	}
 }

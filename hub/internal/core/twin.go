@@ -115,8 +115,8 @@ func (c *Core) Twin(_ context.Context, id hubwire.Identity) (*hubwire.Twin, erro
 // TwinUpdate is what a service writes. Each member is a JSON object; a nil
 // member of a patch is left alone, of a replacement becomes empty.
 type TwinUpdate struct {
-	Tags    json.RawMessage
-	Desired json.RawMessage
+	Tags    json.RawMessage `json:"tags,omitempty"`
+	Desired json.RawMessage `json:"desired,omitempty"`
 }
 
 // PatchTwin merges u into a twin (JSON merge patch, RFC 7396) and returns the
@@ -143,6 +143,10 @@ func (c *Core) updateTwin(ctx context.Context, op string, id hubwire.Identity, u
 	if err != nil {
 		return nil, err
 	}
+	return c.writeTwin(ctx, op, id, w, ifMatch)
+}
+
+func (c *Core) writeTwin(ctx context.Context, op string, id hubwire.Identity, w twinWrite, ifMatch string) (*hubwire.Twin, error) {
 	e, err := c.lock(op, id)
 	if err != nil {
 		return nil, err

@@ -46,6 +46,10 @@ type response struct {
 
 // serve answers a request.
 func (s *Server) serve(w http.ResponseWriter, hr *http.Request) {
+	if s.opt.Storage != nil && s.opt.Storage.Wants(hr) {
+		s.storage(w, hr)
+		return
+	}
 	path, err := splitPath(hr.URL.EscapedPath())
 	if err != nil {
 		s.write(w, fail(refuse(hubwire.ArgumentInvalid, "the path is badly encoded")))

@@ -34,6 +34,8 @@ type Options struct {
 	// Published is told of telemetry that is in the log. It must not keep the message.
 	Published func(ctx context.Context, from hubwire.Identity, m *hubwire.Message)
 
+	Storage Storage // nil means none
+
 	Log *slog.Logger // nil means none
 }
 
