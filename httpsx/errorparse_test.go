@@ -56,6 +56,8 @@ func TestErrorsThatServersAnswerWith(t *testing.T) {
 		{"JSON that says nothing", 412, nil, `{"a":1}`, refused(hubwire.GenericPreconditionFailed, `status 412 Precondition Failed with a body of 7 bytes that is not the hub's ("")`, "")},
 		{"a proxy's page", 502, http.Header{"Content-Type": {"text/html; charset=utf-8"}}, "<html>SharedAccessSignature sr=x&sig=secret</html>",
 			&hubwire.Error{Op: "twin get", Code: hubwire.BadGateway, Outcome: hubwire.Unknown, Retryable: true, Message: `status 502 Bad Gateway with a body of 50 bytes that is not the hub's ("text/html")`}},
+		{"a proxy that says in JSON what it got", 400, nil, `{"message":"bad header: Authorization: SharedAccessSignature sr=h&sig=secret%3D&se=1, sig=secret; Bearer secret"}`,
+			refused(hubwire.BadRequest, "bad header: Authorization: SharedAccessSignature sr=h&sig=(secret)&se=1, sig=(secret); Bearer (secret)", "")},
 		{"a gateway's time-out", 504, nil, "", &hubwire.Error{Op: "twin get", Code: hubwire.GenericGatewayTimeout, Outcome: hubwire.Unknown, Retryable: true, Message: "status 504 Gateway Timeout without a body"}},
 		{"a server's time-out", 408, nil, "", &hubwire.Error{Op: "twin get", Outcome: hubwire.Refused, Retryable: true, Message: "status 408 Request Timeout without a body"}},
 		{"a method that timed out may have run, and is the caller's to repeat", 504, named("GatewayTimeout"), `{"Message":"ErrorCode:GatewayTimeout;x"}`, refused(hubwire.GatewayTimeout, "x", "")},
@@ -70,7 +72,7 @@ func TestErrorsThatServersAnswerWith(t *testing.T) {
 			if diff := cmp.Diff(tt.want, got); diff != "" {
 				t.Errorf("(-want +got):\n%s", diff)
 			}
-			if strings.Contains(got.Error(), "secret") || strings.ContainsAny(got.Error(), "\r\n") {
+			if strings.Contains(strings.ReplaceAll(got.Error(), "(secret)", ""), "secret") || strings.ContainsAny(got.Error(), "\r\n") {
 				t.Errorf("it prints %q", got)
 			}
 		})
