@@ -49,6 +49,11 @@ type Throttle struct {
 	// it is used up, a message closes its connection, and nobody can connect (CONNACK
 	// 3); over HTTPS the answer is 403. The code is QuotaExceeded.
 	MessagesADay int
+
+	// ActiveJobs is how many jobs run at the same time; one that would start now is refused
+	// beyond it, with code TooManyActiveJobs, one that was scheduled waits. 0 means that ten
+	// run, and more wait.
+	ActiveJobs int
 }
 
 // check refuses what is no rate.
@@ -70,7 +75,7 @@ func (t *Throttle) check() error {
 func (t *Throttle) core() core.Throttle {
 	th := core.Throttle{
 		Connects: t.Connects, Telemetry: t.Telemetry, MaxDelay: t.MaxDelay,
-		TwinReads: t.TwinReads, TwinUpdates: t.TwinUpdates, MethodBytes: t.MethodBytes, MessagesADay: t.MessagesADay,
+		TwinReads: t.TwinReads, TwinUpdates: t.TwinUpdates, MethodBytes: t.MethodBytes, MessagesADay: t.MessagesADay, ActiveJobs: t.ActiveJobs,
 	}
 	th.Metered[core.MeterRegistry] = t.Registry
 	th.Metered[core.MeterQueries] = t.Queries
@@ -92,5 +97,6 @@ func S1(units int) Throttle {
 		Registry: 100 * n / minute, Queries: 20 * n / minute,
 		C2DSends: 100 * n / minute, C2DReceives: 1000 * n / minute,
 		Uploads: 100 * n / minute, Configurations: 20 * n / minute,
+		ActiveJobs: 1,
 	}
 }

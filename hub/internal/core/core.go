@@ -87,11 +87,13 @@ func (c Config) withDefaults() Config {
 // Core is a hub's state and rules. Its methods may be called from any goroutine.
 //
 // Locks are taken in this order: registry, an entity (never two), then mu or
-// a locked queue's.
+// a locked queue's. Those of jobs are taken with none of these held, and
+// these with none of those.
 type Core struct {
 	cfg               Config
 	store             store.Store
-	closing           chan struct{} // closed by Close
+	life              context.Context // ends with Close
+	end               context.CancelFunc
 	requestID         atomic.Uint64 // of method calls
 	policies          []*Policy     // never changed
 	roots             *x509.CertPool
@@ -102,9 +104,9 @@ type Core struct {
 	timers            timers
 	throttle          *throttle
 	verified          *verified
+	jobs              jobs
 
-	queryKey   []byte         // of continuation tokens
-	deviceJobs listDeviceJobs // what queries of devices.jobs look at
+	queryKey []byte // of continuation tokens
 
 	registry sync.Mutex // serialises what adds or removes identities
 
@@ -124,27 +126,28 @@ var errClosing = refuse("connection", hubwire.ServiceUnavailable, "the hub is cl
 func New(ctx context.Context, cfg *Config, s store.Store) (*Core, error) {
 	c := &Core{
 		store:    s,
-		closing:  make(chan struct{}),
 		roots:    x509.NewCertPool(),
 		entities: map[hubwire.Identity]*entity{},
 		verified: &verified{},
+		jobs:     jobs{byID: map[string]*job{}},
 		queryKey: newQueryKey(),
 	}
 	if cfg != nil {
 		c.cfg = *cfg
 	}
 	c.cfg = c.cfg.withDefaults()
+	c.life, c.end = context.WithCancel(context.Background())
 	// Some bits of chance, so that an answer which a device sends again, to the hub that comes after
 	// this one, is not taken for that of another call.
 	c.requestID.Store(uint64(rand.Uint32()))
 	c.feedback = lockedQueue[FeedbackRecord]{core: c, lockedRules: feedbackRules}
 	c.fileNotifications = lockedQueue[FileNotification]{core: c, lockedRules: fileNotificationRules}
-	c.deviceJobs = func(string, hubwire.Identity, int) []*DeviceJob { return nil }
 	c.throttle = newThrottle(&c.cfg.Throttle)
 	for _, ca := range c.cfg.VerifiedCAs {
 		c.roots.AddCert(ca)
 	}
 	if err := c.load(ctx); err != nil {
+		c.end()
 		return nil, fmt.Errorf("core: loading the store: %w", err)
 	}
 	return c, nil
@@ -165,7 +168,7 @@ func (c *Core) Open(op string) error {
 }
 
 // Close ends all sessions with ServiceUnavailable, and all calls and readers
-// that wait, and returns when no timer of the Core can run any more. It does
+// that wait, and returns when no timer and no job of the Core runs any more. It does
 // not wait for fronts to call Disconnect. Links must not call it.
 func (c *Core) Close() error {
 	c.mu.Lock()
@@ -174,13 +177,14 @@ func (c *Core) Close() error {
 		return nil
 	}
 	c.closed = true
-	close(c.closing)
+	c.end()
 	es := make([]*entity, 0, len(c.entities))
 	for _, e := range c.entities {
 		es = append(es, e)
 	}
 	c.mu.Unlock()
 	c.timers.close()
+	c.stopJobs()
 	for _, e := range es {
 		e.mu.Lock()
 		e.endSession(errClosing, true)

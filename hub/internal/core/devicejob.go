@@ -30,11 +30,6 @@ type DeviceJobError struct {
 	Description string
 }
 
-// listDeviceJobs gives up to n rows of devices.jobs, ordered by the job's id and then
-// the identity, that follow the one of a job and an identity, which need not be
-// there. The rows are the caller's. No entity is locked.
-type listDeviceJobs func(jobID string, id hubwire.Identity, n int) []*DeviceJob
-
 // Member implements [query.Row].
 func (j *DeviceJob) Member(name string) query.Value {
 	switch name {

@@ -11,9 +11,8 @@
 // Every error that a peer could have caused is a [*hubwire.Error] with a code
 // and outcome [hubwire.Refused]. State is written through to a [store.Store],
 // which the Core must own alone. A Core starts no goroutine but the
-// momentary ones of its timers, and Close waits for those.
+// momentary ones of its timers and those of jobs that run, and Close waits for them.
 //
 // Imitated: IoT Hub developer guide, REST API 2021-04-12. Left out:
-// message routing, dead-letter queues that can be read,
-// jobs, configurations, file upload.
+// message routing, dead-letter queues that can be read, configurations.
 package core

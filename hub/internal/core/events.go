@@ -117,7 +117,7 @@ func (r *EventReader) Next(ctx context.Context) (*Event, error) {
 		case <-arrived:
 		case <-ctx.Done():
 			return nil, &hubwire.Error{Op: "read events", Outcome: hubwire.NotSent, Err: ctx.Err()}
-		case <-r.core.closing:
+		case <-r.core.life.Done():
 			return nil, ended("read events", errClosing)
 		}
 	}

@@ -26,6 +26,8 @@ func (c *Core) load(ctx context.Context) error {
 		{store.Feedback, c.feedback.restore},
 		{store.FileNotifications, c.fileNotifications.restore},
 		{store.Uploads, c.loadUpload},
+		{store.Jobs, c.loadJob},
+		{store.DeviceJobs, c.loadDeviceJob},
 	}
 	for _, l := range loaders {
 		if err := c.scan(ctx, l.kind, l.load); err != nil {
@@ -40,6 +42,7 @@ func (c *Core) load(ctx context.Context) error {
 		e.sweep()
 		e.unlock()
 	}
+	c.resumeJobs()
 	return nil
 }
 

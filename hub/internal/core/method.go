@@ -156,7 +156,7 @@ func (c *Core) methodSession(ctx context.Context, op string, id hubwire.Identity
 			return nil, nil, offline
 		case <-ctx.Done():
 			return nil, nil, &hubwire.Error{Op: op, Outcome: hubwire.NotSent, Err: ctx.Err()}
-		case <-c.closing:
+		case <-c.life.Done():
 			return nil, nil, ended(op, errClosing)
 		}
 	}

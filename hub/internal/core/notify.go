@@ -30,8 +30,8 @@ func (n *notifier) broadcast() {
 	}
 }
 
-// timers counts, in wg, the callbacks that run or can still run, so that
-// Close can wait for them.
+// timers counts, in wg, the callbacks that run or can still run, and what was
+// begun by run, so that Close can wait for them.
 type timers struct {
 	mu     sync.Mutex
 	closed bool
@@ -57,6 +57,17 @@ func (ts *timers) after(d time.Duration, f func()) *timer {
 		defer ts.wg.Done()
 		f()
 	})}
+}
+
+// run calls f on a goroutine of its own, or returns false when closed.
+func (ts *timers) run(f func()) bool {
+	ts.mu.Lock()
+	defer ts.mu.Unlock()
+	if ts.closed {
+		return false
+	}
+	ts.wg.Go(f)
+	return true
 }
 
 func (t *timer) stop() {

@@ -254,6 +254,18 @@ func TestPagesOfGroups(t *testing.T) {
 	}
 }
 
+// keepRows has c keep rows, which are in order, as those of its jobs.
+func keepRows(c *Core, rows []*DeviceJob) {
+	for _, r := range rows {
+		j := c.jobs.byID[r.JobID]
+		if j == nil {
+			j = &job{core: c, info: Job{ID: r.JobID, Status: JobCompleted, End: time.Now()}}
+			c.jobs.byID[r.JobID] = j
+		}
+		j.rows = append(j.rows, &deviceJob{DeviceJob: *r})
+	}
+}
+
 func TestQueriesOfDeviceJobs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) { // where no page takes any time
 		c := newCore(t, nil)
@@ -264,18 +276,7 @@ func TestQueriesOfDeviceJobs(t *testing.T) {
 		rows[1].Error = &DeviceJobError{Code: "DeviceNotOnline", Description: "it is away"}
 		rows[2].Response = &hubwire.MethodResponse{Status: 200, Payload: json.RawMessage(`{"ok":[true]}`)}
 		rows[4].Response = &hubwire.MethodResponse{Status: 404}
-		c.deviceJobs = func(job string, id hubwire.Identity, n int) []*DeviceJob {
-			i, found := slices.BinarySearchFunc(rows, job, func(j *DeviceJob, job string) int {
-				if c := strings.Compare(j.JobID, job); c != 0 {
-					return c
-				}
-				return compareIdentities(j.ID, id)
-			})
-			if found {
-				i++
-			}
-			return rows[i:min(len(rows), i+n)]
-		}
+		keepRows(c, rows)
 		for text, want := range map[string]int{
 			"SELECT * FROM devices.jobs":                                                                   150,
 			"SELECT * FROM devices.jobs WHERE devices.jobs.jobId = 'job1'":                                 50,

@@ -116,14 +116,11 @@ func TestATokenOutlivesTheDeviceThatItStopsAt(t *testing.T) {
 func TestAPageThatHasTakenItsTimeEnds(t *testing.T) {
 	const n = 150
 	c := registryOf(t, n)
-	c.deviceJobs = func(_ string, id hubwire.Identity, max int) (js []*DeviceJob) {
-		for i := range n {
-			if compareIdentities(nth(i), id) > 0 && len(js) < max {
-				js = append(js, &DeviceJob{JobID: "j", ID: nth(i), Status: "failed"})
-			}
-		}
-		return js
+	var rows []*DeviceJob
+	for i := range n {
+		rows = append(rows, &DeviceJob{JobID: "j", ID: nth(i), Status: "failed"})
 	}
+	keepRows(c, rows)
 	for _, tc := range []struct {
 		text        string
 		rows, pages int

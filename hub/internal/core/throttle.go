@@ -32,6 +32,7 @@ type Throttle struct {
 	TwinUpdates  float64       // likewise
 	MethodBytes  float64       // of payloads to devices, in blocks of 4 KiB
 	MessagesADay int           // of telemetry, in blocks of 4 KiB, from midnight UTC
+	ActiveJobs   int           // that run at the same time
 
 	Metered [meters]float64 // requests of services and, over HTTPS, of devices
 }
@@ -206,7 +207,7 @@ func (c *Core) Wait(ctx context.Context, d time.Duration) error {
 		return nil
 	case <-ctx.Done():
 		return ctx.Err()
-	case <-c.closing:
+	case <-c.life.Done():
 		return ErrDrop
 	}
 }

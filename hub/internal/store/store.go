@@ -28,6 +28,8 @@ const (
 	Policies                          // one per shared access policy; the device id is its name
 	Uploads                           // one per file upload that is under way, or has expired lately
 	FileNotifications                 // one per file notification that waits; the identity is zero
+	Jobs                              // one per scheduled job; the identity is zero
+	DeviceJobs                        // one per device of a job, whose number is Seq
 )
 
 // Key names a record. It is comparable. Keys of one kind are ordered by device
