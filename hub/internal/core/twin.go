@@ -162,6 +162,7 @@ func (c *Core) writeTwin(ctx context.Context, op string, id hubwire.Identity, w 
 	if err := e.commit(ctx, op, w, now); err != nil {
 		return nil, err
 	}
+	c.look(e)
 	return now.view(id, true), nil
 }
 
@@ -307,6 +308,7 @@ func (s *Session) PatchReported(ctx context.Context, patch []byte, ifVersion int
 	if err := e.putTwin(ctx, op, &now); err != nil {
 		return 0, err
 	}
+	e.core.look(e)
 	return now.Reported.Version, nil
 }
 
