@@ -47,6 +47,7 @@ var house = map[string]rule{
 	"hub/internal/store/storetest": {floor: 3, outside: []string{"github.com/google/go-cmp"}},
 	"hub/internal/core":            {floor: 4},
 	"hub/internal/dps":             {floor: 4},
+	"hub/internal/blob":            {floor: 5},
 	"hub/internal/mqttfront":       {floor: 5},
 	"hub/internal/amqpfront":       {floor: 5},
 	"hub/internal/httpfront":       {floor: 5},

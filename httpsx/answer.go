@@ -1,8 +1,10 @@
 package httpsx
 
 import (
+	"context"
 	"errors"
-	"io"
+	"fmt"
+	"net"
 	"net/http"
 	"strconv"
 	"time"
@@ -127,11 +129,14 @@ func (a *Answer) Write(w http.ResponseWriter) error {
 // MaxAnswer is the largest body of an answer that [ReadAnswer] takes, in bytes.
 const MaxAnswer = 64 << 20
 
-// ReadAnswer reads the answer of a request for op. It reads the body, at most [MaxAnswer] bytes of it; closing it is
-// the caller's. The error is an [*hubwire.Error]: what [ParseError] makes of a status that is no success of op, or one
-// with outcome [hubwire.Unknown] that wraps the cause when the answer ended early.
+// ReadAnswer reads the answer of a request for op. It reads the body, at most [MaxAnswer] bytes of
+// it; closing it is the caller's. The error is an [*hubwire.Error]: what [ParseError] makes of a
+// status that is no success of op, or one with outcome [hubwire.Unknown] that wraps the cause when
+// the answer ended early.
 //
-// Answers of [BulkDevices] and [RegenerateKeys] with status 400 that have a result are no errors.
+// A client should not follow redirects ([http.ErrUseLastResponse]): IoT Hub has none, and another
+// host should not see the token. Answers of [BulkDevices] and [RegenerateKeys] with status 400
+// that have a result are no errors.
 func ReadAnswer(op Operation, resp *http.Response) (*Answer, error) {
 	if resp == nil {
 		return nil, notSent(op, hubwire.ArgumentInvalid, "there is no answer")
@@ -140,32 +145,47 @@ func ReadAnswer(op Operation, resp *http.Response) (*Answer, error) {
 	if !success && op != BulkDevices && op != RegenerateKeys {
 		limit = maxErrorBody
 	}
-	body, err := readAtMost(resp.Body, limit)
+	var body []byte
+	var err error
+	if resp.Body != nil {
+		body, err = readAtMost(resp.Body, limit, resp.ContentLength)
+	}
 	if !success && !(resp.StatusCode == http.StatusBadRequest && hasResult(op, body)) {
 		return nil, ParseError(op, resp.StatusCode, resp.Header, body)
 	}
-	if err == nil && int64(len(body)) > limit {
-		err = errors.New("it has more than 64 MiB")
-	}
-	if err != nil {
-		return nil, &hubwire.Error{Op: op.String(), Outcome: hubwire.Unknown, Retryable: op.Repeatable(), Message: "the answer ended early", Err: err}
+	if err != nil || int64(len(body)) > limit {
+		return nil, broken(op, limit, err)
 	}
 	h := resp.Header
 	a := &Answer{
-		Status: resp.StatusCode, ETag: ParseETag(h.Get("ETag")), ItemType: ItemType(h.Get("x-ms-item-type")),
-		Continuation: h.Get("x-ms-continuation"), Location: h.Get("Location"), RequestID: h.Get("x-ms-request-id"),
+		Status: resp.StatusCode, ETag: ParseETag(h.Get("Etag")), ItemType: ItemType(h.Get("X-Ms-Item-Type")),
+		Continuation: h.Get("X-Ms-Continuation"), Location: h.Get("Location"), RequestID: h.Get("X-Ms-Request-Id"),
 		ContentType: h.Get("Content-Type"), RetryAfter: ParseRetryAfter(h.Get("Retry-After"), dateOf(h)), Body: body,
 	}
-	a.CommandStatus, _ = strconv.Atoi(h.Get("x-ms-command-statuscode"))
+	a.CommandStatus, _ = strconv.Atoi(h.Get("X-Ms-Command-Statuscode"))
 	return a, nil
 }
 
-// readAtMost returns what it read, also when there was more, and when it ended in an error.
-func readAtMost(r io.Reader, limit int64) ([]byte, error) {
-	if r == nil {
-		return nil, nil
+// broken is the error for an answer that a client does not have whole. What it answers may be done.
+func broken(op Operation, limit int64, err error) *hubwire.Error {
+	e := &hubwire.Error{Op: op.String(), Outcome: hubwire.Unknown}
+	if err == nil {
+		e.Message = fmt.Sprintf("the answer has more than %d bytes", limit)
+	} else {
+		e.Retryable, e.Message, e.Err = op.Repeatable(), "the answer ended early", &lossError{err}
 	}
-	return io.ReadAll(io.LimitReader(r, limit+1))
+	return e
+}
+
+// lossError is a connection that ended within an answer. It matches net.ErrClosed, but where the
+// end was that of a context, and its cause.
+type lossError struct{ err error }
+
+func (e *lossError) Error() string { return e.err.Error() }
+func (e *lossError) Unwrap() error { return e.err }
+
+func (e *lossError) Is(target error) bool {
+	return target == net.ErrClosed && !errors.Is(e.err, context.Canceled) && !errors.Is(e.err, context.DeadlineExceeded)
 }
 
 // hasResult reports whether a body with status 400 is the result of an operation on many, not an error.

@@ -61,8 +61,9 @@ func (d *ImportDevice) Identity() hubwire.Identity {
 // ImportDevices is the body of [BulkDevices], of 1 to [MaxBulk] elements, no two for the same identity.
 type ImportDevices []ImportDevice
 
-// Check reports what is wrong with all of it, before any element is looked at: an [*hubwire.Error] with code
-// [hubwire.ArgumentInvalid] when it is empty, [hubwire.TooManyDevices] or [hubwire.DeviceDefinedMultipleTimes].
+// Check reports what is wrong with all of it, before any element is looked at: an [*hubwire.Error]
+// with code [hubwire.ArgumentInvalid] when it is empty, [hubwire.TooManyDevices] or
+// [hubwire.DeviceDefinedMultipleTimes].
 func (ds ImportDevices) Check() error {
 	switch {
 	case len(ds) == 0:
@@ -106,8 +107,8 @@ func (d *ImportDevice) append(dst []byte, full bool) []byte {
 	return o.close()
 }
 
-// BulkResult is the answer of [BulkDevices]. When an element failed the status is 400; those that did not are
-// applied all the same.
+// BulkResult is the answer of [BulkDevices]. When an element failed the status is 400; those that
+// did not are applied all the same.
 // Source: REST, "Bulk Registry - Update Registry", BulkRegistryOperationResult.
 type BulkResult struct {
 	IsSuccessful bool          `json:"isSuccessful"`
@@ -186,7 +187,8 @@ type IdentityID struct {
 	ModuleID string `json:"moduleId,omitempty"`
 }
 
-// RegeneratedKeys is the answer of [RegenerateKeys]: 200, or 207 and 400 when some or all of them failed.
+// RegeneratedKeys is the answer of [RegenerateKeys]: 200, or 207 and 400 when some or all of them
+// failed.
 type RegeneratedKeys struct {
 	PolicyKey PolicyKey    `json:"policyKey"`
 	Rotated   []RotatedKey `json:"rotatedKeys"`

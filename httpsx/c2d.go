@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"net/url"
 	"strconv"
 	"strings"
 	"time"
@@ -63,7 +62,7 @@ func SetReceived(h http.Header, id hubwire.Identity, r *hubwire.Received) {
 	}
 	h[systemHeaders[sysAck]] = []string{string(hubwire.AckNone)}
 	if r.To == "" {
-		h[systemHeaders[sysTo]] = []string{receiveAddress(id)}
+		h[systemHeaders[sysTo]] = []string{string(ReceiveC2D.AppendPath(nil, Target{Identity: id}))}
 	}
 	setSystem(h, &toDevice, &r.Message)
 	for _, name := range toDevice {
@@ -76,7 +75,7 @@ func SetReceived(h http.Header, id hubwire.Identity, r *hubwire.Received) {
 			h[appPrefix+p.Name] = append(h[appPrefix+p.Name], printable(p.Value))
 		}
 	}
-	h[headerETag] = []string{`"` + r.LockToken + `"`}
+	h[headerETag] = []string{QuoteETag(r.LockToken)}
 	h[headerSequence] = []string{strconv.FormatUint(uint64(r.SequenceNumber), 10)}
 	h[headerEnqueuedTime] = []string{""}
 	if !r.EnqueuedTime.IsZero() {
@@ -84,18 +83,6 @@ func SetReceived(h http.Header, id hubwire.Identity, r *hubwire.Received) {
 	}
 	h[headerDeliveryCount] = []string{strconv.Itoa(r.DeliveryCount)}
 }
-
-// receiveAddress is what a message to id is sent to.
-func receiveAddress(id hubwire.Identity) string {
-	address := "/devices/" + url.PathEscape(id.DeviceID)
-	if id.IsModule() {
-		address += "/modules/" + url.PathEscape(id.ModuleID)
-	}
-	return address + "/messages/deviceBound"
-}
-
-// lockToken returns an ETag without its quotes.
-func lockToken(etag string) string { return strings.Trim(strings.TrimPrefix(etag, "W/"), `"`) }
 
 // printable returns s with blanks for its control characters, which a header cannot hold.
 func printable(s string) string {
@@ -122,7 +109,7 @@ func ParseReceived(h http.Header, body []byte) (*hubwire.Received, error) {
 	if err := parseProperties(h, &r.Message); err != nil {
 		return nil, err
 	}
-	if r.LockToken = lockToken(h.Get(headerETag)); r.LockToken == "" {
+	if r.LockToken = ParseETag(h.Get(headerETag)); r.LockToken == "" {
 		return nil, fmt.Errorf("%w: a message without a lock token in its ETag", ErrAnswer)
 	}
 	var err error

@@ -6,9 +6,10 @@ import (
 	"github.com/hubwire/hubwire"
 )
 
-// Configuration is an automatic device configuration, or with content for edge modules a deployment: the body
-// of [PutConfiguration] and the answer of all that is done with configurations. ID and Content cannot be changed
-// later. What the hub sets (Created, Updated, SystemMetrics, the results of Metrics, ETag) is ignored in a request.
+// Configuration is an automatic device configuration, or with content for edge modules a
+// deployment: the body of [PutConfiguration] and the answer of all that is done with
+// configurations. ID and Content cannot be changed later. What the hub sets (Created, Updated,
+// SystemMetrics, the results of Metrics, ETag) is ignored in a request.
 // Source: REST, "Configuration - Get"; IoT Hub developer guide, "Automatic device management".
 type Configuration struct {
 	ID              string               `json:"id"` // at most 128 characters, in lower case
@@ -24,15 +25,17 @@ type Configuration struct {
 	ETag            string               `json:"etag"`
 }
 
-// ConfigurationContent is what a configuration sets, and the body of [ApplyConfiguration]: exactly one of
-// its three. Keys of the inner maps are paths of desired properties, as "properties.desired.led".
+// ConfigurationContent is what a configuration sets, and the body of [ApplyConfiguration]: exactly
+// one of its three. Keys of the inner maps are paths of desired properties, as
+// "properties.desired.led".
 type ConfigurationContent struct {
 	Device  map[string]json.RawMessage            `json:"deviceContent,omitzero"`
 	Module  map[string]json.RawMessage            `json:"moduleContent,omitzero"`
 	Modules map[string]map[string]json.RawMessage `json:"modulesContent,omitzero"` // of an edge device, by their ids
 }
 
-// Check reports whether c is one of its three. The error is an [*hubwire.Error] with code [hubwire.InvalidConfigurationContent].
+// Check reports whether c is one of its three. The error is an [*hubwire.Error] with code
+// [hubwire.InvalidConfigurationContent].
 func (c *ConfigurationContent) Check() error {
 	n := 0
 	if c != nil {
@@ -88,8 +91,9 @@ func nonNilMap[V any](m map[string]V) map[string]V {
 	return m
 }
 
-// Check reports whether c can be what [PutConfiguration] registers as id, the one of the path. The error is an
-// [*hubwire.Error] that names the member. The content, the condition and the metrics are for the hub to judge.
+// Check reports whether c can be what [PutConfiguration] registers as id, the one of the path. The
+// error is an [*hubwire.Error] that names the member. The content, the condition and the metrics
+// are for the hub to judge.
 func (c *Configuration) Check(id string) error {
 	if c != nil && (c.ID == "" || c.ID == id) {
 		return nil

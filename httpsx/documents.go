@@ -15,7 +15,8 @@ type QueryText struct {
 	Query string `json:"query"`
 }
 
-// ItemType is what the rows of a query are, in the header x-ms-item-type. The .NET SDK wants its case as it is here.
+// ItemType is what the rows of a query are, in the header x-ms-item-type. The .NET SDK wants its
+// case as it is here.
 type ItemType string
 
 // The item types.
@@ -58,8 +59,8 @@ func (p *PurgeResult) append(dst []byte, _ bool) []byte {
 // FeedbackType is the content type of a batch of feedback.
 const FeedbackType = "application/vnd.microsoft.iothub.feedback.json"
 
-// FeedbackRecord says what became of a cloud-to-device message. The answer of [ReceiveFeedback] is an array of
-// them, its ETag the lock token to complete or abandon it with.
+// FeedbackRecord says what became of a cloud-to-device message. The answer of [ReceiveFeedback] is
+// an array of them, its ETag the lock token to complete or abandon it with.
 // Source: IoT Hub developer guide, "Send cloud-to-device messages", message feedback.
 type FeedbackRecord struct {
 	OriginalMessageID  string         `json:"originalMessageId"`

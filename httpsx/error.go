@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/hubwire/hubwire"
+	"github.com/hubwire/hubwire/internal/systemtime"
 )
 
 // refused is the error of a server for a request that it does not take.
@@ -133,7 +134,7 @@ func (o *object) numeric(code hubwire.Code, message, id string, now time.Time) {
 	o.int("errorCode", int64(code))
 	o.str("trackingId", id)
 	o.str("message", message)
-	o.str("timestampUtc", now.Format("2006-01-02T15:04:05.0000000Z"))
+	o.str("timestampUtc", now.Format(systemtime.Layout))
 }
 
 func newTrackingID(now time.Time) string {

@@ -25,11 +25,11 @@ const (
 // in any order, the lower-case members of IoT Edge, half a body, HTML from a proxy, none at all,
 // a redirect.
 //
-// The code is the body's number; else the one that header or body name; else
-// the generic one of the status (404000), where IoT Hub has one; else 0. The outcome is Refused,
-// or Unknown when the answer is a 5xx that has no code of the hub's own. RetryAfter is read
-// from the header. The message is the hub's, bounded and on one line. Of a body that is not the hub's it says only
-// what kind it is: a proxy may send back what must not be printed. It retains none of its arguments.
+// The code is the body's number; else the one that header or body name; else the generic one of
+// the status (404000), where IoT Hub has one; else 0. The outcome is Refused, or Unknown when the
+// answer is a 5xx or a 2xx without a code of the hub's own. RetryAfter is read from the header. The
+// message is the hub's, bounded and on one line. Of a body that is not the hub's it says only what
+// kind it is: a proxy may send back what must not be printed. It retains none of its arguments.
 func ParseError(op Operation, status int, h http.Header, body []byte) *hubwire.Error {
 	d := errorDetail{}
 	understood := d.read(body, 0)
@@ -40,7 +40,7 @@ func ParseError(op Operation, status int, h http.Header, body []byte) *hubwire.E
 	}
 	e.Retryable = retryable(status, e.Code)
 	if e.Code == 0 {
-		if status >= 500 {
+		if status >= 500 || status < 300 {
 			e.Outcome = hubwire.Unknown
 		}
 		if generic := hubwire.Code(status * 1000); generic.Name() != "" {
@@ -127,7 +127,7 @@ func (d *errorDetail) code(h http.Header) hubwire.Code {
 	if d.number != 0 {
 		return d.number
 	}
-	for _, name := range []string{h.Get("iothub-errorcode"), h.Get("IotHubErrorCode"), d.name} {
+	for _, name := range []string{h.Get("Iothub-Errorcode"), h.Get("Iothuberrorcode"), d.name} {
 		if c, ok := hubwire.ParseCode(name); ok {
 			return c
 		}

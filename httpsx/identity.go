@@ -43,7 +43,8 @@ type Module struct {
 	Authentication         Authentication  `json:"authentication"`
 }
 
-// Status is whether a device may connect. Compare with [Status.Is]: some clients write it in other case.
+// Status is whether a device may connect. Compare with [Status.Is]: some clients write it in other
+// case.
 type Status string
 
 // The statuses. The empty one counts as enabled.
@@ -116,7 +117,8 @@ type SymmetricKey struct {
 	Secondary sas.Secret `json:"secondaryKey"`
 }
 
-// Thumbprints are those of the certificates of an identity, as hex digits: 40 of SHA-1 or 64 of SHA-256.
+// Thumbprints are those of the certificates of an identity, as hex digits: 40 of SHA-1 or 64 of
+// SHA-256.
 type Thumbprints struct {
 	Primary   string `json:"primaryThumbprint"`
 	Secondary string `json:"secondaryThumbprint"`

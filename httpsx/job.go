@@ -55,8 +55,10 @@ func (s JobStatus) Done() bool {
 }
 
 // Job is a scheduled job: the body of [PutJob], and the answer of all that is done with jobs. What
-// the hub sets (Created, End, Status, FailureReason, StatusMessage, Statistics) is ignored in a request.
-// Source: REST, "Jobs - Create Scheduled Job" and "Get Scheduled Job"; IoT Hub developer guide, "Schedule jobs".
+// the hub sets (Created, End, Status, FailureReason, StatusMessage, Statistics) is ignored in a
+// request.
+// Source: REST, "Jobs - Create Scheduled Job" and "Get Scheduled Job"; IoT Hub developer guide,
+// "Schedule jobs".
 type Job struct {
 	ID   string
 	Type JobType // JobUpdateTwin or JobMethod
@@ -115,12 +117,7 @@ func (j *Job) UnmarshalJSON(b []byte) error {
 }
 
 // MarshalJSON implements [json.Marshaler].
-func (j *Job) MarshalJSON() ([]byte, error) {
-	if j == nil {
-		return []byte("null"), nil
-	}
-	return j.append(nil, true), nil
-}
+func (j Job) MarshalJSON() ([]byte, error) { return j.append(nil, true), nil }
 
 func (j *Job) append(dst []byte, full bool) []byte {
 	o := open(dst, full)
@@ -153,8 +150,8 @@ func (j *Job) append(dst []byte, full bool) []byte {
 }
 
 // Check reports whether j can be what [PutJob] registers as id, the one of the path. The error is
-// an [*hubwire.Error] with code [hubwire.ArgumentInvalid] that names the member; that of the method is its own.
-// The condition is for the hub to judge.
+// an [*hubwire.Error] with code [hubwire.ArgumentInvalid] that names the member; that of the
+// method is its own. The condition is for the hub to judge.
 func (j *Job) Check(id string) error {
 	refuse := func(format string, args ...any) error {
 		return refused(PutJob, hubwire.ArgumentInvalid, format, args...)

@@ -5,8 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
-	"net/http"
 	"reflect"
 	"strconv"
 	"unicode/utf8"
@@ -29,9 +27,18 @@ type document interface {
 // of the documents is written as encoding/json does it, with <, > and & as they are.
 func Marshal(doc any) ([]byte, error) { return marshal(doc, true) }
 
+var errNotJSON = errors.New("httpsx: a raw value in the document is not JSON")
+
 func marshal(doc any, full bool) ([]byte, error) {
+	if rows, ok := doc.(Rows); ok { // each was JSON when it became a row
+		return rows.append(nil, full), nil
+	}
 	if d := asDocument(doc); d != nil {
-		return d.append(nil, full), nil
+		b := d.append(nil, full)
+		if !json.Valid(b) {
+			return nil, errNotJSON
+		}
+		return b, nil
 	}
 	var b bytes.Buffer
 	e := json.NewEncoder(&b)
@@ -74,31 +81,10 @@ func asDocument(doc any) document {
 	return d
 }
 
-// ReadBody reads the body of a request for op, of at most [Operation.MaxBody] bytes.
-// The error is an [*hubwire.Error] with code [hubwire.MessageTooLarge], whose message names the limit,
-// or [hubwire.FormatError] for a body that did not arrive. A nil body is empty.
-func ReadBody(op Operation, body io.Reader) ([]byte, error) {
-	if body == nil {
-		return nil, nil
-	}
-	limit := op.MaxBody()
-	b, err := io.ReadAll(io.LimitReader(body, limit+1))
-	var tooLarge *http.MaxBytesError
-	switch {
-	case errors.As(err, &tooLarge):
-		return nil, refused(op, hubwire.MessageTooLarge, "the body has more than %d bytes", tooLarge.Limit)
-	case err != nil:
-		return nil, refused(op, hubwire.FormatError, "the body did not arrive")
-	case int64(len(b)) > limit:
-		return nil, refused(op, hubwire.MessageTooLarge, "the body has more than %d bytes", limit)
-	}
-	return b, nil
-}
-
-// Decode reads a body as one JSON value and nothing else into doc, a pointer to one of
-// the documents. Members that doc does not know are ignored. The error is an
-// [*hubwire.Error] with code [hubwire.FormatError], whose message names the member or the offset: for what is not JSON, not UTF-8, of a wrong
-// type, or nested more deeply than [MaxDepth].
+// Decode reads a body as one JSON value and nothing else into doc, a pointer to one of the
+// documents. Members that doc does not know are ignored. The error is an [*hubwire.Error] with
+// code [hubwire.FormatError], whose message names the member or the offset: for what is not JSON,
+// not UTF-8, of a wrong type, or nested more deeply than [MaxDepth].
 func Decode(op Operation, body []byte, doc any) error {
 	if err := checkJSON(body); err != nil {
 		return refused(op, hubwire.FormatError, "%s", err)
@@ -116,9 +102,9 @@ func Decode(op Operation, body []byte, doc any) error {
 	case errors.As(err, &syntax):
 		return refused(op, hubwire.FormatError, "the body is not JSON: %s at offset %d", syntax, syntax.Offset)
 	case errors.As(err, &wrong) && wrong.Field != "":
-		return refused(op, hubwire.FormatError, "the body's member %.100s cannot be a %.100s", wrong.Field, wrong.Value)
+		return refused(op, hubwire.FormatError, "the body's member %.100s is of the wrong type: %.100s", wrong.Field, wrong.Value)
 	case wrong != nil:
-		return refused(op, hubwire.FormatError, "the body cannot be a %.100s", wrong.Value)
+		return refused(op, hubwire.FormatError, "the body is of the wrong type: %.100s", wrong.Value)
 	}
 	return refused(op, hubwire.FormatError, "the body is not what the operation takes: %s", reason(err))
 }
@@ -237,13 +223,11 @@ func (o *object) doc(name string, d document) {
 	o.b = d.append(o.b, o.full)
 }
 
-// any writes what holds no keys as encoding/json does it. It has no values that cannot be written.
+// any writes what holds no keys as encoding/json does it. What that refuses, a raw value that
+// is not JSON, leaves the document without a value there: see marshal.
 func (o *object) any(name string, v any) {
 	o.key(name)
-	b, err := marshal(v, o.full)
-	if err != nil { // a raw value that is not JSON
-		b = []byte("null")
-	}
+	b, _ := marshal(v, o.full)
 	o.b = append(o.b, b...)
 }
 

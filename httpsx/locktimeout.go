@@ -1,7 +1,6 @@
 package httpsx
 
 import (
-	"fmt"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -52,10 +51,7 @@ func LockTimeout(h http.Header, query url.Values) (time.Duration, error) {
 	seconds, err := strconv.ParseUint(v, 10, 16)
 	d := time.Duration(seconds) * time.Second
 	if err != nil || d < MinLockTimeout || d > MaxLockTimeout {
-		return 0, &hubwire.Error{
-			Op: "receive", Code: hubwire.ArgumentInvalid, Outcome: hubwire.Refused,
-			Message: fmt.Sprintf("%s is %.40q, not a number of seconds from %v to %v", lockTimeout, v, MinLockTimeout, MaxLockTimeout),
-		}
+		return 0, refused(ReceiveC2D, hubwire.ArgumentInvalid, "%s is %.40q, not a number of seconds from %v to %v", lockTimeout, v, MinLockTimeout, MaxLockTimeout)
 	}
 	return d, nil
 }

@@ -16,16 +16,19 @@ const (
 )
 
 // MethodCall is the body of [InvokeMethod].
-// Source: REST, "Devices - Invoke Method"; IoT Hub developer guide, "Understand and invoke direct methods".
+// Source: REST, "Devices - Invoke Method"; IoT Hub developer guide, "Understand and invoke direct
+// methods".
 type MethodCall struct {
 	Name    string          // required
 	Payload json.RawMessage // at most [hubwire.MaxMethodPayload]; nil is null, which a body without it is too
 
 	// ResponseTimeout is how long the device may take to answer, in whole seconds,
-	// [MinResponseTimeout] to [MaxMethodTimeout]. 0 means 30 seconds. A 0 that was sent is read as a negative one.
+	// [MinResponseTimeout] to [MaxMethodTimeout]. 0 means 30 seconds. A 0 that was sent is read as
+	// a negative one.
 	ResponseTimeout time.Duration
 
-	// ConnectTimeout is how long to wait for a device that is not connected, in whole seconds, 0 to [MaxMethodTimeout].
+	// ConnectTimeout is how long to wait for a device that is not connected, in whole seconds, 0
+	// to [MaxMethodTimeout].
 	ConnectTimeout time.Duration
 }
 
@@ -37,7 +40,8 @@ type methodMembers struct {
 	ConnectTimeout  int64           `json:"connectTimeoutInSeconds"`
 }
 
-// UnmarshalJSON implements [json.Unmarshaler]. It reads timeouts that no hub takes, too: see [MethodCall.Check].
+// UnmarshalJSON implements [json.Unmarshaler]. It reads timeouts that no hub takes, too: see
+// [MethodCall.Check].
 func (m *MethodCall) UnmarshalJSON(b []byte) error {
 	var v methodMembers
 	if err := json.Unmarshal(b, &v); err != nil || m == nil {
@@ -57,12 +61,7 @@ func (m *MethodCall) UnmarshalJSON(b []byte) error {
 }
 
 // MarshalJSON implements [json.Marshaler].
-func (m *MethodCall) MarshalJSON() ([]byte, error) {
-	if m == nil {
-		return []byte("null"), nil
-	}
-	return m.append(nil, true), nil
-}
+func (m MethodCall) MarshalJSON() ([]byte, error) { return m.append(nil, true), nil }
 
 func (m *MethodCall) append(dst []byte, full bool) []byte {
 	o := open(dst, full)
@@ -85,7 +84,8 @@ func (o *object) payload(v json.RawMessage) {
 }
 
 // Check reports whether a hub takes m. The error is an [*hubwire.Error] with code
-// [hubwire.ArgumentInvalid], or [hubwire.MessageTooLarge] for the payload, that names the member and the limit.
+// [hubwire.ArgumentInvalid], or [hubwire.MessageTooLarge] for the payload, that names the member
+// and the limit.
 func (m *MethodCall) Check() error {
 	switch {
 	case m == nil || m.Name == "":

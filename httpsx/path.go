@@ -43,6 +43,9 @@ const (
 	varComponent
 )
 
+// variables are those that a path can have, as it names them.
+var variables = [...]string{varDevice: "{device}", varModule: "{module}", varName: "{name}", varComponent: "{component}"}
+
 // form is one way to write the path of an operation.
 type form struct {
 	op     Operation
@@ -82,9 +85,8 @@ func spellings(path string) []string {
 }
 
 func parseWords(path string) (words []word) {
-	variables := map[string]variable{"{device}": varDevice, "{module}": varModule, "{name}": varName, "{component}": varComponent}
 	for segment := range strings.SplitSeq(strings.TrimPrefix(path, "/"), "/") {
-		words = append(words, word{segment, variables[segment]})
+		words = append(words, word{segment, variable(max(slices.Index(variables[:], segment), 0))})
 	}
 	return words
 }
@@ -156,15 +158,21 @@ func (f *form) has(v variable) bool {
 	return slices.ContainsFunc(f.words, func(w word) bool { return w.is == v })
 }
 
-// Check reports whether op can be asked of t: op is one of the constants, what its
-// path names is there, and ids are legal. The error is an [*hubwire.Error] with code
+// Check reports whether op can be asked of t: op is one of the constants, t has what its
+// path names and nothing else, and ids are legal. The error is an [*hubwire.Error] with code
 // [hubwire.ArgumentInvalid] and outcome [hubwire.NotSent].
 func (op Operation) Check(t Target) error {
 	f := op.form(&t)
 	if f == nil {
 		return notSent(op, hubwire.ArgumentInvalid, "%d is not an operation", uint8(op))
 	}
-	if e := f.check(&t); e != nil {
+	e := f.check(&t)
+	for v := varDevice; e == nil && v <= varComponent; v++ {
+		if *t.field(v) != "" && !f.has(v) {
+			e = refused(op, hubwire.ArgumentInvalid, "%v has no %s", op, variables[v])
+		}
+	}
+	if e != nil {
 		e.Outcome = hubwire.NotSent
 		return e
 	}
@@ -263,7 +271,7 @@ func Allow(r *http.Request) string {
 
 // methodOf returns the method that r means.
 func methodOf(r *http.Request) string {
-	if r.Method == post && strings.EqualFold(r.Header.Get("X-HTTP-Method-Override"), patch) {
+	if r.Method == post && strings.EqualFold(r.Header.Get("X-Http-Method-Override"), patch) {
 		return patch
 	}
 	return r.Method

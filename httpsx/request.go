@@ -16,10 +16,7 @@ import (
 // APIVersion is the api-version of a request that does not name another.
 const APIVersion = "2021-04-12"
 
-// Content types.
-const (
-	jsonType = "application/json; charset=utf-8"
-)
+const jsonType = "application/json; charset=utf-8"
 
 // Request is a request as both ends see it: a client makes an [http.Request] of it,
 // and a server reads it from one. Fields that an operation has no use for are ignored.
@@ -27,7 +24,8 @@ type Request struct {
 	Op     Operation
 	Target Target
 
-	// APIVersion is a date, with -preview behind it or not. Empty means the one that the operation needs.
+	// APIVersion is a date, with -preview behind it or not. Empty means the one that the operation
+	// needs.
 	APIVersion string
 
 	// IfMatch is the ETag that must be the current one, without its quotes; "*" for any; empty for
@@ -52,8 +50,8 @@ type Request struct {
 
 	Scope hubwire.Identity // whom GetInScope is for
 
-	// Body is what a client sends: nil for nothing, []byte as it is, else a document, written as JSON. A server
-	// leaves it nil: see [ReadBody] and [Decode].
+	// Body is what a client sends: nil for nothing, []byte as it is, else a document, written as
+	// JSON. A server leaves it nil: see [ReadBody] and [Decode].
 	Body any
 }
 
@@ -86,6 +84,11 @@ func (r *Request) NewHTTP(ctx context.Context, host string) (*http.Request, erro
 	if err := r.Op.Check(r.Target); err != nil {
 		return nil, err
 	}
+	for _, v := range [...]string{r.IfMatch, r.Continuation, r.RequestID, r.Caller.String()} {
+		if strings.ContainsFunc(v, isControl) {
+			return nil, notSent(r.Op, hubwire.ArgumentInvalid, "%.100q cannot be in a header", v)
+		}
+	}
 	body, isJSON, err := r.body()
 	if err != nil {
 		return nil, notSent(r.Op, hubwire.ArgumentInvalid, "the body cannot be written: %v", err)
@@ -98,7 +101,7 @@ func (r *Request) NewHTTP(ctx context.Context, host string) (*http.Request, erro
 		reader = bytes.NewReader(body)
 	}
 	req, err := http.NewRequestWithContext(ctx, r.Op.Method(), string(u), reader)
-	if err != nil || req.URL.Host != host || req.URL.User != nil {
+	if err != nil || host == "" || req.URL.Host != host || req.URL.User != nil {
 		return nil, notSent(r.Op, hubwire.ArgumentInvalid, "the host %.100q is none", host)
 	}
 	r.setHeader(req.Header, isJSON)
@@ -250,7 +253,8 @@ func timeout(s string) time.Duration {
 // queryOf is the part of a URL behind the question mark, still encoded.
 type queryOf string
 
-// get returns the first value of that name, which is compared without case, decoded. What is badly encoded is not there.
+// get returns the first value of that name, which is compared without case, decoded. What is badly
+// encoded is not there.
 func (q queryOf) get(name string) string {
 	for more := q != ""; more; {
 		var pair, rest string

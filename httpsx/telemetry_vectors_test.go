@@ -272,3 +272,50 @@ func TestLockTimeoutVectors(t *testing.T) {
 		t.Errorf("%v, %v", d, err)
 	}
 }
+
+func TestSettleVectors(t *testing.T) {
+	want := map[string]Operation{
+		"c2d-complete-c": CompleteC2D, "c2d-complete-node": CompleteC2D, "c2d-reject-c": RejectC2D, "c2d-reject-cli": RejectC2D,
+		"c2d-abandon-c": AbandonC2D, "c2d-abandon-cs": AbandonC2D, "c2d-lock-lost": CompleteC2D,
+		"c2d-empty": ReceiveC2D, "c2d-receive-cs-lock": ReceiveC2D,
+	}
+	ran := 0
+	for id, v := range deviceVectors(t) {
+		if !strings.Contains(strings.ToLower(v.Request.Path), "/devicebound") {
+			continue
+		}
+		ran++
+		t.Run(id, func(t *testing.T) {
+			r, err := ReadRequest(v.request(t))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if w, known := want[id]; known && r.Op != w || r.Target.Identity != deviceOne {
+				t.Errorf("%v of %v, want %v", r.Op, r.Target.Identity, w)
+			}
+			if v.Response.Status < 300 && !r.Op.Succeeds(v.Response.Status) {
+				t.Errorf("%d is no success of %v", v.Response.Status, r.Op)
+			}
+			mine, err := r.NewHTTP(t.Context(), "contoso-hub.azure-devices.net")
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, reject := mine.URL.Query()["reject"]; mine.Method != v.Request.Method || !strings.EqualFold(mine.URL.Path, v.Request.Path) || reject != (r.Op == RejectC2D) {
+				t.Errorf("the client's end is %s %s", mine.Method, mine.URL)
+			}
+			again, err := ReadRequest(mine)
+			if err != nil || again.Op != r.Op || again.Target != r.Target {
+				t.Errorf("%v, %v, want %v", again, err, r)
+			}
+			if v.Response.Status >= 300 {
+				h := http.Header{"Iothub-Errorcode": {v.Response.Headers["iothub-errorcode"]}}
+				if e := ParseError(r.Op, v.Response.Status, h, v.Response.Body.bytes(t)); e.Code.Name() != h.Get("iothub-errorcode") {
+					t.Errorf("the refusal is %v", e)
+				}
+			}
+		})
+	}
+	if ran < len(want) {
+		t.Errorf("%d vectors", ran)
+	}
+}

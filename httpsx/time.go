@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"strings"
 	"time"
+
+	"github.com/hubwire/hubwire/internal/systemtime"
 )
 
 // Time is a time as the REST API writes it: ISO 8601 in UTC, with up to seven digits of
@@ -50,15 +52,15 @@ func (t *Time) UnmarshalJSON(b []byte) error {
 
 // parseTime reads a time, or returns what is none.
 func parseTime(s string) (at time.Time, unread string) {
-	if s = strings.TrimSpace(s); s == "" {
+	const never = "0001-01-01T00:00:00" // in any zone
+	if s = strings.TrimSpace(s); s == "" || strings.HasPrefix(s, never) {
 		return time.Time{}, ""
 	}
-	for _, layout := range []string{time.RFC3339, "2006-01-02T15:04:05"} {
-		if at, err := time.Parse(layout, s); err == nil {
-			return at.UTC(), ""
-		}
+	at, ok := systemtime.Parse(s)
+	if !ok {
+		return time.Time{}, s
 	}
-	return time.Time{}, s
+	return at, ""
 }
 
 // In returns t in another zone; nil is UTC, where [time.Time.In] panics.

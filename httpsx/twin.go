@@ -91,12 +91,7 @@ func (t *Twin) UnmarshalJSON(b []byte) error {
 }
 
 // MarshalJSON implements [json.Marshaler].
-func (t *Twin) MarshalJSON() ([]byte, error) {
-	if t == nil {
-		return []byte("null"), nil
-	}
-	return t.append(nil, true), nil
-}
+func (t Twin) MarshalJSON() ([]byte, error) { return t.append(nil, true), nil }
 
 // append writes the members in the order of the service's own.
 func (t *Twin) append(dst []byte, _ bool) []byte {
@@ -232,12 +227,7 @@ func (u *TwinUpdate) UnmarshalJSON(b []byte) error {
 }
 
 // MarshalJSON implements [json.Marshaler].
-func (u *TwinUpdate) MarshalJSON() ([]byte, error) {
-	if u == nil {
-		return []byte("null"), nil
-	}
-	return u.append(nil, false), nil
-}
+func (u TwinUpdate) MarshalJSON() ([]byte, error) { return u.append(nil, false), nil }
 
 func (u *TwinUpdate) append(dst []byte, _ bool) []byte {
 	o := open(dst, false)

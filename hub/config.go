@@ -102,6 +102,9 @@ type Config struct {
 	// Provisioning says how the hub's Device Provisioning Service works; see [Hub.Enroll].
 	Provisioning Provisioning
 
+	// Upload says where devices upload files to; see [Upload].
+	Upload Upload
+
 	// Routes carry messages between modules, as IoT Edge's routes do.
 	Routes []Route
 
@@ -161,7 +164,8 @@ func (c *Config) check() error {
 		"LockTimeout": int64(c.LockTimeout), "DefaultTTL": int64(c.DefaultTTL),
 		"ConnectTimeout": int64(c.ConnectTimeout), "WriteTimeout": int64(c.WriteTimeout),
 		"MaxSubscriptions": int64(c.MaxSubscriptions), "MaxStrangers": int64(c.MaxStrangers),
-		"Throttle.MessagesADay":    int64(c.Throttle.MessagesADay),
+		"Throttle.MessagesADay": int64(c.Throttle.MessagesADay),
+		"Upload.SASTTL":         int64(c.Upload.SASTTL), "Upload.MaxBytes": c.Upload.MaxBytes,
 		"Provisioning.AssignAfter": int64(c.Provisioning.AssignAfter), "Provisioning.RetryAfter": int64(c.Provisioning.RetryAfter),
 	} {
 		if v < 0 {

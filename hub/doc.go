@@ -42,6 +42,12 @@
 // -correlationid, -userid, -to, -contenttype, -contentencoding, -expiry (ISO 8601) and -ack, as
 // for devices that send over HTTPS. The right is ServiceConnect, the answer 204.
 //
+// # File upload
+//
+// Devices upload files to storage of the hub's own, a small blob endpoint behind the HTTPS
+// door, or to a storage account ([Upload]). [Hub.FileNotification] tells of what they have
+// uploaded; [Hub.ContainerURL] leads to it, and to containers for other purposes.
+//
 // # Provisioning
 //
 // The hub is a Device Provisioning Service (DPS) as well, behind the same doors. Devices
@@ -66,5 +72,6 @@
 // method, five subscriptions, 50 modules of a device, a million identities. The
 // log of events takes memory as it fills, and holds 100,000 entries or 64 MiB in
 // each of its four partitions, the feedback queue 10,000 records; the oldest make
-// room. A peer that does not read is dropped after 30 s or 8 MiB, whichever is first.
+// room. So do file notifications; a device has ten uploads under way, and what it uploads takes
+// 16 GiB of the disk at most. A peer that does not read is dropped after 30 s or 8 MiB, whichever is first.
 package hub

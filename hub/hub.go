@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/hubwire/hubwire"
+	"github.com/hubwire/hubwire/hub/internal/blob"
 	"github.com/hubwire/hubwire/hub/internal/core"
 	"github.com/hubwire/hubwire/hub/internal/dps"
 	"github.com/hubwire/hubwire/hub/internal/httpfront"
@@ -38,6 +39,7 @@ type Hub struct {
 	dps   *dps.Service
 	mqtt  *mqttfront.Server
 	https *httpfront.Server
+	blobs *blob.Endpoint // nil when devices upload elsewhere
 	doors []*door
 
 	serving  sync.WaitGroup // the accept loops
@@ -61,6 +63,10 @@ func Start(ctx context.Context, cfg *Config) (*Hub, error) {
 	if err != nil {
 		return nil, fmt.Errorf("hub: %w", err)
 	}
+	storage, err := h.openStorage()
+	if err != nil {
+		return nil, err
+	}
 	h.core, err = core.New(ctx, &core.Config{
 		HostName:         h.cfg.HostName,
 		Skew:             h.cfg.Skew,
@@ -70,11 +76,15 @@ func Start(ctx context.Context, cfg *Config) (*Hub, error) {
 		MaxSubscriptions: h.cfg.MaxSubscriptions,
 		VerifiedCAs:      h.cfg.VerifiedCAs,
 		Throttle:         h.cfg.Throttle.core(),
+		Storage:          storage,
+		UploadTTL:        h.cfg.Upload.SASTTL,
 		Intercept:        interceptor(h.cfg.Intercept),
 		Log:              h.cfg.Log,
+
+		NoFileNotifications: h.cfg.Upload.NoNotifications,
 	}, h.store)
 	if err != nil {
-		return nil, fmt.Errorf("hub: %w", err)
+		return nil, errors.Join(fmt.Errorf("hub: %w", err), h.closeStorage())
 	}
 	h.dps = h.newProvisioning()
 	h.mqtt = mqttfront.New(h.core, &mqttfront.Options{
@@ -92,6 +102,7 @@ func Start(ctx context.Context, cfg *Config) (*Hub, error) {
 	h.https = httpfront.New(h.core, &httpfront.Options{
 		ConnectTimeout: h.cfg.ConnectTimeout,
 		WriteTimeout:   h.cfg.WriteTimeout,
+		Storage:        h.ownStorage(),
 		MQTT: func(tunnel, raw net.Conn, certs []*x509.Certificate) {
 			h.mqtt.Serve(tunnel, mqttfront.Peer{Protocol: "mqtt-ws", Certificates: certs, Raw: raw})
 		},
@@ -190,7 +201,7 @@ func (h *Hub) close() error {
 	case <-t.C:
 		err = errors.Join(err, fmt.Errorf("hub: connections did not end within %v of being cut", closePatience))
 	}
-	return errors.Join(err, h.store.Close())
+	return errors.Join(err, h.closeStorage(), h.store.Close())
 }
 
 // started returns the core, which a Hub that is not from Start lacks.

@@ -199,22 +199,20 @@ func (r *rule) results(ctx context.Context, c *Core) (map[string]int64, error) {
 func (c *Core) countRows(ctx context.Context, q *query.Query) (n int64, err error) {
 	groups := q.Group()
 	var row twinRow
-	for es := range c.batches(q.Source(), hubwire.Identity{}) {
+	for e := range c.candidates(&q.Condition, hubwire.Identity{}) {
 		if ctx.Err() != nil {
 			return 0, &hubwire.Error{Op: "count", Outcome: hubwire.NotSent, Err: ctx.Err()}
 		}
-		for _, e := range es {
-			e.mu.Lock()
-			if row.point(e); !e.deleted && q.Match(&row) {
-				n++
-				if q.Grouped() {
-					err = groups.Add(&row)
-				}
+		e.mu.Lock()
+		if row.point(e); !e.deleted && q.Match(&row) {
+			n++
+			if q.Grouped() {
+				err = groups.Add(&row)
 			}
-			e.unlock()
-			if err != nil {
-				return 0, refuse("count", hubwire.ArgumentInvalid, "%v", err)
-			}
+		}
+		e.unlock()
+		if err != nil {
+			return 0, refuse("count", hubwire.ArgumentInvalid, "%v", err)
 		}
 	}
 	if q.Grouped() {

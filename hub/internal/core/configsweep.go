@@ -81,7 +81,10 @@ func (c *Core) nextToSweep() []*entity {
 		return es
 	}
 	for ; s.all == query.Devices || s.all == query.Modules; s.all, s.after = s.all+1, (hubwire.Identity{}) {
-		for es := range c.batches(s.all, s.after) {
+		c.mu.RLock()
+		es := c.source(s.all).after(make([]*entity, 0, queryBatch), s.after)
+		c.mu.RUnlock()
+		if len(es) > 0 {
 			s.after = es[len(es)-1].id
 			return es
 		}

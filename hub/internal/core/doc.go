@@ -1,5 +1,5 @@
 // Package core is IoT Hub without a wire: the identity registry, access
-// control, connections and their take-over, twins, direct methods,
+// control, connections and their take-over, twins and queries over them, direct methods,
 // cloud-to-device queues with their feedback, and the log of events.
 //
 // A front speaks a protocol. It calls [Core.Authenticate] with what the peer

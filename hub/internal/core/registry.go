@@ -88,14 +88,17 @@ func (c *Core) register(ctx context.Context, op string, d *Device, w twinWrite) 
 	d.GenerationID, d.ETag = newGenerationID(now), newETag()
 	d.StatusUpdated = time.Time{}
 	e := &entity{core: c, id: d.ID, dev: *d, created: now}
-	first, err := e.rewrite(op, w, "")
-	if err != nil {
-		return nil, err
+	// The twin, if there is one yet, goes first: without its identity it is nothing.
+	if !w.isEmpty() {
+		first, err := e.rewrite(op, w, "")
+		if err != nil {
+			return nil, err
+		}
+		if err := e.commit(ctx, op, w, first); err != nil {
+			return nil, err
+		}
 	}
-	// The twin goes first: without its identity it is nothing.
-	if err := e.commit(ctx, op, w, first); err != nil {
-		return nil, err
-	}
+	var err error
 	e.version, err = c.store.Put(ctx, store.Key{Kind: store.Identities, ID: d.ID}, encodeDevice(d, now), 0)
 	if err != nil {
 		if e.twinVersion != 0 {

@@ -34,6 +34,8 @@ type Options struct {
 	// Published is told of telemetry that is in the log. It must not keep the message.
 	Published func(ctx context.Context, from hubwire.Identity, m *hubwire.Message)
 
+	Storage Storage // nil means none
+
 	Log *slog.Logger // nil means none
 }
 
@@ -47,9 +49,10 @@ const (
 
 // Server serves HTTPS connections, one goroutine each.
 type Server struct {
-	core *core.Core
-	opt  Options
-	http *http.Server
+	core   *core.Core
+	opt    Options
+	http   *http.Server
+	bodies sync.Pool // of *[]byte, where telemetry is read
 
 	ctx    context.Context // that of all requests; ends with Close
 	cancel context.CancelFunc
