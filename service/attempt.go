@@ -72,11 +72,6 @@ func (x *exchange) build(ctx context.Context, requestID string) (*http.Request, 
 	}
 	req.Header.Set("Authorization", x.token)
 	req.Header.Set("User-Agent", x.c.userAgent())
-	for name, values := range req.Header {
-		if name != "Authorization" && !isText(values[0]) {
-			return nil, invalid("", "%.100q cannot stand in the header %s", values[0], name)
-		}
-	}
 	return req, nil
 }
 

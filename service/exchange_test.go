@@ -2,6 +2,8 @@ package service_test
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
@@ -53,6 +55,7 @@ func TestWhatIsTriedAgain(t *testing.T) {
 		"a stale etag":                 {refuses(hubwire.PreconditionFailed), nil, hubwire.PreconditionFailed, hubwire.Refused, false, nil},
 		"a gateway that waits in vain": {html(504), safe(3), hubwire.GenericGatewayTimeout, hubwire.Unknown, true, nil},
 		"a gateway without a hub":      {html(502), safe(3), hubwire.BadGateway, hubwire.Unknown, true, nil},
+		"a gateway that is busy":       {html(503), safe(3), hubwire.GenericServiceUnavailable, hubwire.Unknown, true, nil},
 		"a redirect":                   {says(302, "", "Location", "https://login.example/?t=secret"), nil, 0, hubwire.Refused, false, nil},
 		"a page of a portal":           {html(200), nil, 0, hubwire.Unknown, false, nil},
 		"cut before the answer":        {raw(""), safe(3), 0, hubwire.Unknown, true, net.ErrClosed},
@@ -230,14 +233,30 @@ func TestAConnectionThatFailsBeforeTheRequest(t *testing.T) {
 	}
 }
 
-func TestAPanicInDialIsContained(t *testing.T) {
-	withFake(t, []http.HandlerFunc{says(200, aTwin)}, func(t *testing.T, f *fake) {
-		f.onDial = func(context.Context, string) error { panic("the program's own") }
-		_, err := f.client(func(o *service.Options) { o.MaxAttempts = 1 }).Twin(t.Context(), dev)
-		if e := errorOf(t, err); e.Outcome != hubwire.NotSent || !strings.Contains(e.Error(), "the program's own") {
-			t.Error(e)
-		}
-	})
+func TestAPanicOfTheProgramIsContained(t *testing.T) {
+	for name, change := range map[string]func(o *service.Options){
+		"dial": func(o *service.Options) {
+			o.Dial = func(context.Context, string, string) (net.Conn, error) { panic("the program's own") }
+		},
+		"verify a connection": func(o *service.Options) {
+			o.TLSConfig.VerifyConnection = func(tls.ConnectionState) error { panic("the program's own") }
+		},
+		"verify a certificate": func(o *service.Options) {
+			o.TLSConfig.VerifyPeerCertificate = func([][]byte, [][]*x509.Certificate) error { panic("the program's own") }
+		},
+		"show a certificate": func(o *service.Options) {
+			o.TLSConfig.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { panic("the program's own") }
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			withFake(t, []http.HandlerFunc{says(200, aTwin)}, func(t *testing.T, f *fake) {
+				_, err := f.client(func(o *service.Options) { o.MaxAttempts = 1; change(o) }).Twin(t.Context(), dev)
+				if e := errorOf(t, err); e.Outcome != hubwire.NotSent || !strings.Contains(e.Error(), "the program's own") {
+					t.Error(e)
+				}
+			})
+		})
+	}
 }
 
 func TestTheAttemptHookSeesAllButSecrets(t *testing.T) {

@@ -9,6 +9,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"io"
+	"log"
 	"math/big"
 	"net"
 	"net/http"
@@ -86,11 +87,11 @@ func withFake(t *testing.T, answers []http.HandlerFunc, test func(t *testing.T, 
 		testkit.LeakCheck(t)
 		f := &fake{t: t, conns: make(chan net.Conn), ended: make(chan struct{}), answers: answers}
 		f.server.Handler = http.HandlerFunc(f.serve)
-		f.server.ErrorLog = discard
+		f.server.ErrorLog = log.New(io.Discard, "", 0)
 		done := make(chan struct{})
 		go func() {
 			defer close(done)
-			config := &tls.Config{Certificates: []tls.Certificate{certificate}}
+			config := &tls.Config{Certificates: []tls.Certificate{certificate}, ClientAuth: tls.RequestClientCert}
 			if err := f.server.Serve(tls.NewListener(f, config)); !errors.Is(err, http.ErrServerClosed) {
 				t.Errorf("the fake: %v", err)
 			}

@@ -99,12 +99,9 @@ func wait[T any](ctx context.Context, c *Client, r *request, every time.Duration
 		if err != nil || done(doc) {
 			return doc, err
 		}
-		if until, stop := c.until(ctx); !pause(until, every) {
-			stop()
+		if !c.pause(ctx, every) {
 			why := c.ended(ctx)
-			return doc, &hubwire.Error{Op: r.Op.String(), Outcome: hubwire.NotSent, Retryable: why != errClosed, Message: "the job is not done", Err: why}
-		} else {
-			stop()
+			return nil, &hubwire.Error{Op: r.Op.String(), Outcome: hubwire.NotSent, Retryable: why != errClosed, Message: "the job is not done", Err: why}
 		}
 	}
 }
