@@ -146,8 +146,15 @@ func (x *exchange) refused(ctx, inTime context.Context, err error, res *http.Res
 		e.Outcome = hubwire.Unknown
 	case res.StatusCode == http.StatusUnauthorized:
 		e.Message = joined(e.Message, clockNote(res.Header.Get("Date"), time.Now()))
+	case isTimeout(res.StatusCode) && x.r.safety() != once: // what a method does in vain it may have done
+		e.Retryable = true
 	}
 	return e
+}
+
+// isTimeout reports whether a status is that of a server which did not get what it needed from another, in time or at all.
+func isTimeout(status int) bool {
+	return status == http.StatusRequestTimeout || status == http.StatusBadGateway || status == http.StatusGatewayTimeout
 }
 
 // clockNote says that a token may have been refused for a clock that is wrong.
