@@ -2,7 +2,6 @@ package httpsx
 
 import (
 	"encoding/base64"
-	"mime"
 	"net/http"
 	"strings"
 
@@ -19,12 +18,13 @@ const MaxBatchSize = 255<<10 - 1
 
 // IsBatch reports whether a request with the headers h sends a batch.
 func IsBatch(h http.Header) bool {
-	v := h.Get("Content-Type")
-	if v == "" || v[0]|0x20 != 'a' {
-		return false // what single messages have, or nothing: not worth taking apart
+	const n = len(BatchContentType)
+	v := strings.TrimLeft(h.Get("Content-Type"), " \t")
+	if len(v) < n || !strings.EqualFold(v[:n], BatchContentType) {
+		return false
 	}
-	media, _, err := mime.ParseMediaType(v)
-	return err == nil && strings.EqualFold(media, BatchContentType)
+	parameters := strings.TrimLeft(v[n:], " \t")
+	return parameters == "" || parameters[0] == ';'
 }
 
 // Batch builds the body of a request that sends several messages, which

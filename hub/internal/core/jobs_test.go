@@ -335,4 +335,3 @@ func TestAJobIsCancelled(t *testing.T) {
 	_, err = c.Job("nobody")
 	wantCode(t, "Job of none", err, hubwire.JobNotFound)
 }
-

@@ -174,7 +174,7 @@ func (q *lockedQueue[T]) take(max int) (*Batch[T], time.Time) {
 			break
 		}
 		if len(b.Records) == 0 {
-			b = Batch[T]{LockToken: newLockToken(), EnqueuedTime: it.record.queuedAt(), DeliveryCount: it.count}
+			b = Batch[T]{LockToken: NewGUID(), EnqueuedTime: it.record.queuedAt(), DeliveryCount: it.count}
 		}
 		it.token, it.until = b.LockToken, time.Now().Add(q.lock)
 		q.expect(it.until)

@@ -89,6 +89,9 @@ func TestQueryGivesWhatThereIs(t *testing.T) {
 			{"SELECT * FROM devices WHERE tags.site.floor = 3", "dev", ItemTwin},
 			{"SELECT * FROM devices.modules WHERE tags.site.floor = 4 AND deviceId IN ['dev']", "dev/mod", ItemTwin},
 			{"SELECT * FROM devices WHERE false", "", ItemTwin},
+			{"SELECT * FROM devices WHERE deviceId IN ['edge', 'none', 'a', 'dev'] AND status = 'enabled'", "dev edge", ItemTwin},
+			{"SELECT * FROM devices.modules WHERE deviceId = 'edge' OR devices.deviceId = 'a'", "edge/$edgeAgent edge/$edgeHub", ItemTwin},
+			{"SELECT COUNT() AS n FROM devices.modules WHERE deviceId IN ['edge', 'dev']", `{"n":3}`, ItemRaw},
 			{"SELECT deviceid, moduleid FROM devices.modules WHERE properties.desired.on = false", `{"deviceId":"dev","moduleId":"mod"}`, ItemRaw},
 			{"SELECT deviceId, status, statusReason FROM devices WHERE status = 'disabled'", `{"deviceId":"a","status":"disabled","statusReason":"broken"}`, ItemRaw},
 			{"SELECT deviceId, deviceScope, parentScopes FROM devices WHERE capabilities.iotEdge = true", `{"deviceId":"edge","deviceScope":"s","parentScopes":["p1"]}`, ItemRaw},
@@ -213,6 +216,7 @@ func TestPagesOfAQuery(t *testing.T) {
 			{"SELECT TOP 7 * FROM devices", 3, 3, want[:7]},
 			{"SELECT TOP 6 * FROM devices", 3, 2, want[:6]},
 			{"SELECT TOP 0 * FROM devices", 0, 1, nil},
+			{"SELECT * FROM devices WHERE deviceId IN ['d002', 'd000', 'd001', 'e']", 2, 2, want[:3]},
 			{"SELECT TOP 300 * FROM devices", 200, 2, want},
 			{"SELECT TOP 2 * FROM devices WHERE tags.mod = 1", 0, 1, third[:2]},
 		} {
@@ -250,6 +254,18 @@ func TestPagesOfGroups(t *testing.T) {
 	}
 }
 
+// keepRows has c keep rows, which are in order, as those of its jobs.
+func keepRows(c *Core, rows []*DeviceJob) {
+	for _, r := range rows {
+		j := c.jobs.byID[r.JobID]
+		if j == nil {
+			j = &job{core: c, info: Job{ID: r.JobID, Status: JobCompleted, End: time.Now()}}
+			c.jobs.byID[r.JobID] = j
+		}
+		j.rows = append(j.rows, &deviceJob{DeviceJob: *r})
+	}
+}
+
 func TestQueriesOfDeviceJobs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) { // where no page takes any time
 		c := newCore(t, nil)
@@ -260,18 +276,7 @@ func TestQueriesOfDeviceJobs(t *testing.T) {
 		rows[1].Error = &DeviceJobError{Code: "DeviceNotOnline", Description: "it is away"}
 		rows[2].Response = &hubwire.MethodResponse{Status: 200, Payload: json.RawMessage(`{"ok":[true]}`)}
 		rows[4].Response = &hubwire.MethodResponse{Status: 404}
-		c.deviceJobs = func(job string, id hubwire.Identity, n int) []*DeviceJob {
-			i, found := slices.BinarySearchFunc(rows, job, func(j *DeviceJob, job string) int {
-				if c := strings.Compare(j.JobID, job); c != 0 {
-					return c
-				}
-				return compareIdentities(j.ID, id)
-			})
-			if found {
-				i++
-			}
-			return rows[i:min(len(rows), i+n)]
-		}
+		keepRows(c, rows)
 		for text, want := range map[string]int{
 			"SELECT * FROM devices.jobs":                                                                   150,
 			"SELECT * FROM devices.jobs WHERE devices.jobs.jobId = 'job1'":                                 50,

@@ -144,7 +144,7 @@ func (e *entity) next(f Feature, holder *Session, lock time.Duration) *hubwire.R
 		if q.lock != "" || !f.has(q.feature()) {
 			continue
 		}
-		q.lock, q.holder, q.until = newLockToken(), holder, now.Add(lock)
+		q.lock, q.holder, q.until = NewGUID(), holder, now.Add(lock)
 		e.expect(q)
 		r := &hubwire.Received{
 			Message:        q.msg,
@@ -225,7 +225,8 @@ func (e *entity) releaseAll(s *Session) {
 	e.sweep()
 }
 
-func newLockToken() string {
+// NewGUID returns a random GUID: a lock token, or the id of a request.
+func NewGUID() string {
 	var b [16]byte
 	rand.Read(b[:])
 	b[6], b[8] = b[6]&0x0f|0x40, b[8]&0x3f|0x80 // RFC 9562 version 4

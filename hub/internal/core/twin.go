@@ -123,11 +123,28 @@ type TwinUpdate struct {
 // whole. ifMatch is an etag, or "*" or "" for any. Codes: DeviceNotFound,
 // ModuleNotFound, PreconditionFailed, FormatError, Throttled, ArgumentInvalid for what is over a limit.
 func (c *Core) PatchTwin(ctx context.Context, id hubwire.Identity, u *TwinUpdate, ifMatch string) (*hubwire.Twin, error) {
-	return c.updateTwin(ctx, "patch twin", id, u, ifMatch, false)
+	return twinOf(c.PatchDocument(ctx, id, u, ifMatch))
 }
 
 // ReplaceTwin writes tags and desired properties anew. Else it is [Core.PatchTwin].
 func (c *Core) ReplaceTwin(ctx context.Context, id hubwire.Identity, u *TwinUpdate, ifMatch string) (*hubwire.Twin, error) {
+	return twinOf(c.ReplaceDocument(ctx, id, u, ifMatch))
+}
+
+func twinOf(d *TwinDocument, err error) (*hubwire.Twin, error) {
+	if err != nil {
+		return nil, err
+	}
+	return d.Twin, nil
+}
+
+// PatchDocument is [Core.PatchTwin] that returns the document, as the write left it.
+func (c *Core) PatchDocument(ctx context.Context, id hubwire.Identity, u *TwinUpdate, ifMatch string) (*TwinDocument, error) {
+	return c.updateTwin(ctx, "patch twin", id, u, ifMatch, false)
+}
+
+// ReplaceDocument is [Core.ReplaceTwin] that returns the document, as the write left it.
+func (c *Core) ReplaceDocument(ctx context.Context, id hubwire.Identity, u *TwinUpdate, ifMatch string) (*TwinDocument, error) {
 	whole := *u
 	if whole.Tags == nil {
 		whole.Tags = json.RawMessage("{}")
@@ -138,7 +155,7 @@ func (c *Core) ReplaceTwin(ctx context.Context, id hubwire.Identity, u *TwinUpda
 	return c.updateTwin(ctx, "replace twin", id, &whole, ifMatch, true)
 }
 
-func (c *Core) updateTwin(ctx context.Context, op string, id hubwire.Identity, u *TwinUpdate, ifMatch string, replace bool) (*hubwire.Twin, error) {
+func (c *Core) updateTwin(ctx context.Context, op string, id hubwire.Identity, u *TwinUpdate, ifMatch string, replace bool) (*TwinDocument, error) {
 	w, err := u.read(op, replace)
 	if err != nil {
 		return nil, err
@@ -146,7 +163,7 @@ func (c *Core) updateTwin(ctx context.Context, op string, id hubwire.Identity, u
 	return c.writeTwin(ctx, op, id, w, ifMatch)
 }
 
-func (c *Core) writeTwin(ctx context.Context, op string, id hubwire.Identity, w twinWrite, ifMatch string) (*hubwire.Twin, error) {
+func (c *Core) writeTwin(ctx context.Context, op string, id hubwire.Identity, w twinWrite, ifMatch string) (*TwinDocument, error) {
 	e, err := c.lock(op, id)
 	if err != nil {
 		return nil, err
@@ -162,7 +179,7 @@ func (c *Core) writeTwin(ctx context.Context, op string, id hubwire.Identity, w 
 	if err := e.commit(ctx, op, w, now); err != nil {
 		return nil, err
 	}
-	return now.view(id, true), nil
+	return e.document(now), nil
 }
 
 // twinWrite is a [TwinUpdate] that was read.

@@ -281,7 +281,7 @@ func (e *entity) upload(op, correlationID string) (*upload, error) {
 
 // newCorrelationID returns base64 text, as the service's ids are: when, and what nobody guesses.
 func newCorrelationID(now time.Time) string {
-	return base64.StdEncoding.EncodeToString([]byte(now.Format("200601021504") + "_" + newLockToken() + "_ver2.0"))
+	return base64.StdEncoding.EncodeToString([]byte(now.Format("200601021504") + "_" + NewGUID() + "_ver2.0"))
 }
 
 // blobNameFault says what is wrong with a blob's whole name, or "". Segments of dots

@@ -1,13 +1,8 @@
 package httpfront
 
 import (
-	"maps"
-	"net/http"
-	"slices"
-	"strings"
-	"time"
-
 	"github.com/hubwire/hubwire"
+	"github.com/hubwire/hubwire/httpsx"
 )
 
 // Sending cloud-to-device messages is an extension of this hub: the service takes
@@ -27,83 +22,27 @@ import (
 //
 // Purging imitates "Cloud To Device Messages - Purge". Left out: the same of modules.
 
-// appProperty is what stands in front of an application property's name.
-const appProperty = "iothub-app-"
-
-func (s *Server) sendC2D(r *request) (response, error) {
+func (s *Server) sendC2D(r *request) (*httpsx.Answer, error) {
 	m, err := r.message()
 	if err != nil {
-		return response{}, err
+		return nil, err
 	}
-	if err := s.core.SendC2D(r.Context(), r.identity(), m); err != nil {
-		return response{}, err
+	for _, name := range [...]string{"$.exp", "$.ctime"} { // what stands there is no time
+		if _, ok := m.Property(name); ok {
+			return nil, refuse(r.Op, hubwire.ArgumentInvalid, "expiry or creation time is not a time such as 2026-01-02T03:04:05Z")
+		}
 	}
-	return response{status: http.StatusNoContent}, nil
+	if err := s.core.SendC2D(r.http.Context(), r.Target.Identity, m); err != nil {
+		return nil, err
+	}
+	return noContent, nil
 }
 
-// message is the message that the request carries. core checks the rest.
-func (r *request) message() (*hubwire.Message, error) {
-	body, err := r.read()
+func (s *Server) purge(r *request) (*httpsx.Answer, error) {
+	id := r.Target.Identity
+	n, err := s.core.Purge(r.http.Context(), id)
 	if err != nil {
 		return nil, err
 	}
-	h := r.Header
-	m := &hubwire.Message{
-		Body: body,
-		ID:   h.Get("iothub-messageid"), CorrelationID: h.Get("iothub-correlationid"),
-		UserID: h.Get("iothub-userid"), To: h.Get("iothub-to"),
-		ContentType: h.Get("iothub-contenttype"), ContentEncoding: h.Get("iothub-contentencoding"),
-		Schema: h.Get("iothub-messageschema"), InterfaceID: h.Get("iothub-interface-id"), Component: h.Get("dt-subject"),
-		Ack: hubwire.Ack(h.Get("iothub-ack")),
-	}
-	if m.CreationTime, err = r.time("iothub-creationtimeutc", "iothub-creation-time-utc"); err != nil {
-		return nil, err
-	}
-	if m.Expiry, err = r.time("iothub-expiry"); err != nil {
-		return nil, err
-	}
-	for _, header := range slices.Sorted(maps.Keys(h)) {
-		name, ok := strings.CutPrefix(strings.ToLower(header), appProperty)
-		if !ok {
-			continue
-		}
-		for _, v := range h[header] {
-			m.Properties = append(m.Properties, hubwire.Property{Name: name, Value: v})
-		}
-	}
-	return m, nil
-}
-
-// time returns the time that the first of these headers holds, or the zero time when
-// there is none. .NET and Java spell one of them differently.
-func (r *request) time(headers ...string) (time.Time, error) {
-	for _, name := range headers {
-		v := r.Header.Get(name)
-		if v == "" {
-			continue
-		}
-		for _, layout := range []string{time.RFC3339, "2006-01-02T15:04:05"} {
-			if t, err := time.Parse(layout, v); err == nil {
-				return t.UTC(), nil
-			}
-		}
-		return time.Time{}, refuse(hubwire.ArgumentInvalid, "%s is %.40q, not a time such as 2026-01-02T03:04:05Z", name, v)
-	}
-	return time.Time{}, nil
-}
-
-// purged is how many messages a purge removed.
-type purged struct {
-	Total    int     `json:"totalMessagesPurged"`
-	DeviceID string  `json:"deviceId"`
-	ModuleID *string `json:"moduleId"`
-}
-
-func (s *Server) purge(r *request) (response, error) {
-	id := r.identity()
-	n, err := s.core.Purge(r.Context(), id)
-	if err != nil {
-		return response{}, err
-	}
-	return response{status: http.StatusOK, body: purged{Total: n, DeviceID: id.DeviceID}}, nil
+	return r.with(&httpsx.PurgeResult{Total: n, DeviceID: id.DeviceID, ModuleID: id.ModuleID}, "")
 }

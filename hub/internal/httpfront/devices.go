@@ -1,100 +1,88 @@
 package httpfront
 
 import (
-	"net/http"
-	"strconv"
+	"cmp"
 
+	"github.com/hubwire/hubwire/httpsx"
 	"github.com/hubwire/hubwire/hub/internal/core"
 )
 
 // Identities imitate the REST API's "Devices", "Modules" and "Statistics": create,
 // update, get, delete, list and count. PUT without If-Match creates, and with one
-// updates; both answer 200. Left out: bulk operations, regeneration of keys.
+// updates; both answer 200.
 
-func found(d *core.Device, err error) (response, error) {
+func (r *request) withIdentity(d *core.Device, err error) (*httpsx.Answer, error) {
 	if err != nil {
-		return response{}, err
+		return nil, err
 	}
-	return response{status: http.StatusOK, etag: d.ETag, body: encode(d)}, nil
+	return r.with(identityDoc(d), d.ETag)
 }
 
-func (s *Server) getIdentity(r *request) (response, error) {
-	return found(s.core.Device(r.identity()))
+func (s *Server) getIdentity(r *request) (*httpsx.Answer, error) {
+	return r.withIdentity(s.core.Device(r.Target.Identity))
 }
 
-// putIdentity creates an identity, or with If-Match updates one. The service
-// answers both with 200.
-func (s *Server) putIdentity(r *request) (response, error) {
-	var j identity
-	if err := r.decode(&j); err != nil {
-		return response{}, err
+func (s *Server) putDevice(r *request) (*httpsx.Answer, error) {
+	var v httpsx.Device
+	if err := r.decode(&v); err != nil {
+		return nil, err
 	}
-	d, err := j.decode(r.identity())
-	if err != nil {
-		return response{}, err
+	if err := v.Check(r.Target.Identity); err != nil {
+		return nil, err
 	}
-	if match := r.ifMatch(); match != "" {
-		return found(s.core.Update(r.Context(), d, match))
-	}
-	return found(s.core.Create(r.Context(), d))
+	return s.putIdentity(r, fromDevice(r.Target.Identity, &v))
 }
 
-func (s *Server) deleteIdentity(r *request) (response, error) {
-	match := r.ifMatch()
-	if match == "" {
-		match = "*"
+func (s *Server) putModule(r *request) (*httpsx.Answer, error) {
+	var v httpsx.Module
+	if err := r.decode(&v); err != nil {
+		return nil, err
 	}
-	if err := s.core.Delete(r.Context(), r.identity(), match); err != nil {
-		return response{}, err
+	if err := v.Check(r.Target.Identity); err != nil {
+		return nil, err
 	}
-	return response{status: http.StatusNoContent}, nil
+	return s.putIdentity(r, fromModule(r.Target.Identity, &v))
+}
+
+// putIdentity creates an identity, or with If-Match updates one.
+func (s *Server) putIdentity(r *request, d *core.Device) (*httpsx.Answer, error) {
+	if r.IfMatch != "" {
+		return r.withIdentity(s.core.Update(r.http.Context(), d, r.IfMatch))
+	}
+	return r.withIdentity(s.core.Create(r.http.Context(), d))
+}
+
+func (s *Server) deleteIdentity(r *request) (*httpsx.Answer, error) {
+	if err := s.core.Delete(r.http.Context(), r.Target.Identity, cmp.Or(r.IfMatch, "*")); err != nil {
+		return nil, err
+	}
+	return noContent, nil
 }
 
 // maxList is how many devices a list has at most, and how many without top.
 const maxList = 1000
 
-func (s *Server) listDevices(r *request) (response, error) {
-	top, err := strconv.Atoi(r.URL.Query().Get("top"))
-	if err != nil || top < 1 || top > maxList {
+func (s *Server) listDevices(r *request) (*httpsx.Answer, error) {
+	top := r.Top
+	if top < 1 || top > maxList {
 		top = maxList
 	}
-	return response{status: http.StatusOK, body: encodeAll(s.core.Devices(top))}, nil
+	return r.with(httpsx.Devices(docs(s.core.Devices(top), deviceDoc)), "")
 }
 
-func (s *Server) listModules(r *request) (response, error) {
-	ds, err := s.core.Modules(r.path[1])
+func (s *Server) listModules(r *request) (*httpsx.Answer, error) {
+	ms, err := s.core.Modules(r.Target.Identity.DeviceID)
 	if err != nil {
-		return response{}, err
+		return nil, err
 	}
-	return response{status: http.StatusOK, body: encodeAll(ds)}, nil
+	return r.with(httpsx.Modules(docs(ms, moduleDoc)), "")
 }
 
-// encodeAll never returns nil, which would be the JSON null.
-func encodeAll(ds []*core.Device) []*identity {
-	out := make([]*identity, len(ds))
-	for i, d := range ds {
-		out[i] = encode(d)
-	}
-	return out
-}
-
-// statistics counts devices, without modules, by status.
-type statistics struct {
-	Total    int `json:"totalDeviceCount"`
-	Enabled  int `json:"enabledDeviceCount"`
-	Disabled int `json:"disabledDeviceCount"`
-}
-
-func (s *Server) getStatistics(*request) (response, error) {
+func (s *Server) deviceStatistics(r *request) (*httpsx.Answer, error) {
 	n := s.core.Statistics()
-	return response{status: http.StatusOK, body: statistics{n.Total, n.Enabled, n.Disabled}}, nil
+	return r.with(httpsx.DeviceStatistics{Total: n.Total, Enabled: n.Enabled, Disabled: n.Disabled}, "")
 }
 
-// serviceStatistics counts the devices that are connected.
-type serviceStatistics struct {
-	Connected int `json:"connectedDeviceCount"`
-}
-
-func (s *Server) getServiceStatistics(*request) (response, error) {
-	return response{status: http.StatusOK, body: serviceStatistics{s.core.Statistics().Connected}}, nil
+func (s *Server) serviceStatistics(r *request) (*httpsx.Answer, error) {
+	return r.with(httpsx.ServiceStatistics{Connected: s.core.Statistics().Connected}, "")
 }

@@ -1,160 +1,107 @@
 package httpfront
 
 import (
-	"strings"
-	"time"
-
 	"github.com/hubwire/hubwire"
+	"github.com/hubwire/hubwire/httpsx"
 	"github.com/hubwire/hubwire/hub/internal/core"
-	"github.com/hubwire/hubwire/sas"
 )
 
-// identity is a device or module identity as the REST API has it ("Devices -
-// Get Identity", "Modules - Get Identity"). Members that are not known are ignored.
-type identity struct {
-	DeviceID                   string         `json:"deviceId"`
-	ModuleID                   string         `json:"moduleId,omitempty"`
-	ManagedBy                  *string        `json:"managedBy,omitempty"`
-	GenerationID               string         `json:"generationId"`
-	ETag                       string         `json:"etag"`
-	ConnectionState            string         `json:"connectionState"`
-	Status                     string         `json:"status,omitempty"`
-	StatusReason               *string        `json:"statusReason"`
-	ConnectionStateUpdatedTime jsonTime       `json:"connectionStateUpdatedTime"`
-	StatusUpdatedTime          jsonTime       `json:"statusUpdatedTime"`
-	LastActivityTime           jsonTime       `json:"lastActivityTime"`
-	CloudToDeviceMessageCount  int            `json:"cloudToDeviceMessageCount"`
-	Authentication             authentication `json:"authentication"`
-	Capabilities               *capabilities  `json:"capabilities,omitempty"`
-	DeviceScope                *string        `json:"deviceScope,omitempty"`
-	ParentScopes               []string       `json:"parentScopes,omitzero"`
-}
+// This file has the registry's identities as documents of the REST API, and back.
 
-type authentication struct {
-	SymmetricKey   keys        `json:"symmetricKey"`
-	X509Thumbprint thumbprints `json:"x509Thumbprint"`
-	Type           string      `json:"type"`
-}
-
-type keys struct {
-	Primary   *string `json:"primaryKey"`
-	Secondary *string `json:"secondaryKey"`
-}
-
-type thumbprints struct {
-	Primary   *string `json:"primaryThumbprint"`
-	Secondary *string `json:"secondaryThumbprint"`
-}
-
-type capabilities struct {
-	IotEdge bool `json:"iotEdge"`
-}
-
-// jsonTime is a time in the registry's form: UTC, up to seven digits of
-// fraction, and 0001-01-01T00:00:00Z for never. What clients send is ignored,
-// whatever it is: the hub sets these.
-type jsonTime time.Time
-
-func (t jsonTime) MarshalText() ([]byte, error) {
-	return time.Time(t).UTC().AppendFormat(nil, "2006-01-02T15:04:05.9999999Z07:00"), nil
-}
-
-func (*jsonTime) UnmarshalJSON([]byte) error { return nil }
-
-// optional is nil for an empty string.
-func optional(s string) *string {
-	if s == "" {
-		return nil
-	}
-	return &s
-}
-
-func value(s *string) string {
-	if s == nil {
-		return ""
-	}
-	return *s
-}
-
-func status(d *core.Device) string {
-	if d.Disabled {
-		return "disabled"
-	}
-	return "enabled"
-}
-
-func connectionState(d *core.Device) string {
-	if d.Connected {
-		return "Connected"
-	}
-	return "Disconnected"
-}
-
-func thumbprintsOf(d *core.Device) thumbprints {
-	return thumbprints{optional(d.Auth.PrimaryThumbprint), optional(d.Auth.SecondaryThumbprint)}
-}
-
-// encode gives the REST form of what the registry holds, keys included.
-func encode(d *core.Device) *identity {
-	j := &identity{
-		DeviceID: d.ID.DeviceID, ModuleID: d.ID.ModuleID,
-		GenerationID: d.GenerationID, ETag: d.ETag,
-		ConnectionState: connectionState(d), Status: status(d), StatusReason: optional(d.StatusReason),
-		ConnectionStateUpdatedTime: jsonTime(d.ConnectionUpdated),
-		StatusUpdatedTime:          jsonTime(d.StatusUpdated),
-		LastActivityTime:           jsonTime(d.LastActivity),
-		CloudToDeviceMessageCount:  d.C2DCount,
-		Authentication: authentication{
-			SymmetricKey:   keys{optional(d.Auth.Primary.Reveal()), optional(d.Auth.Secondary.Reveal())},
-			X509Thumbprint: thumbprintsOf(d),
-			Type:           string(d.Auth.Type),
-		},
-	}
+// identityDoc is what the registry holds, keys included, as a [httpsx.Device] or [httpsx.Module].
+func identityDoc(d *core.Device) any {
 	if d.ID.IsModule() {
-		j.Status, j.ManagedBy = "", &d.ManagedBy
-		return j
+		m := moduleDoc(d)
+		return &m
 	}
-	j.Capabilities = &capabilities{IotEdge: d.Edge}
-	j.DeviceScope, j.ParentScopes = &d.Scope, append([]string{}, d.ParentScopes...)
-	return j
+	v := deviceDoc(d)
+	return &v
 }
 
-// decode gives what the registry is asked to hold for id.
-func (j *identity) decode(id hubwire.Identity) (*core.Device, error) {
-	if j.DeviceID != "" && j.DeviceID != id.DeviceID {
-		return nil, refuse(hubwire.ArgumentInvalid, "deviceId %.140q is not the %q of the path", j.DeviceID, id.DeviceID)
+func deviceDoc(d *core.Device) httpsx.Device {
+	return httpsx.Device{
+		DeviceID: d.ID.DeviceID, GenerationID: d.GenerationID, ETag: d.ETag,
+		ConnectionState: connectionState(d), Status: status(d), StatusReason: d.StatusReason,
+		ConnectionStateUpdated: httpsx.NewTime(d.ConnectionUpdated),
+		StatusUpdated:          httpsx.NewTime(d.StatusUpdated),
+		LastActivity:           httpsx.NewTime(d.LastActivity),
+		C2DCount:               d.C2DCount,
+		Authentication:         authentication(d),
+		Capabilities:           httpsx.Capabilities{IotEdge: d.Edge},
+		Scope:                  d.Scope, ParentScopes: d.ParentScopes,
 	}
-	if j.ModuleID != "" && j.ModuleID != id.ModuleID {
-		return nil, refuse(hubwire.ArgumentInvalid, "moduleId %.140q is not the %q of the path", j.ModuleID, id.ModuleID)
+}
+
+func moduleDoc(d *core.Device) httpsx.Module {
+	return httpsx.Module{
+		ModuleID: d.ID.ModuleID, ManagedBy: d.ManagedBy, DeviceID: d.ID.DeviceID, GenerationID: d.GenerationID, ETag: d.ETag,
+		ConnectionState:        connectionState(d),
+		ConnectionStateUpdated: httpsx.NewTime(d.ConnectionUpdated),
+		LastActivity:           httpsx.NewTime(d.LastActivity),
+		C2DCount:               d.C2DCount,
+		Authentication:         authentication(d),
 	}
-	d := &core.Device{
-		ID: id, StatusReason: value(j.StatusReason), ManagedBy: value(j.ManagedBy),
-		Scope: value(j.DeviceScope), ParentScopes: j.ParentScopes,
-		Auth: core.Auth{
-			Primary:             sas.NewSecret(value(j.Authentication.SymmetricKey.Primary)),
-			Secondary:           sas.NewSecret(value(j.Authentication.SymmetricKey.Secondary)),
-			PrimaryThumbprint:   value(j.Authentication.X509Thumbprint.Primary),
-			SecondaryThumbprint: value(j.Authentication.X509Thumbprint.Secondary),
-		},
+}
+
+// docs never returns nil, which would be the JSON null.
+func docs[T any](ds []*core.Device, doc func(*core.Device) T) []T {
+	out := make([]T, len(ds))
+	for i, d := range ds {
+		out[i] = doc(d)
 	}
-	if j.Capabilities != nil {
-		d.Edge = j.Capabilities.IotEdge
+	return out
+}
+
+func status(d *core.Device) httpsx.Status {
+	if d.Disabled {
+		return httpsx.Disabled
 	}
-	switch {
-	case id.IsModule(): // has no status
-	case j.Status == "" || strings.EqualFold(j.Status, "enabled"):
-	case strings.EqualFold(j.Status, "disabled"):
-		d.Disabled = true
-	default:
-		return nil, refuse(hubwire.ArgumentInvalid, "status %.40q is neither enabled nor disabled", j.Status)
+	return httpsx.Enabled
+}
+
+func connectionState(d *core.Device) httpsx.ConnectionState {
+	if d.Connected {
+		return httpsx.Connected
+	}
+	return httpsx.Disconnected
+}
+
+func thumbprints(d *core.Device) httpsx.Thumbprints {
+	return httpsx.Thumbprints{Primary: d.Auth.PrimaryThumbprint, Secondary: d.Auth.SecondaryThumbprint}
+}
+
+func authentication(d *core.Device) httpsx.Authentication {
+	return httpsx.Authentication{
+		SymmetricKey:   httpsx.SymmetricKey{Primary: d.Auth.Primary, Secondary: d.Auth.Secondary},
+		X509Thumbprint: thumbprints(d),
+		Type:           httpsx.AuthenticationType(d.Auth.Type),
+	}
+}
+
+// fromDevice is what the registry is asked to hold. The document has passed its Check.
+func fromDevice(id hubwire.Identity, v *httpsx.Device) *core.Device {
+	return &core.Device{
+		ID: id, Disabled: v.Status.Is(httpsx.Disabled), StatusReason: v.StatusReason,
+		Auth: fromAuthentication(&v.Authentication),
+		Edge: v.Capabilities.IotEdge, Scope: v.Scope, ParentScopes: v.ParentScopes,
+	}
+}
+
+// fromModule is what the registry is asked to hold. The document has passed its Check.
+func fromModule(id hubwire.Identity, v *httpsx.Module) *core.Device {
+	return &core.Device{ID: id, ManagedBy: v.ManagedBy, Auth: fromAuthentication(&v.Authentication)}
+}
+
+func fromAuthentication(a *httpsx.Authentication) core.Auth {
+	auth := core.Auth{
+		Type:    core.AuthType(a.Type), // which the core refuses when it knows none of that name
+		Primary: a.SymmetricKey.Primary, Secondary: a.SymmetricKey.Secondary,
+		PrimaryThumbprint: a.X509Thumbprint.Primary, SecondaryThumbprint: a.X509Thumbprint.Secondary,
 	}
 	for _, t := range [...]core.AuthType{core.AuthSAS, core.AuthSelfSigned, core.AuthCA, core.AuthNone} {
-		if strings.EqualFold(j.Authentication.Type, string(t)) {
-			d.Auth.Type = t
+		if a.Type.Is(httpsx.AuthenticationType(t)) {
+			auth.Type = t
 		}
 	}
-	if d.Auth.Type == "" && j.Authentication.Type != "" {
-		return nil, refuse(hubwire.ArgumentInvalid, "authentication type %.40q is unknown", j.Authentication.Type)
-	}
-	return d, nil
+	return auth
 }

@@ -1,48 +1,31 @@
 package httpfront
 
 import (
-	"encoding/json"
 	"errors"
 	"io"
-	"maps"
 	"net/http"
-	"net/url"
 	"slices"
-	"strings"
 	"time"
-	"unicode/utf8"
 
 	"github.com/hubwire/hubwire"
+	"github.com/hubwire/hubwire/httpsx"
 	"github.com/hubwire/hubwire/hub/internal/core"
 )
 
-// Requests are read as leniently as the SDKs need it: words of a path in any
-// case, a slash behind it, segments encoded in any way, any api-version, If-Match
-// in each of its forms, PATCH as a POST that says so. Left out: Authorization as a
-// query parameter, which only IoT Edge takes.
+// Requests are read as leniently as the SDKs need it, which is httpsx's business. The
+// order is: path and api-version, credentials and rights, the throttle, the body.
 
-// maxBody is the largest body of a request. The largest is that of a twin which
-// is sent back whole, with its metadata.
-const maxBody = 1 << 20
-
-// request is a request with its path taken apart.
+// request is a request on its way through the hub.
 type request struct {
-	*http.Request
+	*httpsx.Request
+	http    *http.Request
 	w       http.ResponseWriter
-	path    []string     // segments, decoded
 	grant   *core.Grant  // of a device or module; nil of a service
 	verdict core.Verdict // what an intercept function wants of the answer
 }
 
-// response is what an operation answers with.
-type response struct {
-	status int
-	etag   string // without quotes; empty for none
-	allow  string // the methods there are, when it was another
-	nested bool   // an error goes out in the form that methods have
-	body   any    // goes out as JSON; nil for none
-	raw    []byte // goes out as it is, when body is nil
-}
+// unread is what a request asks for that cannot be read. It is never changed.
+var unread = new(httpsx.Request)
 
 // serve answers a request.
 func (s *Server) serve(w http.ResponseWriter, hr *http.Request) {
@@ -50,19 +33,11 @@ func (s *Server) serve(w http.ResponseWriter, hr *http.Request) {
 		s.storage(w, hr)
 		return
 	}
-	path, err := splitPath(hr.URL.EscapedPath())
-	if err != nil {
-		s.write(w, fail(refuse(hubwire.ArgumentInvalid, "the path is badly encoded")))
-		return
-	}
-	if isTunnel(hr, path) {
+	if isTunnel(hr) {
 		s.tunnel(w, hr)
 		return
 	}
-	if isPatch(hr) {
-		hr.Method = http.MethodPatch
-	}
-	r := &request{Request: hr, w: w, path: path}
+	r := &request{Request: unread, http: hr, w: w}
 	answer, err := s.answer(r)
 	switch {
 	case errors.Is(err, core.ErrDrop), r.verdict.DropAfter, hr.Context().Err() != nil:
@@ -70,27 +45,52 @@ func (s *Server) serve(w http.ResponseWriter, hr *http.Request) {
 	case r.verdict.SwallowAck:
 		hold(hr)
 	case err != nil:
-		answer = fail(err)
-		answer.nested = answer.nested || isOfDevice(err)
+		answer = s.fail(r, err)
 		fallthrough
 	default:
 		s.write(w, answer)
 	}
 }
 
+// answer finds the operation, checks who asks for it, and has it done.
+func (s *Server) answer(r *request) (*httpsx.Answer, error) {
+	read, unreadable := httpsx.ReadRequest(r.http)
+	if unreadable == nil {
+		r.Request = read
+	}
+	if s.core.Intercepts() {
+		op := &core.Op{Kind: core.OpRequest, Identity: r.subject(), Name: r.http.Method + " " + r.http.URL.Path}
+		if err := s.intercept(r, op); err != nil {
+			return nil, err
+		}
+	}
+	if unreadable != nil {
+		return nil, unreadable
+	}
+	rt := routeOf(r.Op)
+	if rt == nil {
+		return nil, refuse(r.Op, hubwire.FeatureNotSupported, "this hub does not have it")
+	}
+	if err := s.authorize(r, rt); err != nil {
+		return nil, err
+	}
+	if rt.meter != core.Unmetered {
+		if err := s.core.Admit(r.Op.String(), rt.meter); err != nil {
+			return nil, err
+		}
+	}
+	expectBody(r.w, r.http)
+	return rt.act(s, r)
+}
+
 // intercept shows an operation to the hub's intercept function, and keeps what it
 // wants of the answer. An error ends the request.
 func (s *Server) intercept(r *request, op *core.Op) error {
 	op.Protocol = "https"
-	v, err := s.core.Intercept(r.Context(), op)
+	v, err := s.core.Intercept(r.http.Context(), op)
 	r.verdict.DropAfter = r.verdict.DropAfter || v.DropAfter
 	r.verdict.SwallowAck = r.verdict.SwallowAck || v.SwallowAck
 	return err
-}
-
-// isPatch reports whether a POST is a PATCH, which the Java SDK cannot send.
-func isPatch(r *http.Request) bool {
-	return r.Method == http.MethodPost && strings.EqualFold(r.Header.Get("X-HTTP-Method-Override"), http.MethodPatch)
 }
 
 // expectBody sets the deadline of the body anew: the hub's delay is not the peer's.
@@ -117,126 +117,58 @@ func drop(r *http.Request) {
 	panic(http.ErrAbortHandler) // net/http's way to say: no answer
 }
 
-// splitPath takes a path apart first and decodes the segments then, once, so
-// that an id may hold an encoded slash or percent sign. A plus is a plus. A
-// slash at the end does not count.
-func splitPath(escaped string) ([]string, error) {
-	segments := strings.Split(strings.Trim(escaped, "/"), "/")
-	for i, seg := range segments {
-		var err error
-		if segments[i], err = url.PathUnescape(seg); err != nil {
-			return nil, err
-		}
+// body reads the body, of at most what the operation takes.
+func (r *request) body() ([]byte, error) { return httpsx.ReadBody(r.Op, r.http) }
+
+// appendBody appends the body to dst, and returns what it has of it also when it fails.
+func (r *request) appendBody(dst []byte) ([]byte, error) {
+	n := r.http.ContentLength
+	switch {
+	case n > r.Op.MaxBody():
+		return dst, refuse(r.Op, hubwire.MessageTooLarge, "the message is too large")
+	case n < 0:
+		b, err := r.body()
+		return append(dst, b...), err
 	}
-	return segments, nil
+	at := len(dst)
+	dst = slices.Grow(dst, int(n))[:at+int(n)]
+	if _, err := io.ReadFull(r.http.Body, dst[at:]); err != nil {
+		return dst, refuse(r.Op, hubwire.FormatError, "the body did not arrive")
+	}
+	return dst, nil
 }
 
-// is reports whether the path has this form. Words are compared without case;
-// "*" stands for anything but nothing.
-func (r *request) is(form ...string) bool {
-	if len(form) != len(r.path) {
-		return false
-	}
-	for i, word := range form {
-		if word == "*" {
-			if r.path[i] == "" {
-				return false
-			}
-			continue
-		}
-		if !strings.EqualFold(word, r.path[i]) {
-			return false
-		}
-	}
-	return true
-}
-
-// answer finds the operation, checks the api-version and the rights, and acts.
-func (s *Server) answer(r *request) (response, error) {
-	ops := s.operations(r)
-	if s.core.Intercepts() {
-		seen := &core.Op{Kind: core.OpRequest, Name: r.Method + " " + r.URL.Path}
-		if ops[r.Method].device {
-			seen.Identity = r.identity()
-		}
-		if err := s.intercept(r, seen); err != nil {
-			return response{}, err
-		}
-	}
-	if ops == nil {
-		return response{}, refuse(hubwire.NotFound, "there is no such resource")
-	}
-	op, ok := ops[r.Method]
-	if !ok {
-		a := fail(refuse(hubwire.MethodNotAllowed, "the resource has no method %.20q", r.Method))
-		a.allow = strings.Join(slices.Sorted(maps.Keys(ops)), ", ")
-		return a, nil
-	}
-	if v := r.URL.Query().Get("api-version"); !isVersion(v) {
-		return response{}, refuse(hubwire.InvalidProtocolVersion, "api-version %.40q is not a version", v)
-	}
-	if err := s.authorize(r, &op); err != nil {
-		return response{}, err
-	}
-	expectBody(r.w, r.Request)
-	r.Body = http.MaxBytesReader(r.w, r.Body, maxBody)
-	return op.act(r)
-}
-
-// isVersion reports whether s has the form of an api-version: 2021-04-12, with
-// -preview behind it or not.
-func isVersion(s string) bool {
-	s = strings.TrimSuffix(s, "-preview")
-	if len(s) != len("2021-04-12") {
-		return false
-	}
-	for i := range len(s) {
-		if i == 4 || i == 7 {
-			if s[i] != '-' {
-				return false
-			}
-		} else if s[i] < '0' || s[i] > '9' {
-			return false
-		}
-	}
-	return true
-}
-
-// ifMatch returns the etag of If-Match without its decoration, "*" for any,
-// and "" when there is none.
-func (r *request) ifMatch() string {
-	v := strings.TrimSpace(r.Header.Get("If-Match"))
-	v = strings.TrimPrefix(v, "W/")
-	if len(v) >= 2 && v[0] == '"' && v[len(v)-1] == '"' {
-		v = v[1 : len(v)-1]
-	}
-	return v
-}
-
-// read returns the body.
-func (r *request) read() ([]byte, error) {
-	b, err := io.ReadAll(r.Body)
+// message is the message that the headers and the body are.
+func (r *request) message() (*hubwire.Message, error) {
+	body, err := r.body()
 	if err != nil {
-		var tooLarge *http.MaxBytesError
-		if errors.As(err, &tooLarge) {
-			return nil, refuse(hubwire.MessageTooLarge, "the body has more than %d bytes", tooLarge.Limit)
-		}
-		return nil, refuse(hubwire.FormatError, "the body did not arrive")
+		return nil, err
 	}
-	return b, nil
+	m, err := httpsx.ParseMessage(r.http.Header, body)
+	if err != nil {
+		return nil, r.unreadable(err)
+	}
+	return m, nil
 }
 
-// decode reads the body as one JSON value.
-func (r *request) decode(v any) error {
-	b, err := r.read()
+// unreadable is the refusal of a message or batch that httpsx cannot read.
+func (r *request) unreadable(err error) error {
+	code := hubwire.FormatError
+	var property *httpsx.PropertyError
+	switch {
+	case errors.As(err, &property):
+		code = hubwire.ArgumentInvalid
+	case errors.Is(err, httpsx.ErrBatchTooBig):
+		code = hubwire.MessageTooLarge
+	}
+	return refuse(r.Op, code, err.Error())
+}
+
+// decode reads the body as a document.
+func (r *request) decode(doc any) error {
+	b, err := r.body()
 	if err != nil {
 		return err
 	}
-	if !utf8.Valid(b) {
-		return refuse(hubwire.FormatError, "the body is not UTF-8")
-	}
-	if err := json.Unmarshal(b, v); err != nil {
-		return refuse(hubwire.FormatError, "the body is not the JSON of this operation: %v", err)
-	}
-	return nil
+	return httpsx.Decode(r.Op, b, doc)
 }

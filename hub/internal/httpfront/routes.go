@@ -1,89 +1,102 @@
 package httpfront
 
 import (
-	"net/http"
-	"strings"
-
 	"github.com/hubwire/hubwire"
+	"github.com/hubwire/hubwire/httpsx"
 	"github.com/hubwire/hubwire/hub/internal/core"
 )
 
-// Resources imitate the service's part of the REST API: what there is, its
-// methods, and the right that each needs. Left out: queries, jobs,
-// configurations, digital twins, feedback, import and export, and file upload.
-
-// operation is what a method does to a resource.
-type operation struct {
-	act    func(*request) (response, error)
-	device bool         // it is for the device or module that the path names
-	rights []core.Right // else one of them is needed
+// route is what the hub does for an operation, and who may ask for it.
+type route struct {
+	act    func(*Server, *request) (*httpsx.Answer, error)
+	by     access
+	rights []core.Right // of a policy, one of which is needed
+	meter  core.Meter
 }
 
-// by says which right an operation needs, or which will do.
-func by(act func(*request) (response, error), rights ...core.Right) operation {
-	return operation{act: act, rights: rights}
+// The rights that go together.
+var (
+	reads    = []core.Right{core.RegistryRead}
+	writes   = []core.Right{core.RegistryWrite}
+	connects = []core.Right{core.ServiceConnect}
+	either   = []core.Right{core.RegistryRead, core.ServiceConnect}
+)
+
+// routes are those of the operations that this hub has.
+var routes = [...]route{
+	httpsx.SendTelemetry: {(*Server).sendTelemetry, byIdentity, nil, core.Unmetered}, // which has a throttle of its own
+	httpsx.ReceiveC2D:    {(*Server).receiveC2D, byIdentity, nil, core.MeterC2DReceives},
+	httpsx.CompleteC2D:   {settles(hubwire.Complete), byIdentity, nil, core.Unmetered},
+	httpsx.RejectC2D:     {settles(hubwire.Reject), byIdentity, nil, core.Unmetered},
+	httpsx.AbandonC2D:    {settles(hubwire.Abandon), byIdentity, nil, core.Unmetered},
+
+	httpsx.InitUpload:   {(*Server).notYet, byIdentity, nil, core.MeterUploads},
+	httpsx.NotifyUpload: {(*Server).notYet, byIdentity, nil, core.Unmetered},
+
+	httpsx.GetDevice:            {(*Server).getIdentity, byService, reads, core.MeterRegistry},
+	httpsx.PutDevice:            {(*Server).putDevice, byService, writes, core.MeterRegistry},
+	httpsx.DeleteDevice:         {(*Server).deleteIdentity, byService, writes, core.MeterRegistry},
+	httpsx.ListDevices:          {(*Server).listDevices, byService, reads, core.MeterRegistry},
+	httpsx.BulkDevices:          {(*Server).bulk, byService, writes, core.MeterRegistry},
+	httpsx.GetModule:            {(*Server).getIdentity, byServiceOrDevice, reads, core.MeterRegistry},
+	httpsx.PutModule:            {(*Server).putModule, byServiceOrDevice, writes, core.MeterRegistry},
+	httpsx.DeleteModule:         {(*Server).deleteIdentity, byServiceOrDevice, writes, core.MeterRegistry},
+	httpsx.ListModules:          {(*Server).listModules, byServiceOrDevice, reads, core.MeterRegistry},
+	httpsx.GetDeviceStatistics:  {(*Server).deviceStatistics, byService, reads, core.MeterRegistry},
+	httpsx.GetServiceStatistics: {(*Server).serviceStatistics, byService, either, core.MeterRegistry},
+	httpsx.RegenerateKeys:       {(*Server).regenerateKeys, byService, writes, core.MeterRegistry},
+
+	httpsx.GetTwin:      {(*Server).getTwin, byService, connects, core.Unmetered},
+	httpsx.PatchTwin:    {(*Server).patchTwin, byService, connects, core.Unmetered},
+	httpsx.PutTwin:      {(*Server).putTwin, byService, connects, core.Unmetered},
+	httpsx.Query:        {(*Server).query, byService, connects, core.MeterQueries},
+	httpsx.InvokeMethod: {(*Server).invokeMethod, byServiceOrModule, connects, core.Unmetered},
+	httpsx.PurgeC2D:     {(*Server).purge, byService, connects, core.Unmetered},
+	httpsx.SendC2D:      {(*Server).sendC2D, byService, connects, core.MeterC2DSends},
+
+	httpsx.ListJobs:           {(*Server).notYet, byService, connects, core.Unmetered},
+	httpsx.GetJob:             {(*Server).notYet, byService, connects, core.Unmetered},
+	httpsx.PutJob:             {(*Server).notYet, byService, connects, core.Unmetered},
+	httpsx.CancelJob:          {(*Server).notYet, byService, connects, core.Unmetered},
+	httpsx.CreateImportExport: {(*Server).notYet, byService, writes, core.MeterRegistry},
+	httpsx.ListImportExports:  {(*Server).notYet, byService, writes, core.MeterRegistry},
+	httpsx.GetImportExport:    {(*Server).notYet, byService, writes, core.MeterRegistry},
+	httpsx.CancelImportExport: {(*Server).notYet, byService, writes, core.MeterRegistry},
+
+	httpsx.GetConfiguration:         {(*Server).notYet, byService, reads, core.MeterConfigurations},
+	httpsx.PutConfiguration:         {(*Server).notYet, byService, writes, core.MeterConfigurations},
+	httpsx.DeleteConfiguration:      {(*Server).notYet, byService, writes, core.MeterConfigurations},
+	httpsx.ListConfigurations:       {(*Server).notYet, byService, reads, core.MeterConfigurations},
+	httpsx.TestConfigurationQueries: {(*Server).notYet, byService, reads, core.MeterConfigurations},
+	httpsx.ApplyConfiguration:       {(*Server).notYet, byService, writes, core.MeterConfigurations},
+
+	httpsx.GetDigitalTwin:   {(*Server).getDigitalTwin, byService, connects, core.Unmetered},
+	httpsx.PatchDigitalTwin: {(*Server).patchDigitalTwin, byService, connects, core.Unmetered},
+	httpsx.InvokeCommand:    {(*Server).invokeCommand, byService, connects, core.Unmetered},
+
+	httpsx.ReceiveFeedback:  {(*Server).receiveFeedback, byService, connects, core.Unmetered},
+	httpsx.CompleteFeedback: {settlesFeedback(hubwire.Complete), byService, connects, core.Unmetered},
+	httpsx.AbandonFeedback:  {settlesFeedback(hubwire.Abandon), byService, connects, core.Unmetered},
+
+	httpsx.ListScope:              {(*Server).listScope, byEdgeHub, nil, core.MeterRegistry},
+	httpsx.GetInScope:             {(*Server).getInScope, byEdgeHub, nil, core.MeterRegistry},
+	httpsx.ListTargetScope:        {(*Server).listTargetScope, byEdgeHub, nil, core.MeterRegistry},
+	httpsx.GetOnBehalfOf:          {(*Server).getOnBehalfOf, byEdgeHub, nil, core.MeterRegistry},
+	httpsx.PutModuleOnBehalfOf:    {(*Server).putModuleOnBehalfOf, byEdgeHub, nil, core.MeterRegistry},
+	httpsx.GetModuleOnBehalfOf:    {(*Server).getModuleOnBehalfOf, byEdgeHub, nil, core.MeterRegistry},
+	httpsx.ListModulesOnBehalfOf:  {(*Server).listModulesOnBehalfOf, byEdgeHub, nil, core.MeterRegistry},
+	httpsx.DeleteModuleOnBehalfOf: {(*Server).deleteModuleOnBehalfOf, byEdgeHub, nil, core.MeterRegistry},
 }
 
-// byDevice is an operation of a device or module.
-func byDevice(act func(*request) (response, error)) operation {
-	return operation{act: act, device: true}
+// notYet is for what this hub is still to learn.
+func (s *Server) notYet(r *request) (*httpsx.Answer, error) {
+	return nil, refuse(r.Op, hubwire.FeatureNotSupported, "this hub does not have it yet")
 }
 
-// operations returns those of the resource that the path names, by method, or
-// nil when there is none.
-func (s *Server) operations(r *request) map[string]operation {
-	switch {
-	case r.is("devices"):
-		return map[string]operation{http.MethodGet: by(s.listDevices, core.RegistryRead)}
-	case r.isIdentity("devices"):
-		return map[string]operation{
-			http.MethodGet:    by(s.getIdentity, core.RegistryRead),
-			http.MethodPut:    by(s.putIdentity, core.RegistryWrite),
-			http.MethodDelete: by(s.deleteIdentity, core.RegistryWrite),
-		}
-	case r.is("devices", "*", "modules"):
-		return map[string]operation{http.MethodGet: by(s.listModules, core.RegistryRead)}
-	case r.is("statistics", "devices"):
-		return map[string]operation{http.MethodGet: by(s.getStatistics, core.RegistryRead)}
-	case r.is("statistics", "service"):
-		return map[string]operation{http.MethodGet: by(s.getServiceStatistics, core.RegistryRead, core.ServiceConnect)}
-	case r.isIdentity("twins"):
-		return map[string]operation{
-			http.MethodGet:   by(s.getTwin, core.ServiceConnect),
-			http.MethodPatch: by(s.patchTwin, core.ServiceConnect),
-			http.MethodPut:   by(s.replaceTwin, core.ServiceConnect),
-		}
-	case r.isIdentity("twins", "methods"):
-		return map[string]operation{http.MethodPost: by(s.invokeMethod, core.ServiceConnect)}
-	case r.isIdentity("devices", "messages", "events"):
-		return map[string]operation{http.MethodPost: byDevice(s.sendTelemetry)}
-	case r.isIdentity("devices", "messages", "deviceBound"):
-		return map[string]operation{
-			http.MethodGet:  byDevice(s.receiveC2D),
-			http.MethodPost: by(s.sendC2D, core.ServiceConnect),
-		}
-	case r.isIdentity("devices", "messages", "deviceBound", "*"):
-		return map[string]operation{http.MethodDelete: byDevice(s.settleC2D)}
-	case r.isIdentity("devices", "messages", "deviceBound", "*", "abandon"):
-		return map[string]operation{http.MethodPost: byDevice(s.abandonC2D)}
-	case r.is("devices", "*", "commands"):
-		return map[string]operation{http.MethodDelete: by(s.purge, core.ServiceConnect)}
+// routeOf returns the route of an operation, or nil when this hub has none.
+func routeOf(op httpsx.Operation) *route {
+	if int(op) >= len(routes) || routes[op].act == nil {
+		return nil
 	}
-	return nil
-}
-
-// isIdentity reports whether the path has the form of a device or module in a
-// collection, with these words behind it.
-func (r *request) isIdentity(collection string, behind ...string) bool {
-	return r.is(append([]string{collection, "*"}, behind...)...) ||
-		r.is(append([]string{collection, "*", "modules", "*"}, behind...)...)
-}
-
-// identity returns the device or module that the path names.
-func (r *request) identity() hubwire.Identity {
-	id := hubwire.Identity{DeviceID: r.path[1]}
-	if len(r.path) > 3 && strings.EqualFold(r.path[2], "modules") {
-		id.ModuleID = r.path[3]
-	}
-	return id
+	return &routes[op]
 }

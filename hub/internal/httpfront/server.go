@@ -49,9 +49,10 @@ const (
 
 // Server serves HTTPS connections, one goroutine each.
 type Server struct {
-	core *core.Core
-	opt  Options
-	http *http.Server
+	core   *core.Core
+	opt    Options
+	http   *http.Server
+	bodies sync.Pool // of *[]byte, where telemetry is read
 
 	ctx    context.Context // that of all requests; ends with Close
 	cancel context.CancelFunc

@@ -163,7 +163,7 @@ func TestSlowHub(t *testing.T) {
 func TestMethodNotAllowed(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, d *door) {
 		for path, want := range map[string]string{
-			"/devices":             "GET",
+			"/devices":             "GET, POST",
 			"/devices/x":           "DELETE, GET, PUT",
 			"/devices/x/modules":   "GET",
 			"/devices/x/modules/m": "DELETE, GET, PUT",

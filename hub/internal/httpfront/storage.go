@@ -3,7 +3,9 @@ package httpfront
 import (
 	"errors"
 	"net/http"
+	"time"
 
+	"github.com/hubwire/hubwire/httpsx"
 	"github.com/hubwire/hubwire/hub/internal/core"
 )
 
@@ -24,7 +26,7 @@ func (s *Server) storage(w http.ResponseWriter, r *http.Request) {
 	case errors.Is(err, core.ErrDrop), r.Context().Err() != nil:
 		drop(r)
 	case err != nil:
-		s.write(w, fail(err))
+		s.write(w, httpsx.NewErrorAnswer(0, err, time.Now()))
 		return
 	case v.DropAfter || v.SwallowAck:
 		w = &mute{w, http.Header{}}

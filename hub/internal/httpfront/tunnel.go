@@ -5,7 +5,9 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"time"
 
+	"github.com/hubwire/hubwire/httpsx"
 	"github.com/hubwire/hubwire/hub/internal/core"
 	"github.com/hubwire/hubwire/ws"
 )
@@ -14,8 +16,8 @@ import (
 // host of DPS it is at any path: the .NET SDK asks for "/", and the Java SDK's MQTT
 // library for a path of its own.
 
-func isTunnel(r *http.Request, path []string) bool {
-	return "/"+strings.Join(path, "/") == ws.Path || isDPS(r) && strings.EqualFold(r.Header.Get("Upgrade"), "websocket")
+func isTunnel(r *http.Request) bool {
+	return strings.TrimSuffix(r.URL.Path, "/") == ws.Path || strings.EqualFold(r.Header.Get("Upgrade"), "websocket") && isDPS(r)
 }
 
 // isDPS reports whether a request is for the Device Provisioning Service.
@@ -34,7 +36,7 @@ func (s *Server) tunnel(w http.ResponseWriter, r *http.Request) {
 	v, err := s.core.Intercept(r.Context(), &core.Op{Kind: core.OpTunnel, Protocol: "mqtt-ws", Name: r.Header.Get("Sec-WebSocket-Protocol")})
 	switch {
 	case err != nil && isRefusal(err):
-		s.write(w, fail(err))
+		s.write(w, httpsx.NewErrorAnswer(0, err, time.Now()))
 		return
 	case err != nil:
 		drop(r)

@@ -1,122 +1,67 @@
 package httpfront
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
-	"net/http"
-	"slices"
 
 	"github.com/hubwire/hubwire"
+	"github.com/hubwire/hubwire/httpsx"
 	"github.com/hubwire/hubwire/hub/internal/core"
 )
 
 // Twins imitate the REST API's "Devices - Get, Update, Replace Twin" and the same
 // of modules. PATCH merges, PUT replaces tags and desired properties; both do so
 // under the etag of If-Match, or without one unconditionally. What else a twin
-// has is ignored in a body, so that one may send back what one got. Left out:
-// configurations, and digital twins.
+// has is ignored in a body, so that one may send back what one got.
 
-// twin is a twin as the REST API has it.
-type twin struct {
-	DeviceID                  string          `json:"deviceId"`
-	ModuleID                  string          `json:"moduleId,omitempty"`
-	ETag                      string          `json:"etag"`
-	DeviceETag                string          `json:"deviceEtag"`
-	Status                    string          `json:"status"`
-	StatusReason              string          `json:"statusReason,omitempty"`
-	StatusUpdateTime          jsonTime        `json:"statusUpdateTime"`
-	ConnectionState           string          `json:"connectionState"`
-	LastActivityTime          jsonTime        `json:"lastActivityTime"`
-	CloudToDeviceMessageCount int             `json:"cloudToDeviceMessageCount"`
-	AuthenticationType        string          `json:"authenticationType"`
-	X509Thumbprint            thumbprints     `json:"x509Thumbprint"`
-	ModelID                   string          `json:"modelId"`
-	Version                   int64           `json:"version"`
-	Tags                      json.RawMessage `json:"tags"`
-	Properties                properties      `json:"properties"`
-	Capabilities              capabilities    `json:"capabilities"`
-	DeviceScope               string          `json:"deviceScope,omitempty"`
-	ParentScopes              []string        `json:"parentScopes,omitempty"`
-}
-
-type properties struct {
-	Desired  json.RawMessage `json:"desired"`
-	Reported json.RawMessage `json:"reported"`
-}
-
-// encodeTwin gives the REST form of a twin, of which the registry says d.
-func encodeTwin(t *hubwire.Twin, d *core.Device) *twin {
-	return &twin{
-		DeviceID: d.ID.DeviceID, ModuleID: d.ID.ModuleID,
-		ETag: t.ETag, DeviceETag: d.ETag,
-		Status: status(d), StatusReason: d.StatusReason, StatusUpdateTime: jsonTime(d.StatusUpdated),
-		ConnectionState: connectionState(d), LastActivityTime: jsonTime(d.LastActivity),
-		CloudToDeviceMessageCount: d.C2DCount,
-		AuthenticationType:        string(d.Auth.Type),
-		X509Thumbprint:            thumbprintsOf(d),
-		ModelID:                   t.ModelID,
-		Version:                   t.Version,
-		Tags:                      t.Tags,
-		Properties:                properties{section(t.Desired), section(t.Reported)},
-		Capabilities:              capabilities{IotEdge: d.Edge},
-		DeviceScope:               d.Scope, ParentScopes: d.ParentScopes,
+// twinDoc is a twin as the REST API has it.
+func twinDoc(t *core.TwinDocument) *httpsx.Twin {
+	d := t.Device
+	doc := &httpsx.Twin{
+		Twin:       *t.Twin,
+		DeviceETag: d.ETag,
+		Status:     status(d), StatusReason: d.StatusReason, StatusUpdated: httpsx.NewTime(d.StatusUpdated),
+		ConnectionState: connectionState(d), LastActivity: httpsx.NewTime(d.LastActivity), C2DCount: d.C2DCount,
+		AuthenticationType: httpsx.AuthenticationType(d.Auth.Type),
+		X509Thumbprint:     thumbprints(d),
+		Capabilities:       httpsx.Capabilities{IotEdge: d.Edge},
+		Scope:              d.Scope, ParentScopes: d.ParentScopes,
 	}
-}
-
-// section returns the members of a section, then $metadata and $version.
-func section(s hubwire.TwinSection) json.RawMessage {
-	b := slices.Clip(bytes.TrimSuffix(s.JSON, []byte("}")))
-	if len(b) > 1 {
-		b = append(b, ',')
+	if len(t.Configurations) > 0 {
+		doc.Configurations = make(map[string]httpsx.ConfigurationState, len(t.Configurations))
+		for id, status := range t.Configurations {
+			doc.Configurations[id] = httpsx.ConfigurationState{Status: status}
+		}
 	}
-	b = append(append(b, `"$metadata":`...), s.Metadata...)
-	return core.WithVersion(append(b, '}'), s.Version)
+	return doc
 }
 
-// twinUpdate is what a service can write of a twin.
-type twinUpdate struct {
-	Tags       json.RawMessage `json:"tags"`
-	Properties struct {
-		Desired json.RawMessage `json:"desired"`
-	} `json:"properties"`
+func (s *Server) getTwin(r *request) (*httpsx.Answer, error) {
+	return r.withTwin(s.core.TwinDocument(r.http.Context(), r.Target.Identity))
 }
 
-func (j *twinUpdate) decode() *core.TwinUpdate {
-	return &core.TwinUpdate{Tags: present(j.Tags), Desired: present(j.Properties.Desired)}
+func (s *Server) patchTwin(r *request) (*httpsx.Answer, error) {
+	return r.writeTwin(s.core.PatchDocument)
 }
 
-// present is nil for null too, so that a member that is null is one that is not there.
-func present(v json.RawMessage) json.RawMessage {
-	if string(v) == "null" {
-		return nil
+func (s *Server) putTwin(r *request) (*httpsx.Answer, error) {
+	return r.writeTwin(s.core.ReplaceDocument)
+}
+
+func (r *request) writeTwin(write func(context.Context, hubwire.Identity, *core.TwinUpdate, string) (*core.TwinDocument, error)) (*httpsx.Answer, error) {
+	var u httpsx.TwinUpdate
+	if err := r.decode(&u); err != nil {
+		return nil, err
 	}
-	return v
+	return r.withTwin(write(r.http.Context(), r.Target.Identity, twinUpdate(&u), r.IfMatch))
 }
 
-func (s *Server) getTwin(r *request) (response, error) {
-	return s.foundTwin(s.core.Twin(r.Context(), r.identity()))
+func twinUpdate(u *httpsx.TwinUpdate) *core.TwinUpdate {
+	return &core.TwinUpdate{Tags: u.Tags, Desired: u.Desired}
 }
 
-func (s *Server) patchTwin(r *request) (response, error) { return s.writeTwin(r, s.core.PatchTwin) }
-
-func (s *Server) replaceTwin(r *request) (response, error) { return s.writeTwin(r, s.core.ReplaceTwin) }
-
-func (s *Server) writeTwin(r *request, write func(context.Context, hubwire.Identity, *core.TwinUpdate, string) (*hubwire.Twin, error)) (response, error) {
-	var j twinUpdate
-	if err := r.decode(&j); err != nil {
-		return response{}, err
-	}
-	return s.foundTwin(write(r.Context(), r.identity(), j.decode(), r.ifMatch()))
-}
-
-func (s *Server) foundTwin(t *hubwire.Twin, err error) (response, error) {
+func (r *request) withTwin(t *core.TwinDocument, err error) (*httpsx.Answer, error) {
 	if err != nil {
-		return response{}, err
+		return nil, err
 	}
-	d, err := s.core.Device(t.Identity)
-	if err != nil {
-		return response{}, err
-	}
-	return response{status: http.StatusOK, etag: t.ETag, body: encodeTwin(t, d)}, nil
+	return r.with(twinDoc(t), t.Twin.ETag)
 }
