@@ -75,12 +75,13 @@ func (x *exchange) build(ctx context.Context, requestID string) (*http.Request, 
 	return req, nil
 }
 
-// way is what net/http has done with a request.
+// way is what net/http has done with a request. When a connection of the pool turns out to be
+// gone, it takes another by itself: if nothing was written, or to read.
 type way struct{ waited, wrote atomic.Bool }
 
 func (w *way) trace() *httptrace.ClientTrace {
 	return &httptrace.ClientTrace{
-		GetConn:      func(string) { w.waited.Store(true) },
+		GetConn:      func(string) { w.waited.Store(true); w.wrote.Store(false) },
 		WroteHeaders: func() { w.wrote.Store(true) },
 	}
 }
