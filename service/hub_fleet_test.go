@@ -6,7 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -185,6 +188,34 @@ func TestADigitalTwinFromBothEnds(t *testing.T) {
 			if err != nil || r.Status != 203 || string(r.Payload) != want {
 				t.Errorf("component %q: %+v, %v", component, r, err)
 			}
+		}
+	})
+}
+
+// TestAThrottledHubIsWaitedFor has as many queries as the smallest tier takes in two minutes, at once.
+func TestAThrottledHubIsWaitedFor(t *testing.T) {
+	onHub(t, hub.Config{Throttle: hub.Throttle{Queries: 20.0 / 60}}, func(t *testing.T, h *hub.Hub, _ *service.Client) {
+		var refused atomic.Int64
+		c := clientOf(t, h, "service", func(o *service.Options) {
+			o.MaxAttempts = 50
+			o.Hooks = &service.Hooks{Attempt: func(a service.Attempt) {
+				if errors.Is(a.Err, hubwire.Throttled) {
+					refused.Add(1)
+				}
+			}}
+		})
+		start := time.Now()
+		var queries sync.WaitGroup
+		for range 40 {
+			queries.Go(func() {
+				if _, err := c.QueryPage(t.Context(), "SELECT * FROM devices", nil); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		queries.Wait()
+		if took := time.Since(start); refused.Load() == 0 || took < 57*time.Second {
+			t.Errorf("%d were refused, and all done after %v", refused.Load(), took)
 		}
 	})
 }
