@@ -55,7 +55,8 @@ func (x *exchange) roundTrip(ctx context.Context, seen *Attempt) (*httpsx.Answer
 	return a, nil
 }
 
-// isJSON reports whether an answer is what a hub may say. A portal that wants a login says HTML, with status 200.
+// isJSON reports whether an answer is what a hub may say. A portal that wants a login says HTML,
+// with status 200.
 func isJSON(a *httpsx.Answer) bool {
 	return len(a.Body) == 0 || a.ContentType == "" || strings.Contains(strings.ToLower(a.ContentType), "json")
 }
@@ -153,7 +154,8 @@ func (x *exchange) refused(ctx, inTime context.Context, err error, res *http.Res
 	return e
 }
 
-// isTimeout reports whether a status is that of a server which did not get what it needed from another, in time or at all.
+// isTimeout reports whether a status is that of a server which did not get what it needed from
+// another, in time or at all.
 func isTimeout(status int) bool {
 	return status == http.StatusRequestTimeout || status == http.StatusBadGateway || status == http.StatusGatewayTimeout
 }

@@ -36,7 +36,8 @@ func everyCode(t *testing.T) (codes []hubwire.Code) {
 	return codes
 }
 
-// TestEveryCodeOfTheHubIsWhatItSays is theme 11: each code, in each form that an error has, to a call of some kind.
+// TestEveryCodeOfTheHubIsWhatItSays is theme 11: each code, in each form that an error has, to a
+// call of some kind.
 func TestEveryCodeOfTheHubIsWhatItSays(t *testing.T) {
 	var next atomic.Pointer[http.HandlerFunc]
 	answer := func(w http.ResponseWriter, r *http.Request) { (*next.Load())(w, r) }

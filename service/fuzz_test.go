@@ -74,7 +74,8 @@ func FuzzText(f *testing.F) {
 	})
 }
 
-// notSent fails t when err is no error of the toolkit that says so, for what was given or for this reason.
+// notSent fails t when err is no error of the toolkit that says so, for what was given or for this
+// reason.
 func notSent(t *testing.T, err, reason error) {
 	t.Helper()
 	var e *hubwire.Error

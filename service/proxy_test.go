@@ -24,7 +24,8 @@ import (
 
 const proxyAddr = "proxy.example:3128"
 
-// proxy is an HTTP proxy that lets one user through to the fake hub, and all of the network that there is.
+// proxy is an HTTP proxy that lets one user through to the fake hub, and all of the network that
+// there is.
 type proxy struct {
 	up      dialFunc       // to the hub
 	behaves func(net.Conn) // in the place of an answer; nil lets through
