@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"slices"
 	"time"
 
 	"github.com/hubwire/hubwire"
@@ -127,11 +126,12 @@ func (c *Core) kin(id hubwire.Identity) *ordered {
 }
 
 // modulesOf returns the modules of a device, ordered by id. The caller holds c.mu.
-func (c *Core) modulesOf(deviceID string) []*entity {
-	es := c.modules.after(make([]*entity, 0, maxModules), hubwire.Identity{DeviceID: deviceID})
-	n := slices.IndexFunc(es, func(e *entity) bool { return e.id.DeviceID != deviceID })
-	if n >= 0 {
-		es = es[:n]
+func (c *Core) modulesOf(deviceID string) (es []*entity) {
+	for e := range c.modules.after(hubwire.Identity{DeviceID: deviceID}) {
+		if e.id.DeviceID != deviceID {
+			break
+		}
+		es = append(es, e)
 	}
 	return es
 }
@@ -275,7 +275,7 @@ func (c *Core) Device(id hubwire.Identity) (*Device, error) {
 // when it is negative.
 func (c *Core) Devices(limit int) []*Device {
 	c.mu.RLock()
-	es := c.devices.after(make([]*entity, 0, min(max(0, limit), c.devices.n)), hubwire.Identity{})
+	es := c.devices.fill(make([]*entity, 0, min(max(0, limit), c.devices.n)), hubwire.Identity{})
 	c.mu.RUnlock()
 	return snapshots(es)
 }
@@ -312,7 +312,7 @@ type Statistics struct{ Total, Enabled, Disabled, Connected int }
 func (c *Core) Statistics() Statistics {
 	var s Statistics
 	c.mu.RLock()
-	es := c.devices.after(make([]*entity, 0, c.devices.n), hubwire.Identity{})
+	es := c.devices.fill(make([]*entity, 0, c.devices.n), hubwire.Identity{})
 	c.mu.RUnlock()
 	for _, e := range es {
 		e.mu.Lock()
