@@ -13,7 +13,7 @@ func (c *Core) batches(s query.Source, after hubwire.Identity) iter.Seq[[]*entit
 	return func(yield func([]*entity) bool) {
 		for es := make([]*entity, 0, queryBatch); ; {
 			c.mu.RLock()
-			es = c.source(s).fill(es[:0], after)
+			es = c.source(s).after(es[:0], after)
 			c.mu.RUnlock()
 			if len(es) == 0 || !yield(es) || len(es) < cap(es) {
 				return

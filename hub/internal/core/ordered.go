@@ -69,9 +69,9 @@ func (o *ordered) remove(id hubwire.Identity) {
 	}
 }
 
-// after yields the entities that follow an identity, in order. Meanwhile none may
+// following yields the entities that follow an identity, in order. Meanwhile none may
 // be added or removed.
-func (o *ordered) after(id hubwire.Identity) iter.Seq[*entity] {
+func (o *ordered) following(id hubwire.Identity) iter.Seq[*entity] {
 	return func(yield func(*entity) bool) {
 		c, i, found := o.find(id)
 		if found {
@@ -88,12 +88,12 @@ func (o *ordered) after(id hubwire.Identity) iter.Seq[*entity] {
 	}
 }
 
-// fill appends the entities that follow an identity to es, as many as it has room for.
-func (o *ordered) fill(es []*entity, id hubwire.Identity) []*entity {
+// after appends the entities that follow an identity to es, as many as it has room for.
+func (o *ordered) after(es []*entity, id hubwire.Identity) []*entity {
 	if len(es) == cap(es) {
 		return es
 	}
-	for e := range o.after(id) {
+	for e := range o.following(id) {
 		if es = append(es, e); len(es) == cap(es) {
 			break
 		}

@@ -46,7 +46,7 @@ func checkOrdered(t *testing.T, o *ordered, known map[hubwire.Identity]bool, fro
 		all = append(all, id)
 	}
 	slices.SortFunc(all, compareIdentities)
-	if got := identities(o.fill(make([]*entity, 0, len(all)+1), hubwire.Identity{})); o.n != len(all) || !cmp.Equal(got, all) {
+	if got := identities(o.after(make([]*entity, 0, len(all)+1), hubwire.Identity{})); o.n != len(all) || !cmp.Equal(got, all) {
 		t.Fatalf("it has %d entities, in order %d, want %d", o.n, len(got), len(all))
 	}
 	i, found := slices.BinarySearchFunc(all, from, compareIdentities)
@@ -54,7 +54,7 @@ func checkOrdered(t *testing.T, o *ordered, known map[hubwire.Identity]bool, fro
 		i++
 	}
 	want := all[i:min(len(all), i+700)]
-	if got := identities(o.fill(make([]*entity, 0, 700), from)); !slices.Equal(got, want) {
+	if got := identities(o.after(make([]*entity, 0, 700), from)); !slices.Equal(got, want) {
 		t.Fatalf("after %v there are %d, want %d", from, len(got), len(want))
 	}
 }

@@ -106,8 +106,9 @@ func (c *Core) register(ctx context.Context, op string, d *Device, w twinWrite) 
 		return nil, broken(op, err)
 	}
 	c.mu.Lock()
-	defer c.mu.Unlock()
 	c.adopt(e)
+	c.mu.Unlock()
+	c.look(e)
 	return e, nil
 }
 
@@ -127,7 +128,7 @@ func (c *Core) kin(id hubwire.Identity) *ordered {
 
 // modulesOf returns the modules of a device, ordered by id. The caller holds c.mu.
 func (c *Core) modulesOf(deviceID string) (es []*entity) {
-	for e := range c.modules.after(hubwire.Identity{DeviceID: deviceID}) {
+	for e := range c.modules.following(hubwire.Identity{DeviceID: deviceID}) {
 		if e.id.DeviceID != deviceID {
 			break
 		}
@@ -178,6 +179,7 @@ func (e *entity) update(ctx context.Context, op string, d *Device) error {
 		return broken(op, err)
 	}
 	e.version, e.dev = v, *d
+	c.look(e)
 	switch s := e.session; {
 	case s == nil:
 	case d.Disabled:
@@ -251,6 +253,7 @@ func (c *Core) remove(ctx context.Context, e *entity) error {
 		return err
 	}
 	e.deleted = true
+	e.become(nil)
 	e.queue.timer.stop()
 	e.changed.broadcast()
 	c.feedback.forget(func(r FeedbackRecord) bool { return r.Identity == e.id })
@@ -275,7 +278,7 @@ func (c *Core) Device(id hubwire.Identity) (*Device, error) {
 // when it is negative.
 func (c *Core) Devices(limit int) []*Device {
 	c.mu.RLock()
-	es := c.devices.fill(make([]*entity, 0, min(max(0, limit), c.devices.n)), hubwire.Identity{})
+	es := c.devices.after(make([]*entity, 0, min(max(0, limit), c.devices.n)), hubwire.Identity{})
 	c.mu.RUnlock()
 	return snapshots(es)
 }
@@ -312,7 +315,7 @@ type Statistics struct{ Total, Enabled, Disabled, Connected int }
 func (c *Core) Statistics() Statistics {
 	var s Statistics
 	c.mu.RLock()
-	es := c.devices.fill(make([]*entity, 0, c.devices.n), hubwire.Identity{})
+	es := c.devices.after(make([]*entity, 0, c.devices.n), hubwire.Identity{})
 	c.mu.RUnlock()
 	for _, e := range es {
 		e.mu.Lock()
