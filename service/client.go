@@ -104,9 +104,10 @@ func (c *Client) ready(ctx context.Context, op string) error {
 }
 
 // Close ends the Client and the calls under way, which fail with an error that matches
-// [net.ErrClosed], and closes its connections. It may be called more than once, at any time, also when the hub is
-// stalled. The error is nil or, when [Options].Dial has not returned within CloseTimeout after
-// its context ended, one that matches [context.DeadlineExceeded]; the Client has ended all the same.
+// [net.ErrClosed], and closes its connections. It may be called more than once, at any time, also
+// when the hub is stalled. The error is nil or, when [Options].Dial has not returned within
+// CloseTimeout after its context ended, one that matches [context.DeadlineExceeded]; the Client has
+// ended all the same.
 func (c *Client) Close() error {
 	if c == nil || c.transport == nil {
 		return nil

@@ -81,6 +81,54 @@ func ExampleClient_UpdateDevice() {
 	// Output: disabled in repair
 }
 
+func ExampleQueryAs() {
+	h, c := start()
+	defer h.Close()
+	defer c.Close()
+	for _, id := range []string{"pump", "fan", "lamp"} {
+		must(c.CreateDevice(ctx, &service.Device{DeviceID: id}))
+	}
+	tags := &service.TwinUpdate{Tags: json.RawMessage(`{"room":{"name":"cellar","floor":-1}}`)}
+	must(c.PatchTwin(ctx, hubwire.Identity{DeviceID: "pump"}, tags, service.Any))
+
+	type row struct {
+		Device string `json:"deviceId"`
+		Floor  int    `json:"floor"`
+	}
+	query := "SELECT deviceId, tags.room.floor AS floor FROM devices WHERE tags.room.name = " + service.Quote("cellar")
+	for r, err := range service.QueryAs[row](ctx, c, query, nil) {
+		if err != nil {
+			log.Fatal(err)
+		}
+		fmt.Printf("%+v\n", r)
+	}
+	// Output: {Device:pump Floor:-1}
+}
+
+// What failed is named, and the rest is done.
+func ExampleClient_BulkAll() {
+	h, c := start()
+	defer h.Close()
+	defer c.Close()
+	must(c.CreateDevice(ctx, &service.Device{DeviceID: "d42"}))
+
+	var devices []service.ImportDevice
+	for i := range 250 {
+		devices = append(devices, service.ImportDevice{ID: fmt.Sprint("d", i), ImportMode: service.ImportCreate})
+	}
+	result, done, err := c.BulkAll(ctx, devices)
+	if err != nil {
+		log.Fatal(err) // and devices[done:] are still to do
+	}
+	fmt.Println(done, "looked at")
+	for _, e := range result.Errors {
+		fmt.Println(e.DeviceID, hubwire.Code(e.Code).Name())
+	}
+	// Output:
+	// 250 looked at
+	// d42 DeviceAlreadyExists
+}
+
 func ExampleClient_Invoke() {
 	h, c := start()
 	defer h.Close()

@@ -55,7 +55,8 @@ func (c *Client) Job(ctx context.Context, jobID string) (*Job, error) {
 	return ask[Job](ctx, c, named(httpsx.GetJob, jobID))
 }
 
-// Jobs gives the jobs of this type and status, each empty for all, and gets them page by page. It ends after an error.
+// Jobs gives the jobs of this type and status, each empty for all, and gets them page by page. It
+// ends after an error.
 func (c *Client) Jobs(ctx context.Context, t JobType, s JobStatus) iter.Seq2[*Job, error] {
 	return func(yield func(*Job, error) bool) {
 		r := named(httpsx.ListJobs, "")
@@ -81,7 +82,7 @@ func (c *Client) JobDevices(ctx context.Context, jobID string, s JobStatus) iter
 }
 
 // WaitJob returns a job once it is done, whether it completed, failed or was cancelled. It
-// asks for it every so often, 0 meaning 5 s, until ctx ends.
+// asks for it every so often, 0 meaning 5 s, until ctx ends or asking fails.
 func (c *Client) WaitJob(ctx context.Context, jobID string, every time.Duration) (*Job, error) {
 	return wait(ctx, c, named(httpsx.GetJob, jobID), every, func(j *Job) bool { return j.Status.Done() })
 }
@@ -101,7 +102,10 @@ func wait[T any](ctx context.Context, c *Client, r *request, every time.Duration
 		}
 		if !c.pause(ctx, every) {
 			why := c.ended(ctx)
-			return nil, &hubwire.Error{Op: r.Op.String(), Outcome: hubwire.NotSent, Retryable: why != errClosed, Message: "the job is not done", Err: why}
+			return nil, &hubwire.Error{
+				Op: r.Op.String(), Outcome: hubwire.NotSent, Retryable: why != errClosed,
+				Message: "the job is not done", Err: why,
+			}
 		}
 	}
 }

@@ -42,8 +42,9 @@ type Options struct {
 	// string's key; they are renewed after 80 % of it. 0 means 1 hour.
 	TokenTTL time.Duration
 
-	// MaxConns bounds the connections at a time; a call beyond them waits. What is not used
-	// for 90 s is closed. 0 means 1000: a direct method keeps its connection until its device has answered.
+	// MaxConns bounds the connections at a time; a call beyond them waits. What is not used for 90
+	// s is closed. 0 means 1000: a direct method keeps its connection until its device has
+	// answered.
 	MaxConns int
 
 	// RequestTimeout bounds one attempt, from the dial to the last byte of the
