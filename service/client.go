@@ -121,7 +121,10 @@ func (c *Client) Close() error {
 	case <-idle:
 		return nil
 	case <-limit.C:
-		return &hubwire.Error{Op: "close", Outcome: hubwire.Unknown, Err: context.DeadlineExceeded, Message: "Options.Dial has not returned after its context ended"}
+		return &hubwire.Error{
+			Op: "close", Outcome: hubwire.Unknown, Err: context.DeadlineExceeded,
+			Message: "Options.Dial has not returned after its context ended",
+		}
 	}
 }
 

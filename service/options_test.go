@@ -3,6 +3,7 @@ package service_test
 import (
 	"context"
 	"errors"
+	"net/url"
 	"strings"
 	"testing"
 	"time"
@@ -20,6 +21,9 @@ func TestOptionsAreChecked(t *testing.T) {
 	}{
 		"none":                     {nil, true},
 		"the zero options":         {&service.Options{}, true},
+		"a proxy":                  {&service.Options{Proxy: &url.URL{Scheme: "http", Host: "p:3128", User: url.UserPassword("u", "secret")}}, true},
+		"a proxy without a host":   {&service.Options{Proxy: &url.URL{Scheme: "http"}}, false},
+		"a proxy of another kind":  {&service.Options{Proxy: &url.URL{Scheme: "ftp", Host: "p", User: url.UserPassword("u", "secret")}}, false},
 		"a port":                   {&service.Options{Port: 8443}, true},
 		"no port":                  {&service.Options{Port: 65536}, false},
 		"a negative port":          {&service.Options{Port: -1}, false},
@@ -42,7 +46,7 @@ func TestOptionsAreChecked(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			c, err := service.New(connectionString, tt.o)
-			if (err == nil) != tt.ok || err != nil && !errors.Is(err, hubwire.ArgumentInvalid) {
+			if (err == nil) != tt.ok || err != nil && (!errors.Is(err, hubwire.ArgumentInvalid) || strings.Contains(err.Error(), "secret")) {
 				t.Fatal(err)
 			}
 			if err := c.Close(); err != nil {
