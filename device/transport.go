@@ -8,14 +8,14 @@ import (
 )
 
 // Transport is the protocol that a Client speaks, with the protocol's own
-// options; [MQTT] and [MQTTWebSocket] make one. It is opaque, holds no connection, and can be
+// options; [MQTT], [MQTTWebSocket] and [HTTPS] make one. It is opaque, holds no connection, and can be
 // used for any number of Dials. The zero Transport is not valid.
 type Transport struct {
 	name string
 	open func(ctx context.Context, cfg *config) (link, error)
 }
 
-// String returns the protocol's short name: "mqtt", "mqtt-ws".
+// String returns the protocol's short name: "mqtt", "mqtt-ws", "https".
 func (t Transport) String() string { return t.name }
 
 // config is what a Client tells its link. It does not change.

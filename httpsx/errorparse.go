@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
-	"strconv"
 	"strings"
 	"time"
 
@@ -90,7 +89,7 @@ func (d *errorDetail) read(b []byte, nesting int) bool {
 		return true
 	}
 	known := d.readText(text("Message", "message", "errorMessage"), nesting)
-	if n, ok := number(members["errorCode"]); ok && d.number == 0 {
+	if n, ok := hubwire.ParseCode(string(bytes.Trim(members["errorCode"], `"`))); ok && d.number == 0 {
 		d.number, known = n, true
 	}
 	if id != "" { // the outermost is the hub's own
@@ -114,12 +113,6 @@ func (d *errorDetail) readText(text string, nesting int) bool {
 	}
 	d.message = text
 	return true
-}
-
-// number reads a code as it is written, as a number or as a string that holds one.
-func number(v json.RawMessage) (hubwire.Code, bool) {
-	n, err := strconv.Atoi(string(bytes.Trim(v, `"`)))
-	return hubwire.Code(n), err == nil && n >= 300_000 && n < 600_000
 }
 
 // code returns the code that body or header name, or 0.

@@ -255,3 +255,13 @@ func BenchmarkNewHTTP(b *testing.B) {
 		}
 	}
 }
+
+func BenchmarkReadRequest(b *testing.B) {
+	r := newRequest("POST", "/devices/dev-1/messages/events?api-version=2021-04-12")
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := httpsx.ReadRequest(r); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

@@ -99,27 +99,26 @@ func newMatrix(t *testing.T) *matrix {
 	return &matrix{t, h, webClient(t, h)}
 }
 
-// targets are what to ask an operation of: where there is a choice a device and a module.
-func targets(op httpsx.Operation) []httpsx.Target {
-	t := httpsx.Target{Identity: dev, Name: "none"}
+// targets are what an operation can be asked of: where there is a choice a device and a module.
+func targets(op httpsx.Operation) (all []httpsx.Target) {
+	ids := []hubwire.Identity{{}, dev, mod}
 	if needs[op].edge {
-		t.Identity = edge
+		ids = []hubwire.Identity{edge}
 	}
-	ofModule := t
-	ofModule.Identity.ModuleID = mod.ModuleID
-	switch {
-	case needs[op].edge || op.Check(ofModule) != nil || string(op.AppendPath(nil, ofModule)) == string(op.AppendPath(nil, t)):
-		return []httpsx.Target{t}
-	case op.Check(t) != nil:
-		return []httpsx.Target{ofModule}
+	for _, id := range ids {
+		for _, name := range []string{"", "none"} {
+			if t := (httpsx.Target{Identity: id, Name: name}); op.Check(t) == nil {
+				all = append(all, t)
+			}
+		}
 	}
-	return []httpsx.Target{t, ofModule}
+	return all
 }
 
 // ask asks for an operation without a body.
 func (m *matrix) ask(op httpsx.Operation, t httpsx.Target, authorization string, caller hubwire.Identity) *http.Response {
 	m.Helper()
-	r, err := (&httpsx.Request{Op: op, Target: t, Caller: caller, Scope: t.Identity}).NewHTTP(m.Context(), "localhost")
+	r, err := (&httpsx.Request{Op: op, Target: t, Caller: caller, Scope: hubwire.Identity{DeviceID: t.Identity.DeviceID}}).NewHTTP(m.Context(), "localhost")
 	if err != nil {
 		m.Fatalf("%v of %+v: %v", op, t, err)
 	}
@@ -235,7 +234,8 @@ func TestWhoMayNotAsk(t *testing.T) {
 			}
 		}
 		if n.own {
-			target := httpsx.Target{Identity: off, Name: "none"}
+			target := targets(op)[0]
+			target.Identity = off
 			if res := m.ask(op, target, m.keyToken(off, resourceOf(off)), hubwire.Identity{}); res.StatusCode != 403 {
 				t.Errorf("%v by who is disabled: %s", op, res.Status)
 			}

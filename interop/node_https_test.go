@@ -18,6 +18,7 @@ func TestNodeHTTPS(t *testing.T) {
 	s := openSite(t, hub.Config{})
 	c := &court{s, startJudge(t, s.caFile), "https"}
 	t.Run("telemetry", c.telemetryHTTPS)
+	t.Run("a batch of telemetry", c.batchHTTPS)
 	t.Run("what became of messages", c.feedbackHTTPS)
 	t.Run("rights of policies", c.rights)
 }
@@ -60,6 +61,18 @@ func (c *court) telemetryHTTPS(t *testing.T) {
 			sameJSON(t, "auth method", `{"scope":"device","type":"sas","issuer":"iothub","acceptingIpFilterRule":null}`, []byte(ev.AuthMethod))
 		})
 	}
+}
+
+// batchHTTPS has messages of a batch, of which the SDK sends the properties of the application alone.
+func (c *court) batchHTTPS(t *testing.T) {
+	id, p := c.open(t)
+	events := c.events(t, id)
+	p.gives(t, `"MessageEnqueued"`, "sendBatch", []sdkMessage{
+		{Body: []byte("a"), MessageID: "lost"}, {Body: allBytes(), Properties: props("dt-subject", "thermostat1", "x", "ü €", "y", "")}, {},
+	})
+	arrives(t, events, hubwire.Message{Body: []byte("a")})
+	arrives(t, events, hubwire.Message{Body: allBytes(), Component: "thermostat1", Properties: hubProps(props("x", "ü €", "y", ""))})
+	arrives(t, events, hubwire.Message{})
 }
 
 // feedbackHTTPS is what the service is told of messages that the SDK completes and rejects.

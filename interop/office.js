@@ -2,6 +2,7 @@
 // far as the SDK has it over REST.
 'use strict';
 
+const { ContainerClient } = require('@azure/storage-blob');
 const { Client, DigitalTwinClient, IoTHubTokenCredentials, JobClient, Registry } = require('azure-iothub');
 
 // Office is the service. Most of it is called by the names that the SDK has.
@@ -107,6 +108,15 @@ class Office {
   transfers() { return this.body(this.registry.listJobs()); }
   transfer({ jobId }) { return this.registry.getJob(jobId); }
   cancelTransfer({ jobId }) { return this.registry.cancelJob(jobId); }
+
+  // What import and export jobs read and write, by the URL of the container.
+  async blob({ container, name }) {
+    return (await new ContainerClient(container).getBlockBlobClient(name).downloadToBuffer()).toString();
+  }
+
+  async putBlob({ container, name, text }) {
+    await new ContainerClient(container).getBlockBlobClient(name).upload(text, Buffer.byteLength(text));
+  }
 
   async digitalTwin({ deviceId }) {
     const { _response, ...twin } = await this.twins.getDigitalTwin(deviceId);

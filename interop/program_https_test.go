@@ -78,6 +78,9 @@ func (c *client) polls(t *testing.T) {
 	if diff := cmp.Diff(want, first, sameBytes, sameSetOfProps); diff != "" {
 		t.Errorf("message (-want +got)\n%s", diff)
 	}
+	if got, err := time.Parse(time.RFC3339Nano, first.Expiry); err != nil || !got.Equal(expiry) {
+		t.Errorf("expiry %q, want %v", first.Expiry, expiry)
+	}
 	second := nextInto[sdkMessage](t, p, "message")
 	if !bytes.Equal(second.Body, []byte("second")) {
 		t.Errorf("message %q", second.Body)

@@ -88,7 +88,7 @@ func (c Config) withDefaults() Config {
 //
 // Locks are taken in this order: registry, an entity (never two), then mu or
 // a locked queue's. Those of jobs are taken with none of these held, and
-// these with none of those.
+// these with none of those; the lock on changes of configurations comes before all.
 type Core struct {
 	cfg               Config
 	store             store.Store
@@ -105,6 +105,8 @@ type Core struct {
 	throttle          *throttle
 	verified          *verified
 	jobs              jobs
+	configs           configurations
+	applying          sync.Map // content to these devices, by id
 
 	queryKey []byte // of continuation tokens
 
@@ -130,6 +132,7 @@ func New(ctx context.Context, cfg *Config, s store.Store) (*Core, error) {
 		entities: map[hubwire.Identity]*entity{},
 		verified: &verified{},
 		jobs:     jobs{byID: map[string]*job{}},
+		configs:  configurations{byID: map[string]*configuration{}},
 		queryKey: newQueryKey(),
 	}
 	if cfg != nil {

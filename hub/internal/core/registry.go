@@ -107,8 +107,9 @@ func (c *Core) register(ctx context.Context, op string, d *Device, w twinWrite) 
 		return nil, broken(op, err)
 	}
 	c.mu.Lock()
-	defer c.mu.Unlock()
 	c.adopt(e)
+	c.mu.Unlock()
+	c.look(e)
 	return e, nil
 }
 
@@ -178,6 +179,7 @@ func (e *entity) update(ctx context.Context, op string, d *Device) error {
 		return broken(op, err)
 	}
 	e.version, e.dev = v, *d
+	c.look(e)
 	switch s := e.session; {
 	case s == nil:
 	case d.Disabled:
@@ -251,6 +253,7 @@ func (c *Core) remove(ctx context.Context, e *entity) error {
 		return err
 	}
 	e.deleted = true
+	e.become(nil)
 	e.queue.timer.stop()
 	e.changed.broadcast()
 	c.feedback.forget(func(r FeedbackRecord) bool { return r.Identity == e.id })

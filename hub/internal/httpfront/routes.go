@@ -30,8 +30,8 @@ var routes = [...]route{
 	httpsx.RejectC2D:     {settles(hubwire.Reject), byIdentity, nil, core.Unmetered},
 	httpsx.AbandonC2D:    {settles(hubwire.Abandon), byIdentity, nil, core.Unmetered},
 
-	httpsx.InitUpload:   {(*Server).notYet, byIdentity, nil, core.MeterUploads},
-	httpsx.NotifyUpload: {(*Server).notYet, byIdentity, nil, core.Unmetered},
+	httpsx.InitUpload:   {(*Server).initUpload, byIdentity, nil, core.MeterUploads},
+	httpsx.NotifyUpload: {(*Server).notifyUpload, byIdentity, nil, core.Unmetered},
 
 	httpsx.GetDevice:            {(*Server).getIdentity, byService, reads, core.MeterRegistry},
 	httpsx.PutDevice:            {(*Server).putDevice, byService, writes, core.MeterRegistry},
@@ -54,10 +54,10 @@ var routes = [...]route{
 	httpsx.PurgeC2D:     {(*Server).purge, byService, connects, core.Unmetered},
 	httpsx.SendC2D:      {(*Server).sendC2D, byService, connects, core.MeterC2DSends},
 
-	httpsx.ListJobs:           {(*Server).notYet, byService, connects, core.Unmetered},
-	httpsx.GetJob:             {(*Server).notYet, byService, connects, core.Unmetered},
-	httpsx.PutJob:             {(*Server).notYet, byService, connects, core.Unmetered},
-	httpsx.CancelJob:          {(*Server).notYet, byService, connects, core.Unmetered},
+	httpsx.ListJobs:           {(*Server).listJobs, byService, connects, core.Unmetered},
+	httpsx.GetJob:             {(*Server).getJob, byService, connects, core.Unmetered},
+	httpsx.PutJob:             {(*Server).putJob, byService, connects, core.Unmetered},
+	httpsx.CancelJob:          {(*Server).cancelJob, byService, connects, core.Unmetered},
 	httpsx.CreateImportExport: {(*Server).notYet, byService, writes, core.MeterRegistry},
 	httpsx.ListImportExports:  {(*Server).notYet, byService, writes, core.MeterRegistry},
 	httpsx.GetImportExport:    {(*Server).notYet, byService, writes, core.MeterRegistry},

@@ -1,0 +1,269 @@
+package device
+
+import (
+	"context"
+	"errors"
+	"io"
+	"math/rand/v2"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/hubwire/hubwire"
+	"github.com/hubwire/hubwire/httpsx"
+)
+
+// rest asks the hub's REST endpoint in the name of a device or module, with as
+// many connections as there are requests at a time, up to a limit. It has no goroutine but those of its
+// connections, two each, and none a minute after the last request.
+type rest struct {
+	cfg       *config
+	host      string // "name" or "name:port"
+	agent     []string
+	transport *http.Transport
+	conns     connections
+	tokens    tokenCache
+
+	// over ends when nothing more is to be tried; its cause is why.
+	over  context.Context
+	abort context.CancelCauseFunc
+
+	// reported is told how each attempt went.
+	reported func(*hubwire.Error)
+
+	headers sync.Pool // of http.Header, empty
+}
+
+// idleTimeout is how long a connection waits for the next request. It is shorter than
+// servers wait, so that a request seldom meets one that is just closed.
+const idleTimeout = time.Minute
+
+// maxAnswerHeader bounds the head of an answer, in bytes; that of a message
+// for a device has 64 KiB of properties at most.
+const maxAnswerHeader = 256 << 10
+
+// maxRetryAfter bounds how long the hub can have a call wait.
+const maxRetryAfter = 5 * time.Minute
+
+// init makes r ready, with dial for its connections, of which there are limit at most.
+func (r *rest) init(cfg *config, limit int, dial dialFunc, reported func(*hubwire.Error)) {
+	r.cfg, r.reported = cfg, reported
+	r.host = cfg.cred.host()
+	if cfg.Port != 0 && cfg.Port != httpsPort {
+		r.host = cfg.addr(httpsPort)
+	}
+	r.agent = []string{product}
+	if cfg.ProductInfo != "" {
+		r.agent[0] += " " + headerText(cfg.ProductInfo)
+	}
+	r.over, r.abort = context.WithCancelCause(context.Background())
+	r.tokens.init(cfg)
+	r.headers.New = func() any { return make(http.Header, 16) }
+	r.transport = &http.Transport{
+		DialTLSContext:         r.conns.dial,
+		MaxConnsPerHost:        limit,
+		MaxIdleConnsPerHost:    limit,
+		IdleConnTimeout:        idleTimeout,
+		ResponseHeaderTimeout:  max(0, cfg.AckTimeout),
+		DisableCompression:     true,
+		MaxResponseHeaderBytes: maxAnswerHeader,
+		Protocols:              new(http.Protocols),
+	}
+	r.transport.Protocols.SetHTTP1(true)
+	r.conns.init(r.over, cfg, dial, r.transport.CloseIdleConnections)
+}
+
+// headerText returns s with a question mark for what a header does not carry as it is.
+func headerText(s string) string {
+	b := []byte(s)
+	for i, c := range b {
+		if c < ' ' || c > '~' {
+			b[i] = '?'
+		}
+	}
+	return string(b)
+}
+
+// exchange is a request and what it is about. It can be sent any number of times.
+type exchange struct {
+	op      httpsx.Operation
+	request *http.Request    // its method, URL and headers, but Authorization; it is not changed
+	message *hubwire.Message // whose properties are headers too; nil for none
+	body    []byte
+}
+
+// exchange returns one of op, without message and body.
+func (r *rest) exchange(op httpsx.Operation, name string) (exchange, error) {
+	req := httpsx.Request{Op: op, Target: httpsx.Target{Identity: r.cfg.id, Name: name}}
+	base, err := req.NewHTTP(context.Background(), r.host)
+	if err != nil {
+		return exchange{}, err
+	}
+	base.Header["User-Agent"] = r.agent
+	return exchange{op: op, request: base}, nil
+}
+
+// reply is the answer of a success.
+type reply struct {
+	status int
+	header http.Header
+	body   []byte
+}
+
+// insist asks until there is an answer that is no passing trouble, or ctx or r ends, and
+// refreshes the token once when the hub does not take it. The error is an
+// [*hubwire.Error]; its outcome is Unknown when the hub may have acted on any of the attempts.
+func (r *rest) insist(ctx context.Context, x *exchange) (*reply, error) {
+	var last *hubwire.Error
+	unsure, refreshed := false, false
+	for n := 0; ; n++ {
+		token, e := r.tokens.get(ctx)
+		var answer *reply
+		if e == nil {
+			answer, e = r.attempt(ctx, x, token)
+		}
+		r.reported(e)
+		if e == nil {
+			return answer, nil
+		}
+		unsure = unsure || e.Outcome == hubwire.Unknown
+		if ctx.Err() != nil || r.over.Err() != nil {
+			return nil, r.gaveUp(ctx, last, unsure)
+		}
+		if last = e; unsure {
+			last.Outcome = hubwire.Unknown
+		}
+		switch {
+		case e.Code.Status() == http.StatusUnauthorized && !refreshed && r.tokens.drop(token):
+			refreshed = true
+			continue
+		case !passing(e):
+			return nil, e
+		case n == 0 && errors.Is(e, errStale):
+			continue
+		}
+		if !r.wait(ctx, max(r.backoff(n), min(e.RetryAfter, maxRetryAfter))) {
+			return nil, r.gaveUp(ctx, last, unsure)
+		}
+	}
+}
+
+// passing reports whether what failed with e is tried again. A quota that is used up for
+// the day is the caller's to wait for.
+func passing(e *hubwire.Error) bool {
+	return e.Retryable && e.Code.Status() != http.StatusForbidden
+}
+
+// backoff is the n-th wait, from 0: full jitter.
+func (r *rest) backoff(n int) time.Duration {
+	limit := r.cfg.MaxBackoff
+	if n < 32 && r.cfg.MinBackoff<<n > 0 {
+		limit = min(limit, r.cfg.MinBackoff<<n)
+	}
+	return rand.N(limit) + 1
+}
+
+// wait reports whether d passed before ctx or r ended.
+func (r *rest) wait(ctx context.Context, d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return true
+	case <-ctx.Done():
+	case <-r.over.Done():
+	}
+	return false
+}
+
+// gaveUp is the error of a call that ctx ended, or the end of r. last is what the attempt
+// before failed with, nil when there was none.
+func (r *rest) gaveUp(ctx context.Context, last *hubwire.Error, unsure bool) *hubwire.Error {
+	e := ended(ctx, r.over)
+	if last != nil {
+		e.Code, e.Outcome, e.RetryAfter, e.TrackingID = last.Code, last.Outcome, last.RetryAfter, last.TrackingID
+		e.Err = &gaveUpError{e.Err, last}
+	}
+	if unsure {
+		e.Outcome = hubwire.Unknown
+	}
+	return e
+}
+
+// gaveUpError is why no further attempt was made, and why there would have been one.
+type gaveUpError struct{ cause, last error }
+
+func (e *gaveUpError) Error() string {
+	return e.cause.Error() + "; the last attempt: " + e.last.Error()
+}
+func (e *gaveUpError) Unwrap() []error { return []error{e.cause, e.last} }
+
+// attempt asks once.
+func (r *rest) attempt(ctx context.Context, x *exchange, token *heldToken) (*reply, *hubwire.Error) {
+	r.conns.renew()
+	h := r.headers.Get().(http.Header)
+	for name, values := range x.request.Header {
+		h[name] = values
+	}
+	if token != nil {
+		h["Authorization"] = token.header
+	}
+	httpsx.SetMessage(h, x.message)
+	req := x.request.WithContext(ctx)
+	req.Header = h
+	var p *payload
+	if len(x.body) > 0 {
+		p = &payload{rest: x.body}
+		req.Body, req.ContentLength = p, int64(len(x.body))
+	}
+	resp, err := r.transport.RoundTrip(req)
+	if p.end() {
+		clear(h) // net/http is done with it: the headers go before the body
+		r.headers.Put(h)
+	}
+	if err != nil {
+		return nil, noAnswer(x.op, err, p)
+	}
+	return r.read(x.op, resp)
+}
+
+// read reads an answer, for as long as the hub may take for one.
+func (r *rest) read(op httpsx.Operation, resp *http.Response) (*reply, *hubwire.Error) {
+	if resp.StatusCode == http.StatusNoContent && op.Succeeds(http.StatusNoContent) {
+		resp.Body.Close() // there is none
+		return &reply{status: resp.StatusCode, header: resp.Header}, nil
+	}
+	defer resp.Body.Close()
+	if r.cfg.AckTimeout > 0 {
+		defer time.AfterFunc(r.cfg.AckTimeout, func() { resp.Body.Close() }).Stop()
+	}
+	if !op.Succeeds(resp.StatusCode) {
+		_, err := httpsx.ReadAnswer(op, resp)
+		e := asError(op, err)
+		if resp.StatusCode/100 == 3 {
+			e.Err = ErrRedirect
+		}
+		return nil, e
+	}
+	body, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswerBody+1))
+	if err == nil && len(body) > maxAnswerBody {
+		err = errTooLong
+	}
+	if err != nil {
+		return nil, &hubwire.Error{Op: op.String(), Outcome: hubwire.Unknown, Retryable: true, Message: "the answer ended early", Err: &lostError{err}}
+	}
+	return &reply{resp.StatusCode, resp.Header, body}, nil
+}
+
+// maxAnswerBody bounds the body of an answer, in bytes. A message for a device has 64 KiB.
+const maxAnswerBody = 256 << 10
+
+var errTooLong = errors.New("device: the answer has more than 262144 bytes")
+
+// asError returns err, an error of package httpsx, as what it is.
+func asError(op httpsx.Operation, err error) *hubwire.Error {
+	if e, ok := errors.AsType[*hubwire.Error](err); ok {
+		return e
+	}
+	return &hubwire.Error{Op: op.String(), Outcome: hubwire.Unknown, Err: err} // cannot be
+}
