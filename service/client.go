@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"strconv"
 	"sync"
@@ -76,6 +77,9 @@ func (c *Client) HostName() string {
 	}
 	return c.cred.HostName
 }
+
+// Format prints which hub it is of, for every verb: what is inside is busy, and not for print.
+func (c *Client) Format(f fmt.State, _ rune) { io.WriteString(f, "client of "+c.HostName()) }
 
 // host is what stands in URLs.
 func (c *Client) host() string {

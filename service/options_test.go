@@ -3,6 +3,7 @@ package service_test
 import (
 	"context"
 	"errors"
+	"net/http"
 	"net/url"
 	"strings"
 	"testing"
@@ -118,6 +119,14 @@ func TestNothingShowsASecret(t *testing.T) {
 		t.Fatal(err)
 	}
 	testkit.Hides(t, "Credentials", oldToken, cred)
+	withFake(t, []http.HandlerFunc{says(200, aTwin)}, func(t *testing.T, f *fake) {
+		c := f.client(nil)
+		if _, err := c.Twin(t.Context(), dev); err != nil {
+			t.Fatal(err)
+		}
+		testkit.Hides(t, "Client", policyKey, c)
+		testkit.Hides(t, "Client", f.came()[0].Header.Get("Authorization"), c)
+	})
 	entra := service.Credentials{HostName: "h", Tokens: service.Bearer(func(context.Context, string) (string, time.Time, error) {
 		return "jwt", time.Now().Add(time.Hour), nil
 	})}
