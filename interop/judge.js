@@ -13,17 +13,21 @@
 // Bodies are base64. It ends with its stdin.
 'use strict';
 
+const crypto = require('node:crypto');
 const readline = require('node:readline');
+const { Readable } = require('node:stream');
+const { BlockBlobClient } = require('@azure/storage-blob');
 const { NoRetry } = require('azure-iot-common');
 const { Client, Message, ModuleClient } = require('azure-iot-device');
+const { Http } = require('azure-iot-device-http');
 const { Mqtt, MqttWs } = require('azure-iot-device-mqtt');
 const { ProvisioningDeviceClient } = require('azure-iot-provisioning-device');
 const { Mqtt: ProvisioningMqtt, MqttWs: ProvisioningMqttWs } = require('azure-iot-provisioning-device-mqtt');
 const { SymmetricKeySecurityClient } = require('azure-iot-security-symmetric-key');
 const { X509Security } = require('azure-iot-security-x509');
-const { Client: ServiceClient, Registry } = require('azure-iothub');
+const { Office } = require('./office.js');
 
-const transports = { mqtt: Mqtt, 'mqtt-ws': MqttWs };
+const transports = { mqtt: Mqtt, 'mqtt-ws': MqttWs, https: Http };
 const provisioningTransports = { mqtt: ProvisioningMqtt, 'mqtt-ws': ProvisioningMqttWs };
 const clients = new Map();
 
@@ -53,6 +57,12 @@ function fromMessage(m) {
   return out;
 }
 
+function* chunks(bytes, size = 64 << 10) {
+  for (let i = 0; i < bytes.length; i += size) yield bytes.subarray(i, i + size);
+}
+
+const sum = (bytes) => ({ size: bytes.length, sha256: crypto.createHash('sha256').update(bytes).digest('hex') });
+
 // plain is a half of the twin without the SDK's own members.
 const plain = (half) => JSON.parse(JSON.stringify(half));
 
@@ -76,7 +86,7 @@ class Peer {
 
   send(m) { return this.client.sendEvent(toMessage(m)).then((r) => r.constructor.name); }
   sendAll(ms) { return Promise.all(ms.map((m) => this.send(m))); }
-  sendBatch(ms) { return this.client.sendEventBatch(ms.map(toMessage)); }
+  sendBatch(ms) { return this.client.sendEventBatch(ms.map(toMessage)).then((r) => r.constructor.name); }
   sendOutput({ output, message }) { return this.client.sendOutputEvent(output, toMessage(message)).then((r) => r.constructor.name); }
 
   // Messages are kept, and settled by their place in the order of arrival.
@@ -94,6 +104,24 @@ class Peer {
       this.received.push(m);
       this.event('input', { input, message: fromMessage(m) });
     });
+  }
+
+  // upload sends bytes that nobody could guess, and tells their sum.
+  async upload({ name, size }) {
+    const bytes = crypto.randomBytes(size);
+    await this.client.uploadToBlob(name, Readable.from(chunks(bytes)), size);
+    return sum(bytes);
+  }
+
+  slot({ name }) { return this.client.getBlobSharedAccessSignature(name); }
+  notify({ correlationId, ok, status, text }) {
+    return this.client.notifyBlobUploadStatus(correlationId, ok, status, text).then(() => null);
+  }
+
+  // stored reads a blob, with the token of the slot that it was or could have been uploaded with.
+  async stored({ hostName, containerName, blobName, sasToken }) {
+    const blob = new BlockBlobClient(`https://${hostName}/${containerName}/${blobName}${sasToken}`);
+    return sum(await blob.downloadToBuffer());
   }
 
   settle({ how, index }) { return this.client[how](this.received[index]).then((r) => r.constructor.name); }
@@ -142,42 +170,6 @@ class Newcomer {
   }
 
   register() { return this.client.register(); }
-}
-
-// Office is the service's side, as far as the SDK has it over REST.
-class Office {
-  constructor(name, { connectionString }) {
-    this.registry = Registry.fromConnectionString(connectionString);
-    this.client = ServiceClient.fromConnectionString(connectionString);
-  }
-
-  body(call) { return call.then((r) => r.responseBody ?? null); }
-  statistics() { return this.body(this.registry.getRegistryStatistics()); }
-  create(d) { return this.body(this.registry.create(d)); }
-  update(d) { return this.body(this.registry.update(d)); }
-  get({ deviceId }) { return this.body(this.registry.get(deviceId)); }
-  list() { return this.body(this.registry.list()); }
-  delete({ deviceId }) { return this.body(this.registry.delete(deviceId)); }
-  addModule(m) { return this.body(this.registry.addModule(m)); }
-  getModule({ deviceId, moduleId }) { return this.body(this.registry.getModule(deviceId, moduleId)); }
-  modules({ deviceId }) { return this.body(this.registry.getModulesOnDevice(deviceId)); }
-  removeModule({ deviceId, moduleId }) { return this.body(this.registry.removeModule(deviceId, moduleId)); }
-
-  // What is for a module has a moduleId.
-  twin({ deviceId, moduleId }) {
-    return this.body(moduleId ? this.registry.getModuleTwin(deviceId, moduleId) : this.registry.getTwin(deviceId));
-  }
-
-  updateTwin({ deviceId, moduleId, patch, etag }) {
-    return this.body(moduleId
-      ? this.registry.updateModuleTwin(deviceId, moduleId, patch, etag)
-      : this.registry.updateTwin(deviceId, patch, etag));
-  }
-
-  invoke({ deviceId, moduleId, method }) {
-    const call = moduleId ? this.client.invokeDeviceMethod(deviceId, moduleId, method) : this.client.invokeDeviceMethod(deviceId, method);
-    return call.then((r) => r.result);
-  }
 }
 
 async function run({ client, do: action, args }) {

@@ -157,8 +157,9 @@ func (p *peer) queue(event string) chan json.RawMessage {
 
 // setup says what client to make.
 type setup struct {
-	ConnectionString string `json:"connectionString"`
-	Transport        string `json:"transport,omitempty"` // mqtt or mqtt-ws
+	ConnectionString string `json:"connectionString,omitempty"`
+	Token            string `json:"token,omitempty"`     // an office's, instead
+	Transport        string `json:"transport,omitempty"` // mqtt, mqtt-ws or https
 	Module           bool   `json:"module,omitempty"`
 	Retry            bool   `json:"retry,omitempty"` // the SDK's own policy, else none
 }

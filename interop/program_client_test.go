@@ -37,7 +37,7 @@ type address struct {
 func (c *client) device(t *testing.T) {
 	id := address{DeviceID: "device-" + c.transport}
 	d := answered[identity](t, c.office, "create", id)
-	cs := "HostName=localhost;DeviceId=" + d.DeviceID + ";SharedAccessKey=" + d.Authentication.SymmetricKey.Primary
+	cs := deviceString(d)
 	c.judge.client(t, setup{ConnectionString: swapKey(cs, "SharedAccessKey=AAAA"), Transport: c.transport}).
 		fails(t, "UnauthorizedError", refusal, "open", nil)
 	p := c.judge.client(t, setup{ConnectionString: cs, Transport: c.transport})
@@ -74,6 +74,15 @@ func (c *client) device(t *testing.T) {
 	c.office.fails(t, "DeviceNotFoundError", "", "invoke", id.call("echo", nil))
 }
 
+// deviceString is the connection string of a device or module of the program's hub.
+func deviceString(d identity) string {
+	cs := "HostName=localhost;DeviceId=" + d.DeviceID
+	if d.ModuleID != "" {
+		cs += ";ModuleId=" + d.ModuleID
+	}
+	return cs + ";SharedAccessKey=" + d.Authentication.SymmetricKey.Primary
+}
+
 func (c *client) look(t *testing.T, id address) identity {
 	t.Helper()
 	return answered[identity](t, c.office, "get", id)
@@ -89,7 +98,7 @@ func (a address) call(name string, payload any) address {
 func (c *client) offline(t *testing.T, id address) {
 	t.Helper()
 	c.office.fails(t, "Error", "Not found", "invoke", id.call("echo", nil))
-	c.office.fails(t, "ArgumentError", "responseTimeoutInSeconds is 301", "invoke",
+	c.office.fails(t, "ArgumentError", "responseTimeoutInSeconds", "invoke",
 		address{DeviceID: id.DeviceID, Method: map[string]any{"methodName": "echo", "responseTimeoutInSeconds": 301}})
 	c.send(t, id, "while away") // waits in the queue
 	if n := c.look(t, id).Waiting; n != 1 {
@@ -219,8 +228,7 @@ func (c *client) module(t *testing.T) {
 	id := address{DeviceID: dev.DeviceID, ModuleID: "mod-1"}
 	c.office.do(t, "create", dev)
 	m := answered[identity](t, c.office, "addModule", id)
-	cs := "HostName=localhost;DeviceId=" + id.DeviceID + ";ModuleId=" + id.ModuleID + ";SharedAccessKey=" + m.Authentication.SymmetricKey.Primary
-	p := c.judge.client(t, setup{ConnectionString: cs, Transport: c.transport, Module: true})
+	p := c.judge.client(t, setup{ConnectionString: deviceString(m), Transport: c.transport, Module: true})
 	p.do(t, "open", nil)
 	p.gives(t, `{"desired":{"$version":1},"reported":{"$version":1}}`, "twin", nil)
 	p.do(t, "desired", map[string]string{})

@@ -49,7 +49,14 @@ func (c *Client) BulkAll(ctx context.Context, devices []ImportDevice) (result *B
 // api-version 2024-03-31 and later.
 func (c *Client) RegenerateKeys(ctx context.Context, which PolicyKey, ids ...hubwire.Identity) (*RegeneratedKeys, error) {
 	body := &httpsx.KeyRegeneration{PolicyKey: which}
+	op := httpsx.RegenerateKeys.String()
+	if which == "" || len(ids) == 0 {
+		return nil, invalid(op, "there is nothing to regenerate: %q of %d identities", which, len(ids))
+	}
 	for _, id := range ids {
+		if err := id.Check(); err != nil {
+			return nil, withOp(op, err)
+		}
 		body.Devices = append(body.Devices, httpsx.IdentityID{ID: id.DeviceID, ModuleID: id.ModuleID})
 	}
 	return ask[RegeneratedKeys](ctx, c, named(httpsx.RegenerateKeys, "").with(body))

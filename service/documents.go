@@ -21,6 +21,7 @@ type (
 	ImportMode      = httpsx.ImportMode
 	BulkResult      = httpsx.BulkResult
 	BulkError       = httpsx.BulkError
+	BulkWarning     = httpsx.BulkWarning
 	PolicyKey       = httpsx.PolicyKey
 	RegeneratedKeys = httpsx.RegeneratedKeys
 

@@ -42,3 +42,10 @@ func unsent(err error) error {
 	e.Outcome = hubwire.NotSent
 	return &e
 }
+
+// withOp is the error of a check of package hubwire, as that of a call.
+func withOp(op string, err error) error {
+	e := *asError(err)
+	e.Op = op
+	return &e
+}

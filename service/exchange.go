@@ -101,7 +101,7 @@ func (c *Client) do(ctx context.Context, r *request) (*httpsx.Answer, error) {
 			return nil, x.fail(e)
 		}
 		x.tell(seen, e, wait)
-		if !pause(ctx, wait) {
+		if !c.pause(ctx, wait) {
 			return nil, x.fail(x.interrupted(ctx, e))
 		}
 		last = e
@@ -135,33 +135,31 @@ func (x *exchange) mayRepeat(e *hubwire.Error) bool {
 		return true
 	case guarded:
 		s := e.Code.Status()
-		return e.Outcome == hubwire.NotSent || s == http.StatusTooManyRequests || s == http.StatusServiceUnavailable
+		return e.Outcome == hubwire.NotSent ||
+			e.Outcome == hubwire.Refused && (s == http.StatusTooManyRequests || s == http.StatusServiceUnavailable)
 	}
 	return false
 }
 
 // backoff is the random wait behind the n-th attempt, from 0.
 func (c *Client) backoff(n int) time.Duration {
-	limit := c.o.MaxBackoff
-	if n < 30 {
-		limit = min(limit, c.o.MinBackoff<<n)
+	limit := c.o.MinBackoff
+	for ; n > 0 && limit < c.o.MaxBackoff; n-- {
+		limit *= 2
 	}
-	if limit <= 0 { // the shift overflowed
-		limit = c.o.MaxBackoff
-	}
-	return rand.N(limit) + 1
+	return rand.N(min(limit, c.o.MaxBackoff)) + 1
 }
 
-// pause waits, and reports whether ctx lasted.
-func pause(ctx context.Context, d time.Duration) bool {
+// pause waits, and reports whether ctx and the Client lasted.
+func (c *Client) pause(ctx context.Context, d time.Duration) bool {
 	t := time.NewTimer(d)
 	defer t.Stop()
 	select {
 	case <-t.C:
-		return ctx.Err() == nil
 	case <-ctx.Done():
-		return false
+	case <-c.life.Done():
 	}
+	return c.ended(ctx) == nil
 }
 
 // fail is the error of the whole call, of which e ended the last attempt.
@@ -180,7 +178,9 @@ func (x *exchange) tell(a Attempt, err *hubwire.Error, next time.Duration) {
 		return
 	}
 	if err != nil {
-		a.Err = err
+		own := *err // the call goes on to change its error
+		own.Op = a.Op
+		a.Err = &own
 	}
 	a.Next = next
 	x.c.o.Hooks.Attempt(a)

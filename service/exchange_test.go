@@ -2,6 +2,8 @@ package service_test
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
@@ -32,7 +34,8 @@ var kinds = map[string]func(ctx context.Context, c *service.Client) error{
 	},
 }
 
-// TestWhatIsTriedAgain has each fault meet each kind of call: how often it is tried, and what it ends with.
+// TestWhatIsTriedAgain has each fault meet each kind of call: how often it is tried, and what it
+// ends with.
 func TestWhatIsTriedAgain(t *testing.T) {
 	html := func(status int) http.HandlerFunc {
 		return says(status, "<html>secret</html>", "Content-Type", "text/html")
@@ -53,6 +56,7 @@ func TestWhatIsTriedAgain(t *testing.T) {
 		"a stale etag":                 {refuses(hubwire.PreconditionFailed), nil, hubwire.PreconditionFailed, hubwire.Refused, false, nil},
 		"a gateway that waits in vain": {html(504), safe(3), hubwire.GenericGatewayTimeout, hubwire.Unknown, true, nil},
 		"a gateway without a hub":      {html(502), safe(3), hubwire.BadGateway, hubwire.Unknown, true, nil},
+		"a gateway that is busy":       {html(503), safe(3), hubwire.GenericServiceUnavailable, hubwire.Unknown, true, nil},
 		"a redirect":                   {says(302, "", "Location", "https://login.example/?t=secret"), nil, 0, hubwire.Refused, false, nil},
 		"a page of a portal":           {html(200), nil, 0, hubwire.Unknown, false, nil},
 		"cut before the answer":        {raw(""), safe(3), 0, hubwire.Unknown, true, net.ErrClosed},
@@ -86,7 +90,8 @@ func TestWhatIsTriedAgain(t *testing.T) {
 	}
 }
 
-// all and safe are how often the kinds are tried after a fault: when the hub surely did nothing, and when it may have.
+// all and safe are how often the kinds are tried after a fault: when the hub surely did nothing,
+// and when it may have.
 func all(n int) map[string]int { return map[string]int{"reads": n, "changes": n, "creates": n} }
 
 func safe(n int) map[string]int { return map[string]int{"reads": n, "changes": n} }
@@ -230,14 +235,30 @@ func TestAConnectionThatFailsBeforeTheRequest(t *testing.T) {
 	}
 }
 
-func TestAPanicInDialIsContained(t *testing.T) {
-	withFake(t, []http.HandlerFunc{says(200, aTwin)}, func(t *testing.T, f *fake) {
-		f.onDial = func(context.Context, string) error { panic("the program's own") }
-		_, err := f.client(func(o *service.Options) { o.MaxAttempts = 1 }).Twin(t.Context(), dev)
-		if e := errorOf(t, err); e.Outcome != hubwire.NotSent || !strings.Contains(e.Error(), "the program's own") {
-			t.Error(e)
-		}
-	})
+func TestAPanicOfTheProgramIsContained(t *testing.T) {
+	for name, change := range map[string]func(o *service.Options){
+		"dial": func(o *service.Options) {
+			o.Dial = func(context.Context, string, string) (net.Conn, error) { panic("the program's own") }
+		},
+		"verify a connection": func(o *service.Options) {
+			o.TLSConfig.VerifyConnection = func(tls.ConnectionState) error { panic("the program's own") }
+		},
+		"verify a certificate": func(o *service.Options) {
+			o.TLSConfig.VerifyPeerCertificate = func([][]byte, [][]*x509.Certificate) error { panic("the program's own") }
+		},
+		"show a certificate": func(o *service.Options) {
+			o.TLSConfig.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { panic("the program's own") }
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			withFake(t, []http.HandlerFunc{says(200, aTwin)}, func(t *testing.T, f *fake) {
+				_, err := f.client(func(o *service.Options) { o.MaxAttempts = 1; change(o) }).Twin(t.Context(), dev)
+				if e := errorOf(t, err); e.Outcome != hubwire.NotSent || !strings.Contains(e.Error(), "the program's own") {
+					t.Error(e)
+				}
+			})
+		})
+	}
 }
 
 func TestTheAttemptHookSeesAllButSecrets(t *testing.T) {

@@ -3,6 +3,7 @@ package service_test
 import (
 	"bufio"
 	"context"
+	"crypto/tls"
 	"errors"
 	"io"
 	"net"
@@ -23,9 +24,10 @@ import (
 
 const proxyAddr = "proxy.example:3128"
 
-// proxy is an HTTP proxy that lets one user through to the fake hub, and all of the network that there is.
+// proxy is an HTTP proxy that lets one user through to the fake hub, and all of the network that
+// there is.
 type proxy struct {
-	f       *fake
+	up      dialFunc       // to the hub
 	behaves func(net.Conn) // in the place of an answer; nil lets through
 
 	mu       sync.Mutex
@@ -64,7 +66,7 @@ func (p *proxy) serve(ctx context.Context, nc net.Conn) {
 		tells("407 Proxy Authentication Required\r\nProxy-Authenticate: Basic realm=\"x\"")(nc)
 		return
 	}
-	up, err := p.f.dial(ctx, "tcp", req.Host)
+	up, err := p.up(ctx, "tcp", req.Host)
 	if err != nil {
 		return
 	}
@@ -88,14 +90,14 @@ func meddling(nc net.Conn) {
 }
 
 // withProxy runs a test with a fake hub behind a proxy.
-func withProxy(t *testing.T, user *url.Userinfo, behaves func(net.Conn), test func(t *testing.T, p *proxy, c *service.Client)) {
+func withProxy(t *testing.T, user *url.Userinfo, behaves func(net.Conn), test func(t *testing.T, f *fake, p *proxy, c *service.Client)) {
 	t.Helper()
 	withFake(t, []http.HandlerFunc{says(200, aTwin)}, func(t *testing.T, f *fake) {
-		p := &proxy{f: f, behaves: behaves}
+		p := &proxy{up: f.dial, behaves: behaves}
 		c := f.client(func(o *service.Options) {
 			o.Dial, o.Proxy, o.MaxAttempts = p.dial, &url.URL{Scheme: "http", Host: proxyAddr, User: user}, 3
 		})
-		test(t, p, c)
+		test(t, f, p, c)
 		c.Close()
 		p.open.Wait()
 		if p.directly != nil {
@@ -107,7 +109,7 @@ func withProxy(t *testing.T, user *url.Userinfo, behaves func(net.Conn), test fu
 var proxyUser = url.UserPassword("u", "p")
 
 func TestEverythingGoesThroughTheProxy(t *testing.T) {
-	withProxy(t, proxyUser, nil, func(t *testing.T, p *proxy, c *service.Client) {
+	withProxy(t, proxyUser, nil, func(t *testing.T, f *fake, p *proxy, c *service.Client) {
 		for range 3 {
 			if _, err := c.Twin(t.Context(), dev); err != nil {
 				t.Fatal(err)
@@ -116,7 +118,7 @@ func TestEverythingGoesThroughTheProxy(t *testing.T) {
 		if diff := cmp.Diff([]string{"CONNECT hub.example:443"}, p.asked); diff != "" {
 			t.Errorf("asked for (-want +got):\n%s", diff)
 		}
-		for _, r := range p.f.came() {
+		for _, r := range f.came() {
 			if r.Header.Get("Proxy-Authorization") != "" {
 				t.Error("the hub got the proxy's password")
 			}
@@ -144,7 +146,7 @@ func TestAProxyThatDoesNotLetThrough(t *testing.T) {
 		"it says nothing":    {proxyUser, func(nc net.Conn) { io.Copy(io.Discard, nc) }, 3, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
-			withProxy(t, tt.user, tt.behaves, func(t *testing.T, p *proxy, c *service.Client) {
+			withProxy(t, tt.user, tt.behaves, func(t *testing.T, _ *fake, p *proxy, c *service.Client) {
 				start := time.Now()
 				_, err := c.Twin(t.Context(), dev)
 				e := errorOf(t, err)
@@ -168,6 +170,31 @@ func TestATrustThatIsMissing(t *testing.T) {
 		_, err := f.client(func(o *service.Options) { o.TLSConfig = nil }).Twin(t.Context(), dev)
 		if e := errorOf(t, err); e.Outcome != hubwire.NotSent || e.Retryable || f.dialled() != 1 || len(f.came()) != 0 {
 			t.Errorf("%v after %d dials", err, f.dialled())
+		}
+	})
+}
+
+// TestTheHubsAuthorityCanChange is theme 18: a client that trusts both has no outage.
+func TestTheHubsAuthorityCanChange(t *testing.T) {
+	withFake(t, []http.HandlerFunc{says(200, aTwin, "Connection", "close")}, func(t *testing.T, f *fake) {
+		next, _ := newCertificate()
+		both := authority.Clone()
+		both.AddCert(next.Leaf)
+		old, ready := f.client(nil), f.client(func(o *service.Options) { o.TLSConfig = &tls.Config{RootCAs: both} })
+		for _, c := range []*service.Client{old, ready} {
+			if _, err := c.Twin(t.Context(), dev); err != nil {
+				t.Fatal(err)
+			}
+		}
+		f.mu.Lock()
+		f.shows = &next
+		f.mu.Unlock()
+		if _, err := ready.Twin(t.Context(), dev); err != nil {
+			t.Errorf("with both authorities: %v", err)
+		}
+		_, err := old.Twin(t.Context(), dev)
+		if e := errorOf(t, err); e.Outcome != hubwire.NotSent || e.Retryable {
+			t.Errorf("with the old one: %v", err)
 		}
 	})
 }

@@ -25,8 +25,10 @@ var errNoToken = errors.New("the source has none")
 
 func (s *source) Token(ctx context.Context, audience string) (string, time.Time, error) {
 	n := s.asked.Add(1)
-	if !pause(ctx, s.takes) {
+	select {
+	case <-ctx.Done():
 		return "", time.Time{}, ctx.Err()
+	case <-time.After(s.takes):
 	}
 	if s.fails.Load() {
 		return "", time.Time{}, errNoToken

@@ -3,6 +3,7 @@ package service
 import (
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"net"
@@ -23,6 +24,7 @@ func (c *Client) newTransport() *http.Transport {
 	if tlsConfig == nil {
 		tlsConfig = &tls.Config{MinVersion: tls.VersionTLS12}
 	}
+	containPanics(tlsConfig)
 	t := &http.Transport{
 		DialContext:            c.dial,
 		TLSClientConfig:        tlsConfig,
@@ -53,16 +55,43 @@ func (c *Client) dial(ctx context.Context, network, addr string) (nc net.Conn, e
 	defer cancel()
 	ctx, cancel = context.WithTimeout(ctx, c.o.RequestTimeout)
 	defer cancel()
-	defer func() {
-		if v := recover(); v != nil {
-			nc, err = nil, fmt.Errorf("Options.Dial panicked: %v", v)
-		}
-	}()
+	defer contain("Options.Dial", &err)
 	nc, err = c.o.Dial(ctx, network, addr)
 	if err == nil && nc == nil {
 		err = errors.New("Options.Dial gave neither a connection nor an error")
 	}
 	return nc, err
+}
+
+// contain makes the panic of a function an error. It is to be deferred.
+func contain(name string, err *error) {
+	if v := recover(); v != nil {
+		*err = fmt.Errorf("%s panicked: %v", name, v)
+	}
+}
+
+// containPanics does so for the functions of a TLS configuration, which net/http calls on
+// goroutines of its own.
+func containPanics(c *tls.Config) {
+	const name = "a function of Options.TLSConfig"
+	if f := c.GetClientCertificate; f != nil {
+		c.GetClientCertificate = func(i *tls.CertificateRequestInfo) (_ *tls.Certificate, err error) {
+			defer contain(name, &err)
+			return f(i)
+		}
+	}
+	if f := c.VerifyPeerCertificate; f != nil {
+		c.VerifyPeerCertificate = func(raw [][]byte, chains [][]*x509.Certificate) (err error) {
+			defer contain(name, &err)
+			return f(raw, chains)
+		}
+	}
+	if f := c.VerifyConnection; f != nil {
+		c.VerifyConnection = func(s tls.ConnectionState) (err error) {
+			defer contain(name, &err)
+			return f(s)
+		}
+	}
 }
 
 // proxyError is the refusal of a proxy.
@@ -83,8 +112,8 @@ func askedProxy(_ context.Context, proxy *url.URL, _ *http.Request, res *http.Re
 	return &proxyError{proxy.Host, res.StatusCode}
 }
 
-// hopeless reports whether an error of a connection is one that waiting does not mend: a certificate that does
-// not verify, a peer that speaks no TLS, a proxy that refuses.
+// hopeless reports whether an error of a connection is one that waiting does not mend: a
+// certificate that does not verify, a peer that speaks no TLS, a proxy that refuses.
 func hopeless(err error) bool {
 	if p, ok := errors.AsType[*proxyError](err); ok {
 		return p.status < 500 && p.status != http.StatusTooManyRequests

@@ -157,17 +157,15 @@ func unfinished(why error) error {
 // whether all were looked at before the context ended.
 func (c *Core) matching(ctx context.Context, cond *query.Condition) (ids []hubwire.Identity, all bool) {
 	var row twinRow
-	for es := range c.batches(cond.Source(), hubwire.Identity{}) {
+	for e := range c.candidates(cond, hubwire.Identity{}) {
 		if ctx.Err() != nil {
 			return ids, false
 		}
-		for _, e := range es {
-			e.mu.Lock()
-			if row.point(e); !e.deleted && cond.Match(&row) {
-				ids = append(ids, e.id)
-			}
-			e.unlock()
+		e.mu.Lock()
+		if row.point(e); !e.deleted && cond.Match(&row) {
+			ids = append(ids, e.id)
 		}
+		e.unlock()
 	}
 	return ids, true
 }

@@ -3,7 +3,6 @@ package core
 import (
 	"context"
 	"encoding/json"
-	"iter"
 	"time"
 
 	"github.com/hubwire/hubwire"
@@ -24,9 +23,9 @@ const (
 	defaultQueryPage = 100
 	maxQueryPage     = 1000
 
-	queryTime  = 20 * time.Millisecond // after which a page ends
+	queryTime  = 10 * time.Millisecond // after which a page ends
 	queryBytes = 4 << 20               // of JSON, after which a page ends
-	queryBatch = 64                    // rows that are looked at between two looks at the clock
+	queryBatch = 64                    // rows that are fetched at once
 )
 
 // ItemType says what the rows of a [QueryPage] are.
@@ -78,7 +77,7 @@ func (c *Core) Query(ctx context.Context, text string, limit int, token string) 
 	if err != nil {
 		return nil, err
 	}
-	run := &queryRun{core: c, q: q, at: at, limit: min(limit, maxQueryPage), end: time.Now().Add(queryTime)}
+	run := &queryRun{core: c, q: q, at: at, limit: min(limit, maxQueryPage), begun: time.Now()}
 	if err := run.page(ctx); err != nil {
 		return nil, err
 	}
@@ -93,10 +92,11 @@ type queryRun struct {
 	core  *Core
 	q     *query.Query
 	limit int
-	end   time.Time // when the page has taken its time
+	begun time.Time
 	row   twinRow
 
-	at    queryPlace // of the last row looked at
+	seen  bool       // a row has been looked at
+	at    queryPlace // of the last one
 	out   QueryPage
 	bytes int  // of out, about
 	more  bool // rows that match may follow at
@@ -126,25 +126,24 @@ func (r *queryRun) page(ctx context.Context) (err error) {
 	return err
 }
 
+// late reports whether the page has taken its time. It looks at a row at least.
+func (r *queryRun) late() bool { return r.seen && time.Since(r.begun) > queryTime }
+
 // full reports whether the page has all the rows it can have.
 func (r *queryRun) full() bool { return r.out.rows() >= r.limit || r.bytes >= queryBytes }
 
 // twins looks at devices or modules.
 func (r *queryRun) twins(ctx context.Context) error {
-	begun := false
-	for es := range r.core.batches(r.q.Source(), r.at.id) {
-		if r.more = begun && time.Now().After(r.end); r.more {
+	for e := range r.core.candidates(&r.q.Condition, r.at.id) {
+		if r.more = r.late(); r.more {
 			return nil
 		}
-		for _, e := range es {
-			if r.twin(e); r.more {
-				return nil
-			}
+		if r.twin(e); r.more {
+			return nil
 		}
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		begun = true
 	}
 	return nil
 }
@@ -160,7 +159,7 @@ func (r *queryRun) twin(e *entity) {
 		}
 		r.addTwin()
 	}
-	r.at.id = e.id
+	r.at.id, r.seen = e.id, true
 }
 
 func (r *queryRun) addTwin() {
@@ -183,22 +182,22 @@ func (r *queryRun) addRaw(row json.RawMessage) {
 
 // jobs looks at rows of devices.jobs.
 func (r *queryRun) jobs(ctx context.Context) error {
-	for begun := false; ; begun = true {
+	for {
 		js := r.core.deviceJobs(r.at.job, r.at.id, queryBatch)
-		if err := ctx.Err(); err != nil || len(js) == 0 {
-			return err
-		}
-		if r.more = begun && time.Now().After(r.end); r.more {
-			return nil
-		}
 		for _, j := range js {
+			if r.more = r.late(); r.more {
+				return nil
+			}
 			if r.q.Match(j) {
 				if r.more = r.full(); r.more {
 					return nil
 				}
 				r.addJob(j)
 			}
-			r.at.job, r.at.id = j.JobID, j.ID
+			r.at.job, r.at.id, r.seen = j.JobID, j.ID, true
+		}
+		if err := ctx.Err(); err != nil || len(js) == 0 {
+			return err
 		}
 	}
 }
@@ -213,11 +212,9 @@ func (r *queryRun) addJob(j *DeviceJob) {
 // groups looks at all devices or modules, for each page anew.
 func (r *queryRun) groups(ctx context.Context) error {
 	groups := r.q.Group()
-	for es := range r.core.batches(r.q.Source(), hubwire.Identity{}) {
-		for _, e := range es {
-			if err := r.group(groups, e); err != nil {
-				return refuse("query", hubwire.ArgumentInvalid, "%v", err)
-			}
+	for e := range r.core.candidates(&r.q.Condition, hubwire.Identity{}) {
+		if err := r.group(groups, e); err != nil {
+			return refuse("query", hubwire.ArgumentInvalid, "%v", err)
 		}
 		if err := ctx.Err(); err != nil {
 			return err
@@ -243,25 +240,4 @@ func (r *queryRun) group(groups *query.Groups, e *entity) error {
 		return nil
 	}
 	return groups.Add(&r.row)
-}
-
-// batches yields the devices or modules that follow an identity, in order and a
-// few at a time, which is good until the next. No lock is held meanwhile.
-func (c *Core) batches(s query.Source, after hubwire.Identity) iter.Seq[[]*entity] {
-	return func(yield func([]*entity) bool) {
-		all := &c.devices
-		if s == query.Modules {
-			all = &c.modules
-		}
-		es := make([]*entity, 0, queryBatch)
-		for {
-			c.mu.RLock()
-			es = all.after(es[:0], after)
-			c.mu.RUnlock()
-			if len(es) == 0 || !yield(es) {
-				return
-			}
-			after = es[len(es)-1].id
-		}
-	}
 }

@@ -89,6 +89,9 @@ func TestQueryGivesWhatThereIs(t *testing.T) {
 			{"SELECT * FROM devices WHERE tags.site.floor = 3", "dev", ItemTwin},
 			{"SELECT * FROM devices.modules WHERE tags.site.floor = 4 AND deviceId IN ['dev']", "dev/mod", ItemTwin},
 			{"SELECT * FROM devices WHERE false", "", ItemTwin},
+			{"SELECT * FROM devices WHERE deviceId IN ['edge', 'none', 'a', 'dev'] AND status = 'enabled'", "dev edge", ItemTwin},
+			{"SELECT * FROM devices.modules WHERE deviceId = 'edge' OR devices.deviceId = 'a'", "edge/$edgeAgent edge/$edgeHub", ItemTwin},
+			{"SELECT COUNT() AS n FROM devices.modules WHERE deviceId IN ['edge', 'dev']", `{"n":3}`, ItemRaw},
 			{"SELECT deviceid, moduleid FROM devices.modules WHERE properties.desired.on = false", `{"deviceId":"dev","moduleId":"mod"}`, ItemRaw},
 			{"SELECT deviceId, status, statusReason FROM devices WHERE status = 'disabled'", `{"deviceId":"a","status":"disabled","statusReason":"broken"}`, ItemRaw},
 			{"SELECT deviceId, deviceScope, parentScopes FROM devices WHERE capabilities.iotEdge = true", `{"deviceId":"edge","deviceScope":"s","parentScopes":["p1"]}`, ItemRaw},
@@ -213,6 +216,7 @@ func TestPagesOfAQuery(t *testing.T) {
 			{"SELECT TOP 7 * FROM devices", 3, 3, want[:7]},
 			{"SELECT TOP 6 * FROM devices", 3, 2, want[:6]},
 			{"SELECT TOP 0 * FROM devices", 0, 1, nil},
+			{"SELECT * FROM devices WHERE deviceId IN ['d002', 'd000', 'd001', 'e']", 2, 2, want[:3]},
 			{"SELECT TOP 300 * FROM devices", 200, 2, want},
 			{"SELECT TOP 2 * FROM devices WHERE tags.mod = 1", 0, 1, third[:2]},
 		} {

@@ -112,12 +112,12 @@ func TestATokenOutlivesTheDeviceThatItStopsAt(t *testing.T) {
 }
 
 // TestAPageThatHasTakenItsTimeEnds has pages whose time is over when they begin:
-// each looks at one batch.
+// each looks at one row.
 func TestAPageThatHasTakenItsTimeEnds(t *testing.T) {
-	const n = 5*queryBatch + 3
+	const n = 150
 	c := registryOf(t, n)
 	var rows []*DeviceJob
-	for i := range 2*queryBatch + 1 {
+	for i := range n {
 		rows = append(rows, &DeviceJob{JobID: "j", ID: nth(i), Status: "failed"})
 	}
 	keepRows(c, rows)
@@ -125,12 +125,13 @@ func TestAPageThatHasTakenItsTimeEnds(t *testing.T) {
 		text        string
 		rows, pages int
 	}{
-		{wholeDevices, n, 6},
-		{"SELECT deviceId FROM devices WHERE tags.n = 300", 1, 6},
-		{"SELECT TOP 1 deviceId FROM devices WHERE tags.n >= 70", 1, 2},
-		{"SELECT * FROM devices WHERE false", 0, 6},
-		{"SELECT * FROM devices.jobs", 2*queryBatch + 1, 3},
-		{"SELECT * FROM devices.jobs WHERE status = 'completed'", 0, 3},
+		{wholeDevices, n, n},
+		{"SELECT deviceId FROM devices WHERE tags.n = 100", 1, n},
+		{"SELECT TOP 1 deviceId FROM devices WHERE tags.n >= 70", 1, 71},
+		{"SELECT * FROM devices WHERE false", 0, n},
+		{"SELECT * FROM devices WHERE deviceId IN ['d070', 'd071', 'x']", 2, 2},
+		{"SELECT * FROM devices.jobs", n, n},
+		{"SELECT * FROM devices.jobs WHERE status = 'completed'", 0, n},
 		{"SELECT COUNT() FROM devices", 1, 1}, // counts to the end
 	} {
 		q, err := query.Parse(tc.text)
@@ -138,10 +139,10 @@ func TestAPageThatHasTakenItsTimeEnds(t *testing.T) {
 		var rows []string
 		pages := 0
 		for at := (queryPlace{}); ; {
-			run := &queryRun{core: c, q: q, limit: maxQueryPage, at: at, end: time.Now().Add(-time.Hour)}
+			run := &queryRun{core: c, q: q, limit: maxQueryPage, at: at, begun: time.Now().Add(-time.Hour)}
 			must(t, run.page(ctx))
 			rows, pages, at = append(rows, rowsOf(&run.out)...), pages+1, run.at
-			if !run.more || pages > 100 {
+			if !run.more || pages > n {
 				break
 			}
 		}

@@ -30,6 +30,9 @@ var routes = [...]route{
 	httpsx.RejectC2D:     {settles(hubwire.Reject), byIdentity, nil, core.Unmetered},
 	httpsx.AbandonC2D:    {settles(hubwire.Abandon), byIdentity, nil, core.Unmetered},
 
+	httpsx.InitUpload:   {(*Server).initUpload, byIdentity, nil, core.MeterUploads},
+	httpsx.NotifyUpload: {(*Server).notifyUpload, byIdentity, nil, core.Unmetered},
+
 	httpsx.GetDevice:            {(*Server).getIdentity, byService, reads, core.MeterRegistry},
 	httpsx.PutDevice:            {(*Server).putDevice, byService, writes, core.MeterRegistry},
 	httpsx.DeleteDevice:         {(*Server).deleteIdentity, byService, writes, core.MeterRegistry},
@@ -41,13 +44,35 @@ var routes = [...]route{
 	httpsx.ListModules:          {(*Server).listModules, byServiceOrDevice, reads, core.MeterRegistry},
 	httpsx.GetDeviceStatistics:  {(*Server).deviceStatistics, byService, reads, core.MeterRegistry},
 	httpsx.GetServiceStatistics: {(*Server).serviceStatistics, byService, either, core.MeterRegistry},
+	httpsx.RegenerateKeys:       {(*Server).regenerateKeys, byService, writes, core.MeterRegistry},
 
 	httpsx.GetTwin:      {(*Server).getTwin, byService, connects, core.Unmetered},
 	httpsx.PatchTwin:    {(*Server).patchTwin, byService, connects, core.Unmetered},
 	httpsx.PutTwin:      {(*Server).putTwin, byService, connects, core.Unmetered},
+	httpsx.Query:        {(*Server).query, byService, connects, core.MeterQueries},
 	httpsx.InvokeMethod: {(*Server).invokeMethod, byServiceOrModule, connects, core.Unmetered},
 	httpsx.PurgeC2D:     {(*Server).purge, byService, connects, core.Unmetered},
 	httpsx.SendC2D:      {(*Server).sendC2D, byService, connects, core.MeterC2DSends},
+
+	httpsx.ListJobs:           {(*Server).listJobs, byService, connects, core.Unmetered},
+	httpsx.GetJob:             {(*Server).getJob, byService, connects, core.Unmetered},
+	httpsx.PutJob:             {(*Server).putJob, byService, connects, core.Unmetered},
+	httpsx.CancelJob:          {(*Server).cancelJob, byService, connects, core.Unmetered},
+	httpsx.CreateImportExport: {(*Server).notYet, byService, writes, core.MeterRegistry},
+	httpsx.ListImportExports:  {(*Server).notYet, byService, writes, core.MeterRegistry},
+	httpsx.GetImportExport:    {(*Server).notYet, byService, writes, core.MeterRegistry},
+	httpsx.CancelImportExport: {(*Server).notYet, byService, writes, core.MeterRegistry},
+
+	httpsx.GetConfiguration:         {(*Server).getConfiguration, byService, reads, core.MeterConfigurations},
+	httpsx.PutConfiguration:         {(*Server).putConfiguration, byService, writes, core.MeterConfigurations},
+	httpsx.DeleteConfiguration:      {(*Server).deleteConfiguration, byService, writes, core.MeterConfigurations},
+	httpsx.ListConfigurations:       {(*Server).listConfigurations, byService, reads, core.MeterConfigurations},
+	httpsx.TestConfigurationQueries: {(*Server).testConfigurationQueries, byService, reads, core.MeterConfigurations},
+	httpsx.ApplyConfiguration:       {(*Server).applyConfiguration, byService, writes, core.MeterConfigurations},
+
+	httpsx.GetDigitalTwin:   {(*Server).getDigitalTwin, byService, connects, core.Unmetered},
+	httpsx.PatchDigitalTwin: {(*Server).patchDigitalTwin, byService, connects, core.Unmetered},
+	httpsx.InvokeCommand:    {(*Server).invokeCommand, byService, connects, core.Unmetered},
 
 	httpsx.ReceiveFeedback:  {(*Server).receiveFeedback, byService, connects, core.Unmetered},
 	httpsx.CompleteFeedback: {settlesFeedback(hubwire.Complete), byService, connects, core.Unmetered},
@@ -61,6 +86,11 @@ var routes = [...]route{
 	httpsx.GetModuleOnBehalfOf:    {(*Server).getModuleOnBehalfOf, byEdgeHub, nil, core.MeterRegistry},
 	httpsx.ListModulesOnBehalfOf:  {(*Server).listModulesOnBehalfOf, byEdgeHub, nil, core.MeterRegistry},
 	httpsx.DeleteModuleOnBehalfOf: {(*Server).deleteModuleOnBehalfOf, byEdgeHub, nil, core.MeterRegistry},
+}
+
+// notYet is for what this hub is still to learn.
+func (s *Server) notYet(r *request) (*httpsx.Answer, error) {
+	return nil, refuse(r.Op, hubwire.FeatureNotSupported, "this hub does not have it yet")
 }
 
 // routeOf returns the route of an operation, or nil when this hub has none.

@@ -47,7 +47,8 @@ func arrayLength(a, _ Value) Value {
 	if a.kind != array {
 		return Value{}
 	}
-	return Number(float64(len(a.elements())))
+	_, n := elementOf(a.text, -1)
+	return Number(float64(n))
 }
 
 // functionNames are all, for an error.

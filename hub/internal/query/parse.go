@@ -148,7 +148,7 @@ func (p *parser) query() *Query {
 		grouping = `","`
 	}
 	p.end(grouping)
-	p.resolve(q.source)
+	p.resolve(&q.Condition)
 	p.check(q)
 	return q
 }
@@ -166,15 +166,22 @@ func (p *parser) condition() *Condition {
 		c.where = p.expr()
 	}
 	p.end("AND, OR")
-	p.resolve(c.source)
+	p.resolve(c)
 	return c
 }
 
-func (p *parser) resolve(s Source) {
-	if p.err == nil {
-		for _, x := range p.paths {
-			x.resolve(s)
-		}
+// resolve ends the reading of c, when its source is known.
+func (p *parser) resolve(c *Condition) {
+	if p.err != nil {
+		return
+	}
+	for _, x := range p.paths {
+		x.resolve(c.source)
+	}
+	if c.where != nil {
+		c.ids, c.idsOnly = idsOf(c.where)
+		slices.Sort(c.ids)
+		c.ids = slices.Compact(c.ids)
 	}
 }
 

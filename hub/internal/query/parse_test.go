@@ -89,6 +89,8 @@ func TestConditionsThatStandAlone(t *testing.T) {
 		{"from devices where tags.a = 1", "tags.a = 1", Devices},
 		{"FROM devices.modules WHERE moduleid = 'm'", "FROM devices.modules WHERE moduleId = 'm'", Modules},
 		{"FROM devices.modules WHERE devices.modules.tags.a", "FROM devices.modules WHERE tags.a", Modules},
+		{"FROM devices.modules WHERE devices.deviceid = 'd'", "FROM devices.modules WHERE deviceId = 'd'", Modules},
+		{"FROM devices.modules WHERE devices.modules.devices.[[not]]", "FROM devices.modules WHERE devices.modules.[[not]]", Modules},
 	} {
 		checkPrint(t, tc.text, tc.want, parsedCondition)
 		if c, err := ParseCondition(tc.text); err != nil || c.Source() != tc.source {

@@ -40,14 +40,14 @@ func (p *path) name() string {
 	return ""
 }
 
+func (p *path) is(member string) bool { return len(p.steps) == 1 && p.steps[0].name == member }
+
 func (p *path) equal(q *path) bool { return slices.Equal(p.steps, q.steps) }
 
 // resolve takes the source's name away from its front, and spells the names of
 // system members as IoT Hub does.
 func (p *path) resolve(s Source) {
-	prefix := strings.Split(s.String(), ".")
-	for len(p.steps) > len(prefix) && p.begins(prefix) {
-		p.steps = p.steps[len(prefix):]
+	for p.cut(s.String()) || p.cut("devices") { // tools write devices.deviceId over devices.modules too
 	}
 	at := systemMembers[s]
 	for i := range p.steps {
@@ -59,13 +59,19 @@ func (p *path) resolve(s Source) {
 	}
 }
 
-func (p *path) begins(prefix []string) bool {
-	for i, word := range prefix {
+// cut takes names away from its front, if a name follows them.
+func (p *path) cut(prefix string) bool {
+	words := strings.Split(prefix, ".")
+	if len(p.steps) <= len(words) || p.steps[len(words)].name == "" {
+		return false
+	}
+	for i, word := range words {
 		if !strings.EqualFold(p.steps[i].name, word) {
 			return false
 		}
 	}
-	return p.steps[len(prefix)].name != ""
+	p.steps = p.steps[len(words):]
+	return true
 }
 
 // appendText appends the path as it is written over the source s.

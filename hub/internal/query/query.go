@@ -33,13 +33,22 @@ func (s Source) String() string {
 type Condition struct {
 	source Source
 	where  expr // nil means all
+
+	ids     []string
+	idsOnly bool // all rows that match have one of ids
 }
 
 // Source returns what the condition is over.
 func (c *Condition) Source() Source { return c.source }
 
+// DeviceIDs returns the device ids that rows have which the condition is true of,
+// sorted, when it says so (deviceId = 'a', or IN, or both with AND and OR), so
+// that nobody looks for them elsewhere. The slice is not the caller's. Otherwise
+// any row may match, and ok is false.
+func (c *Condition) DeviceIDs() (ids []string, ok bool) { return c.ids, c.idsOnly }
+
 // Match reports whether the condition is true of a row. It allocates only for
-// strings with escapes, and for what is inside an array.
+// strings with escapes.
 func (c *Condition) Match(r Row) bool { return c.where == nil || c.where.eval(r).isTrue() }
 
 // String returns the condition in the form that [ParseCondition] reads.

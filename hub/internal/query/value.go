@@ -97,18 +97,6 @@ func JSON(text string) Value {
 	return Value{kind: number, number: n, text: text}
 }
 
-// unquote returns what a JSON string says.
-func unquote(text string) string {
-	for i := 1; i < len(text)-1; i++ {
-		if text[i] == '\\' {
-			var s string
-			json.Unmarshal([]byte(text), &s) // valid, says JSON
-			return s
-		}
-	}
-	return text[1 : len(text)-1]
-}
-
 func (v Value) isPrimitive() bool { return v.kind >= null && v.kind <= str }
 func (v Value) isTrue() bool      { return v.kind == boolean && v.number == 1 }
 
@@ -120,24 +108,16 @@ func (v Value) member(name string) Value {
 	case v.object != nil:
 		return v.object.Member(name)
 	}
-	var members map[string]json.RawMessage
-	json.Unmarshal([]byte(v.text), &members)
-	return JSON(string(members[name]))
+	return memberOf(v.text, name)
 }
 
 // index returns an element of an array.
 func (v Value) index(i int) Value {
-	if es := v.elements(); i < len(es) {
-		return JSON(string(es[i]))
+	if v.kind != array {
+		return Value{}
 	}
-	return Value{}
-}
-
-func (v Value) elements() (es []json.RawMessage) {
-	if v.kind == array {
-		json.Unmarshal([]byte(v.text), &es)
-	}
-	return es
+	text, _ := elementOf(v.text, i)
+	return JSON(text)
 }
 
 // appendJSON appends v, which is not undefined.
