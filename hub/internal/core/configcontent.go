@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/hubwire/hubwire"
 )
@@ -110,7 +111,7 @@ func readWrites(op string, places map[string]json.RawMessage) (ws []write, err e
 func readWrite(op, place string, value json.RawMessage) (write, error) {
 	const all = "properties.desired"
 	path, inside := strings.CutPrefix(place, all+".")
-	if !inside && place != all {
+	if !inside && place != all || !utf8.ValidString(place) {
 		return write{}, badContent(op, "%.128q is not a place in %s", place, all)
 	}
 	var w write
@@ -122,10 +123,7 @@ func readWrite(op, place string, value json.RawMessage) (write, error) {
 		return write{}, badContent(op, "%.128q is too deep", place)
 	}
 	for _, key := range slices.Backward(w.path) {
-		name, err := marshal(key)
-		if err != nil {
-			return write{}, badContent(op, "%.128q is no path", place)
-		}
+		name, _ := marshal(key) // a string: cannot fail
 		text = slices.Concat([]byte("{"), name, []byte(":"), text, []byte("}"))
 	}
 	n, err := parseSection(op, place, text)
