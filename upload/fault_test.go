@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
+	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/blockblob"
 
 	"github.com/hubwire/hubwire"
 	"github.com/hubwire/hubwire/hub"
@@ -220,5 +221,44 @@ func TestABlockThatSomebodyElseTookAway(t *testing.T) {
 			s.Fatal(err)
 		}
 		s.wantBlob("dev/x", b)
+	})
+}
+
+// damaging changes a byte of what goes through it, behind the first so many.
+type damaging struct {
+	http.RoundTripper
+	bad atomic.Int32
+}
+
+func (d *damaging) RoundTrip(r *http.Request) (*http.Response, error) {
+	if r.ContentLength == blockSize && d.bad.Add(1) == 3 {
+		b, err := io.ReadAll(r.Body)
+		if err != nil {
+			return nil, err
+		}
+		b[500] ^= 1
+		own := *r
+		own.Body = io.NopCloser(bytes.NewReader(b))
+		r = &own
+	}
+	return d.RoundTripper.RoundTrip(r)
+}
+
+func TestTheAccountFindsABlockThatWasDamaged(t *testing.T) {
+	at(t, hub.Upload{}, func(s *site) {
+		u := &session{o: Options{BlockSize: blockSize, Concurrency: 1, Verify: true}, device: s.device, name: "x", renewing: make(chan struct{}, 1)}
+		if err := u.begin(s.Context()); err != nil {
+			s.Fatal(err)
+		}
+		o := &blockblob.ClientOptions{}
+		o.Transport = transporter{&damaging{RoundTripper: s.device.StorageTransport()}}
+		var err error
+		if u.now.blob, err = blockblob.NewClientWithNoCredential(u.now.URL.Reveal(), o); err != nil {
+			s.Fatal(err)
+		}
+		var e *azcore.ResponseError
+		if _, err := newTransfer(u, source{bytes.NewReader(noise(5 * blockSize)), -1, nil}).run(s.Context()); !errors.As(err, &e) || e.ErrorCode != "Crc64Mismatch" {
+			s.Errorf("%v", err)
+		}
 	})
 }

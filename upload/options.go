@@ -22,6 +22,10 @@ type Options struct {
 	// Concurrency is how many blocks travel at a time. 0 means 4.
 	Concurrency int
 
+	// Verify has the account hold each block against a checksum (CRC-64) that goes with it, beside
+	// what TLS does. It costs half a second a GiB at each end.
+	Verify bool
+
 	// ContentType is that of the blob. Empty means application/octet-stream.
 	ContentType string
 

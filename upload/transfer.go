@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"encoding/binary"
 	"errors"
+	"hash/crc32"
 	"hash/crc64"
 	"io"
 	"sync"
@@ -120,13 +121,12 @@ func (t *transfer) send(ctx context.Context, b []byte) {
 	t.ids = append(t.ids, id)
 	t.wg.Go(func() {
 		defer func() { t.buffers <- b[:cap(b)] }()
-		crc := crc64.Checksum(b, crcTable)
-		*id = blockID(index, b, crc)
+		*id = blockID(index, b)
 		if t.there[*id] {
 			t.progress.done(int64(len(b)), int64(len(b)))
 			return
 		}
-		o := &blockblob.StageBlockOptions{TransactionalValidation: blob.TransferValidationTypeCRC64(crc)}
+		o := &blockblob.StageBlockOptions{TransactionalValidation: t.validation(b)}
 		err := t.do(ctx, func(c *blockblob.Client) error {
 			body := t.progress.body(b)
 			defer body.back()
@@ -141,17 +141,28 @@ func (t *transfer) send(ctx context.Context, b []byte) {
 	})
 }
 
-// blockID makes the id of a block: its place, length and checksum, so that one that is there
-// already is known. All ids of a blob must have one length.
-func blockID(index int, b []byte, crc uint64) string {
+// blockID makes the id of a block: its place, length and two checksums (64 bits, which processors
+// make faster than one of 64), so that one that is there already is known. All ids of a blob must have one length.
+func blockID(index int, b []byte) string {
 	var id [idSize]byte
 	binary.BigEndian.PutUint32(id[:], uint32(index))
 	binary.BigEndian.PutUint64(id[4:], uint64(len(b)))
-	binary.BigEndian.PutUint64(id[12:], crc)
+	binary.BigEndian.PutUint32(id[12:], crc32.Checksum(b, castagnoli))
+	binary.BigEndian.PutUint32(id[16:], crc32.ChecksumIEEE(b))
 	return base64.StdEncoding.EncodeToString(id[:])
 }
 
 const idSize = 20
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+// validation is what the account holds b against, nil for nothing.
+func (t *transfer) validation(b []byte) blob.TransferValidationType {
+	if !t.o.Verify {
+		return nil
+	}
+	return blob.TransferValidationTypeCRC64(crc64.Checksum(b, crcTable))
+}
 
 // commit makes the blocks the blob.
 func (t *transfer) commit(ctx context.Context, size int64) (*Result, error) {
@@ -174,7 +185,7 @@ func (t *transfer) commit(ctx context.Context, size int64) (*Result, error) {
 func (t *transfer) whole(ctx context.Context, b []byte) (*Result, error) {
 	o := &blockblob.UploadOptions{
 		HTTPHeaders: t.httpHeaders(), Metadata: t.metadata(),
-		TransactionalValidation: blob.TransferValidationTypeCRC64(crc64.Checksum(b, crcTable)),
+		TransactionalValidation: t.validation(b),
 	}
 	var r blockblob.UploadResponse
 	err := t.do(ctx, func(c *blockblob.Client) (err error) {
