@@ -239,12 +239,15 @@ func (c Code) Name() string { return codeNames[c] }
 // ParseCode returns the code that the service writes as s: by its name, "DeviceNotFound",
 // or in decimal digits. It reports whether s is one that it knows, or the number of one that there could be.
 func ParseCode(s string) (Code, bool) {
-	if n, err := strconv.Atoi(s); err == nil {
-		c := Code(n)
-		return c, c.Status() >= 300 && c.Status() < 600
+	n, err := strconv.Atoi(s)
+	if err != nil {
+		c, ok := codesByName()[s]
+		return c, ok
 	}
-	c, ok := codesByName()[s]
-	return c, ok
+	if c := Code(n); c.Status() >= 300 && c.Status() < 600 {
+		return c, true
+	}
+	return 0, false
 }
 
 var codesByName = sync.OnceValue(func() map[string]Code {

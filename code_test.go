@@ -79,6 +79,21 @@ func TestEachPublishedCodeHasAConstantAndAName(t *testing.T) {
 	}
 }
 
+func TestCodesAreFoundByNameAndNumber(t *testing.T) {
+	for c, name := range published(t) {
+		for _, text := range []string{name, strconv.Itoa(int(c))} {
+			if got, ok := hubwire.ParseCode(text); !ok || got != c {
+				t.Errorf("%q: %v, %t", text, got, ok)
+			}
+		}
+	}
+	for text, want := range map[string]bool{"": false, "devicenotfound": false, "0": false, "404": false, "-404001": false, "404777": true, "600000": false, "99999999999999999999": false} {
+		if c, ok := hubwire.ParseCode(text); ok != want {
+			t.Errorf("%q: %v, %t", text, c, ok)
+		}
+	}
+}
+
 // Which codes mean that the same call can succeed later is what the official SDKs
 // agree on, and else the cautious answer.
 func TestWhichCodesAreRetryable(t *testing.T) {

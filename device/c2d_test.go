@@ -87,7 +87,7 @@ func TestAMessageIsReceivedAsItWasSentAndCompleted(t *testing.T) {
 }
 
 func TestMessagesWaitForADeviceThatIsAway(t *testing.T) {
-	overEach(t, hub.Config{}, func(t *testing.T, b *bench) {
+	overAll(t, hub.Config{}, func(t *testing.T, b *bench) {
 		b.tell(dev, "before the first connection")
 		c := b.dial(b.device, nil)
 		if err := b.receive(c, "before the first connection").Complete(t.Context()); err != nil {
@@ -173,7 +173,7 @@ func TestWhatWasGivenUpComesAgainWhenItsLockRunsOut(t *testing.T) {
 }
 
 func TestSettlingInAnyOrder(t *testing.T) {
-	overEach(t, hub.Config{}, func(t *testing.T, b *bench) {
+	overAll(t, hub.Config{}, func(t *testing.T, b *bench) {
 		c := b.dial(b.device, nil)
 		const n = 40 // more than the hub sends ahead
 		for i := range n {
@@ -241,7 +241,7 @@ func TestHandleMessagesCompletesWhatItsHandlerTook(t *testing.T) {
 }
 
 func TestReceiveEndsWithItsContextAndWithTheClient(t *testing.T) {
-	overEach(t, hub.Config{}, func(t *testing.T, b *bench) {
+	overAll(t, hub.Config{}, func(t *testing.T, b *bench) {
 		c := b.dial(b.device, nil)
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
@@ -271,7 +271,7 @@ func TestReceiveEndsWithItsContextAndWithTheClient(t *testing.T) {
 }
 
 func TestSeveralReceiversShareTheMessages(t *testing.T) {
-	overEach(t, hub.Config{}, func(t *testing.T, b *bench) {
+	overAll(t, hub.Config{}, func(t *testing.T, b *bench) {
 		c := b.dial(b.device, nil)
 		bodies := make(chan string)
 		for range 4 {

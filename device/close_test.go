@@ -161,7 +161,7 @@ func (c *stuckConn) Close() error {
 }
 
 func TestCloseKeepsAShortDeadlineWhenNothingCanBeWritten(t *testing.T) {
-	overEach(t, hub.Config{}, func(t *testing.T, b *bench) {
+	overAll(t, hub.Config{}, func(t *testing.T, b *bench) {
 		var nc *stuckConn
 		const timeout = 100 * time.Millisecond
 		c := b.dial(b.device, func(o *device.Options) {
@@ -194,7 +194,7 @@ func TestOpeningAndClosingAtAnyMomentLeavesNothing(t *testing.T) {
 	if testkit.RaceEnabled {
 		rounds = 10_000
 	}
-	overEach(t, hub.Config{}, func(t *testing.T, b *bench) {
+	overAll(t, hub.Config{}, func(t *testing.T, b *bench) {
 		resume := tls.NewLRUClientSessionCache(1)
 		for i := range rounds / len(transports()) {
 			holes := make(chan *testkit.Hole, 100)

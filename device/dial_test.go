@@ -54,7 +54,7 @@ func TestOnlyAConnectionThatIsMarkedGetsNoTLS(t *testing.T) {
 }
 
 func TestWhatTheDialFunctionGivesIsCheckedAndClosed(t *testing.T) {
-	overEach(t, hub.Config{}, func(t *testing.T, b *bench) {
+	overAll(t, hub.Config{}, func(t *testing.T, b *bench) {
 		var panics []any
 		dials, verified := 0, 0
 		var open atomic.Int32

@@ -163,7 +163,7 @@ func TestNothingGrowsWhileDialFails(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			overEach(t, hub.Config{}, func(t *testing.T, b *bench) {
+			overAll(t, hub.Config{}, func(t *testing.T, b *bench) {
 				cred := b.credentials(dev, b.token("localhost/devices/dev-1", dev, time.Now().Add(time.Hour)))
 				o := b.options(nil)
 				quick(o.TLSConfig, nil)
@@ -191,7 +191,7 @@ func TestNothingGrowsWithSends(t *testing.T) {
 		t.Skip("it takes a minute then, and the same without the race detector sees what grows")
 	}
 	const logged, sends = 100_000, 100_000 // what a partition of the hub keeps; what is sent
-	overEach(t, hub.Config{}, func(t *testing.T, b *bench) {
+	overAll(t, hub.Config{}, func(t *testing.T, b *bench) {
 		c := b.dial(b.device, nil)
 		m := &hubwire.Message{Body: make([]byte, 100)}
 		async := func(n int) {

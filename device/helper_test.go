@@ -25,6 +25,11 @@ func transports() []device.Transport {
 	return []device.Transport{device.MQTT(nil), device.MQTTWebSocket(nil)}
 }
 
+// everywhere are the transports, and the one that has no connection, no twins and no methods.
+func everywhere() []device.Transport {
+	return append(transports(), device.HTTPS(&device.HTTPSOptions{PollInterval: time.Second}))
+}
+
 // bench is a hub in a test bubble, with a device and its module, and a transport to reach them by.
 type bench struct {
 	t         *testing.T
@@ -39,6 +44,14 @@ type bench struct {
 func overEach(t *testing.T, cfg hub.Config, test func(*testing.T, *bench)) {
 	t.Helper()
 	for _, tr := range transports() {
+		t.Run(tr.String(), func(t *testing.T) { over(t, tr, cfg, test) })
+	}
+}
+
+// overAll is overEach over HTTPS, too.
+func overAll(t *testing.T, cfg hub.Config, test func(*testing.T, *bench)) {
+	t.Helper()
+	for _, tr := range everywhere() {
 		t.Run(tr.String(), func(t *testing.T) { over(t, tr, cfg, test) })
 	}
 }

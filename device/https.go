@@ -135,7 +135,7 @@ func openHTTPS(ctx context.Context, cfg *config, o HTTPSOptions, dial dialFunc) 
 		return nil, err
 	}
 	if err := l.knock(ctx); err != nil {
-		l.teardown(errClosed)
+		l.end(err)
 		return nil, err
 	}
 	l.accepted.Store(true)
@@ -173,7 +173,10 @@ func (l *httpsLink) knock(ctx context.Context) error {
 	if !ok || e.Outcome == hubwire.Refused && !shutsOut(e) && !errors.Is(e, ErrRedirect) && !passing(e) {
 		return nil
 	}
-	return err
+	if e.Outcome == hubwire.Unknown {
+		e.Outcome = hubwire.NotSent // nothing was to happen
+	}
+	return e
 }
 
 // shutsOut reports whether e says that the hub does not let this device in.
@@ -194,15 +197,20 @@ func (l *httpsLink) ask(ctx context.Context, x *exchange) (*reply, error) {
 	return answer, err
 }
 
-// note is told how each attempt went.
+// note is told how each attempt went. Until the hub has let the device in, an answer is no more
+// than a reason to go on waiting.
 func (l *httpsLink) note(e *hubwire.Error) {
-	if e == nil {
+	accepted := l.accepted.Load()
+	answered := e == nil || e.Outcome == hubwire.Refused || e.Outcome == hubwire.Unknown && e.Code != 0
+	if answered {
 		l.answered.Store(true)
-		if l.accepted.Load() {
-			l.status.set(Connected, nil)
-		}
-	} else if l.over.Err() == nil && !errors.Is(e, context.Canceled) && !errors.Is(e, context.DeadlineExceeded) {
-		l.status.set(Connecting, e)
+	}
+	switch {
+	case answered && accepted:
+		l.status.set(Connected, nil)
+	case e == nil || !passing(e) || l.over.Err() != nil || errors.Is(e, context.Canceled) || errors.Is(e, context.DeadlineExceeded):
+	default:
+		l.status.set(Connecting, withOp("connect", e))
 	}
 }
 

@@ -29,7 +29,7 @@ type rest struct {
 	over  context.Context
 	abort context.CancelCauseFunc
 
-	// reported is told of each attempt: nil when there was an answer, else why not.
+	// reported is told how each attempt went.
 	reported func(*hubwire.Error)
 
 	headers sync.Pool // of http.Header, empty
@@ -123,6 +123,7 @@ func (r *rest) insist(ctx context.Context, x *exchange) (*reply, error) {
 		if e == nil {
 			answer, e = r.attempt(ctx, x, token)
 		}
+		r.reported(e)
 		if e == nil {
 			return answer, nil
 		}
@@ -222,17 +223,9 @@ func (r *rest) attempt(ctx context.Context, x *exchange, token *heldToken) (*rep
 		r.headers.Put(h)
 	}
 	if err != nil {
-		e := noAnswer(x.op, err, p)
-		r.reported(e)
-		return nil, e
+		return nil, noAnswer(x.op, err, p)
 	}
-	answer, e := r.read(x.op, resp)
-	if e != nil && e.Outcome == hubwire.Unknown && e.Code == 0 {
-		r.reported(e)
-	} else {
-		r.reported(nil)
-	}
-	return answer, e
+	return r.read(x.op, resp)
 }
 
 // read reads an answer, for as long as the hub may take for one.

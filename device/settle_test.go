@@ -251,7 +251,7 @@ func TestWhatAHandlerSettledItselfStaysAsItIs(t *testing.T) {
 }
 
 func TestManyMaySettleOneMessageAtOnce(t *testing.T) {
-	overEach(t, hub.Config{}, func(t *testing.T, b *bench) {
+	overAll(t, hub.Config{}, func(t *testing.T, b *bench) {
 		c := b.dial(b.device, nil)
 		b.order("a", hubwire.AckFull, time.Time{})
 		b.order("b", hubwire.AckFull, time.Time{})

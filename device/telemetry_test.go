@@ -88,7 +88,7 @@ func TestAMessageThatDoesNotFitIsRefusedHere(t *testing.T) {
 
 func TestABurstArrivesInOrder(t *testing.T) {
 	const n = 3000 // three windows
-	overEach(t, hub.Config{}, func(t *testing.T, b *bench) {
+	overAll(t, hub.Config{}, func(t *testing.T, b *bench) {
 		c := b.dial(b.device, nil)
 		ms := make([]*hubwire.Message, n)
 		for i := range ms {
@@ -138,7 +138,7 @@ func (y *tally) once(t *testing.T, n int, ok func(error) bool) {
 
 func TestSendAsyncTellsOfEachMessageOnce(t *testing.T) {
 	const n = 500
-	overEach(t, hub.Config{}, func(t *testing.T, b *bench) {
+	overAll(t, hub.Config{}, func(t *testing.T, b *bench) {
 		var y tally
 		c := b.dial(b.device, func(o *device.Options) { o.Window = 50 })
 		for i := range n {
@@ -161,7 +161,7 @@ func TestPendingSendsFailWhenTheClientIsClosed(t *testing.T) {
 	cfg := hub.Config{Intercept: func(_ context.Context, op *hub.Op) hub.Verdict {
 		return hub.Verdict{SwallowAck: op.Kind == hub.OpPublish}
 	}}
-	overEach(t, cfg, func(t *testing.T, b *bench) {
+	overAll(t, cfg, func(t *testing.T, b *bench) {
 		var y tally
 		c := b.dial(b.device, nil)
 		for i := range n {
@@ -193,7 +193,7 @@ func TestASendEndsWithItsContext(t *testing.T) {
 	cfg := hub.Config{Intercept: func(_ context.Context, op *hub.Op) hub.Verdict {
 		return hub.Verdict{SwallowAck: op.Kind == hub.OpPublish}
 	}}
-	overEach(t, cfg, func(t *testing.T, b *bench) {
+	overAll(t, cfg, func(t *testing.T, b *bench) {
 		c := b.dial(b.device, nil)
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()

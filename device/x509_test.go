@@ -222,7 +222,7 @@ func TestCertificatesOfAnAuthority(t *testing.T) {
 		{"that is not valid yet", root, "x509", hour, 2 * hour, false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			overEach(t, hub.Config{VerifiedCAs: []*x509.Certificate{root.cert}}, func(t *testing.T, b *bench) {
+			overAll(t, hub.Config{VerifiedCAs: []*x509.Certificate{root.cert}}, func(t *testing.T, b *bench) {
 				cert := tt.by.issue(t, tt.cn, time.Now().Add(tt.from), time.Now().Add(tt.to))
 				start := time.Now()
 				c, err := b.dialX509(&hub.Device{Auth: hub.AuthCA}, func() *tls.Certificate { return cert }, nil)

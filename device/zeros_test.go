@@ -13,18 +13,18 @@ import (
 )
 
 func TestNothingPanicsWhereItsArgumentsAreLeftOut(t *testing.T) {
-	overEach(t, hub.Config{}, func(t *testing.T, b *bench) {
+	overAll(t, hub.Config{}, func(t *testing.T, b *bench) {
 		testkit.Zeros(t, map[string]any{
 			"CredentialsFromConnectionString": device.CredentialsFromConnectionString,
 			"Dial":                            device.Dial, "DialCredentials": device.DialCredentials,
-			"MQTT": device.MQTT, "MQTTWebSocket": device.MQTTWebSocket,
+			"MQTT": device.MQTT, "MQTTWebSocket": device.MQTTWebSocket, "HTTPS": device.HTTPS,
 		}, b.dial(b.device, nil), device.Credentials{}, &device.SendError{}, device.State(0), b.transport)
 	})
 }
 
 func TestAContextThatIsNilIsRefused(t *testing.T) {
 	var none context.Context
-	overEach(t, hub.Config{}, func(t *testing.T, b *bench) {
+	overAll(t, hub.Config{}, func(t *testing.T, b *bench) {
 		c := b.dial(b.device, nil)
 		for name, call := range map[string]func() error{
 			"dial":          func() error { _, err := device.Dial(none, b.device, b.transport, b.options(nil)); return err },
@@ -64,7 +64,7 @@ func FuzzText(f *testing.F) {
 		named := device.Credentials{HostName: s, GatewayHostName: s, Identity: hubwire.Identity{DeviceID: s, ModuleID: s}, Tokens: tokens(nil)}
 		o := *refused
 		o.ProductInfo, o.ModelID = s, s
-		for _, tr := range transports() {
+		for _, tr := range everywhere() {
 			_, byString := device.Dial(over, s, tr, refused)
 			_, byName := device.DialCredentials(over, named, tr, &o)
 			for _, err := range []error{byString, byName} {

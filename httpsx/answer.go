@@ -107,21 +107,20 @@ func (a *Answer) Write(w http.ResponseWriter) error {
 	if a.RetryAfter > 0 {
 		set("Retry-After", formatRetryAfter(a.RetryAfter))
 	}
-	if a.Body != nil {
-		set("Content-Type", jsonType)
-		set("Content-Type", a.ContentType)
-	}
 	status := a.Status
 	if status < 200 || status > 599 {
 		status = http.StatusInternalServerError // WriteHeader would panic, or say that more follows
 	}
-	if status != http.StatusNoContent {
-		h["Content-Length"] = []string{strconv.Itoa(len(a.Body))}
-	}
-	w.WriteHeader(status)
-	if a.Body == nil || status == http.StatusNoContent {
+	if status == http.StatusNoContent {
+		w.WriteHeader(status)
 		return nil
 	}
+	if a.Body != nil {
+		set("Content-Type", jsonType)
+		set("Content-Type", a.ContentType)
+	}
+	set("Content-Length", strconv.Itoa(len(a.Body)))
+	w.WriteHeader(status)
 	_, err := w.Write(a.Body)
 	return err
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"reflect"
 	"strconv"
+	"strings"
 	"unicode/utf8"
 
 	"github.com/hubwire/hubwire"
@@ -249,15 +250,7 @@ func (o *object) strs(name string, v []string) {
 
 // appendString appends s as a JSON string. What is not UTF-8 becomes U+FFFD.
 func appendString(dst []byte, s string) []byte {
-	for i := range len(s) {
-		if c := s[i]; c < ' ' || c == '"' || c == '\\' || c >= utf8.RuneSelf {
-			b, _ := marshal(s, false) // a string: cannot fail
-			return append(dst, b...)
-		}
-	}
-	dst = append(dst, '"')
-	dst = append(dst, s...)
-	return append(dst, '"')
+	return appendText(append(dst, '"'), strings.ToValidUTF8(s, "\uFFFD"))
 }
 
 // appendAll appends an array of documents.

@@ -102,7 +102,7 @@ func (r *Request) NewHTTP(ctx context.Context, host string) (*http.Request, erro
 	}
 	req, err := http.NewRequestWithContext(ctx, r.Op.Method(), string(u), reader)
 	if err != nil || host == "" || req.URL.Host != host || req.URL.User != nil {
-		return nil, notSent(r.Op, hubwire.ArgumentInvalid, "the host %.100q is none", host)
+		return nil, notSent(r.Op, hubwire.ArgumentInvalid, "the host is no name of a host, with a port or not")
 	}
 	r.setHeader(req.Header, isJSON)
 	return req, nil

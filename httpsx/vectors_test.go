@@ -107,8 +107,8 @@ func serviceVectors(t *testing.T) []vector {
 		op, _, err := httpsx.Match(v.request(t))
 		return err == nil && op < httpsx.GetDevice && v.Response.Status < 300 // the device endpoint
 	})
-	if len(vs) < 50 {
-		t.Fatalf("there are %d vectors", len(vs))
+	if len(vs) == 0 {
+		t.Fatal("there are no vectors")
 	}
 	return vs
 }
@@ -132,6 +132,11 @@ var (
 		httpsx.PatchDigitalTwin:         func() any { return new(httpsx.JSONPatch) },
 		httpsx.InvokeCommand:            func() any { return new(json.RawMessage) },
 		httpsx.ListTargetScope:          func() any { return new(httpsx.OnBehalfOf) },
+		httpsx.GetOnBehalfOf:            func() any { return new(httpsx.OnBehalfOf) },
+		httpsx.PutModuleOnBehalfOf:      func() any { return new(httpsx.OnBehalfOf) },
+		httpsx.GetModuleOnBehalfOf:      func() any { return new(httpsx.OnBehalfOf) },
+		httpsx.ListModulesOnBehalfOf:    func() any { return new(httpsx.OnBehalfOf) },
+		httpsx.DeleteModuleOnBehalfOf:   func() any { return new(httpsx.OnBehalfOf) },
 	}
 	answerDocs = map[httpsx.Operation]func() any{
 		httpsx.GetDevice:                func() any { return new(httpsx.Device) },
@@ -155,6 +160,8 @@ var (
 		httpsx.CancelJob:                func() any { return new(httpsx.Job) },
 		httpsx.ListJobs:                 func() any { return new([]*httpsx.Job) },
 		httpsx.CreateImportExport:       func() any { return new(httpsx.ImportExportJob) },
+		httpsx.GetImportExport:          func() any { return new(httpsx.ImportExportJob) },
+		httpsx.ListImportExports:        func() any { return new(httpsx.ImportExportJobs) },
 		httpsx.GetConfiguration:         func() any { return new(httpsx.Configuration) },
 		httpsx.PutConfiguration:         func() any { return new(httpsx.Configuration) },
 		httpsx.ListConfigurations:       func() any { return new(httpsx.Configurations) },
@@ -163,6 +170,12 @@ var (
 		httpsx.InvokeCommand:            func() any { return new(json.RawMessage) },
 		httpsx.ReceiveFeedback:          func() any { return new([]httpsx.FeedbackRecord) },
 		httpsx.ListScope:                func() any { return new(httpsx.ScopeResult) },
+		httpsx.GetInScope:               func() any { return new(httpsx.ScopeResult) },
+		httpsx.ListTargetScope:          func() any { return new(httpsx.ScopeResult) },
+		httpsx.GetOnBehalfOf:            func() any { return new(httpsx.ScopeResult) },
+		httpsx.PutModuleOnBehalfOf:      func() any { return new(httpsx.Module) },
+		httpsx.GetModuleOnBehalfOf:      func() any { return new(httpsx.Module) },
+		httpsx.ListModulesOnBehalfOf:    func() any { return new(httpsx.Modules) },
 	}
 )
 
@@ -186,11 +199,11 @@ func TestVectors(t *testing.T) {
 					t.Errorf("the request (-as it was +as we build it):\n%s", diff)
 				}
 			}
-			if v.Response.Status >= 300 && v.ID != "bulk-partial-400" {
-				checkError(t, &v, r.Op)
+			if r.Op.Succeeds(v.Response.Status) || r.Op == httpsx.BulkDevices && strings.Contains(string(v.Response.Body.bytes(t)), `"isSuccessful"`) {
+				checkAnswer(t, &v, r.Op)
 				return
 			}
-			checkAnswer(t, &v, r.Op)
+			checkError(t, &v, r.Op)
 		})
 	}
 }
@@ -211,12 +224,19 @@ func rebuild(t *testing.T, v *vector, r *httpsx.Request) *httpsx.Request {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if method, path := v.Request.Method, strings.TrimSuffix(v.request(t).URL.Path, "/"); v.ID != "twin-patch-java-override" && req.Method != method || req.URL.Path != path {
+	method, path := v.Request.Method, strings.TrimSuffix(v.request(t).URL.Path, "/")
+	if override := v.request(t).Header.Get("X-HTTP-Method-Override"); override != "" {
+		method = override
+	}
+	if req.Method != method || req.URL.Path != path {
 		t.Errorf("the request is %s %s, want %s %s", req.Method, req.URL.Path, method, path)
 	}
 	want := url.Values{}
 	for name, value := range v.Request.Query {
-		want.Set(name, *value)
+		want.Set(name, "")
+		if value != nil {
+			want.Set(name, *value)
+		}
 	}
 	if diff := cmp.Diff(want, req.URL.Query()); diff != "" {
 		t.Errorf("its query (-want +got):\n%s", diff)
@@ -303,7 +323,8 @@ func checkAnswer(t *testing.T, v *vector, op httpsx.Operation) {
 		if r, ok := d.(*httpsx.BulkResult); ok {
 			b = httpsx.NewBulkAnswer(r)
 		}
-		b.ETag, b.ItemType, b.Continuation, b.Location, b.CommandStatus = a.ETag, a.ItemType, a.Continuation, a.Location, a.CommandStatus
+		b.ETag, b.ItemType, b.Continuation, b.Location = a.ETag, a.ItemType, a.Continuation, a.Location
+		b.CommandStatus, b.RequestID = a.CommandStatus, a.RequestID
 		if op == httpsx.ReceiveFeedback {
 			b.ContentType = httpsx.FeedbackType
 		}
@@ -344,10 +365,35 @@ func checkWritten(t *testing.T, v *vector, a *httpsx.Answer) {
 		if err := json.Unmarshal(w.Body.Bytes(), &got); err != nil {
 			t.Fatalf("%v: %s", err, w.Body)
 		}
-		if diff := cmp.Diff(want, got); diff != "" {
-			t.Errorf("the body (-want +got):\n%s", diff)
+		if !covers("", want, got) {
+			t.Errorf("the body (-want +got):\n%s", cmp.Diff(want, got))
 		}
 	}
+}
+
+// covers reports whether got has all that want has, and beside that only members that say nothing.
+func covers(name string, want, got any) bool {
+	switch want := want.(type) {
+	case map[string]any:
+		members, ok := got.(map[string]any)
+		for name, v := range want {
+			mine, there := members[name]
+			ok = ok && there && covers(name, v, mine)
+		}
+		for name, v := range members {
+			_, there := want[name]
+			ok = ok && (there || v == float64(0) || v == "0001-01-01T00:00:00Z" || significant(name, v) == nil)
+		}
+		return ok
+	case []any:
+		elements, ok := got.([]any)
+		ok = ok && len(elements) == len(want)
+		for i := 0; ok && i < len(want); i++ {
+			ok = covers("", want[i], elements[i])
+		}
+		return ok
+	}
+	return cmp.Equal(want, got)
 }
 
 // checkError reads the vector's error as a client does, and writes it as the hub does in the
@@ -359,10 +405,11 @@ func checkError(t *testing.T, v *vector, op httpsx.Operation) {
 	if !ok {
 		t.Fatalf("%v is no *hubwire.Error", err)
 	}
-	if e.Code.Name() != v.Response.Headers["iothub-errorcode"] || e.Code.Status() != v.Response.Status {
+	name, named := v.Response.Headers["iothub-errorcode"]
+	if named && e.Code.Name() != name || e.Code.Status() != v.Response.Status {
 		t.Errorf("the code is %v", e.Code)
 	}
-	if e.Outcome != hubwire.Refused || e.Retryable != e.Code.Retryable() || e.Message == "" {
+	if named && (e.Outcome != hubwire.Refused || e.Retryable != e.Code.Retryable()) {
 		t.Errorf("%#v", e)
 	}
 	form := op.ErrorForm(e.Code)
@@ -387,7 +434,7 @@ func checkError(t *testing.T, v *vector, op httpsx.Operation) {
 		t.Errorf("written and read again (-want +got):\n%s", diff)
 	}
 	var header map[string][]string = w.Header() // whose names are not canonical
-	if got := header["iothub-errorcode"]; !cmp.Equal(got, []string{v.Response.Headers["iothub-errorcode"]}) {
+	if got := header["iothub-errorcode"]; named && !cmp.Equal(got, []string{name}) {
 		t.Errorf("iothub-errorcode is %q", got)
 	}
 }

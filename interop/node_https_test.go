@@ -2,6 +2,7 @@ package interop
 
 import (
 	"bytes"
+	"strings"
 	"testing"
 	"time"
 
@@ -18,7 +19,9 @@ func TestNodeHTTPS(t *testing.T) {
 	s := openSite(t, hub.Config{})
 	c := &court{s, startJudge(t, s.caFile), "https"}
 	t.Run("telemetry", c.telemetryHTTPS)
+	t.Run("a batch of telemetry", c.batchHTTPS)
 	t.Run("what became of messages", c.feedbackHTTPS)
+	t.Run("what became of files", c.notified)
 	t.Run("rights of policies", c.rights)
 }
 
@@ -62,6 +65,18 @@ func (c *court) telemetryHTTPS(t *testing.T) {
 	}
 }
 
+// batchHTTPS has messages of a batch, of which the SDK sends the properties of the application alone.
+func (c *court) batchHTTPS(t *testing.T) {
+	id, p := c.open(t)
+	events := c.events(t, id)
+	p.gives(t, `"MessageEnqueued"`, "sendBatch", []sdkMessage{
+		{Body: []byte("a"), MessageID: "lost"}, {Body: allBytes(), Properties: props("dt-subject", "thermostat1", "x", "ü €", "y", "")}, {},
+	})
+	arrives(t, events, hubwire.Message{Body: []byte("a")})
+	arrives(t, events, hubwire.Message{Body: allBytes(), Component: "thermostat1", Properties: hubProps(props("x", "ü €", "y", ""))})
+	arrives(t, events, hubwire.Message{})
+}
+
 // feedbackHTTPS is what the service is told of messages that the SDK completes and rejects.
 func (c *court) feedbackHTTPS(t *testing.T) {
 	id, p := c.open(t)
@@ -86,6 +101,25 @@ func (c *court) feedbackHTTPS(t *testing.T) {
 		t.Errorf("feedback (-want +got)\n%s", diff)
 	}
 	c.queueIsEmpty(t, id)
+}
+
+// notified is what the service is told of files that the SDK uploads.
+func (c *court) notified(t *testing.T) {
+	id, p := c.open(t)
+	sent := answered[blobSum](t, p, "upload", map[string]any{"name": "of two blocks", "size": 5 << 20})
+	n, err := c.FileNotification(within(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n.DeviceID != id.DeviceID || n.BlobName != id.DeviceID+"/of two blocks" || n.Size != int64(sent.Size) || !strings.HasPrefix(n.BlobURI, "https://localhost/") {
+		t.Errorf("notification %+v of %+v", n, sent)
+	}
+	failed := answered[slot](t, p, "slot", map[string]string{"name": "failed"})
+	p.do(t, "notify", end{CorrelationID: failed.CorrelationID, Status: 500, Text: "failed"})
+	p.do(t, "upload", map[string]any{"name": "next", "size": 1})
+	if n, err := c.FileNotification(within(t)); err != nil || n.BlobName != id.DeviceID+"/next" {
+		t.Errorf("of the failed one: %+v, %v", n, err)
+	}
 }
 
 // rights are what each policy may do, by what the service's SDK gets for it.

@@ -2,6 +2,7 @@
 // far as the SDK has it over REST.
 'use strict';
 
+const { ContainerClient } = require('@azure/storage-blob');
 const { Client, DigitalTwinClient, IoTHubTokenCredentials, JobClient, Registry } = require('azure-iothub');
 
 // Office is the service. Most of it is called by the names that the SDK has.
@@ -58,12 +59,13 @@ class Office {
     return call.then((r) => r.result);
   }
 
-  // pages reads a query to its end, as the SDK says when that is.
+  // pages reads a query to its end, as the SDK says when that is. With promises,
+  // next reads the first page again unless it is told where to go on.
   async pages({ sql, size, as }) {
     const query = this.registry.createQuery(sql, size);
     const pages = [];
     while (query.hasMoreResults) {
-      const page = await (as === 'twin' ? query.nextAsTwin() : query.next());
+      const page = await (as === 'twin' ? query.nextAsTwin() : query.next(query.continuationToken));
       pages.push(page.result);
       if (pages.length > 1000) throw new Error('the query does not end');
     }
@@ -91,7 +93,7 @@ class Office {
   async jobPages({ type, status, size }) {
     const query = this.jobs.createQuery(type, status, size);
     const pages = [];
-    while (query.hasMoreResults && pages.length < 1000) pages.push((await query.next()).result);
+    while (query.hasMoreResults && pages.length < 1000) pages.push((await query.next(query.continuationToken)).result);
     return pages;
   }
 
@@ -107,6 +109,15 @@ class Office {
   transfers() { return this.body(this.registry.listJobs()); }
   transfer({ jobId }) { return this.registry.getJob(jobId); }
   cancelTransfer({ jobId }) { return this.registry.cancelJob(jobId); }
+
+  // What import and export jobs read and write, by the URL of the container.
+  async blob({ container, name }) {
+    return (await new ContainerClient(container).getBlockBlobClient(name).downloadToBuffer()).toString();
+  }
+
+  async putBlob({ container, name, text }) {
+    await new ContainerClient(container).getBlockBlobClient(name).upload(text, Buffer.byteLength(text));
+  }
 
   async digitalTwin({ deviceId }) {
     const { _response, ...twin } = await this.twins.getDigitalTwin(deviceId);

@@ -1,6 +1,7 @@
 package sas_test
 
 import (
+	"encoding/json"
 	"fmt"
 	"testing"
 
@@ -73,4 +74,20 @@ func TestSecretsAllocateNothing(t *testing.T) {
 			t.Fatal("another text")
 		}
 	})
+}
+
+func TestASecretReadsWhatJSONHas(t *testing.T) {
+	var v struct{ Key, Other sas.Secret }
+	if err := json.Unmarshal([]byte(`{"Key":"a\u0062c","Other":null}`), &v); err != nil {
+		t.Fatal(err)
+	}
+	if v.Key.Reveal() != "abc" || !v.Other.IsZero() {
+		t.Errorf("%q, %q", v.Key.Reveal(), v.Other.Reveal())
+	}
+	if err := json.Unmarshal([]byte(`{"Key":5}`), &v); err == nil {
+		t.Error("a number is a secret")
+	}
+	if b, err := json.Marshal(v.Key); err != nil || string(b) != `"(secret)"` {
+		t.Errorf("%s, %v", b, err)
+	}
 }

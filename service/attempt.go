@@ -55,7 +55,8 @@ func (x *exchange) roundTrip(ctx context.Context, seen *Attempt) (*httpsx.Answer
 	return a, nil
 }
 
-// isJSON reports whether an answer is what a hub may say. A portal that wants a login says HTML, with status 200.
+// isJSON reports whether an answer is what a hub may say. A portal that wants a login says HTML,
+// with status 200.
 func isJSON(a *httpsx.Answer) bool {
 	return len(a.Body) == 0 || a.ContentType == "" || strings.Contains(strings.ToLower(a.ContentType), "json")
 }
@@ -75,12 +76,13 @@ func (x *exchange) build(ctx context.Context, requestID string) (*http.Request, 
 	return req, nil
 }
 
-// way is what net/http has done with a request.
+// way is what net/http has done with a request. When a connection of the pool turns out to be
+// gone, it takes another by itself: if nothing was written, or to read.
 type way struct{ waited, wrote atomic.Bool }
 
 func (w *way) trace() *httptrace.ClientTrace {
 	return &httptrace.ClientTrace{
-		GetConn:      func(string) { w.waited.Store(true) },
+		GetConn:      func(string) { w.waited.Store(true); w.wrote.Store(false) },
 		WroteHeaders: func() { w.wrote.Store(true) },
 	}
 }
@@ -146,8 +148,16 @@ func (x *exchange) refused(ctx, inTime context.Context, err error, res *http.Res
 		e.Outcome = hubwire.Unknown
 	case res.StatusCode == http.StatusUnauthorized:
 		e.Message = joined(e.Message, clockNote(res.Header.Get("Date"), time.Now()))
+	case isTimeout(res.StatusCode) && x.r.safety() != once: // what a method does in vain it may have done
+		e.Retryable = true
 	}
 	return e
+}
+
+// isTimeout reports whether a status is that of a server which did not get what it needed from
+// another, in time or at all.
+func isTimeout(status int) bool {
+	return status == http.StatusRequestTimeout || status == http.StatusBadGateway || status == http.StatusGatewayTimeout
 }
 
 // clockNote says that a token may have been refused for a clock that is wrong.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"strconv"
 	"sync"
@@ -77,6 +78,9 @@ func (c *Client) HostName() string {
 	return c.cred.HostName
 }
 
+// Format prints which hub it is of, for every verb: what is inside is busy, and not for print.
+func (c *Client) Format(f fmt.State, _ rune) { io.WriteString(f, "client of "+c.HostName()) }
+
 // host is what stands in URLs.
 func (c *Client) host() string {
 	if c.o.Port == 443 {
@@ -104,9 +108,10 @@ func (c *Client) ready(ctx context.Context, op string) error {
 }
 
 // Close ends the Client and the calls under way, which fail with an error that matches
-// [net.ErrClosed], and closes its connections. It may be called more than once, at any time, also when the hub is
-// stalled. The error is nil or, when [Options].Dial has not returned within CloseTimeout after
-// its context ended, one that matches [context.DeadlineExceeded]; the Client has ended all the same.
+// [net.ErrClosed], and closes its connections. It may be called more than once, at any time, also
+// when the hub is stalled. The error is nil or, when [Options].Dial has not returned within
+// CloseTimeout after its context ended, one that matches [context.DeadlineExceeded]; the Client has
+// ended all the same.
 func (c *Client) Close() error {
 	if c == nil || c.transport == nil {
 		return nil
@@ -120,7 +125,10 @@ func (c *Client) Close() error {
 	case <-idle:
 		return nil
 	case <-limit.C:
-		return &hubwire.Error{Op: "close", Outcome: hubwire.Unknown, Err: context.DeadlineExceeded, Message: "Options.Dial has not returned after its context ended"}
+		return &hubwire.Error{
+			Op: "close", Outcome: hubwire.Unknown, Err: context.DeadlineExceeded,
+			Message: "Options.Dial has not returned after its context ended",
+		}
 	}
 }
 

@@ -6,10 +6,11 @@ import (
 	"github.com/hubwire/hubwire/httpsx"
 )
 
-// CreateConfiguration registers an automatic device management configuration, or with
-// content for edge modules a deployment. The hub applies it to all devices, now and later, that its target
-// condition holds for. Codes: ConfigurationAlreadyExists, InvalidConfigurationTargetCondition,
-// InvalidConfigurationContent, InvalidConfigurationMetricsQuery, TooManyConfigurations, ArgumentInvalid.
+// CreateConfiguration registers an automatic device management configuration, or with content for
+// edge modules a deployment. The hub applies it to all devices, now and later, that its target
+// condition holds for. Codes: ConfigurationAlreadyExists, InvalidConfigurationCondition,
+// InvalidConfigurationContent, InvalidConfigurationMetricsQuery, TooManyConfigurations,
+// ArgumentInvalid.
 func (c *Client) CreateConfiguration(ctx context.Context, cfg *Configuration) (*Configuration, error) {
 	r, err := putConfiguration(cfg)
 	if err != nil {
@@ -18,9 +19,9 @@ func (c *Client) CreateConfiguration(ctx context.Context, cfg *Configuration) (*
 	return ask[Configuration](ctx, c, r)
 }
 
-// UpdateConfiguration changes labels, target condition, priority and metrics; the content cannot be changed. etag
-// is that of the Configuration which was got, or [Any]. Codes: ConfigurationNotFound,
-// PreconditionFailed, CannotModifyConfigurationContent and those of [Client.CreateConfiguration].
+// UpdateConfiguration changes labels, target condition, priority and metrics; the content cannot be
+// changed. etag is that of the Configuration which was got, or [Any]. Codes: ConfigurationNotFound,
+// PreconditionFailed, ImmutableConfigurationContent and those of [Client.CreateConfiguration].
 func (c *Client) UpdateConfiguration(ctx context.Context, cfg *Configuration, etag string) (*Configuration, error) {
 	r, err := putConfiguration(cfg)
 	if err != nil {

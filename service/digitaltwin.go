@@ -54,9 +54,11 @@ func (c *Client) PatchDigitalTwin(ctx context.Context, deviceID string, p JSONPa
 	return a.ETag, nil
 }
 
-// InvokeCommand calls a command of a device, or of one of its components when that is not empty. It is a direct method of
-// another name, {command} or {component}*{command}: see [Client.Invoke].
-func (c *Client) InvokeCommand(ctx context.Context, deviceID, component string, m hubwire.MethodRequest, o *InvokeOptions) (*hubwire.MethodResponse, error) {
+// InvokeCommand calls a command of a device, or of one of its components when that is not empty. It
+// is a direct method of another name, {command} or {component}*{command}: see [Client.Invoke].
+func (c *Client) InvokeCommand(
+	ctx context.Context, deviceID, component string, m hubwire.MethodRequest, o *InvokeOptions,
+) (*hubwire.MethodResponse, error) {
 	call := methodCall(m, o)
 	if err := call.Check(); err != nil {
 		return nil, unsent(err)

@@ -81,6 +81,54 @@ func ExampleClient_UpdateDevice() {
 	// Output: disabled in repair
 }
 
+func ExampleQueryAs() {
+	h, c := start()
+	defer h.Close()
+	defer c.Close()
+	for _, id := range []string{"pump", "fan", "lamp"} {
+		must(c.CreateDevice(ctx, &service.Device{DeviceID: id}))
+	}
+	tags := &service.TwinUpdate{Tags: json.RawMessage(`{"room":{"name":"cellar","floor":-1}}`)}
+	must(c.PatchTwin(ctx, hubwire.Identity{DeviceID: "pump"}, tags, service.Any))
+
+	type row struct {
+		Device string `json:"deviceId"`
+		Floor  int    `json:"floor"`
+	}
+	query := "SELECT deviceId, tags.room.floor AS floor FROM devices WHERE tags.room.name = " + service.Quote("cellar")
+	for r, err := range service.QueryAs[row](ctx, c, query, nil) {
+		if err != nil {
+			log.Fatal(err)
+		}
+		fmt.Printf("%+v\n", r)
+	}
+	// Output: {Device:pump Floor:-1}
+}
+
+// What failed is named, and the rest is done.
+func ExampleClient_BulkAll() {
+	h, c := start()
+	defer h.Close()
+	defer c.Close()
+	must(c.CreateDevice(ctx, &service.Device{DeviceID: "d42"}))
+
+	var devices []service.ImportDevice
+	for i := range 250 {
+		devices = append(devices, service.ImportDevice{ID: fmt.Sprint("d", i), ImportMode: service.ImportCreate})
+	}
+	result, done, err := c.BulkAll(ctx, devices)
+	if err != nil {
+		log.Fatal(err) // and devices[done:] are still to do
+	}
+	fmt.Println(done, "looked at")
+	for _, e := range result.Errors {
+		fmt.Println(e.DeviceID, hubwire.Code(e.Code).Name())
+	}
+	// Output:
+	// 250 looked at
+	// d42 DeviceAlreadyExists
+}
+
 func ExampleClient_Invoke() {
 	h, c := start()
 	defer h.Close()
@@ -105,6 +153,36 @@ func ExampleClient_Invoke() {
 		fmt.Printf("%d %s\n", answer.Status, answer.Payload)
 	}
 	// Output: 202 "in a minute"
+}
+
+// Of a job's devices, those that failed get another one.
+func ExampleClient_ScheduleTwinUpdate() {
+	h, c := start()
+	defer h.Close()
+	defer c.Close()
+	for _, id := range []string{"pump", "fan"} {
+		must(c.CreateDevice(ctx, &service.Device{DeviceID: id}))
+	}
+
+	update := &service.TwinUpdate{Desired: json.RawMessage(`{"building":43}`)}
+	must(c.ScheduleTwinUpdate(ctx, "move", "*", update, &service.JobOptions{Start: time.Now().Add(50 * time.Millisecond)}))
+	job, err := c.WaitJob(ctx, "move", 20*time.Millisecond)
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(job.Status, "for", job.Statistics.Succeeded, "of", job.Statistics.Devices)
+
+	var failed []string
+	for d, err := range c.JobDevices(ctx, "move", service.JobFailed) {
+		if err != nil {
+			log.Fatal(err)
+		}
+		failed = append(failed, d.DeviceID)
+	}
+	if len(failed) > 0 {
+		must(c.ScheduleTwinUpdate(ctx, "move-again", service.DeviceIn(failed...), update, nil))
+	}
+	// Output: completed for 2 of 2
 }
 
 // credential stands for azidentity's, with the same method but for its options.

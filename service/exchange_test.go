@@ -34,7 +34,8 @@ var kinds = map[string]func(ctx context.Context, c *service.Client) error{
 	},
 }
 
-// TestWhatIsTriedAgain has each fault meet each kind of call: how often it is tried, and what it ends with.
+// TestWhatIsTriedAgain has each fault meet each kind of call: how often it is tried, and what it
+// ends with.
 func TestWhatIsTriedAgain(t *testing.T) {
 	html := func(status int) http.HandlerFunc {
 		return says(status, "<html>secret</html>", "Content-Type", "text/html")
@@ -89,7 +90,8 @@ func TestWhatIsTriedAgain(t *testing.T) {
 	}
 }
 
-// all and safe are how often the kinds are tried after a fault: when the hub surely did nothing, and when it may have.
+// all and safe are how often the kinds are tried after a fault: when the hub surely did nothing,
+// and when it may have.
 func all(n int) map[string]int { return map[string]int{"reads": n, "changes": n, "creates": n} }
 
 func safe(n int) map[string]int { return map[string]int{"reads": n, "changes": n} }

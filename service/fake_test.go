@@ -45,7 +45,8 @@ type fake struct {
 	dials    []string
 	answers  []http.HandlerFunc
 	onDial   func(ctx context.Context, addr string) error
-	deaf     bool // nobody answers who connects
+	deaf     bool             // nobody answers who connects
+	shows    *tls.Certificate // nil: that of authority
 }
 
 // seen is a request as it came.
@@ -55,8 +56,8 @@ type seen struct {
 	at   time.Time
 }
 
-// certificate is for the fake's name. It is made once, since that costs more than a test.
-var certificate, authority = sync.OnceValues(newCertificate)()
+// certificate is for the fake's name.
+var certificate, authority = newCertificate()
 
 func newCertificate() (tls.Certificate, *x509.CertPool) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -91,7 +92,7 @@ func withFake(t *testing.T, answers []http.HandlerFunc, test func(t *testing.T, 
 		done := make(chan struct{})
 		go func() {
 			defer close(done)
-			config := &tls.Config{Certificates: []tls.Certificate{certificate}, ClientAuth: tls.RequestClientCert}
+			config := &tls.Config{GetCertificate: f.certificate, ClientAuth: tls.RequestClientCert}
 			if err := f.server.Serve(tls.NewListener(f, config)); !errors.Is(err, http.ErrServerClosed) {
 				t.Errorf("the fake: %v", err)
 			}
@@ -102,6 +103,15 @@ func withFake(t *testing.T, answers []http.HandlerFunc, test func(t *testing.T, 
 		})
 		test(t, f)
 	})
+}
+
+func (f *fake) certificate(*tls.ClientHelloInfo) (*tls.Certificate, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.shows != nil {
+		return f.shows, nil
+	}
+	return &certificate, nil
 }
 
 // Accept, Close and Addr make a listener of the fake.

@@ -7,8 +7,9 @@ import (
 	"github.com/hubwire/hubwire/httpsx"
 )
 
-// CreateImportExport starts an import of identities from a blob container, or an export into one. There is only one at a
-// time. Codes: JobQuotaExceeded, BlobContainerValidationError, ArgumentInvalid.
+// CreateImportExport starts an import of identities from a blob container, or an export into one.
+// There is only one at a time. Codes: JobQuotaExceeded, BlobContainerValidationError,
+// ArgumentInvalid.
 func (c *Client) CreateImportExport(ctx context.Context, j *ImportExportJob) (*ImportExportJob, error) {
 	if err := j.Check(); err != nil {
 		return nil, unsent(err)

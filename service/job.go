@@ -17,10 +17,10 @@ type JobOptions struct {
 	InvokeOptions // of the method, for each device
 }
 
-// ScheduleTwinUpdate starts a job, now or later, that patches the twins of all devices that condition
-// holds for: what follows WHERE in a query, or "*". [Client.Query] with the same condition
-// shows them beforehand. The ID is the caller's choice. Codes: JobAlreadyExists, ArgumentInvalid,
-// TooManyActiveJobs, JobQuotaExceeded.
+// ScheduleTwinUpdate starts a job, now or later, that patches the twins of all devices that
+// condition holds for: what follows WHERE in a query, or "*". [Client.Query] with the same
+// condition shows them beforehand. The ID is the caller's choice, of letters, digits and dashes.
+// Codes: JobAlreadyExists, ArgumentInvalid, TooManyActiveJobs, JobQuotaExceeded.
 func (c *Client) ScheduleTwinUpdate(ctx context.Context, jobID, condition string, u *TwinUpdate, o *JobOptions) (*Job, error) {
 	if u == nil {
 		return nil, invalid(httpsx.PutJob.String(), "there is no update")
@@ -55,7 +55,8 @@ func (c *Client) Job(ctx context.Context, jobID string) (*Job, error) {
 	return ask[Job](ctx, c, named(httpsx.GetJob, jobID))
 }
 
-// Jobs gives the jobs of this type and status, each empty for all, and gets them page by page. It ends after an error.
+// Jobs gives the jobs of this type and status, each empty for all, and gets them page by page. It
+// ends after an error.
 func (c *Client) Jobs(ctx context.Context, t JobType, s JobStatus) iter.Seq2[*Job, error] {
 	return func(yield func(*Job, error) bool) {
 		r := named(httpsx.ListJobs, "")
@@ -81,7 +82,7 @@ func (c *Client) JobDevices(ctx context.Context, jobID string, s JobStatus) iter
 }
 
 // WaitJob returns a job once it is done, whether it completed, failed or was cancelled. It
-// asks for it every so often, 0 meaning 5 s, until ctx ends.
+// asks for it every so often, 0 meaning 5 s, until ctx ends or asking fails.
 func (c *Client) WaitJob(ctx context.Context, jobID string, every time.Duration) (*Job, error) {
 	return wait(ctx, c, named(httpsx.GetJob, jobID), every, func(j *Job) bool { return j.Status.Done() })
 }
@@ -101,7 +102,10 @@ func wait[T any](ctx context.Context, c *Client, r *request, every time.Duration
 		}
 		if !c.pause(ctx, every) {
 			why := c.ended(ctx)
-			return nil, &hubwire.Error{Op: r.Op.String(), Outcome: hubwire.NotSent, Retryable: why != errClosed, Message: "the job is not done", Err: why}
+			return nil, &hubwire.Error{
+				Op: r.Op.String(), Outcome: hubwire.NotSent, Retryable: why != errClosed,
+				Message: "the job is not done", Err: why,
+			}
 		}
 	}
 }

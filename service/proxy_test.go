@@ -3,6 +3,7 @@ package service_test
 import (
 	"bufio"
 	"context"
+	"crypto/tls"
 	"errors"
 	"io"
 	"net"
@@ -23,7 +24,8 @@ import (
 
 const proxyAddr = "proxy.example:3128"
 
-// proxy is an HTTP proxy that lets one user through to the fake hub, and all of the network that there is.
+// proxy is an HTTP proxy that lets one user through to the fake hub, and all of the network that
+// there is.
 type proxy struct {
 	up      dialFunc       // to the hub
 	behaves func(net.Conn) // in the place of an answer; nil lets through
@@ -168,6 +170,31 @@ func TestATrustThatIsMissing(t *testing.T) {
 		_, err := f.client(func(o *service.Options) { o.TLSConfig = nil }).Twin(t.Context(), dev)
 		if e := errorOf(t, err); e.Outcome != hubwire.NotSent || e.Retryable || f.dialled() != 1 || len(f.came()) != 0 {
 			t.Errorf("%v after %d dials", err, f.dialled())
+		}
+	})
+}
+
+// TestTheHubsAuthorityCanChange is theme 18: a client that trusts both has no outage.
+func TestTheHubsAuthorityCanChange(t *testing.T) {
+	withFake(t, []http.HandlerFunc{says(200, aTwin, "Connection", "close")}, func(t *testing.T, f *fake) {
+		next, _ := newCertificate()
+		both := authority.Clone()
+		both.AddCert(next.Leaf)
+		old, ready := f.client(nil), f.client(func(o *service.Options) { o.TLSConfig = &tls.Config{RootCAs: both} })
+		for _, c := range []*service.Client{old, ready} {
+			if _, err := c.Twin(t.Context(), dev); err != nil {
+				t.Fatal(err)
+			}
+		}
+		f.mu.Lock()
+		f.shows = &next
+		f.mu.Unlock()
+		if _, err := ready.Twin(t.Context(), dev); err != nil {
+			t.Errorf("with both authorities: %v", err)
+		}
+		_, err := old.Twin(t.Context(), dev)
+		if e := errorOf(t, err); e.Outcome != hubwire.NotSent || e.Retryable {
+			t.Errorf("with the old one: %v", err)
 		}
 	})
 }

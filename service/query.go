@@ -25,7 +25,8 @@ type Page struct {
 	Rows     []json.RawMessage // as the hub wrote them
 	ItemType ItemType          // "Twin", "Raw", "DeviceJob": what the rows are
 
-	// Continuation is where the next page begins, for [QueryOptions]; empty after the last. It can be kept, and used again.
+	// Continuation is where the next page begins, for [QueryOptions]; empty after the last. It can
+	// be kept, and used again.
 	Continuation string
 }
 

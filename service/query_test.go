@@ -212,7 +212,7 @@ func TestWaitJob(t *testing.T) {
 	})
 	withFake(t, []http.HandlerFunc{running}, func(t *testing.T, f *fake) {
 		c := f.client(nil)
-		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		ctx, cancel := context.WithTimeout(t.Context(), 59*time.Second)
 		defer cancel()
 		if _, err := c.WaitJob(ctx, "j1", 0); !errors.Is(err, context.DeadlineExceeded) || len(f.came()) != 12 {
 			t.Errorf("%v after %d requests", err, len(f.came()))

@@ -7,8 +7,9 @@ import (
 	"github.com/hubwire/hubwire/httpsx"
 )
 
-// CreateDevice registers a device and returns what was registered, keys included. Empty
-// keys are made by the hub. Codes: DeviceAlreadyExists, ArgumentInvalid, and for more devices than the hub takes TooManyDevices.
+// CreateDevice registers a device and returns what was registered, keys included. Empty keys are
+// made by the hub. Codes: DeviceAlreadyExists, ArgumentInvalid, and for more devices than the hub
+// takes TooManyDevices.
 func (c *Client) CreateDevice(ctx context.Context, d *Device) (*Device, error) {
 	r, err := putDevice(d)
 	if err != nil {
@@ -39,7 +40,8 @@ func putDevice(d *Device) (*request, error) {
 	return of(httpsx.PutDevice, id).with(d), nil
 }
 
-// Device returns a registered device, with its keys and the state of its connection. Code: DeviceNotFound.
+// Device returns a registered device, with its keys and the state of its connection. Code:
+// DeviceNotFound.
 func (c *Client) Device(ctx context.Context, deviceID string) (*Device, error) {
 	return ask[Device](ctx, c, ofDevice(httpsx.GetDevice, deviceID))
 }
@@ -58,7 +60,8 @@ func (c *Client) DeleteDevice(ctx context.Context, deviceID, etag string) error 
 	return c.delete(ctx, ofDevice(httpsx.DeleteDevice, deviceID), etag)
 }
 
-// CreateModule is [Client.CreateDevice] for a module. Codes: ModuleAlreadyExists, DeviceNotFound, TooManyModules, ArgumentInvalid.
+// CreateModule is [Client.CreateDevice] for a module. Codes: ModuleAlreadyExists, DeviceNotFound,
+// TooManyModules, ArgumentInvalid.
 func (c *Client) CreateModule(ctx context.Context, m *Module) (*Module, error) {
 	r, err := putModule(m)
 	if err != nil {
@@ -67,7 +70,8 @@ func (c *Client) CreateModule(ctx context.Context, m *Module) (*Module, error) {
 	return ask[Module](ctx, c, r)
 }
 
-// UpdateModule is [Client.UpdateDevice] for a module. Codes: DeviceNotFound, ModuleNotFound, PreconditionFailed, ArgumentInvalid.
+// UpdateModule is [Client.UpdateDevice] for a module. Codes: DeviceNotFound, ModuleNotFound,
+// PreconditionFailed, ArgumentInvalid.
 func (c *Client) UpdateModule(ctx context.Context, m *Module, etag string) (*Module, error) {
 	r, err := putModule(m)
 	if err != nil {
@@ -87,7 +91,8 @@ func putModule(m *Module) (*request, error) {
 	return of(httpsx.PutModule, id).with(m), nil
 }
 
-// Module returns a registered module, with its keys and the state of its connection. Codes: DeviceNotFound, ModuleNotFound.
+// Module returns a registered module, with its keys and the state of its connection. Codes:
+// DeviceNotFound, ModuleNotFound.
 func (c *Client) Module(ctx context.Context, id hubwire.Identity) (*Module, error) {
 	return ask[Module](ctx, c, of(httpsx.GetModule, id))
 }

@@ -70,7 +70,8 @@ func contain(name string, err *error) {
 	}
 }
 
-// containPanics does so for the functions of a TLS configuration, which net/http calls on goroutines of its own.
+// containPanics does so for the functions of a TLS configuration, which net/http calls on
+// goroutines of its own.
 func containPanics(c *tls.Config) {
 	const name = "a function of Options.TLSConfig"
 	if f := c.GetClientCertificate; f != nil {
@@ -111,8 +112,8 @@ func askedProxy(_ context.Context, proxy *url.URL, _ *http.Request, res *http.Re
 	return &proxyError{proxy.Host, res.StatusCode}
 }
 
-// hopeless reports whether an error of a connection is one that waiting does not mend: a certificate that does
-// not verify, a peer that speaks no TLS, a proxy that refuses.
+// hopeless reports whether an error of a connection is one that waiting does not mend: a
+// certificate that does not verify, a peer that speaks no TLS, a proxy that refuses.
 func hopeless(err error) bool {
 	if p, ok := errors.AsType[*proxyError](err); ok {
 		return p.status < 500 && p.status != http.StatusTooManyRequests

@@ -7,7 +7,8 @@ import (
 	"github.com/hubwire/hubwire/httpsx"
 )
 
-// Twin returns the twin of a device or module, with tags, metadata, version and ETag. Codes: DeviceNotFound, ModuleNotFound.
+// Twin returns the twin of a device or module, with tags, metadata, version and ETag. Codes:
+// DeviceNotFound, ModuleNotFound.
 func (c *Client) Twin(ctx context.Context, id hubwire.Identity) (*Twin, error) {
 	return ask[Twin](ctx, c, of(httpsx.GetTwin, id))
 }
@@ -19,7 +20,8 @@ func (c *Client) PatchTwin(ctx context.Context, id hubwire.Identity, u *TwinUpda
 	return c.putTwin(ctx, httpsx.PatchTwin, id, u, etag)
 }
 
-// ReplaceTwin writes tags and desired properties anew; a section that is nil becomes empty. Otherwise it is [Client.PatchTwin].
+// ReplaceTwin writes tags and desired properties anew; a section that is nil becomes empty.
+// Otherwise it is [Client.PatchTwin].
 func (c *Client) ReplaceTwin(ctx context.Context, id hubwire.Identity, u *TwinUpdate, etag string) (*Twin, error) {
 	return c.putTwin(ctx, httpsx.PutTwin, id, u, etag)
 }

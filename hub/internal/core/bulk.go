@@ -181,7 +181,7 @@ func (c *Core) bulkUpdate(ctx context.Context, op string, b *BulkOperation, etag
 	if err := e.update(ctx, op, d); err != nil {
 		return err
 	}
-	return e.commit(ctx, op, w, now)
+	return e.commit(ctx, op, w, now) // update has configurations look at it
 }
 
 func (a *Auth) isZero() bool {

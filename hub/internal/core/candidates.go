@@ -7,6 +7,22 @@ import (
 	"github.com/hubwire/hubwire/hub/internal/query"
 )
 
+// batches yields the devices or modules that follow an identity, in order and a
+// few at a time, which is good until the next. No lock is held meanwhile.
+func (c *Core) batches(s query.Source, after hubwire.Identity) iter.Seq[[]*entity] {
+	return func(yield func([]*entity) bool) {
+		for es := make([]*entity, 0, queryBatch); ; {
+			c.mu.RLock()
+			es = c.source(s).after(es[:0], after)
+			c.mu.RUnlock()
+			if len(es) == 0 || !yield(es) || len(es) < cap(es) {
+				return
+			}
+			after = es[len(es)-1].id
+		}
+	}
+}
+
 // candidates yields the devices or modules that follow an identity and may match a
 // condition, in order: all of its source, or those of the device ids that it names.
 // One that is deleted meanwhile may be among them. No lock is held while it yields.
@@ -15,20 +31,12 @@ func (c *Core) candidates(cond *query.Condition, after hubwire.Identity) iter.Se
 		return c.named(cond.Source(), ids, after)
 	}
 	return func(yield func(*entity) bool) {
-		es := make([]*entity, 0, queryBatch)
-		for {
-			c.mu.RLock()
-			es = c.source(cond.Source()).after(es[:0], after)
-			c.mu.RUnlock()
+		for es := range c.batches(cond.Source(), after) {
 			for _, e := range es {
 				if !yield(e) {
 					return
 				}
 			}
-			if len(es) < cap(es) {
-				return
-			}
-			after = es[len(es)-1].id
 		}
 	}
 }

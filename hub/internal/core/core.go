@@ -52,6 +52,11 @@ type Config struct {
 	// Storage is the account that devices upload files to. nil means that there is none.
 	Storage Storage
 
+	// Containers are where import and export jobs read and write, and Lines is what. Without
+	// both there are no such jobs.
+	Containers Containers
+	Lines      *Lines
+
 	// UploadTTL is how long a device may take for an upload. 0 means 1 hour.
 	UploadTTL time.Duration
 
@@ -88,7 +93,7 @@ func (c Config) withDefaults() Config {
 //
 // Locks are taken in this order: registry, an entity (never two), then mu or
 // a locked queue's. Those of jobs are taken with none of these held, and
-// these with none of those.
+// these with none of those; the lock on changes of configurations comes before all.
 type Core struct {
 	cfg               Config
 	store             store.Store
@@ -105,6 +110,9 @@ type Core struct {
 	throttle          *throttle
 	verified          *verified
 	jobs              jobs
+	transfers         transfers
+	configs           configurations
+	applying          sync.Map // content to these devices, by id
 
 	queryKey []byte // of continuation tokens
 
@@ -130,6 +138,7 @@ func New(ctx context.Context, cfg *Config, s store.Store) (*Core, error) {
 		entities: map[hubwire.Identity]*entity{},
 		verified: &verified{},
 		jobs:     jobs{byID: map[string]*job{}},
+		configs:  configurations{byID: map[string]*configuration{}},
 		queryKey: newQueryKey(),
 	}
 	if cfg != nil {

@@ -169,7 +169,11 @@ func (c *Core) PatchDigitalTwin(ctx context.Context, deviceID string, patch json
 	if err != nil {
 		return "", err
 	}
-	return now.etag(), e.commit(ctx, op, w, now)
+	if err := e.commit(ctx, op, w, now); err != nil {
+		return "", err
+	}
+	c.look(e)
+	return now.etag(), nil
 }
 
 // readPatch returns the merge patches that have the effect of a JSON Patch, one after the other.

@@ -11,8 +11,9 @@
 // Every error that a peer could have caused is a [*hubwire.Error] with a code
 // and outcome [hubwire.Refused]. State is written through to a [store.Store],
 // which the Core must own alone. A Core starts no goroutine but the
-// momentary ones of its timers and those of jobs that run, and Close waits for them.
+// momentary ones of its timers, those of jobs that run (imports and exports too) and one that carries
+// configurations out, and Close waits for them.
 //
 // Imitated: IoT Hub developer guide, REST API 2021-04-12. Left out:
-// message routing, dead-letter queues that can be read, configurations.
+// message routing, dead-letter queues that can be read.
 package core

@@ -15,6 +15,7 @@ type entity struct {
 	id   hubwire.Identity
 
 	lastActivity atomic.Int64 // Unix nanoseconds; 0 for never
+	dirty        atomic.Bool  // waits for configurations to look at it
 
 	mu      sync.Mutex // guards what follows; see unlock
 	deleted bool
@@ -34,6 +35,7 @@ type entity struct {
 	twinVersion uint64
 
 	configurations map[string]string // Targeted or Applied, by id; a new map for each change
+	ruled          []ruled           // the same, as the sweeper has it
 
 	queue   queue
 	uploads []*upload // in the order of their beginning

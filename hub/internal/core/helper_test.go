@@ -85,12 +85,13 @@ func connectWith(t testing.TB, c *Core, g *Grant, o *ConnectOptions) (*Session, 
 
 // fakeLink remembers what it was told.
 type fakeLink struct {
-	mu       sync.Mutex
-	methods  []MethodCall
-	changes  []hubwire.DesiredChange
-	ready    int
-	reasons  []*hubwire.Error
-	onMethod func(MethodCall)
+	mu        sync.Mutex
+	methods   []MethodCall
+	changes   []hubwire.DesiredChange
+	ready     int
+	reasons   []*hubwire.Error
+	onMethod  func(MethodCall)
+	onDesired func()
 }
 
 func (l *fakeLink) Method(m MethodCall) {
@@ -107,6 +108,9 @@ func (l *fakeLink) Desired(d hubwire.DesiredChange) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.changes = append(l.changes, d)
+	if l.onDesired != nil {
+		l.onDesired()
+	}
 }
 
 func (l *fakeLink) C2DReady() {

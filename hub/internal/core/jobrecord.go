@@ -59,7 +59,7 @@ func (j *job) encode() []byte {
 	if i.Status.Over() {
 		r.Statistics = j.count
 	}
-	b, _ := json.Marshal(r) // its JSON was checked: cannot fail
+	b, _ := marshal(r) // its JSON was checked: cannot fail
 	return b
 }
 
@@ -93,7 +93,7 @@ func (j *job) saveRow(r *deviceJob) {
 	if r.Response != nil {
 		rec.Response = &methodRecord{Status: r.Response.Status, Payload: r.Response.Payload}
 	}
-	b, _ := json.Marshal(rec) // as in encode
+	b, _ := marshal(rec) // as in encode
 	v, err := j.core.store.Put(context.Background(), j.rowKey(r.ID), b, r.version)
 	if err != nil {
 		j.core.cfg.Log.Error("jobs: what became of a device was not stored", "job", j.info.ID, "device", r.ID, "error", err)

@@ -28,6 +28,8 @@ func (c *Core) load(ctx context.Context) error {
 		{store.Uploads, c.loadUpload},
 		{store.Jobs, c.loadJob},
 		{store.DeviceJobs, c.loadDeviceJob},
+		{store.Configurations, c.loadConfiguration},
+		{store.Transfers, c.loadTransfer},
 	}
 	for _, l := range loaders {
 		if err := c.scan(ctx, l.kind, l.load); err != nil {
@@ -41,6 +43,9 @@ func (c *Core) load(ctx context.Context) error {
 		}
 		e.sweep()
 		e.unlock()
+	}
+	if len(c.configs.rules) > 0 {
+		c.sweepAll()
 	}
 	c.resumeJobs()
 	return nil

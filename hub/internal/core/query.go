@@ -23,7 +23,7 @@ const (
 	defaultQueryPage = 100
 	maxQueryPage     = 1000
 
-	queryTime  = 20 * time.Millisecond // after which a page ends
+	queryTime  = 10 * time.Millisecond // after which a page ends
 	queryBytes = 4 << 20               // of JSON, after which a page ends
 	queryBatch = 64                    // rows that are fetched at once
 )

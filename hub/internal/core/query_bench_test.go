@@ -92,3 +92,22 @@ func benchQuery(b *testing.B, c *Core, text string) {
 	b.ReportMetric(float64(pages)/float64(b.N), "pages/op")
 	b.ReportMetric(float64(worst.Microseconds())/1000, "ms-worst-page")
 }
+
+// BenchmarkOrdered measures how long it takes to add n entities in no order.
+func BenchmarkOrdered(b *testing.B) {
+	for _, n := range []int{100_000, 1_000_000} {
+		es := make([]entity, n)
+		for i := range es {
+			es[i].id = fleetID(i)
+		}
+		b.Run(fmt.Sprint(n), func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				var o ordered
+				for i := range es {
+					o.add(&es[i])
+				}
+			}
+		})
+	}
+}

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"slices"
 	"time"
 
 	"github.com/hubwire/hubwire"
@@ -107,8 +106,9 @@ func (c *Core) register(ctx context.Context, op string, d *Device, w twinWrite) 
 		return nil, broken(op, err)
 	}
 	c.mu.Lock()
-	defer c.mu.Unlock()
 	c.adopt(e)
+	c.mu.Unlock()
+	c.look(e)
 	return e, nil
 }
 
@@ -127,11 +127,12 @@ func (c *Core) kin(id hubwire.Identity) *ordered {
 }
 
 // modulesOf returns the modules of a device, ordered by id. The caller holds c.mu.
-func (c *Core) modulesOf(deviceID string) []*entity {
-	es := c.modules.after(make([]*entity, 0, maxModules), hubwire.Identity{DeviceID: deviceID})
-	n := slices.IndexFunc(es, func(e *entity) bool { return e.id.DeviceID != deviceID })
-	if n >= 0 {
-		es = es[:n]
+func (c *Core) modulesOf(deviceID string) (es []*entity) {
+	for e := range c.modules.following(hubwire.Identity{DeviceID: deviceID}) {
+		if e.id.DeviceID != deviceID {
+			break
+		}
+		es = append(es, e)
 	}
 	return es
 }
@@ -178,6 +179,7 @@ func (e *entity) update(ctx context.Context, op string, d *Device) error {
 		return broken(op, err)
 	}
 	e.version, e.dev = v, *d
+	c.look(e)
 	switch s := e.session; {
 	case s == nil:
 	case d.Disabled:
@@ -251,6 +253,7 @@ func (c *Core) remove(ctx context.Context, e *entity) error {
 		return err
 	}
 	e.deleted = true
+	e.become(nil)
 	e.queue.timer.stop()
 	e.changed.broadcast()
 	c.feedback.forget(func(r FeedbackRecord) bool { return r.Identity == e.id })

@@ -122,6 +122,7 @@ func (c *Core) Connect(ctx context.Context, g *Grant, o *ConnectOptions, l Link)
 	e.touch()
 	s.armExpiry()
 	e.changed.broadcast()
+	c.look(e)
 	return s, nil
 }
 
@@ -150,6 +151,7 @@ func (e *entity) endSession(why *hubwire.Error, tell bool) {
 	e.failCalls(s)
 	e.releaseAll(s)
 	e.changed.broadcast()
+	e.core.look(e)
 	if tell {
 		e.post(func() {
 			e.core.cfg.Log.Info("session ended", "device", e.id, "protocol", s.opts.Protocol, "code", int(why.Code), "reason", why.Message)

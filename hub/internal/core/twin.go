@@ -179,6 +179,7 @@ func (c *Core) writeTwin(ctx context.Context, op string, id hubwire.Identity, w 
 	if err := e.commit(ctx, op, w, now); err != nil {
 		return nil, err
 	}
+	c.look(e)
 	return e.document(now), nil
 }
 
@@ -324,6 +325,7 @@ func (s *Session) PatchReported(ctx context.Context, patch []byte, ifVersion int
 	if err := e.putTwin(ctx, op, &now); err != nil {
 		return 0, err
 	}
+	e.core.look(e)
 	return now.Reported.Version, nil
 }
 

@@ -1,13 +1,15 @@
 package mqttfront
 
 import (
-	"encoding/json"
+	"cmp"
 	"errors"
 	"fmt"
 	"net"
 	"net/http"
+	"time"
 
 	"github.com/hubwire/hubwire"
+	"github.com/hubwire/hubwire/httpsx"
 	"github.com/hubwire/hubwire/hub/internal/core"
 	"github.com/hubwire/hubwire/mqtt"
 	"github.com/hubwire/hubwire/topics"
@@ -118,7 +120,5 @@ func twinBody(t *hubwire.Twin) []byte {
 }
 
 func refusalAnswer(e *hubwire.Error) answer {
-	d := core.NewErrorDetail(e)
-	body, _ := json.Marshal(d) // strings and a number: cannot fail
-	return answer{status: d.ErrorCode.Status(), body: body}
+	return answer{status: cmp.Or(e.Code, hubwire.ServerError).Status(), body: httpsx.AppendError(nil, e, httpsx.Numeric, time.Now())}
 }

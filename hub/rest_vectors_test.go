@@ -1,0 +1,277 @@
+package hub_test
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/hubwire/hubwire/hub"
+	"github.com/hubwire/hubwire/internal/testkit"
+	"github.com/hubwire/hubwire/sas"
+)
+
+// vector is a request and its answer, as the file of golden vectors has them.
+type vector struct {
+	ID      string
+	Request struct {
+		Method, Path string
+		Query        map[string]*string
+		Headers      map[string]string
+		Body         *vectorBody
+	}
+	Response struct {
+		Status  int
+		Headers map[string]string
+		Body    *vectorBody
+	}
+}
+
+type vectorBody struct {
+	JSON        json.RawMessage
+	Text        *string
+	BytesBase64 *string
+	Generated   string
+}
+
+func (b *vectorBody) bytes(t *testing.T) []byte {
+	switch {
+	case b == nil:
+		return nil
+	case b.JSON != nil:
+		return b.JSON
+	case b.Text != nil:
+		return []byte(*b.Text)
+	case b.Generated == "262145 bytes of 0x61":
+		return bytes.Repeat([]byte{0x61}, 262145)
+	case b.BytesBase64 == nil:
+		t.Fatalf("a body that is %q", b.Generated)
+	}
+	raw, err := base64.StdEncoding.DecodeString(*b.BytesBase64)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return raw
+}
+
+// vectorHost is the hub of the vectors, whose devices have this key.
+const (
+	vectorHost = "contoso-hub.azure-devices.net"
+	vectorKey  = "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="
+)
+
+// TestVectors sends the request of each vector for a hub, byte by byte as it stands there but for
+// the keys of policies, and compares the answer: the status, headers with the case of their names,
+// and the body, but for what the hub makes up.
+func TestVectors(t *testing.T) {
+	var file struct{ Vectors []*vector }
+	if err := json.Unmarshal(testkit.Vectors(t, "https.json"), &file); err != nil {
+		t.Fatal(err)
+	}
+	for _, v := range file.Vectors {
+		if host, ok := v.Request.Headers["Host"]; ok && host != vectorHost {
+			continue // DPS and ARM, which are not at this door
+		}
+		prepare, ok := scenes[v.ID]
+		if !ok {
+			t.Errorf("there is no scene for %s", v.ID)
+			continue
+		}
+		t.Run(v.ID, func(t *testing.T) {
+			cfg := &hub.Config{HostName: vectorHost, Upload: hub.Upload{Off: v.ID == "upload-no-storage"}}
+			if v.ID == "throttled" {
+				cfg.Throttle.Configurations = 1e-9
+			}
+			bubble(t, cfg, func(t *testing.T, h *hub.Hub) {
+				s := &vectorScene{t: t, h: h}
+				if _, err := h.Update(t.Context(), &hub.Device{Identity: dev, PrimaryKey: sas.NewSecret(vectorKey)}, ""); err != nil {
+					t.Fatal(err)
+				}
+				s.vector = v
+				if prepare != nil {
+					prepare(s)
+				}
+				s.compare(s.send())
+			})
+		})
+	}
+}
+
+// vectorScene is a hub on which the request of a vector has its answer.
+type vectorScene struct {
+	t *testing.T
+	h *hub.Hub
+	*vector
+	replace []string // pairs of what stands in the vector, and what it is on this hub
+
+	// free is what this hub says otherwise than the vector: "body" or a member, as "body.status".
+	free map[string]bool
+}
+
+// but says what this hub says otherwise.
+func (s *vectorScene) but(names ...string) {
+	s.free = map[string]bool{}
+	for _, name := range names {
+		s.free[name] = true
+	}
+}
+
+func (s *vectorScene) check(err error) {
+	s.t.Helper()
+	if err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+// send sends the request, and returns the answer, its header as it came, and its body.
+func (s *vectorScene) send() (*http.Response, string, []byte) {
+	s.t.Helper()
+	as := strings.NewReplacer(s.replace...)
+	var query []string
+	for name, value := range s.Request.Query {
+		pair := url.QueryEscape(name)
+		if value != nil {
+			pair += "=" + url.QueryEscape(as.Replace(*value))
+		}
+		query = append(query, pair)
+	}
+	body := []byte(as.Replace(string(s.Request.Body.bytes(s.t))))
+	var b bytes.Buffer
+	fmt.Fprintf(&b, "%s %s?%s HTTP/1.1\r\nHost: %s\r\nContent-Length: %d\r\n", s.Request.Method, as.Replace(s.Request.Path), strings.Join(query, "&"), vectorHost, len(body))
+	for name, value := range s.Request.Headers {
+		if _, policy, ok := strings.Cut(value, "&skn="); ok && name == "Authorization" {
+			policy, _, _ = strings.Cut(policy, "&")
+			value = token(policyKey(s.t, s.h, policy), vectorHost, policy, time.Now().Add(time.Hour))
+		}
+		fmt.Fprintf(&b, "%s: %s\r\n", name, as.Replace(value))
+	}
+	b.WriteString("\r\n")
+	b.Write(body)
+	c := dialTLS(s.t, s.h, "443", nil)
+	go c.Write(b.Bytes()) // more than a pipe takes, when the hub does not read it
+	var raw bytes.Buffer
+	res, err := http.ReadResponse(bufio.NewReader(io.TeeReader(c, &raw)), nil)
+	s.check(err)
+	got, err := io.ReadAll(res.Body)
+	s.check(err)
+	c.Close()
+	head, _, _ := strings.Cut(raw.String(), "\r\n\r\n")
+	return res, head + "\r\n", got
+}
+
+// madeUp are the headers and members that the hub makes up, by their names.
+var madeUp = map[string]bool{
+	"Date": true, "ETag": true, "x-ms-continuation": true, "iothub-sequencenumber": true, "iothub-enqueuedtime": true, "Content-Length": true, "Server": true,
+	"generationId": true, "etag": true, "deviceEtag": true, "primaryKey": true, "secondaryKey": true, "lastActivityTime": true, "statusUpdatedTime": true, "deviceScope": true, "$lastUpdated": true,
+	"correlationId": true, "hostName": true, "containerName": true, "sasToken": true, "errorStatus": true, "operation": true, "lock": true,
+	"createdTime": true, "startTime": true, "endTime": true, "createdTimeUtc": true, "lastUpdatedTimeUtc": true, "deviceGenerationId": true, "enqueuedTimeUtc": true,
+	"startTimeUtc": true, "endTimeUtc": true, "createdDateTimeUtc": true, "lastUpdatedDateTimeUtc": true, "ExceptionMessage": true, "trackingId": true, "timestampUtc": true,
+}
+
+func (s *vectorScene) compare(res *http.Response, head string, body []byte) {
+	s.t.Helper()
+	if res.StatusCode != s.Response.Status {
+		s.t.Errorf("%s %s, want %d", res.Status, body, s.Response.Status)
+	}
+	for name, want := range s.Response.Headers {
+		_, got, ok := strings.Cut(head, "\r\n"+name+": ")
+		got, _, _ = strings.Cut(got, "\r\n")
+		if name == "Server" {
+			continue // not ours to claim
+		}
+		if want == "" {
+			ok = strings.Contains(head, "\r\n"+name+":")
+		}
+		if !ok || !madeUp[name] && !strings.EqualFold(got, want) {
+			s.t.Errorf("%s: %q, want %q, in\n%s", name, got, want, head)
+		}
+	}
+	if _, ok := s.Response.Headers["x-ms-continuation"]; !ok && strings.Contains(strings.ToLower(head), "x-ms-continuation") {
+		s.t.Errorf("there is a continuation in\n%s", head)
+	}
+	want := s.Response.Body
+	switch {
+	case want == nil:
+		if len(body) > 0 {
+			s.t.Errorf("there is a body: %s", body)
+		}
+	case want.JSON == nil:
+		if !bytes.Equal(body, want.bytes(s.t)) {
+			s.t.Errorf("body %q", body)
+		}
+	default:
+		var w, g any
+		s.check(json.Unmarshal(want.JSON, &w))
+		s.check(json.Unmarshal(body, &g))
+		s.compareJSON("body", w, g)
+	}
+}
+
+// compareJSON compares values but for what the hub makes up, of which the type counts, and what stands behind
+// the code of an error.
+func (s *vectorScene) compareJSON(name string, want, got any) {
+	s.t.Helper()
+	if s.free[name] {
+		return
+	}
+	switch want := want.(type) {
+	case map[string]any:
+		got, _ := got.(map[string]any)
+		for key := range want {
+			if _, ok := got[key]; !ok && key != "info" {
+				s.t.Errorf("%s has no %s", name, key)
+				continue
+			}
+			if key != "info" && !(madeUp[key] && fmt.Sprintf("%T", want[key]) == fmt.Sprintf("%T", got[key])) {
+				s.compareJSON(name+"."+key, want[key], got[key])
+			}
+		}
+		for key := range got {
+			if _, ok := want[key]; !ok && !madeUp[key] && key != "configurations" {
+				s.t.Errorf("%s has %s, which is %v", name, key, got[key])
+			}
+		}
+	case []any:
+		got, _ := got.([]any)
+		if len(got) != len(want) {
+			s.t.Errorf("%s has %d elements, want %d", name, len(got), len(want))
+			return
+		}
+		for i := range want {
+			s.compareJSON(fmt.Sprintf("%s[%d]", name, i), want[i], got[i])
+		}
+	case string:
+		got, _ := got.(string)
+		if strings.HasSuffix(name, ".Message") {
+			s.compareMessage(want, got)
+		} else if got != want && !strings.HasSuffix(name, ".message") {
+			s.t.Errorf("%s is %q, want %q", name, got, want)
+		}
+	default:
+		if got != want {
+			s.t.Errorf("%s is %v, want %v", name, got, want)
+		}
+	}
+}
+
+// compareMessage compares the code of an error in its classic form, or what is nested in that.
+func (s *vectorScene) compareMessage(want, got string) {
+	s.t.Helper()
+	var w, g map[string]any
+	if json.Unmarshal([]byte(want), &w) == nil {
+		s.check(json.Unmarshal([]byte(got), &g))
+		s.compareJSON("Message", w, g)
+		return
+	}
+	wantCode, _, _ := strings.Cut(want, ";")
+	if code, text, _ := strings.Cut(got, ";"); code != wantCode || text == "" {
+		s.t.Errorf("Message %q, want %q", got, want)
+	}
+}
