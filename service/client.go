@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"strconv"
 	"sync"
@@ -77,6 +78,9 @@ func (c *Client) HostName() string {
 	return c.cred.HostName
 }
 
+// Format prints which hub it is of, for every verb: what is inside is busy, and not for print.
+func (c *Client) Format(f fmt.State, _ rune) { io.WriteString(f, "client of "+c.HostName()) }
+
 // host is what stands in URLs.
 func (c *Client) host() string {
 	if c.o.Port == 443 {
@@ -121,7 +125,10 @@ func (c *Client) Close() error {
 	case <-idle:
 		return nil
 	case <-limit.C:
-		return &hubwire.Error{Op: "close", Outcome: hubwire.Unknown, Err: context.DeadlineExceeded, Message: "Options.Dial has not returned after its context ended"}
+		return &hubwire.Error{
+			Op: "close", Outcome: hubwire.Unknown, Err: context.DeadlineExceeded,
+			Message: "Options.Dial has not returned after its context ended",
+		}
 	}
 }
 

@@ -155,6 +155,36 @@ func ExampleClient_Invoke() {
 	// Output: 202 "in a minute"
 }
 
+// Of a job's devices, those that failed get another one.
+func ExampleClient_ScheduleTwinUpdate() {
+	h, c := start()
+	defer h.Close()
+	defer c.Close()
+	for _, id := range []string{"pump", "fan"} {
+		must(c.CreateDevice(ctx, &service.Device{DeviceID: id}))
+	}
+
+	update := &service.TwinUpdate{Desired: json.RawMessage(`{"building":43}`)}
+	must(c.ScheduleTwinUpdate(ctx, "move", "*", update, &service.JobOptions{Start: time.Now().Add(50 * time.Millisecond)}))
+	job, err := c.WaitJob(ctx, "move", 20*time.Millisecond)
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(job.Status, "for", job.Statistics.Succeeded, "of", job.Statistics.Devices)
+
+	var failed []string
+	for d, err := range c.JobDevices(ctx, "move", service.JobFailed) {
+		if err != nil {
+			log.Fatal(err)
+		}
+		failed = append(failed, d.DeviceID)
+	}
+	if len(failed) > 0 {
+		must(c.ScheduleTwinUpdate(ctx, "move-again", service.DeviceIn(failed...), update, nil))
+	}
+	// Output: completed for 2 of 2
+}
+
 // credential stands for azidentity's, with the same method but for its options.
 type credential struct{}
 

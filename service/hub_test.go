@@ -198,6 +198,45 @@ func TestATwinFromBothEnds(t *testing.T) {
 	})
 }
 
+// TestETagsKeepWritersApart has twenty writers count in one twin, each from what it read.
+func TestETagsKeepWritersApart(t *testing.T) {
+	onHub(t, hub.Config{}, func(t *testing.T, h *hub.Hub, c *service.Client) {
+		hubtest.Device(t, h, "dev-1")
+		count := func(tw *service.Twin) (n int) {
+			var tags struct{ N int }
+			if err := json.Unmarshal(tw.Tags, &tags); err != nil {
+				t.Error(err)
+			}
+			return tags.N
+		}
+		var writers sync.WaitGroup
+		const each, all = 5, 20
+		for range all {
+			writers.Go(func() {
+				for done := 0; done < each; {
+					tw, err := c.Twin(t.Context(), dev)
+					if err != nil {
+						t.Error(err)
+						return
+					}
+					more := &service.TwinUpdate{Tags: json.RawMessage(fmt.Sprintf(`{"N":%d}`, count(tw)+1))}
+					switch _, err = c.PatchTwin(t.Context(), dev, more, tw.ETag); {
+					case err == nil:
+						done++
+					case !errors.Is(err, hubwire.PreconditionFailed):
+						t.Error(err)
+						return
+					}
+				}
+			})
+		}
+		writers.Wait()
+		if tw, err := c.Twin(t.Context(), dev); err != nil || count(tw) != each*all {
+			t.Errorf("%s, %v", tw.Tags, err)
+		}
+	})
+}
+
 // TestDirectMethods is scenario T4, and what becomes of a method that nobody answers.
 func TestDirectMethods(t *testing.T) {
 	onHub(t, hub.Config{}, func(t *testing.T, h *hub.Hub, c *service.Client) {

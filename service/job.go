@@ -17,10 +17,10 @@ type JobOptions struct {
 	InvokeOptions // of the method, for each device
 }
 
-// ScheduleTwinUpdate starts a job, now or later, that patches the twins of all devices that condition
-// holds for: what follows WHERE in a query, or "*". [Client.Query] with the same condition
-// shows them beforehand. The ID is the caller's choice. Codes: JobAlreadyExists, ArgumentInvalid,
-// TooManyActiveJobs, JobQuotaExceeded.
+// ScheduleTwinUpdate starts a job, now or later, that patches the twins of all devices that
+// condition holds for: what follows WHERE in a query, or "*". [Client.Query] with the same
+// condition shows them beforehand. The ID is the caller's choice, of letters, digits and dashes.
+// Codes: JobAlreadyExists, ArgumentInvalid, TooManyActiveJobs, JobQuotaExceeded.
 func (c *Client) ScheduleTwinUpdate(ctx context.Context, jobID, condition string, u *TwinUpdate, o *JobOptions) (*Job, error) {
 	if u == nil {
 		return nil, invalid(httpsx.PutJob.String(), "there is no update")

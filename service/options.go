@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -140,8 +141,10 @@ func (o *Options) check() error {
 		want string
 	}{
 		{"Port", o.Port > 0 && o.Port <= 65535, o.Port, "0 to 65535"},
+		{"Proxy", isProxy(o.Proxy), redacted(o.Proxy), "of the form http://host:port, https://… or socks5://…"},
 		{"APIVersion", isVersion(o.APIVersion), o.APIVersion, "of the form 2021-04-12"},
-		{"ProductInfo", len(o.ProductInfo) <= maxProductInfo && isText(o.ProductInfo), o.ProductInfo, fmt.Sprintf("printable ASCII of at most %d bytes", maxProductInfo)},
+		{"ProductInfo", len(o.ProductInfo) <= maxProductInfo && isText(o.ProductInfo), o.ProductInfo,
+			fmt.Sprintf("printable ASCII of at most %d bytes", maxProductInfo)},
 		{"TokenTTL", o.TokenTTL >= time.Second, o.TokenTTL, "at least 1s"},
 		{"MaxConns", o.MaxConns > 0, o.MaxConns, "at least 1"},
 		{"RequestTimeout", o.RequestTimeout > 0, o.RequestTimeout, "more than 0"},
@@ -171,4 +174,16 @@ func isVersion(s string) bool {
 	date, _, _ := strings.Cut(s, "-preview")
 	_, err := time.Parse(time.DateOnly, date)
 	return err == nil && isText(s)
+}
+
+func isProxy(u *url.URL) bool {
+	return u == nil || u.Hostname() != "" && slices.Contains([]string{"http", "https", "socks5", "socks5h"}, u.Scheme)
+}
+
+// redacted is a URL without its password.
+func redacted(u *url.URL) string {
+	if u == nil {
+		return ""
+	}
+	return u.Redacted()
 }

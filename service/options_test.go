@@ -3,6 +3,8 @@ package service_test
 import (
 	"context"
 	"errors"
+	"net/http"
+	"net/url"
 	"strings"
 	"testing"
 	"time"
@@ -20,6 +22,9 @@ func TestOptionsAreChecked(t *testing.T) {
 	}{
 		"none":                     {nil, true},
 		"the zero options":         {&service.Options{}, true},
+		"a proxy":                  {&service.Options{Proxy: &url.URL{Scheme: "http", Host: "p:3128", User: url.UserPassword("u", "secret")}}, true},
+		"a proxy without a host":   {&service.Options{Proxy: &url.URL{Scheme: "http"}}, false},
+		"a proxy of another kind":  {&service.Options{Proxy: &url.URL{Scheme: "ftp", Host: "p", User: url.UserPassword("u", "secret")}}, false},
 		"a port":                   {&service.Options{Port: 8443}, true},
 		"no port":                  {&service.Options{Port: 65536}, false},
 		"a negative port":          {&service.Options{Port: -1}, false},
@@ -42,7 +47,7 @@ func TestOptionsAreChecked(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			c, err := service.New(connectionString, tt.o)
-			if (err == nil) != tt.ok || err != nil && !errors.Is(err, hubwire.ArgumentInvalid) {
+			if (err == nil) != tt.ok || err != nil && (!errors.Is(err, hubwire.ArgumentInvalid) || strings.Contains(err.Error(), "secret")) {
 				t.Fatal(err)
 			}
 			if err := c.Close(); err != nil {
@@ -114,6 +119,14 @@ func TestNothingShowsASecret(t *testing.T) {
 		t.Fatal(err)
 	}
 	testkit.Hides(t, "Credentials", oldToken, cred)
+	withFake(t, []http.HandlerFunc{says(200, aTwin)}, func(t *testing.T, f *fake) {
+		c := f.client(nil)
+		if _, err := c.Twin(t.Context(), dev); err != nil {
+			t.Fatal(err)
+		}
+		testkit.Hides(t, "Client", policyKey, c)
+		testkit.Hides(t, "Client", f.came()[0].Header.Get("Authorization"), c)
+	})
 	entra := service.Credentials{HostName: "h", Tokens: service.Bearer(func(context.Context, string) (string, time.Time, error) {
 		return "jwt", time.Now().Add(time.Hour), nil
 	})}

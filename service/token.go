@@ -23,7 +23,7 @@ type tokens struct {
 
 // token is what stands in the header Authorization, when to renew it, and when it ends.
 type token struct {
-	text         string
+	secret       sas.Secret // fmt looks into a Client too
 	due, expires time.Time
 }
 
@@ -35,13 +35,13 @@ func newTokens(source sas.TokenSource, audience string) *tokens {
 func (t *tokens) get(ctx context.Context, stale string) (string, error) {
 	k := t.kept(stale)
 	if k.fresh() {
-		return k.text, nil
+		return k.secret.Reveal(), nil
 	}
 	select {
 	case t.asking <- struct{}{}:
 	default:
-		if k.text != "" {
-			return k.text, nil
+		if k.holds() {
+			return k.secret.Reveal(), nil
 		}
 		select {
 		case t.asking <- struct{}{}:
@@ -51,12 +51,12 @@ func (t *tokens) get(ctx context.Context, stale string) (string, error) {
 	}
 	defer func() { <-t.asking }()
 	if k = t.kept(stale); k.fresh() { // the call that was waited for brought it
-		return k.text, nil
+		return k.secret.Reveal(), nil
 	}
 	text, expires, err := t.source.Token(ctx, t.audience)
 	switch {
-	case err != nil && k.text != "":
-		return k.text, nil // it holds a while yet: the next call asks again
+	case err != nil && k.holds():
+		return k.secret.Reveal(), nil // it holds a while yet: the next call asks again
 	case err != nil:
 		return "", fmt.Errorf("no token: %w", err)
 	case text == "" || !isText(text):
@@ -70,13 +70,15 @@ func (t *tokens) get(ctx context.Context, stale string) (string, error) {
 func (t *tokens) kept(stale string) token {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.last.text == stale || !time.Now().Before(t.last.expires) {
+	if t.last.secret.Reveal() == stale || !time.Now().Before(t.last.expires) {
 		return token{}
 	}
 	return t.last
 }
 
-func (k token) fresh() bool { return k.text != "" && time.Now().Before(k.due) }
+// holds reports whether there is a token, and fresh whether it is not due yet.
+func (k token) holds() bool { return !k.secret.IsZero() }
+func (k token) fresh() bool { return k.holds() && time.Now().Before(k.due) }
 
 // renewAfter is the part of a token's life that it is used for.
 const renewAfter = 0.8
@@ -87,5 +89,5 @@ func (t *tokens) keep(text string, expires time.Time) {
 	life := time.Duration(renewAfter * float64(expires.Sub(now)))
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.last = token{text: text, due: now.Add(life), expires: expires}
+	t.last = token{secret: sas.NewSecret(text), due: now.Add(life), expires: expires}
 }
