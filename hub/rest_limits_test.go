@@ -25,7 +25,7 @@ func (m *matrix) askAs(op httpsx.Operation, t httpsx.Target, body, ifMatch strin
 // takesJSON are the operations whose body is a document.
 var takesJSON = []httpsx.Operation{
 	httpsx.InitUpload, httpsx.NotifyUpload, httpsx.PutDevice, httpsx.BulkDevices, httpsx.PutModule, httpsx.RegenerateKeys,
-	httpsx.PatchTwin, httpsx.PutTwin, httpsx.Query, httpsx.InvokeMethod, httpsx.PutJob,
+	httpsx.PatchTwin, httpsx.PutTwin, httpsx.Query, httpsx.InvokeMethod, httpsx.PutJob, httpsx.CreateImportExport,
 	httpsx.PutConfiguration, httpsx.TestConfigurationQueries, httpsx.ApplyConfiguration, httpsx.PatchDigitalTwin, httpsx.InvokeCommand,
 	httpsx.ListTargetScope, httpsx.GetOnBehalfOf, httpsx.PutModuleOnBehalfOf, httpsx.GetModuleOnBehalfOf, httpsx.ListModulesOnBehalfOf, httpsx.DeleteModuleOnBehalfOf,
 }
