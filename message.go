@@ -147,9 +147,6 @@ func (m *Message) check(maxSize int) error {
 			continue // not set
 		}
 		// No other has the form that the wire needs.
-		if at.IsZero() {
-			continue
-		}
 		if y := at.UTC().Year(); y < 1 || y > 9999 {
 			return invalid("message: a time is in the year %d, not 1 to 9999", y)
 		}

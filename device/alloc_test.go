@@ -45,7 +45,7 @@ func TestSendingAllocatesNoMoreThanItSays(t *testing.T) {
 		go func() { defer close(served); acknowledging(t, server) }()
 		return client, nil
 	}
-	c, err := DialCredentials(t.Context(), peerCredentials, Transport{"peer", func(ctx context.Context, cfg *config) (link, error) {
+	c, err := DialCredentials(t.Context(), peerCredentials, Transport{name: "peer", open: func(ctx context.Context, cfg *config) (link, error) {
 		return openMQTT(ctx, cfg, MQTTOptions{}, dial, badCertificate)
 	}}, nil)
 	if err != nil {

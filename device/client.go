@@ -25,6 +25,7 @@ type Client struct {
 	end  context.CancelCauseFunc
 	done chan struct{} // closed by the link's last call of onState
 
+	uploads  uploads
 	methods  methods
 	desiring sync.Mutex // held by Desired; tried, never waited for
 }
@@ -80,11 +81,13 @@ func dial(ctx context.Context, cred Credentials, t Transport, opts Options) (*Cl
 	c := &Client{o: opts, cred: cred, done: make(chan struct{})}
 	c.life, c.end = context.WithCancelCause(context.Background())
 	c.methods.init(opts.MaxMethods)
-	var err error
-	c.link, err = t.open(ctx, &config{
+	cfg := &config{
 		Options: opts, id: cred.Identity, cred: cred, certificateEnds: shown.time,
 		life: c.life, state: c.onState, panicked: c.panicked,
-	})
+	}
+	c.uploads.init(cfg, &t)
+	var err error
+	c.link, err = t.open(ctx, cfg)
 	if err != nil {
 		c.end(err)
 		return nil, withOp("dial", err)
@@ -100,6 +103,7 @@ func (c *Client) onState(s State, reason error) {
 			cause = errClosed
 		}
 		c.end(cause)
+		c.uploads.end(cause)
 		defer close(c.done)
 	}
 	if c.o.Hooks.State != nil {
@@ -178,6 +182,7 @@ func (c *Client) Close() error {
 		return nil
 	}
 	c.end(errClosed)
+	c.uploads.end(errClosed)
 	limit := time.NewTimer(c.o.CloseTimeout)
 	defer limit.Stop()
 	moment := time.NewTimer(c.o.CloseTimeout / handlerShare)
@@ -187,13 +192,16 @@ func (c *Client) Close() error {
 		return withOp("close", err)
 	}
 	// What a handler waited for on the link has failed by now.
-	if !c.methods.wait(limit.C) {
-		return &hubwire.Error{
-			Op: "close", Outcome: hubwire.Unknown, Err: context.DeadlineExceeded,
-			Message: "a method handler has not returned after its context ended",
-		}
+	late := ""
+	switch {
+	case !c.methods.wait(limit.C):
+		late = "a method handler has not returned after its context ended"
+	case !c.uploads.wait(limit.C):
+		late = "Options.Dial has not returned after its context ended"
+	default:
+		return nil
 	}
-	return nil
+	return &hubwire.Error{Op: "close", Outcome: hubwire.Unknown, Err: context.DeadlineExceeded, Message: late}
 }
 
 // handlerShare is the part of CloseTimeout that method handlers get for their

@@ -127,7 +127,7 @@ var fakeCredentials = Credentials{
 func fake(t *testing.T, o *Options) (*Client, *fakeLink) {
 	t.Helper()
 	f := &fakeLink{messages: make(chan *hubwire.Received, 100)}
-	c, err := DialCredentials(t.Context(), fakeCredentials, Transport{"fake", func(_ context.Context, cfg *config) (link, error) {
+	c, err := DialCredentials(t.Context(), fakeCredentials, Transport{name: "fake", open: func(_ context.Context, cfg *config) (link, error) {
 		f.cfg = cfg
 		return f, nil
 	}}, o)

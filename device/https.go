@@ -12,7 +12,6 @@ import (
 
 	"github.com/hubwire/hubwire"
 	"github.com/hubwire/hubwire/httpsx"
-	"github.com/hubwire/hubwire/ws"
 )
 
 // HTTPSOptions adjust HTTPS. The zero value, and nil, mean the defaults.
@@ -68,13 +67,14 @@ type HTTPSOptions struct {
 // Source: the REST reference "IoT Hub device", and spec/https.md 1.
 func HTTPS(o *HTTPSOptions) Transport {
 	opts := optionsOf(o)
-	return Transport{name: "https", open: func(ctx context.Context, cfg *config) (link, error) {
+	through := throughProxy(opts.Proxy)
+	return Transport{name: "https", web: true, via: through, open: func(ctx context.Context, cfg *config) (link, error) {
 		if err := opts.resolve(); err != nil {
 			return nil, err
 		}
 		via := *cfg
-		if opts.Proxy != nil {
-			via.Dial = ws.ProxyDialer(opts.Proxy, cfg.Dial)
+		if through != nil {
+			via.Dial = through(cfg.Dial)
 		}
 		return openHTTPS(ctx, cfg, opts, func(ctx context.Context) (net.Conn, error) { return via.dialTLS(ctx, httpsPort) })
 	}}

@@ -12,12 +12,12 @@ import (
 
 type dialFunc = func(context.Context) (net.Conn, error)
 
-// connections are those of a [rest], and the dials under way: they end with it, whatever
+// connections are those of an [http.Transport], and the dials under way: they end with it, whatever
 // net/http is at.
 type connections struct {
 	over context.Context
 	cfg  *config
-	open dialFunc
+	open dialer
 
 	renewAt atomic.Int64 // when the certificate wants new connections, in ns since 1970; 0 for never
 	stale   func()       // closes the connections that no request uses
@@ -30,14 +30,14 @@ type connections struct {
 	changed  chan struct{} // closed when a dial has returned; nil while nobody waits for it
 }
 
-func (c *connections) init(over context.Context, cfg *config, open dialFunc, stale func()) {
+func (c *connections) init(over context.Context, cfg *config, open dialer, stale func()) {
 	c.over, c.cfg, c.open, c.stale = over, cfg, open, stale
 	c.all = make(map[*pooledConn]bool)
 }
 
 // dial opens a connection for net/http, which calls it on a goroutine of its own and with a
 // context that outlasts the request's.
-func (c *connections) dial(ctx context.Context, _, _ string) (net.Conn, error) {
+func (c *connections) dial(ctx context.Context, network, addr string) (net.Conn, error) {
 	c.mu.Lock()
 	if c.over.Err() != nil {
 		c.mu.Unlock()
@@ -48,7 +48,7 @@ func (c *connections) dial(ctx context.Context, _, _ string) (net.Conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, c.cfg.ConnectTimeout)
 	defer cancel()
 	defer context.AfterFunc(c.over, cancel)()
-	nc, err := c.callOpen(ctx)
+	nc, err := c.callOpen(ctx, network, addr)
 
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -71,14 +71,14 @@ func (c *connections) dial(ctx context.Context, _, _ string) (net.Conn, error) {
 }
 
 // callOpen dials. The functions of the program that are in it may panic.
-func (c *connections) callOpen(ctx context.Context) (nc net.Conn, err error) {
+func (c *connections) callOpen(ctx context.Context, network, addr string) (nc net.Conn, err error) {
 	defer func() {
 		if nc == nil && err == nil {
 			err = errNoDial
 		}
 	}()
 	defer contain(c.cfg.panicked)
-	return c.open(ctx)
+	return c.open(ctx, network, addr)
 }
 
 var errNoDial = errors.New("device: the dial function gave neither a connection nor an error, or panicked")

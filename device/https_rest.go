@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"math/rand/v2"
+	"net"
 	"net/http"
 	"sync"
 	"time"
@@ -70,7 +71,7 @@ func (r *rest) init(cfg *config, limit int, dial dialFunc, reported func(*hubwir
 		Protocols:              new(http.Protocols),
 	}
 	r.transport.Protocols.SetHTTP1(true)
-	r.conns.init(r.over, cfg, dial, r.transport.CloseIdleConnections)
+	r.conns.init(r.over, cfg, func(ctx context.Context, _, _ string) (net.Conn, error) { return dial(ctx) }, r.transport.CloseIdleConnections)
 }
 
 // headerText returns s with a question mark for what a header does not carry as it is.

@@ -28,16 +28,25 @@ type MQTTWebSocketOptions struct {
 func MQTTWebSocket(o *MQTTWebSocketOptions) Transport {
 	const port = 443
 	opts := optionsOf(o)
-	return Transport{name: "mqtt-ws", open: func(ctx context.Context, cfg *config) (link, error) {
-		via := ws.DialFunc(cfg.Dial)
-		if opts.Proxy != nil {
-			via = ws.ProxyDialer(opts.Proxy, via)
+	through := throughProxy(opts.Proxy)
+	return Transport{name: "mqtt-ws", web: true, via: through, open: func(ctx context.Context, cfg *config) (link, error) {
+		via := cfg.Dial
+		if through != nil {
+			via = through(via)
 		}
 		dial := func(ctx context.Context) (net.Conn, error) {
 			return ws.Dial(ctx, cfg.addr(port), &ws.DialOptions{Dial: via, TLSConfig: cfg.tls()})
 		}
 		return openMQTT(ctx, cfg, opts.MQTTOptions, dial, badTunnel)
 	}}
+}
+
+// throughProxy returns what makes a dialer go through an HTTP proxy, nil for none.
+func throughProxy(proxy *url.URL) func(dialer) dialer {
+	if proxy == nil {
+		return nil
+	}
+	return func(dial dialer) dialer { return ws.ProxyDialer(proxy, dial) }
 }
 
 // badTunnel reports whether err is a refusal that will be the same the next

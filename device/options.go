@@ -24,6 +24,10 @@ type Options struct {
 	// Port replaces the protocol's own port (8883, 443, 5671). 0 means that port.
 	Port int
 
+	// HTTPSPort replaces 443 for what goes over HTTPS beside another protocol: file uploads. 0 means 443, or
+	// Port where the protocol itself has the port of HTTPS.
+	HTTPSPort int
+
 	// ModelID is the Plug and Play model that the device announces, "dtmi:…". Empty: none.
 	ModelID string
 
@@ -176,6 +180,7 @@ func (o *Options) check() error {
 		want string
 	}{
 		{"Port", o.Port >= 0 && o.Port <= 65535, o.Port, "0 to 65535"},
+		{"HTTPSPort", o.HTTPSPort >= 0 && o.HTTPSPort <= 65535, o.HTTPSPort, "0 to 65535"},
 		{"ProductInfo", len(o.ProductInfo) <= maxProductInfo && utf8.ValidString(o.ProductInfo), o.ProductInfo, fmt.Sprintf("UTF-8 of at most %d bytes", maxProductInfo)},
 		{"ModelID", len(o.ModelID) <= maxProductInfo && utf8.ValidString(o.ModelID), o.ModelID, fmt.Sprintf("UTF-8 of at most %d bytes", maxProductInfo)},
 		{"TokenTTL", o.TokenTTL >= time.Second, o.TokenTTL, "at least 1s"},

@@ -2,6 +2,7 @@ package device
 
 import (
 	"context"
+	"net"
 	"time"
 
 	"github.com/hubwire/hubwire"
@@ -13,7 +14,15 @@ import (
 type Transport struct {
 	name string
 	open func(ctx context.Context, cfg *config) (link, error)
+
+	// For what goes over HTTPS beside the protocol: whether that has the port of HTTPS itself, and
+	// the way through its proxy, nil for none.
+	web bool
+	via func(dialer) dialer
 }
+
+// dialer has the form of [Options].Dial.
+type dialer = func(ctx context.Context, network, addr string) (net.Conn, error)
 
 // String returns the protocol's short name: "mqtt", "mqtt-ws", "https".
 func (t Transport) String() string { return t.name }

@@ -149,6 +149,7 @@ func TestBatchesThatAreAtFault(t *testing.T) {
 		{"half a pair of surrogates", `[{"body":"\ud83d"}]`, 0, 16, ErrNotJSON},
 		{"an escape that is none", `[{"body":"\x"}]`, 0, 11, ErrNotJSON},
 		{"a word that is none", `[{"body":"","x":trux}]`, 0, 16, ErrNotJSON},
+		{"a number that is none", `[{"body":"","x":01}]`, 0, 16, ErrNotJSON},
 		{"too deep", `[{"body":"","x":` + deep + `}]`, 0, 48, ErrTooDeep},
 		{"too big", strings.Repeat(" ", hubwire.MaxTelemetrySize) + "[]", 0, hubwire.MaxTelemetrySize, ErrBatchTooBig},
 	} {

@@ -34,21 +34,29 @@ type ConfigurationContent struct {
 	Modules map[string]map[string]json.RawMessage `json:"modulesContent,omitzero"` // of an edge device, by their ids
 }
 
-// Check reports whether c is one of its three. The error is an [*hubwire.Error] with code
-// [hubwire.InvalidConfigurationContent].
+// Check reports whether c is one of its three; beside it the others may be there when they are
+// empty. The error is an [*hubwire.Error] with code [hubwire.InvalidConfigurationContent].
 func (c *ConfigurationContent) Check() error {
-	n := 0
-	if c != nil {
-		for _, there := range [...]bool{c.Device != nil, c.Module != nil, c.Modules != nil} {
-			if there {
-				n++
-			}
+	if c == nil {
+		c = &ConfigurationContent{}
+	}
+	full := count(len(c.Device) > 0, len(c.Module) > 0, len(c.Modules) > 0)
+	if full == 0 {
+		full = count(c.Device != nil, c.Module != nil, c.Modules != nil)
+	}
+	if full == 1 {
+		return nil
+	}
+	return refused(ApplyConfiguration, hubwire.InvalidConfigurationContent, "content has %d of deviceContent, moduleContent and modulesContent, not one", full)
+}
+
+func count(bs ...bool) (n int) {
+	for _, b := range bs {
+		if b {
+			n++
 		}
 	}
-	if n != 1 {
-		return refused(ApplyConfiguration, hubwire.InvalidConfigurationContent, "content has %d of deviceContent, moduleContent and modulesContent, not one", n)
-	}
-	return nil
+	return n
 }
 
 // ConfigurationMetrics are queries that are run now and then, and how many devices each found.

@@ -253,6 +253,7 @@ func TestDocumentsThatAreChecked(t *testing.T) {
 		"content of nothing":                 {(&httpsx.ConfigurationContent{}).Check(), hubwire.InvalidConfigurationContent, "has 0 of"},
 		"content of two kinds":               {(&httpsx.ConfigurationContent{Device: map[string]json.RawMessage{}, Module: map[string]json.RawMessage{}}).Check(), hubwire.InvalidConfigurationContent, "has 2 of"},
 		"content that is empty":              {(&httpsx.ConfigurationContent{Device: map[string]json.RawMessage{}}).Check(), 0, ""},
+		"content beside empty content":       {(&httpsx.ConfigurationContent{Device: map[string]json.RawMessage{"a": nil}, Module: map[string]json.RawMessage{}}).Check(), 0, ""},
 		"a patch":                            {httpsx.JSONPatch{{Op: "add", Path: "/a", Value: json.RawMessage("1")}, {Op: "remove", Path: "/b/c"}}.Check(), 0, ""},
 		"a patch that moves":                 {httpsx.JSONPatch{{Op: "move", Path: "/a"}}.Check(), hubwire.InvalidDigitalTwinJSONPatch, `"move"`},
 		"a patch to nothing":                 {httpsx.JSONPatch{{Op: "remove", Path: "/a"}, {Op: "replace", Path: "/a"}}.Check(), hubwire.InvalidDigitalTwinJSONPatch, "step 1 has no value"},

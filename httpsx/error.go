@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"net/http"
 	"strconv"
 	"strings"
 	"time"
@@ -154,12 +155,11 @@ func ParseRetryAfter(value string, now time.Time) time.Duration {
 	if n, err := strconv.ParseUint(value, 10, 64); err == nil || errors.Is(err, strconv.ErrRange) {
 		return time.Duration(min(n, uint64(maxRetryAfter/time.Second))) * time.Second
 	}
-	for _, layout := range []string{time.RFC1123, time.RFC850, time.ANSIC} {
-		if at, err := time.Parse(layout, value); err == nil {
-			return min(max(at.Sub(now), 0), maxRetryAfter)
-		}
+	at, err := http.ParseTime(value)
+	if err != nil {
+		return 0
 	}
-	return 0
+	return min(max(at.Sub(now), 0), maxRetryAfter)
 }
 
 // formatRetryAfter gives whole seconds, never fewer than asked.

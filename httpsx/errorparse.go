@@ -148,9 +148,13 @@ func describe(status int, h http.Header, body []byte) string {
 	return s + fmt.Sprintf(" with a body of %d bytes that is not the hub's (%.40q)", len(body), kind)
 }
 
-// oneLine bounds a text from the wire, and takes what would break a line out of it.
+// oneLine bounds a text from the wire, and takes out of it what would break a line and what
+// looks like a token: not all that has a message is a hub.
 func oneLine(s string) string {
-	s = strings.ToValidUTF8(s, "?")
+	s = strings.ToValidUTF8(s[:min(len(s), 4*maxErrorText)], "?")
+	for _, before := range []string{"sig=", "SharedAccessKey=", "Bearer "} {
+		s = hideBehind(s, before)
+	}
 	if len(s) > maxErrorText {
 		s = strings.ToValidUTF8(s[:maxErrorText], "") + "…"
 	}
@@ -160,4 +164,19 @@ func oneLine(s string) string {
 		}
 		return r
 	}, s))
+}
+
+// hideBehind replaces each word that stands right behind before.
+func hideBehind(s, before string) string {
+	head, rest, found := strings.Cut(s, before)
+	for found {
+		end := strings.IndexAny(rest, " &;,\"'<>\r\n")
+		if end < 0 {
+			end = len(rest)
+		}
+		var next string
+		next, rest, found = strings.Cut(rest[end:], before)
+		head += before + "(secret)" + next
+	}
+	return head
 }

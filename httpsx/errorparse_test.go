@@ -14,6 +14,7 @@ import (
 
 	"github.com/hubwire/hubwire"
 	"github.com/hubwire/hubwire/httpsx"
+	"github.com/hubwire/hubwire/internal/testkit"
 )
 
 func TestErrorsThatServersAnswerWith(t *testing.T) {
@@ -38,7 +39,7 @@ func TestErrorsThatServersAnswerWith(t *testing.T) {
 		{"the classic form in itself", 400, nil, `{"Message":` + quote(`ErrorCode:ArgumentInvalid;Error: BadRequest {"Message":"ErrorCode:ArgumentInvalid;bad etag","ExceptionMessage":"Tracking ID:1"}`) + `,"ExceptionMessage":"Tracking ID:2"}`, refused(hubwire.ArgumentInvalid, "bad etag", "2")},
 		{"an outer tracking id that is empty", 400, nil, `{"Message":` + quote(`{"errorCode":400004,"trackingId":"1","message":"m"}`) + `,"ExceptionMessage":"Tracking ID:"}`, refused(hubwire.ArgumentInvalid, "m", "1")},
 		{"braces that are no body", 400, nil, `{"Message":"ErrorCode:ArgumentInvalid;no {such} thing"}`, refused(hubwire.ArgumentInvalid, "no {such} thing", "")},
-		{"bodies in bodies without end", 400, nil, nest(20), refused(hubwire.BadRequest, nestedText(16), "")},
+		{"bodies in bodies without end", 400, nil, nest(9), refused(hubwire.BadRequest, nestedText(5), "")},
 		{"IoT Edge's, in lower case", 404, nil, `{"errorMessage":"no such module"}`, refused(hubwire.NotFound, "no such module", "")},
 		{"Azure's own", 403, nil, `{"error":{"code":"Forbidden","message":"no role"}}`, refused(hubwire.Forbidden, "no role", "")},
 		{"lines in a message", 403, named("JobQuotaExceeded"), `{"Message":"ErrorCode:JobQuotaExceeded;Error: 403\nMessage: quota\r\n","ExceptionMessage":""}`, refused(hubwire.JobQuotaExceeded, "Error: 403 Message: quota", "")},
@@ -55,6 +56,8 @@ func TestErrorsThatServersAnswerWith(t *testing.T) {
 		{"JSON that says nothing", 412, nil, `{"a":1}`, refused(hubwire.GenericPreconditionFailed, `status 412 Precondition Failed with a body of 7 bytes that is not the hub's ("")`, "")},
 		{"a proxy's page", 502, http.Header{"Content-Type": {"text/html; charset=utf-8"}}, "<html>SharedAccessSignature sr=x&sig=secret</html>",
 			&hubwire.Error{Op: "twin get", Code: hubwire.BadGateway, Outcome: hubwire.Unknown, Retryable: true, Message: `status 502 Bad Gateway with a body of 50 bytes that is not the hub's ("text/html")`}},
+		{"a proxy that says in JSON what it got", 400, nil, `{"message":"bad header: Authorization: SharedAccessSignature sr=h&sig=secret%3D&se=1, sig=secret; Bearer secret"}`,
+			refused(hubwire.BadRequest, "bad header: Authorization: SharedAccessSignature sr=h&sig=(secret)&se=1, sig=(secret); Bearer (secret)", "")},
 		{"a gateway's time-out", 504, nil, "", &hubwire.Error{Op: "twin get", Code: hubwire.GenericGatewayTimeout, Outcome: hubwire.Unknown, Retryable: true, Message: "status 504 Gateway Timeout without a body"}},
 		{"a server's time-out", 408, nil, "", &hubwire.Error{Op: "twin get", Outcome: hubwire.Refused, Retryable: true, Message: "status 408 Request Timeout without a body"}},
 		{"a method that timed out may have run, and is the caller's to repeat", 504, named("GatewayTimeout"), `{"Message":"ErrorCode:GatewayTimeout;x"}`, refused(hubwire.GatewayTimeout, "x", "")},
@@ -69,7 +72,7 @@ func TestErrorsThatServersAnswerWith(t *testing.T) {
 			if diff := cmp.Diff(tt.want, got); diff != "" {
 				t.Errorf("(-want +got):\n%s", diff)
 			}
-			if strings.Contains(got.Error(), "secret") || strings.ContainsAny(got.Error(), "\r\n") {
+			if strings.Contains(strings.ReplaceAll(got.Error(), "(secret)", ""), "secret") || strings.ContainsAny(got.Error(), "\r\n") {
 				t.Errorf("it prints %q", got)
 			}
 		})
@@ -161,7 +164,11 @@ func (e *endless) Read(p []byte) (int, error) { e.read += len(p); return len(p),
 func (*endless) Close() error                 { return nil }
 
 func TestAnswersThatAreTooLarge(t *testing.T) {
-	for status, limit := range map[int]int{200: httpsx.MaxAnswer, 500: 64 << 10} {
+	limits := map[int]int{200: httpsx.MaxAnswer, 500: 64 << 10}
+	if testkit.RaceEnabled {
+		delete(limits, 200) // which takes seconds
+	}
+	for status, limit := range limits {
 		body := new(endless)
 		_, err := httpsx.ReadAnswer(httpsx.GetTwin, &http.Response{StatusCode: status, Body: body, ContentLength: -1})
 		if e, ok := err.(*hubwire.Error); !ok || e.Outcome != hubwire.Unknown || body.read > limit+1 {

@@ -2,6 +2,7 @@ package httpsx
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
 	"unicode/utf16"
 	"unicode/utf8"
@@ -261,10 +262,18 @@ func (s *scanner) skipAt(depth int) {
 	case c == 'n':
 		s.word("null")
 	case c == '-' || c >= '0' && c <= '9':
-		for s.i < len(s.b) && bytes.IndexByte([]byte("+-.eE0123456789"), s.b[s.i]) >= 0 {
-			s.i++
-		}
+		s.number()
 	default:
 		s.fail(s.i, ErrNotJSON)
+	}
+}
+
+func (s *scanner) number() {
+	start := s.i
+	for s.i < len(s.b) && bytes.IndexByte([]byte("+-.eE0123456789"), s.b[s.i]) >= 0 {
+		s.i++
+	}
+	if !json.Valid(s.b[start:s.i]) {
+		s.fail(start, ErrNotJSON)
 	}
 }

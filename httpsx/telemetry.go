@@ -99,7 +99,7 @@ func parseProperties(h http.Header, m *hubwire.Message) error {
 			setField(m, s, values[len(values)-1])
 		}
 	}
-	if count == 0 {
+	if count+len(m.Properties) == 0 {
 		return nil
 	}
 	m.Properties = slices.Grow(m.Properties, count)

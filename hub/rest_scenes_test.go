@@ -113,7 +113,21 @@ var scenes = map[string]func(*vectorScene){
 		s.but("body[0].deviceJobStatistics") // which has the device already
 	},
 
-	"config-test-queries": pending, "config-create": pending, "config-list": pending, "config-apply-edge": pending, "throttled": pending, "job-quota": pending,
+	"config-create": func(s *vectorScene) { s.but("body.systemMetrics.queries.targetedCount") }, "config-test-queries": nil, // which has other blanks
+	"config-list": func(s *vectorScene) {
+		s.service("PUT", "/configurations/cfg1"+version, `{"schemaVersion":"1.0","content":{"deviceContent":{"properties.desired.led":{"on":true}}},"targetCondition":"tags.environment='test'","priority":10}`)
+		s.but("body[0].systemMetrics.queries.targetedCount")
+	},
+	"config-apply-edge": func(s *vectorScene) {
+		_, err := s.h.Create(s.t.Context(), &hub.Device{Identity: hubwire.Identity{DeviceID: "edge-1"}, Edge: true})
+		s.check(err)
+	},
+	"throttled": func(s *vectorScene) {
+		s.service("GET", "/configurations"+version, "")
+		s.Response.Headers["iothub-errorcode"] = "ThrottlingException" // the one that the hub has
+		s.but("body")
+	},
+	"job-quota": pending,
 
 	"dt-get":   func(s *vectorScene) { s.connect(dev, "&model-id=dtmi%3Acom%3Aexample%3AThermostat%3B1") },
 	"dt-patch": nil,

@@ -2,6 +2,7 @@ package interop
 
 import (
 	"bytes"
+	"strings"
 	"testing"
 	"time"
 
@@ -20,6 +21,7 @@ func TestNodeHTTPS(t *testing.T) {
 	t.Run("telemetry", c.telemetryHTTPS)
 	t.Run("a batch of telemetry", c.batchHTTPS)
 	t.Run("what became of messages", c.feedbackHTTPS)
+	t.Run("what became of files", c.notified)
 	t.Run("rights of policies", c.rights)
 }
 
@@ -99,6 +101,25 @@ func (c *court) feedbackHTTPS(t *testing.T) {
 		t.Errorf("feedback (-want +got)\n%s", diff)
 	}
 	c.queueIsEmpty(t, id)
+}
+
+// notified is what the service is told of files that the SDK uploads.
+func (c *court) notified(t *testing.T) {
+	id, p := c.open(t)
+	sent := answered[blobSum](t, p, "upload", map[string]any{"name": "of two blocks", "size": 5 << 20})
+	n, err := c.FileNotification(within(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n.DeviceID != id.DeviceID || n.BlobName != id.DeviceID+"/of two blocks" || n.Size != int64(sent.Size) || !strings.HasPrefix(n.BlobURI, "https://localhost/") {
+		t.Errorf("notification %+v of %+v", n, sent)
+	}
+	failed := answered[slot](t, p, "slot", map[string]string{"name": "failed"})
+	p.do(t, "notify", end{CorrelationID: failed.CorrelationID, Status: 500, Text: "failed"})
+	p.do(t, "upload", map[string]any{"name": "next", "size": 1})
+	if n, err := c.FileNotification(within(t)); err != nil || n.BlobName != id.DeviceID+"/next" {
+		t.Errorf("of the failed one: %+v, %v", n, err)
+	}
 }
 
 // rights are what each policy may do, by what the service's SDK gets for it.

@@ -59,12 +59,13 @@ class Office {
     return call.then((r) => r.result);
   }
 
-  // pages reads a query to its end, as the SDK says when that is.
+  // pages reads a query to its end, as the SDK says when that is. With promises,
+  // next reads the first page again unless it is told where to go on.
   async pages({ sql, size, as }) {
     const query = this.registry.createQuery(sql, size);
     const pages = [];
     while (query.hasMoreResults) {
-      const page = await (as === 'twin' ? query.nextAsTwin() : query.next());
+      const page = await (as === 'twin' ? query.nextAsTwin() : query.next(query.continuationToken));
       pages.push(page.result);
       if (pages.length > 1000) throw new Error('the query does not end');
     }
@@ -92,7 +93,7 @@ class Office {
   async jobPages({ type, status, size }) {
     const query = this.jobs.createQuery(type, status, size);
     const pages = [];
-    while (query.hasMoreResults && pages.length < 1000) pages.push((await query.next()).result);
+    while (query.hasMoreResults && pages.length < 1000) pages.push((await query.next(query.continuationToken)).result);
     return pages;
   }
 

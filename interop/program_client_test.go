@@ -98,7 +98,7 @@ func (a address) call(name string, payload any) address {
 func (c *client) offline(t *testing.T, id address) {
 	t.Helper()
 	c.office.fails(t, "Error", "Not found", "invoke", id.call("echo", nil))
-	c.office.fails(t, "ArgumentError", "responseTimeoutInSeconds is 301", "invoke",
+	c.office.fails(t, "ArgumentError", "responseTimeoutInSeconds", "invoke",
 		address{DeviceID: id.DeviceID, Method: map[string]any{"methodName": "echo", "responseTimeoutInSeconds": 301}})
 	c.send(t, id, "while away") // waits in the queue
 	if n := c.look(t, id).Waiting; n != 1 {

@@ -2,6 +2,7 @@ package interop
 
 import (
 	"bytes"
+	"fmt"
 	"testing"
 	"time"
 
@@ -21,6 +22,7 @@ func TestProgramHTTPS(t *testing.T) {
 	t.Run("what HTTPS has not", c.hasNot)
 	t.Run("logins that are refused", c.refusedHTTPS)
 	t.Run("X.509", c.x509HTTPS)
+	t.Run("file upload", c.uploads)
 }
 
 // polling is how often the SDK asks for messages, in seconds, and whether it takes all that wait.
@@ -186,8 +188,78 @@ func (c *client) x509HTTPS(t *testing.T) {
 		}
 		p.gives(t, `"MessageCompleted"`, "settle", map[string]any{"how": "complete", "index": 0})
 	})
+	t.Run("uploads a file", func(t *testing.T) { c.upload(t, p, "x.bin", 1000) })
 	t.Run("another certificate of the name", func(t *testing.T) {
 		open(otherCert, otherKey).fails(t, "UnauthorizedError", "", "send", sdkMessage{})
+	})
+}
+
+// slot is where a file may be uploaded to, and by what name that is ended.
+type slot struct {
+	CorrelationID string `json:"correlationId"`
+	HostName      string `json:"hostName"`
+	Container     string `json:"containerName"`
+	Blob          string `json:"blobName"`
+	Token         string `json:"sasToken"`
+}
+
+// blobSum is what a blob has in it.
+type blobSum struct {
+	Size   int    `json:"size"`
+	SHA256 string `json:"sha256"`
+}
+
+// end tells the hub how an upload went.
+type end struct {
+	CorrelationID string `json:"correlationId"`
+	OK            bool   `json:"ok"`
+	Status        int    `json:"status"`
+	Text          string `json:"text"`
+}
+
+// upload has the SDK upload a file, and reads the blob with a token for another upload to it.
+func (c *client) upload(t *testing.T, p *peer, name string, size int) slot {
+	t.Helper()
+	sent := answered[blobSum](t, p, "upload", map[string]any{"name": name, "size": size})
+	at := answered[slot](t, p, "slot", map[string]string{"name": name})
+	if got := answered[blobSum](t, p, "stored", at); got != sent {
+		t.Errorf("sent %+v, stored %+v", sent, got)
+	}
+	p.do(t, "notify", end{CorrelationID: at.CorrelationID, Status: -1, Text: "not needed"})
+	return at
+}
+
+// uploads has files of one block and of several, and uploads that are never ended, or twice.
+func (c *client) uploads(t *testing.T) {
+	id, p := c.caller(t, "https-upload")
+	for name, size := range map[string]int{"small": 1, "folder/with a blank.txt": 1000, "of three blocks": 9<<20 + 1} {
+		t.Run(name, func(t *testing.T) {
+			if at := c.upload(t, p, name, size); at.Blob != id.DeviceID+"/"+name || at.HostName != "localhost" {
+				t.Errorf("the blob is %q at %q", at.Blob, at.HostName)
+			}
+		})
+	}
+	t.Run("again, by the same name", func(t *testing.T) { c.upload(t, p, "small", 2) })
+	t.Run("a token that was changed", func(t *testing.T) {
+		at := answered[slot](t, p, "slot", map[string]string{"name": "small"})
+		other := at
+		other.Blob = id.DeviceID + "/another"
+		p.fails(t, "RestError", "", "stored", other)
+		p.do(t, "notify", end{CorrelationID: at.CorrelationID, Status: -1, Text: "not needed"})
+	})
+	t.Run("end it twice, or one that is not there", func(t *testing.T) {
+		at := answered[slot](t, p, "slot", map[string]string{"name": "small"})
+		done := end{CorrelationID: at.CorrelationID, Status: -1, Text: "failed"}
+		p.do(t, "notify", done)
+		p.fails(t, "Error", "Bad Request", "notify", done)
+		p.fails(t, "Error", "Bad Request", "notify", end{CorrelationID: "MDA=", OK: true, Status: 200})
+	})
+	t.Run("eleven at a time", func(t *testing.T) {
+		for i := range 10 {
+			p.do(t, "slot", map[string]string{"name": fmt.Sprint(i)})
+		}
+		p.fails(t, "Error", "Forbidden", "slot", map[string]string{"name": "11"})
+		p.fails(t, "BlobSasError", "", "upload", map[string]any{"name": "11", "size": 1})
 	})
 }
 

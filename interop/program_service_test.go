@@ -28,6 +28,9 @@ func TestProgramService(t *testing.T) {
 	t.Run("modules and their etags", s.moduleETags)
 	t.Run("twins", s.twins)
 	t.Run("tokens that are refused", s.tokens)
+	t.Run("queries", s.queries)
+	t.Run("jobs", s.scheduled)
+	t.Run("digital twins", s.digitalTwin)
 }
 
 // bulkResult is what the hub says of a bulk operation.
@@ -239,7 +242,8 @@ func (s *service) tokens(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			o := s.judge.add(t, "new office", setup{Token: token})
 			for action, args := range map[string]any{
-				"list": nil, "create": address{DeviceID: "refused"}, "twin": address{DeviceID: "refused"}, "invoke": address{DeviceID: "refused"}.call("x", nil),
+				"list": nil, "create": address{DeviceID: "refused"}, "twin": address{DeviceID: "refused"}, "page": sql{SQL: "SELECT * FROM devices"},
+				"job": job{JobID: "refused"}, "invoke": address{DeviceID: "refused"}.call("x", nil),
 			} {
 				o.fails(t, "UnauthorizedError", "", action, args)
 			}

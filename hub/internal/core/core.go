@@ -52,6 +52,11 @@ type Config struct {
 	// Storage is the account that devices upload files to. nil means that there is none.
 	Storage Storage
 
+	// Containers are where import and export jobs read and write, and Lines is what. Without
+	// both there are no such jobs.
+	Containers Containers
+	Lines      *Lines
+
 	// UploadTTL is how long a device may take for an upload. 0 means 1 hour.
 	UploadTTL time.Duration
 
@@ -105,6 +110,7 @@ type Core struct {
 	throttle          *throttle
 	verified          *verified
 	jobs              jobs
+	transfers         transfers
 	configs           configurations
 	applying          sync.Map // content to these devices, by id
 

@@ -29,6 +29,7 @@ func (c *Core) load(ctx context.Context) error {
 		{store.Jobs, c.loadJob},
 		{store.DeviceJobs, c.loadDeviceJob},
 		{store.Configurations, c.loadConfiguration},
+		{store.Transfers, c.loadTransfer},
 	}
 	for _, l := range loaders {
 		if err := c.scan(ctx, l.kind, l.load); err != nil {

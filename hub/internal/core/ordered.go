@@ -2,6 +2,7 @@ package core
 
 import (
 	"cmp"
+	"iter"
 	"slices"
 
 	"github.com/hubwire/hubwire"
@@ -68,16 +69,34 @@ func (o *ordered) remove(id hubwire.Identity) {
 	}
 }
 
-// after appends the entities that follow an identity to dst, as many as it has room for.
-func (o *ordered) after(dst []*entity, id hubwire.Identity) []*entity {
-	c, i, found := o.find(id)
-	if found {
-		i++
+// following yields the entities that follow an identity, in order. Meanwhile none may
+// be added or removed.
+func (o *ordered) following(id hubwire.Identity) iter.Seq[*entity] {
+	return func(yield func(*entity) bool) {
+		c, i, found := o.find(id)
+		if found {
+			i++
+		}
+		for ; c < len(o.chunks); c++ {
+			for _, e := range o.chunks[c][i:] {
+				if !yield(e) {
+					return
+				}
+			}
+			i = 0
+		}
 	}
-	for ; c < len(o.chunks) && len(dst) < cap(dst); c++ {
-		es := o.chunks[c][i:]
-		dst = append(dst, es[:min(len(es), cap(dst)-len(dst))]...)
-		i = 0
+}
+
+// after appends the entities that follow an identity to es, as many as it has room for.
+func (o *ordered) after(es []*entity, id hubwire.Identity) []*entity {
+	if len(es) == cap(es) {
+		return es
 	}
-	return dst
+	for e := range o.following(id) {
+		if es = append(es, e); len(es) == cap(es) {
+			break
+		}
+	}
+	return es
 }

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"slices"
 	"time"
 
 	"github.com/hubwire/hubwire"
@@ -128,11 +127,12 @@ func (c *Core) kin(id hubwire.Identity) *ordered {
 }
 
 // modulesOf returns the modules of a device, ordered by id. The caller holds c.mu.
-func (c *Core) modulesOf(deviceID string) []*entity {
-	es := c.modules.after(make([]*entity, 0, maxModules), hubwire.Identity{DeviceID: deviceID})
-	n := slices.IndexFunc(es, func(e *entity) bool { return e.id.DeviceID != deviceID })
-	if n >= 0 {
-		es = es[:n]
+func (c *Core) modulesOf(deviceID string) (es []*entity) {
+	for e := range c.modules.following(hubwire.Identity{DeviceID: deviceID}) {
+		if e.id.DeviceID != deviceID {
+			break
+		}
+		es = append(es, e)
 	}
 	return es
 }

@@ -351,7 +351,7 @@ func TestANewCoreFindsWhatTheOldOneLeft(t *testing.T) {
 }
 
 func TestADamagedStoreIsRefused(t *testing.T) {
-	for _, kind := range []store.Kind{store.Policies, store.Identities, store.Twins, store.Subscriptions, store.Queue, store.Feedback, store.Uploads, store.FileNotifications, store.Jobs, store.DeviceJobs, store.Configurations} {
+	for _, kind := range []store.Kind{store.Policies, store.Identities, store.Twins, store.Subscriptions, store.Queue, store.Feedback, store.Uploads, store.FileNotifications, store.Jobs, store.DeviceJobs, store.Configurations, store.Transfers} {
 		s := store.NewMemory(nil)
 		newCoreOn(t, nil, s).Close()
 		k := store.Key{Kind: kind, ID: dev}

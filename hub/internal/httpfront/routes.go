@@ -63,12 +63,12 @@ var routes = [...]route{
 	httpsx.GetImportExport:    {(*Server).notYet, byService, writes, core.MeterRegistry},
 	httpsx.CancelImportExport: {(*Server).notYet, byService, writes, core.MeterRegistry},
 
-	httpsx.GetConfiguration:         {(*Server).notYet, byService, reads, core.MeterConfigurations},
-	httpsx.PutConfiguration:         {(*Server).notYet, byService, writes, core.MeterConfigurations},
-	httpsx.DeleteConfiguration:      {(*Server).notYet, byService, writes, core.MeterConfigurations},
-	httpsx.ListConfigurations:       {(*Server).notYet, byService, reads, core.MeterConfigurations},
-	httpsx.TestConfigurationQueries: {(*Server).notYet, byService, reads, core.MeterConfigurations},
-	httpsx.ApplyConfiguration:       {(*Server).notYet, byService, writes, core.MeterConfigurations},
+	httpsx.GetConfiguration:         {(*Server).getConfiguration, byService, reads, core.MeterConfigurations},
+	httpsx.PutConfiguration:         {(*Server).putConfiguration, byService, writes, core.MeterConfigurations},
+	httpsx.DeleteConfiguration:      {(*Server).deleteConfiguration, byService, writes, core.MeterConfigurations},
+	httpsx.ListConfigurations:       {(*Server).listConfigurations, byService, reads, core.MeterConfigurations},
+	httpsx.TestConfigurationQueries: {(*Server).testConfigurationQueries, byService, reads, core.MeterConfigurations},
+	httpsx.ApplyConfiguration:       {(*Server).applyConfiguration, byService, writes, core.MeterConfigurations},
 
 	httpsx.GetDigitalTwin:   {(*Server).getDigitalTwin, byService, connects, core.Unmetered},
 	httpsx.PatchDigitalTwin: {(*Server).patchDigitalTwin, byService, connects, core.Unmetered},

@@ -31,6 +31,7 @@ const (
 	Jobs                              // one per scheduled job; the identity is zero
 	DeviceJobs                        // one per device of a job, whose number is Seq
 	Configurations                    // one per configuration; the device id is its id
+	Transfers                         // one per import or export job; the identity is zero
 )
 
 // Key names a record. It is comparable. Keys of one kind are ordered by device

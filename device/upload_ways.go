@@ -1,0 +1,113 @@
+package device
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/hubwire/hubwire"
+)
+
+// uploads has the ways of a Client that uploads go. They are made when they are first needed, and end with it.
+type uploads struct {
+	cfg *config // with the port of HTTPS, and the dialer that goes through the protocol's proxy
+
+	mu   sync.Mutex
+	made *uploadWays
+	over error // why there are no more
+}
+
+// uploadWays lead to the hub and to the storage account.
+type uploadWays struct {
+	hub     rest
+	account http.Transport
+	conns   connections // to the account
+}
+
+// storageConns bounds the connections to the account that wait for the next request.
+const storageConns = 32
+
+// init notes what a Client of a transport dials with.
+func (u *uploads) init(cfg *config, t *Transport) {
+	own := *cfg
+	switch {
+	case cfg.HTTPSPort != 0:
+		own.Port = cfg.HTTPSPort
+	case !t.web:
+		own.Port = httpsPort
+	}
+	if t.via != nil {
+		own.Dial = t.via(cfg.Dial)
+	}
+	u.cfg = &own
+}
+
+// ways returns the ways, or why there are none any more.
+func (u *uploads) ways() (*uploadWays, error) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.over != nil {
+		return nil, &hubwire.Error{Outcome: hubwire.NotSent, Err: u.over}
+	}
+	if u.made == nil {
+		u.made = newUploadWays(u.cfg)
+	}
+	return u.made, nil
+}
+
+func newUploadWays(cfg *config) *uploadWays {
+	w := new(uploadWays)
+	w.hub.init(cfg, 2, func(ctx context.Context) (net.Conn, error) { return cfg.dialTLS(ctx, httpsPort) }, func(*hubwire.Error) {})
+	roots := cfg.TLSConfig.Clone()
+	if roots == nil {
+		roots = &tls.Config{MinVersion: tls.VersionTLS12}
+	}
+	// The name is the account's, and the certificate the hub's business.
+	roots.ServerName, roots.Certificates, roots.GetClientCertificate = "", nil, nil
+	w.account = http.Transport{
+		DialContext:           w.conns.dial,
+		TLSClientConfig:       roots,
+		TLSHandshakeTimeout:   cfg.ConnectTimeout,
+		MaxIdleConnsPerHost:   storageConns,
+		IdleConnTimeout:       idleTimeout,
+		ResponseHeaderTimeout: max(0, cfg.AckTimeout),
+		WriteBufferSize:       64 << 10,
+		DisableCompression:    true,
+		Protocols:             new(http.Protocols),
+	}
+	w.account.Protocols.SetHTTP1(true)
+	w.conns.init(w.hub.over, cfg, cfg.Dial, w.account.CloseIdleConnections)
+	return w
+}
+
+// end ends all that is under way, because of cause, the first time.
+func (u *uploads) end(cause error) {
+	if !errors.Is(cause, net.ErrClosed) {
+		cause = &closedError{cause}
+	}
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.over != nil {
+		return
+	}
+	u.over = cause
+	if w := u.made; w != nil {
+		w.hub.abort(cause)
+		w.hub.conns.abort()
+		w.hub.transport.CloseIdleConnections()
+		w.conns.abort()
+		w.account.CloseIdleConnections()
+	}
+}
+
+// wait reports whether all dials have returned before limit.
+func (u *uploads) wait(limit <-chan time.Time) bool {
+	u.mu.Lock()
+	w := u.made
+	u.mu.Unlock()
+	return w == nil || w.hub.conns.wait(limit) && w.conns.wait(limit)
+}
