@@ -85,3 +85,34 @@ func TestConfigurationsAreTestedAndAppliedAtOnce(t *testing.T) {
 		}
 	})
 }
+
+// TestADeployment is scenario T9g for edge devices, whose modules get the content.
+func TestADeployment(t *testing.T) {
+	onHub(t, hub.Config{}, func(t *testing.T, _ *hub.Hub, c *service.Client) {
+		ctx := t.Context()
+		if _, err := c.CreateDevice(ctx, &service.Device{DeviceID: "edge", Capabilities: service.Capabilities{IotEdge: true}}); err != nil {
+			t.Fatal(err)
+		}
+		tags := &service.TwinUpdate{Tags: json.RawMessage(`{"environment":"test"}`)}
+		if _, err := c.PatchTwin(ctx, hubwire.Identity{DeviceID: "edge"}, tags, service.Any); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := c.CreateConfiguration(ctx, &service.Configuration{
+			ID: "deployment", Priority: 10, TargetCondition: "tags.environment='test'",
+			Content: service.ConfigurationContent{Modules: map[string]map[string]json.RawMessage{
+				"$edgeAgent": {"properties.desired": json.RawMessage(`{"schemaVersion":"1.1"}`)},
+			}},
+		}); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(10 * time.Minute)
+		got, err := c.Configuration(ctx, "deployment")
+		if err != nil || got.SystemMetrics.Results["targetedCount"] != 1 || got.SystemMetrics.Results["appliedCount"] != 1 {
+			t.Errorf("%+v, %v", got, err)
+		}
+		agent := hubwire.Identity{DeviceID: "edge", ModuleID: "$edgeAgent"}
+		if tw, err := c.Twin(ctx, agent); err != nil || string(tw.Desired.JSON) != `{"schemaVersion":"1.1"}` {
+			t.Errorf("%+v, %v", tw, err)
+		}
+	})
+}
