@@ -7,8 +7,11 @@ func openHTTPS() ([]contest, error) {
 	if err := samePosts(); err != nil {
 		return nil, err
 	}
-	var contests []contest
-	for _, open := range []func() *race{httpsOut, httpsIn} {
+	contests, err := eachAlone(httpsxRows)()
+	if err != nil {
+		return nil, err
+	}
+	for _, open := range []func() *race{httpsOut, httpsIn, registries} {
 		r := open()
 		contests = append(contests, r)
 		if r.err != nil {

@@ -35,6 +35,9 @@ var roles = map[string]role{
 	"raw HTTPS client": httpsRawRole,
 	"HTTPS senders":    httpsSendersRole,
 	"HTTPS device":     httpsAsyncRole,
+	"registry":         registryRole,
+	"registry reader":  registryReaderRole,
+	"registry query":   registryQueryRole,
 }
 
 // openMQTT makes the contests of MQTT: sessions and hub over sockets, each end in
