@@ -47,7 +47,7 @@ What the connection does is told on stderr.`,
 	fs.StringVar(&f.connectionString, "connection-string", "", "the device's or module's connection string"+secretUsage)
 	fs.StringVar(&f.deviceID, "device-id", "", "in its place: a device of the hub of HUBWIRE_CONNECTION_STRING")
 	fs.StringVar(&f.moduleID, "module-id", "", "with --device-id: a module of that device")
-	fs.StringVar(&f.transport, "transport", protocols[0].name, "the protocol: "+protocolNames(protocols)+" (amqp, amqp-ws and https are not built yet)")
+	fs.StringVar(&f.transport, "transport", protocols[0].name, "the protocol: "+protocolNames(protocols)+" (amqp and amqp-ws are not built yet)")
 	fs.StringVar(&f.caFile, "ca-file", "", "PEM file of an authority to trust beside the system's (default HUBWIRE_CA_FILE, for that hub)")
 	fs.StringVar(&f.certFile, "cert", "", "PEM file of the device's certificate, for a connection string with x509=true")
 	fs.StringVar(&f.keyFile, "cert-key", "", "PEM file of the certificate's private key")
@@ -80,7 +80,7 @@ func (f *deviceFlags) dial(c *cobra.Command) (*device.Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	return device.DialCredentials(ctx, cred, p.open(nil), &device.Options{
+	return device.DialCredentials(ctx, cred, p.open(transportOptions{}), &device.Options{
 		Dial: way.dial, TLSConfig: way.tls, ProductInfo: "cli", Hooks: f.hooks(c.ErrOrStderr()),
 	})
 }
@@ -134,12 +134,12 @@ func (f *deviceFlags) findConnectionString(ctx context.Context, c *cobra.Command
 	if err != nil {
 		return "", err
 	}
-	r, err := newRegistry(owner, way)
+	admin, err := way.service(local.owner)
 	if err != nil {
 		return "", fmt.Errorf("HUBWIRE_CONNECTION_STRING: %w", err)
 	}
-	defer r.close()
-	return r.ensure(ctx, hubwire.Identity{DeviceID: f.deviceID, ModuleID: f.moduleID})
+	defer admin.Close()
+	return ensure(ctx, admin, hubwire.Identity{DeviceID: f.deviceID, ModuleID: f.moduleID})
 }
 
 // hooks tell w what the connection does.
