@@ -408,3 +408,27 @@ func TestHTTPSOptionsThatMakeNoSense(t *testing.T) {
 		}
 	}
 }
+
+func TestHTTPSEachCodeOfASendComesThrough(t *testing.T) {
+	for _, code := range []hubwire.Code{
+		hubwire.InvalidProtocolVersion, hubwire.ArgumentInvalid, hubwire.FormatError, hubwire.QuotaExceeded, hubwire.QueueDepthExceeded, hubwire.NotAvailableInTier,
+		hubwire.MessageTooLarge, hubwire.MessageLockLost, hubwire.PreconditionFailed, hubwire.MethodNotAllowed, hubwire.RequestTooLarge,
+		hubwire.Throttled, hubwire.ServerError, hubwire.ServerBusy, hubwire.ServiceUnavailable, hubwire.GatewayTimeout,
+	} {
+		overREST(t, func(t *testing.T, h *restHub) {
+			c := h.dial(nil, nil)
+			h.answers(refusing(&hubwire.Error{Code: code, RetryAfter: 2 * time.Second, TrackingID: "06e0221675514160850421f0b3b787a9-G:0-TimeStamp:10/24/2023 16:53:16"}))
+			ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
+			defer cancel()
+			err := c.Send(ctx, &hubwire.Message{Body: []byte("x")})
+			e, ok := errors.AsType[*hubwire.Error](err)
+			if !ok || !errors.Is(err, code) || e.Outcome != hubwire.Refused || e.RetryAfter != 2*time.Second || !strings.HasPrefix(e.TrackingID, "06e0") || e.Op != "send" {
+				t.Errorf("%v: %v", code, err)
+			}
+			again := code.Retryable() && code.Status() != 403
+			if tries := len(h.taken()); (tries > 1) != again || errors.Is(err, context.DeadlineExceeded) != again || ok && e.Retryable != code.Retryable() {
+				t.Errorf("%v: %d attempts: %v", code, tries, err)
+			}
+		})
+	}
+}
