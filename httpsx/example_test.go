@@ -117,6 +117,11 @@ func ExampleSetReceived() {
 	httpsx.SetReceived(h, hubwire.Identity{DeviceID: "dev-1"}, &hubwire.Received{
 		Message: hubwire.Message{ID: "cmd-7", Body: []byte("reboot")}, SequenceNumber: 12, LockToken: "6f2ed4b4",
 	})
-	fmt.Println(h["ETag"], h["iothub-sequencenumber"], h["iothub-to"])
-	// Output: ["6f2ed4b4"] [12] [/devices/dev-1/messages/deviceBound]
+	for _, name := range []string{"ETag", "iothub-sequencenumber", "iothub-to"} { // in this very case
+		fmt.Println(name, h[name])
+	}
+	// Output:
+	// ETag ["6f2ed4b4"]
+	// iothub-sequencenumber [12]
+	// iothub-to [/devices/dev-1/messages/deviceBound]
 }
