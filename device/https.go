@@ -76,6 +76,10 @@ func HTTPS(o *HTTPSOptions) Transport {
 		if through != nil {
 			via.Dial = through(cfg.Dial)
 		}
+		if via.TLSConfig != nil {
+			via.TLSConfig = via.TLSConfig.Clone()
+			via.TLSConfig.NextProtos = nil // HTTP/1.1, whatever a program speaks elsewhere
+		}
 		return openHTTPS(ctx, cfg, opts, func(ctx context.Context) (net.Conn, error) { return via.dialTLS(ctx, httpsPort) })
 	}}
 }

@@ -3,6 +3,7 @@ package device_test
 import (
 	"context"
 	"crypto/rand"
+	"crypto/tls"
 	"errors"
 	"net"
 	"net/http"
@@ -431,4 +432,32 @@ func TestHTTPSEachCodeOfASendComesThrough(t *testing.T) {
 			}
 		})
 	}
+}
+
+func TestHTTPSDoesNotOfferHTTP2(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		offered := make(chan []string, 1)
+		o := &device.Options{
+			TLSConfig: &tls.Config{NextProtos: []string{"h2", "http/1.1"}},
+			Dial: func(context.Context, string, string) (net.Conn, error) {
+				client, server := testkit.Pipe()
+				go func() {
+					defer server.Close()
+					tls.Server(server, &tls.Config{GetConfigForClient: func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
+						offered <- hello.SupportedProtos
+						return nil, errors.New("that is all")
+					}}).Handshake()
+				}()
+				return client, nil
+			},
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
+		defer cancel()
+		if _, err := device.Dial(ctx, restDevice, device.HTTPS(nil), o); err == nil {
+			t.Error("it is connected")
+		}
+		if got := <-offered; got != nil {
+			t.Errorf("it offers %q", got)
+		}
+	})
 }
