@@ -25,8 +25,14 @@ import (
 // hubwire hub does.
 func localHub(t *testing.T) *hub.Hub {
 	t.Helper()
+	return localHubWith(t, new(hub.Config))
+}
+
+func localHubWith(t *testing.T, cfg *hub.Config) *hub.Hub {
+	t.Helper()
 	testkit.LeakCheck(t)
-	h := hubtest.Start(t, &hub.Config{HostName: "myhub.local"})
+	cfg.HostName = "myhub.local"
+	h := hubtest.Start(t, cfg)
 	caFile := filepath.Join(t.TempDir(), "ca.pem")
 	if err := os.WriteFile(caFile, h.CAPEM(), 0o600); err != nil {
 		t.Fatal(err)

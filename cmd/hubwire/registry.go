@@ -12,7 +12,11 @@ import (
 // service returns the client of the service's side of a hub, for the connection
 // string of a shared access policy of it.
 func (r *reach) service(policy string) (*service.Client, error) {
-	return service.New(policy, &service.Options{Dial: r.dial, TLSConfig: r.tls, ProductInfo: "cli"})
+	return service.New(policy, r.serviceOptions())
+}
+
+func (r *reach) serviceOptions() *service.Options {
+	return &service.Options{Dial: r.dial, TLSConfig: r.tls, ProductInfo: "cli"}
 }
 
 // register registers an identity and returns its connection string. The zero
