@@ -159,6 +159,14 @@ func (o *object) section(name string, s hubwire.TwinSection) {
 	o.b = in.close()
 }
 
+// SectionJSON returns half of a twin's properties as it stands in the twin: its members,
+// then $metadata, if there is any, and $version.
+func SectionJSON(s hubwire.TwinSection) json.RawMessage {
+	o := open(nil, true)
+	o.section("s", s)
+	return o.b[len(`{"s":`):]
+}
+
 // parseSection takes $metadata and $version out of a section.
 func parseSection(name string, v json.RawMessage) (s hubwire.TwinSection, err error) {
 	if v = present(v); v == nil {

@@ -23,6 +23,7 @@ func TestNothingPanicsWhereItsArgumentsAreLeftOut(t *testing.T) {
 		"ParseError":       httpsx.ParseError,
 		"ParseRetryAfter":  httpsx.ParseRetryAfter,
 		"QuoteETag":        httpsx.QuoteETag,
+		"SectionJSON":      httpsx.SectionJSON,
 		"ReadAnswer":       httpsx.ReadAnswer,
 		"ReadBody":         httpsx.ReadBody,
 		"ReadRequest":      httpsx.ReadRequest,

@@ -77,6 +77,8 @@ func Start(ctx context.Context, cfg *Config) (*Hub, error) {
 		VerifiedCAs:      h.cfg.VerifiedCAs,
 		Throttle:         h.cfg.Throttle.core(),
 		Storage:          storage,
+		Containers:       blob.NewContainers(storageRoads{h}),
+		Lines:            httpfront.Lines(),
 		UploadTTL:        h.cfg.Upload.SASTTL,
 		Intercept:        interceptor(h.cfg.Intercept),
 		Log:              h.cfg.Log,

@@ -168,7 +168,7 @@ func (m *matrix) state() []any {
 			if err != nil {
 				m.Fatal(err)
 			}
-			all = append(all, d.Identity, d.ETag, d.QueueLength, d.LastActivity, twin.ETag, d.PrimaryKey.Reveal())
+			all = append(all, d.Identity, d.ETag, d.QueueLength, twin.ETag, d.PrimaryKey.Reveal())
 		}
 	}
 	return append(all, len(events(m, m.h)))

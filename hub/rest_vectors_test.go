@@ -86,6 +86,9 @@ func TestVectors(t *testing.T) {
 		}
 		t.Run(v.ID, func(t *testing.T) {
 			cfg := &hub.Config{HostName: vectorHost, Upload: hub.Upload{Off: v.ID == "upload-no-storage"}}
+			if v.ID == "job-quota" {
+				cfg.Upload.RoundTripper = stalledStorage{}
+			}
 			if v.ID == "throttled" {
 				cfg.Throttle.Configurations = 1e-9
 			}

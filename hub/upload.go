@@ -46,7 +46,8 @@ type Upload struct {
 	// is gone with the hub. 0 means 16 GiB.
 	MaxBytes int64
 
-	// RoundTripper reaches the storage account. nil means [http.DefaultTransport].
+	// RoundTripper reaches the storage account, and the containers of import and export jobs that are not in
+	// the hub's own storage. nil means [http.DefaultTransport].
 	RoundTripper http.RoundTripper
 }
 
@@ -94,6 +95,23 @@ func (h *Hub) closeStorage() error {
 		return nil
 	}
 	return h.blobs.Close()
+}
+
+// storageRoads leads import and export jobs to containers: to those of the hub's own storage through its
+// door, in memory, and to all others by Upload.RoundTripper.
+type storageRoads struct{ h *Hub }
+
+// RoundTrip implements [http.RoundTripper].
+func (s storageRoads) RoundTrip(r *http.Request) (*http.Response, error) {
+	switch {
+	case s.h.blobs != nil && strings.EqualFold(r.URL.Host, s.h.webHost()):
+		// No connection is kept: nobody would close it.
+		own := &http.Transport{DialContext: s.h.Dial, TLSClientConfig: s.h.ClientTLS(), DisableKeepAlives: true}
+		return own.RoundTrip(r)
+	case s.h.cfg.Upload.RoundTripper != nil:
+		return s.h.cfg.Upload.RoundTripper.RoundTrip(r)
+	}
+	return http.DefaultTransport.RoundTrip(r)
 }
 
 // webHost is the host of the hub's URLs, with a port when it is not HTTPS's own.

@@ -62,13 +62,17 @@ func bulkOperation(v *httpsx.ImportDevice) core.BulkOperation {
 
 func bulkResult(failed []core.BulkError) *httpsx.BulkResult {
 	res := &httpsx.BulkResult{IsSuccessful: len(failed) == 0}
-	for _, f := range failed {
-		res.Errors = append(res.Errors, httpsx.BulkError{
-			DeviceID: f.ID.DeviceID, ModuleID: f.ID.ModuleID,
-			Code: httpsx.BulkCode(f.Err.Code), Status: messageOf(f.Err), Operation: string(f.Mode),
-		})
+	for i := range failed {
+		res.Errors = append(res.Errors, *bulkErrorDoc(&failed[i]))
 	}
 	return res
+}
+
+func bulkErrorDoc(f *core.BulkError) *httpsx.BulkError {
+	return &httpsx.BulkError{
+		DeviceID: f.ID.DeviceID, ModuleID: f.ID.ModuleID,
+		Code: httpsx.BulkCode(f.Err.Code), Status: messageOf(f.Err), Operation: string(f.Mode),
+	}
 }
 
 // messageOf is what an error says to people, with its code's name when it says nothing.

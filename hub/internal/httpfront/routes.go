@@ -58,10 +58,10 @@ var routes = [...]route{
 	httpsx.GetJob:             {(*Server).getJob, byService, connects, core.Unmetered},
 	httpsx.PutJob:             {(*Server).putJob, byService, connects, core.Unmetered},
 	httpsx.CancelJob:          {(*Server).cancelJob, byService, connects, core.Unmetered},
-	httpsx.CreateImportExport: {(*Server).notYet, byService, writes, core.MeterRegistry},
-	httpsx.ListImportExports:  {(*Server).notYet, byService, writes, core.MeterRegistry},
-	httpsx.GetImportExport:    {(*Server).notYet, byService, writes, core.MeterRegistry},
-	httpsx.CancelImportExport: {(*Server).notYet, byService, writes, core.MeterRegistry},
+	httpsx.CreateImportExport: {(*Server).createTransfer, byService, writes, core.MeterRegistry},
+	httpsx.ListImportExports:  {(*Server).listTransfers, byService, writes, core.MeterRegistry},
+	httpsx.GetImportExport:    {(*Server).getTransfer, byService, writes, core.MeterRegistry},
+	httpsx.CancelImportExport: {(*Server).cancelTransfer, byService, writes, core.MeterRegistry},
 
 	httpsx.GetConfiguration:         {(*Server).getConfiguration, byService, reads, core.MeterConfigurations},
 	httpsx.PutConfiguration:         {(*Server).putConfiguration, byService, writes, core.MeterConfigurations},
@@ -86,11 +86,6 @@ var routes = [...]route{
 	httpsx.GetModuleOnBehalfOf:    {(*Server).getModuleOnBehalfOf, byEdgeHub, nil, core.MeterRegistry},
 	httpsx.ListModulesOnBehalfOf:  {(*Server).listModulesOnBehalfOf, byEdgeHub, nil, core.MeterRegistry},
 	httpsx.DeleteModuleOnBehalfOf: {(*Server).deleteModuleOnBehalfOf, byEdgeHub, nil, core.MeterRegistry},
-}
-
-// notYet is for what this hub is still to learn.
-func (s *Server) notYet(r *request) (*httpsx.Answer, error) {
-	return nil, refuse(r.Op, hubwire.FeatureNotSupported, "this hub does not have it yet")
 }
 
 // routeOf returns the route of an operation, or nil when this hub has none.
