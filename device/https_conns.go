@@ -146,7 +146,8 @@ func (c *connections) wait(limit <-chan time.Time) bool {
 type pooledConn struct {
 	net.Conn
 	owner *connections
-	old   bool // its certificate is due
+	old   bool         // its certificate is due
+	sent  atomic.Int64 // bytes
 }
 
 // Write gives the peer as long to read as it has to answer.
@@ -156,7 +157,9 @@ func (c *pooledConn) Write(b []byte) (int, error) {
 			return 0, err
 		}
 	}
-	return c.Conn.Write(b)
+	n, err := c.Conn.Write(b)
+	c.sent.Add(int64(n))
+	return n, err
 }
 
 // Close ends the connection without a good-bye: HTTP needs none between two requests, and

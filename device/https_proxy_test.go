@@ -1,17 +1,14 @@
 package device_test
 
 import (
-	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"net"
 	"net/url"
 	"strings"
-	"sync/atomic"
 	"testing"
 	"time"
-
-	"github.com/google/go-cmp/cmp"
 
 	"github.com/hubwire/hubwire"
 	"github.com/hubwire/hubwire/device"
@@ -97,49 +94,42 @@ func TestHTTPSAProxyThatRefusesEndsTheFirstDial(t *testing.T) {
 }
 
 func TestHTTPSACertificateIsReplacedBeforeItEnds(t *testing.T) {
-	overHTTPS(t, device.HTTPSOptions{}, hub.Config{}, func(t *testing.T, b *bench) {
-		first, firstPrint := selfSigned(t)
-		second, secondPrint := selfSigned(t)
-		var now atomic.Pointer[tls.Certificate]
-		now.Store(first)
-		d := &hub.Device{Auth: hub.AuthSelfSigned, PrimaryThumbprint: firstPrint, SecondaryThumbprint: secondPrint}
-		dials := 0
-		c, err := b.dialX509(d, now.Load, func(o *device.Options) {
-			dial := o.Dial
-			o.Dial = func(ctx context.Context, network, addr string) (net.Conn, error) {
-				dials++
-				return dial(ctx, network, addr)
-			}
-		})
+	const life = time.Hour
+	root := newAuthority(t, "root", nil)
+	overHTTPS(t, device.HTTPSOptions{}, hub.Config{VerifiedCAs: []*x509.Certificate{root.cert}}, func(t *testing.T, b *bench) {
+		var made []time.Time
+		c, err := b.dialX509(&hub.Device{Auth: hub.AuthCA}, func() *tls.Certificate {
+			made = append(made, time.Now())
+			return root.issue(t, "x509", time.Now(), time.Now().Add(life))
+		}, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
-		end := time.Now().Add(24 * time.Hour)
-		// Requests keep the connection in use; after 80 % of the certificate's time there is another.
-		for time.Until(end) > 0 {
+		for range 200 { // the connection is always in use
 			b.works(c, "again")
-			now.Store(second)
 			time.Sleep(50 * time.Second)
-			if dials > 1 {
-				break
+		}
+		if n := len(made); n != 4 {
+			t.Errorf("%d certificates in 10000 s", n)
+		}
+		for i := range made[1:] {
+			if d := made[i+1].Sub(made[i]); d < life*8/10 || d > life*8/10+time.Minute {
+				t.Errorf("certificate %d was replaced after %v", i, d)
 			}
 		}
-		if left := time.Until(end); dials != 2 || left < 4*time.Hour || left > 5*time.Hour {
-			t.Errorf("%d connections, and %v left", dials, left)
+		d, err := b.hub.Device(x509Device)
+		if err != nil {
+			t.Fatal(err)
 		}
-		d.PrimaryThumbprint = secondPrint
+		d.Disabled = true
 		b.update(d)
-		b.works(c, "with the second alone")
-
-		now.Store(first)
-		time.Sleep(2 * time.Minute) // the connection goes
 		err = c.Send(t.Context(), &hubwire.Message{})
-		if e, ok := errors.AsType[*hubwire.Error](err); !ok || e.Code.Status() != 401 || e.Retryable {
-			t.Errorf("with a certificate that was retired: %v", err)
+		if e, ok := errors.AsType[*hubwire.Error](err); !ok || e.Code == 0 || e.Retryable {
+			t.Errorf("when it is not let in: %v", err)
 		}
 		<-c.Done()
-		if diff := cmp.Diff(device.Closed, c.State()); diff != "" {
-			t.Error(diff)
+		if s := c.State(); s != device.Closed {
+			t.Errorf("the state is %v", s)
 		}
 	})
 }

@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/http"
+	"net/http/httptrace"
 	"sync"
 	"time"
 
@@ -32,7 +33,7 @@ type rest struct {
 	// reported is told how each attempt went.
 	reported func(*hubwire.Error)
 
-	headers sync.Pool // of http.Header, empty
+	sendings sync.Pool
 }
 
 // idleTimeout is how long a connection waits for the next request. It is shorter than
@@ -59,7 +60,7 @@ func (r *rest) init(cfg *config, limit int, dial dialFunc, reported func(*hubwir
 	}
 	r.over, r.abort = context.WithCancelCause(context.Background())
 	r.tokens.init(cfg)
-	r.headers.New = func() any { return make(http.Header, 16) }
+	r.sendings.New = func() any { return newSending() }
 	r.transport = &http.Transport{
 		DialTLSContext:         r.conns.dial,
 		MaxConnsPerHost:        limit,
@@ -202,30 +203,34 @@ func (e *gaveUpError) Unwrap() []error { return []error{e.cause, e.last} }
 // attempt asks once.
 func (r *rest) attempt(ctx context.Context, x *exchange, token *heldToken) (*reply, *hubwire.Error) {
 	r.conns.renew()
-	h := r.headers.Get().(http.Header)
+	s := r.sendings.Get().(*sending)
 	for name, values := range x.request.Header {
-		h[name] = values
+		s.header[name] = values
 	}
 	if token != nil {
-		h["Authorization"] = token.header
+		s.header["Authorization"] = token.header
 	}
-	httpsx.SetMessage(h, x.message)
-	req := x.request.WithContext(ctx)
-	req.Header = h
-	var p *payload
+	httpsx.SetMessage(s.header, x.message)
+	req := x.request.WithContext(httptrace.WithClientTrace(ctx, &s.trace))
+	req.Header = s.header
 	if len(x.body) > 0 {
-		p = &payload{rest: x.body}
-		req.Body, req.ContentLength = p, int64(len(x.body))
+		s.body = append(s.body[:0], x.body...)
+		s.reader.Reset(s.body)
+		req.Body, req.ContentLength = io.NopCloser(&s.reader), int64(len(s.body)) // which net/http writes along with the head
 	}
 	resp, err := r.transport.RoundTrip(req)
-	if p.end() {
-		clear(h) // net/http is done with it: the headers go before the body
-		r.headers.Put(h)
-	}
+	var answer *reply
+	var e *hubwire.Error
 	if err != nil {
-		return nil, noAnswer(x.op, err, p)
+		e = s.noAnswer(x.op, err)
+	} else {
+		answer, e = r.read(x.op, resp)
 	}
-	return r.read(x.op, resp)
+	if s.written.Load() {
+		s.reset()
+		r.sendings.Put(s)
+	}
+	return answer, e
 }
 
 // read reads an answer, for as long as the hub may take for one.

@@ -65,6 +65,8 @@ var cuts = []fault{
 
 func webSocket(p protocol) bool { return p.webSocket }
 
+func connects(p protocol) bool { return !p.requests }
+
 func eachLine(f func(*testkit.Relay)) func(*venue) {
 	return func(v *venue) { v.net.each(f) }
 }
@@ -115,7 +117,7 @@ func away(name string, refuse func(*network)) fault {
 
 // refusal cuts all connections, and has the hub refuse the next logins.
 func refusal(name string, times int, verdict hub.Verdict) fault {
-	return fault{name: name, lasts: 2 * time.Minute, hit: func(v *venue) {
+	return fault{name: name, lasts: 2 * time.Minute, only: connects, hit: func(v *venue) {
 		v.on(times, always(verdict), hub.OpConnect)
 		v.net.each((*testkit.Relay).Reset)
 	}}

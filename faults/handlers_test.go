@@ -17,7 +17,7 @@ import (
 
 // handlers are functions of the program that do it no good, and must do the Client no harm.
 var handlers = []fault{
-	{name: "a method handler that does not return", keeps: true, lasts: 5 * time.Minute,
+	{name: "a method handler that does not return", only: connects, keeps: true, lasts: 5 * time.Minute,
 		hit: func(v *venue) {
 			v.handle("stuck", func(ctx context.Context, _ hubwire.MethodRequest) (hubwire.MethodResponse, error) {
 				<-ctx.Done()
@@ -29,7 +29,7 @@ var handlers = []fault{
 			}
 		},
 	},
-	{name: "method handlers that take nearly all there may be", keeps: true, lasts: time.Minute,
+	{name: "method handlers that take nearly all there may be", only: connects, keeps: true, lasts: time.Minute,
 		hit: func(v *venue) {
 			v.handle("slow", func(ctx context.Context, _ hubwire.MethodRequest) (hubwire.MethodResponse, error) {
 				time.Sleep(30 * time.Second)
@@ -41,7 +41,7 @@ var handlers = []fault{
 			v.settle()
 		},
 	},
-	{name: "a method handler that panics", keeps: true, hit: func(v *venue) {
+	{name: "a method handler that panics", only: connects, keeps: true, hit: func(v *venue) {
 		v.handle("panic", func(context.Context, hubwire.MethodRequest) (hubwire.MethodResponse, error) { panic(onPurpose) })
 		v.audit.willPanic()
 		resp, err := v.invoke("panic", hub.InvokeOptions{})
@@ -55,7 +55,7 @@ var handlers = []fault{
 			v.t.Error(err)
 		}
 	}},
-	{name: "a slow method handler whose connection is cut", lasts: time.Minute, hit: func(v *venue) {
+	{name: "a slow method handler whose connection is cut", only: connects, lasts: time.Minute, hit: func(v *venue) {
 		v.handle("slow", func(ctx context.Context, _ hubwire.MethodRequest) (hubwire.MethodResponse, error) {
 			time.Sleep(20 * time.Second)
 			return hubwire.MethodResponse{Status: 200}, nil

@@ -13,11 +13,11 @@ import (
 
 // table runs the table of some faults.
 func table(t *testing.T, faults []fault) {
-	for _, p := range protocols {
+	for _, p := range everywhere {
 		for _, f := range features {
 			for i := range faults {
 				x := &faults[i]
-				if x.only != nil && !x.only(p) {
+				if x.only != nil && !x.only(p) || p.requests && !f.requests {
 					continue
 				}
 				for _, at := range points(f, x) {
@@ -70,8 +70,11 @@ func TestTroubles(t *testing.T) { table(t, troubles) }
 func TestHandlers(t *testing.T) { table(t, handlers) }
 
 func TestVerdictsOfTheHub(t *testing.T) {
-	for _, p := range protocols {
+	for _, p := range everywhere {
 		for _, f := range features {
+			if p.requests && !f.requests {
+				continue
+			}
 			for _, op := range f.ops {
 				for _, w := range verdicts {
 					if op == hub.OpTwinDesired && w.verdict.Refuse != 0 {
@@ -119,8 +122,14 @@ func (v *venue) run(f feature, x *fault, at point) {
 			v.t.Errorf("meanwhile: %v", err)
 		}
 	}
-	v.recovers(c, x, before)
-	if err := v.bounded(v.pace.within(v.pace.backoff), use, 3); err != nil {
+	limit := v.pace.backoff
+	if v.protocol.requests {
+		// Only a request shows what a connection is worth, and a message whose receiver was cut off is locked.
+		limit += v.pace.ackTimeout + v.pace.connect + httpsLock
+	} else {
+		v.recovers(c, x, before)
+	}
+	if err := v.bounded(v.pace.within(limit), use, 3); err != nil {
 		v.t.Errorf("afterwards: %v", err)
 	}
 	if err := c.Err(); err != nil {

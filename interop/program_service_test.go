@@ -30,6 +30,7 @@ func TestProgramService(t *testing.T) {
 	t.Run("tokens that are refused", s.tokens)
 	t.Run("queries", s.queries)
 	t.Run("jobs", s.scheduled)
+	t.Run("configurations", s.configurations)
 	t.Run("digital twins", s.digitalTwin)
 }
 
@@ -243,7 +244,7 @@ func (s *service) tokens(t *testing.T) {
 			o := s.judge.add(t, "new office", setup{Token: token})
 			for action, args := range map[string]any{
 				"list": nil, "create": address{DeviceID: "refused"}, "twin": address{DeviceID: "refused"}, "page": sql{SQL: "SELECT * FROM devices"},
-				"job": job{JobID: "refused"}, "invoke": address{DeviceID: "refused"}.call("x", nil),
+				"job": job{JobID: "refused"}, "configurations": nil, "invoke": address{DeviceID: "refused"}.call("x", nil),
 			} {
 				o.fails(t, "UnauthorizedError", "", action, args)
 			}

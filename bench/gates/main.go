@@ -46,7 +46,7 @@ var groups = []group{
 	{"codec", eachAlone(codecRows)},
 	{"mqtt", openMQTT},
 	{"fleet", openFleet},
-	{"https", nil},
+	{"https", openHTTPS},
 	{"amqp", nil},
 }
 

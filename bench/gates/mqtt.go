@@ -27,6 +27,17 @@ var roles = map[string]role{
 	"idle paho":      idlePahoRole,
 	"fleet hub":      fleetHubRole,
 	"fleet":          fleetRole,
+
+	"HTTPS sink":       httpsSinkRole,
+	"HTTPS batch sink": httpsBatchSinkRole,
+	"HTTPS hub":        httpsHubRole,
+	"net/http":         netHTTPRole,
+	"raw HTTPS client": httpsRawRole,
+	"HTTPS senders":    httpsSendersRole,
+	"HTTPS device":     httpsAsyncRole,
+	"registry":         registryRole,
+	"registry reader":  registryReaderRole,
+	"registry query":   registryQueryRole,
 }
 
 // openMQTT makes the contests of MQTT: sessions and hub over sockets, each end in

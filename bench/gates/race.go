@@ -149,10 +149,14 @@ func (w *runner) stretch() (s stretch, err error) {
 	if w.server.door.Pid != 0 {
 		return s, nil // a stranger, which keeps no accounts for us
 	}
-	if s.server, err = w.server.counted(before, int64(w.n)); err != nil {
+	want := int64(w.n)
+	if w.server.door.Uncounted {
+		want = 0
+	}
+	if s.server, err = w.server.counted(before, want); err != nil {
 		return s, err
 	}
-	if got := s.server.Count; got != int64(w.n) {
+	if got := s.server.Count; got != want {
 		return s, fmt.Errorf("%s: %d of the %d messages of %s came in", w.server.name, got, w.n, w.client.name)
 	}
 	return s, nil

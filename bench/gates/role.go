@@ -25,6 +25,7 @@ type actor struct {
 	run   func(n int) error    // does n of what it does, and waits until all of it is done; nil: it only serves
 	count func() int64         // of messages taken in or seen acknowledged; nil: it does not count
 	p99   func() time.Duration // how long 99 % of the messages of the last run took at most; nil: not known
+	worst func() time.Duration // how long all of them did; nil: not known
 }
 
 // setup is what a role is to do: with which server, and how.
@@ -32,14 +33,18 @@ type setup struct {
 	Door   door
 	TLS    bool // of a client; servers have doors for both
 	WarmUp int  // how many connections it makes and closes first, if it is to hold some
+
+	Devices int // of a registry, how many there are
 }
 
 // door is how to reach a server.
 type door struct {
-	TCP, TLS string // host:port
-	CA       []byte // PEM of who has signed its certificate
-	Host     string // of a hub, which wants a token
-	Pid      int    // of a server that is another program than this
+	TCP, TLS  string // host:port
+	CA        []byte // PEM of who has signed its certificate
+	Host      string // of a hub, which wants a token
+	Pid       int    // of a server that is another program than this
+	Service   string // the connection string of a hub's service
+	Uncounted bool   // a server that does not count what it is asked
 }
 
 // order is what a process is told.
@@ -132,6 +137,9 @@ func (a *actor) used() (usage, error) {
 	}
 	if a.p99 != nil {
 		u.P99 = a.p99()
+	}
+	if a.worst != nil {
+		u.Worst = a.worst()
 	}
 	return u, err
 }

@@ -21,22 +21,32 @@ const serverName = "localhost"
 // listen opens a server's two doors on free ports of this machine alone, and
 // has serve deal with each connection in a goroutine of its own.
 func listen(serve func(net.Conn)) (door, error) {
-	cfg, ca, err := newServerTLS()
-	if err != nil {
-		return door{}, err
-	}
 	plain, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return door{}, err
 	}
-	secret, err := tls.Listen("tcp", "127.0.0.1:0", cfg)
+	secret, d, err := listenTLS()
 	if err != nil {
 		return door{}, err
 	}
 	for _, l := range []net.Listener{plain, secret} {
 		go accept(l, serve)
 	}
-	return door{TCP: plain.Addr().String(), TLS: secret.Addr().String(), CA: ca}, nil
+	d.TCP = plain.Addr().String()
+	return d, nil
+}
+
+// listenTLS opens a door that has TLS.
+func listenTLS() (net.Listener, door, error) {
+	cfg, ca, err := newServerTLS()
+	if err != nil {
+		return nil, door{}, err
+	}
+	l, err := tls.Listen("tcp", "127.0.0.1:0", cfg)
+	if err != nil {
+		return nil, door{}, err
+	}
+	return l, door{TLS: l.Addr().String(), CA: ca}, nil
 }
 
 func accept(l net.Listener, serve func(net.Conn)) {

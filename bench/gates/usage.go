@@ -16,7 +16,8 @@ type usage struct {
 	Goroutines int64
 	Count      int64 // of the messages that it has taken in or seen acknowledged
 
-	P99 time.Duration // the 99th percentile of how long they took, in the last stretch
+	P99   time.Duration // the 99th percentile of how long they took, in the last stretch
+	Worst time.Duration // the longest
 }
 
 var began = time.Now()
@@ -46,6 +47,7 @@ func (u usage) since(before usage) usage {
 		Goroutines: u.Goroutines - before.Goroutines,
 		Count:      u.Count - before.Count,
 		P99:        u.P99,
+		Worst:      u.Worst,
 	}
 }
 

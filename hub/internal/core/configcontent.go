@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/hubwire/hubwire"
 )
@@ -48,17 +49,7 @@ func badContent(op, format string, args ...any) error {
 
 // compile reads the content. What it is for follows from which of the three there is.
 func (c *ConfigurationContent) compile(op string) (out content, kind ruleKind, err error) {
-	all := map[string]map[string]json.RawMessage{}
-	n := 0
-	if c.Device != nil {
-		all[""], kind, n = c.Device, forDevices, n+1
-	}
-	if c.Module != nil {
-		all[""], kind, n = c.Module, forModules, n+1
-	}
-	if c.Modules != nil {
-		all, kind, n = c.Modules, forEdge, n+1
-	}
+	all, kind, n := c.kind()
 	if n != 1 {
 		return nil, 0, badContent(op, "the content has %d of deviceContent, moduleContent and modulesContent, not one", n)
 	}
@@ -77,6 +68,26 @@ func (c *ConfigurationContent) compile(op string) (out content, kind ruleKind, e
 		}
 	}
 	return out, kind, nil
+}
+
+// kind returns what there is of the three, by module, and how many there are. One that is
+// empty is none beside another: clients send all three.
+func (c *ConfigurationContent) kind() (all map[string]map[string]json.RawMessage, kind ruleKind, n int) {
+	for _, least := range [...]int{1, 0} {
+		if c.Device != nil && len(c.Device) >= least {
+			all, kind, n = map[string]map[string]json.RawMessage{"": c.Device}, forDevices, n+1
+		}
+		if c.Module != nil && len(c.Module) >= least {
+			all, kind, n = map[string]map[string]json.RawMessage{"": c.Module}, forModules, n+1
+		}
+		if c.Modules != nil && len(c.Modules) >= least {
+			all, kind, n = c.Modules, forEdge, n+1
+		}
+		if n > 0 {
+			break
+		}
+	}
+	return all, kind, n
 }
 
 func readWrites(op string, places map[string]json.RawMessage) (ws []write, err error) {
@@ -100,7 +111,7 @@ func readWrites(op string, places map[string]json.RawMessage) (ws []write, err e
 func readWrite(op, place string, value json.RawMessage) (write, error) {
 	const all = "properties.desired"
 	path, inside := strings.CutPrefix(place, all+".")
-	if !inside && place != all {
+	if !inside && place != all || !utf8.ValidString(place) {
 		return write{}, badContent(op, "%.128q is not a place in %s", place, all)
 	}
 	var w write
@@ -112,10 +123,7 @@ func readWrite(op, place string, value json.RawMessage) (write, error) {
 		return write{}, badContent(op, "%.128q is too deep", place)
 	}
 	for _, key := range slices.Backward(w.path) {
-		name, err := marshal(key)
-		if err != nil {
-			return write{}, badContent(op, "%.128q is no path", place)
-		}
+		name, _ := marshal(key) // a string: cannot fail
 		text = slices.Concat([]byte("{"), name, []byte(":"), text, []byte("}"))
 	}
 	n, err := parseSection(op, place, text)

@@ -144,7 +144,7 @@ func TestContentIsAppliedToOneDevice(t *testing.T) {
 		wantDesired(t, c, hubwire.Identity{DeviceID: "edge", ModuleID: "sensor"}, `{"interval":5}`, nil)
 		must(t, c.ApplyConfigurationContent(ctx, "edge", &ConfigurationContent{Modules: modules{"sensor": places("", `{"other":1}`)}}))
 		wantDesired(t, c, hubwire.Identity{DeviceID: "edge", ModuleID: "sensor"}, `{"other":1}`, nil)
-		must(t, c.ApplyConfigurationContent(ctx, "dev", &ConfigurationContent{Device: places(".a", "1", ".b.c", "2")}))
+		must(t, c.ApplyConfigurationContent(ctx, "dev", &ConfigurationContent{Device: places(".a", "1", ".b.c", "2"), Module: places(), Modules: modules{}}))
 		wantDesired(t, c, dev, `{"a":1,"b":{"c":2}}`, nil)
 	})
 }

@@ -237,7 +237,7 @@ func (j *job) updateTwin(ctx context.Context, r *deviceJob) bool {
 	}
 	c := j.core
 	for {
-		_, err := c.writeTwin(ctx, "job", r.ID, j.write, "")
+		err := c.writeTwin(ctx, "job", r.ID, j.write, "", nil)
 		var e *hubwire.Error
 		if errors.As(err, &e) && e.Code == hubwire.Throttled && c.Wait(ctx, e.RetryAfter) == nil {
 			continue

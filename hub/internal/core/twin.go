@@ -160,27 +160,33 @@ func (c *Core) updateTwin(ctx context.Context, op string, id hubwire.Identity, u
 	if err != nil {
 		return nil, err
 	}
-	return c.writeTwin(ctx, op, id, w, ifMatch)
+	var doc *TwinDocument
+	err = c.writeTwin(ctx, op, id, w, ifMatch, func(e *entity, now *twin) { doc = e.document(now) })
+	return doc, err
 }
 
-func (c *Core) writeTwin(ctx context.Context, op string, id hubwire.Identity, w twinWrite, ifMatch string) (*TwinDocument, error) {
+// writeTwin writes a twin. When that is done, then is called with the lock held, unless it is nil.
+func (c *Core) writeTwin(ctx context.Context, op string, id hubwire.Identity, w twinWrite, ifMatch string, then func(*entity, *twin)) error {
 	e, err := c.lock(op, id)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer e.unlock()
 	if err := c.throttle.twinUpdates.admit(op, 1); err != nil {
-		return nil, err
+		return err
 	}
 	now, err := e.rewrite(op, w, ifMatch)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	if err := e.commit(ctx, op, w, now); err != nil {
-		return nil, err
+		return err
 	}
 	c.look(e)
-	return e.document(now), nil
+	if then != nil {
+		then(e, now)
+	}
+	return nil
 }
 
 // twinWrite is a [TwinUpdate] that was read.

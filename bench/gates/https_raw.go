@@ -1,0 +1,71 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"strings"
+)
+
+// A raw client of HTTPS has its request ready, writes it, and reads the head of the answer, without
+// looking at more of it than the status.
+
+// rawPoster is one of its connections.
+type rawPoster struct {
+	nc      net.Conn
+	request []byte
+	in      [4 << 10]byte
+}
+
+// httpsRawRole is as many of them as there are posters.
+func httpsRawRole(s setup) (*actor, error) {
+	post, err := s.post()
+	if err != nil {
+		return nil, err
+	}
+	var wire bytes.Buffer
+	post.Body, post.ContentLength = io.NopCloser(bytes.NewReader(postMessage.Body)), int64(len(postMessage.Body))
+	if err := post.Write(&wire); err != nil {
+		return nil, err
+	}
+	idle := make(chan *rawPoster, posters)
+	for range posters {
+		nc, err := s.dial()
+		if err != nil {
+			return nil, err
+		}
+		idle <- &rawPoster{nc: nc, request: wire.Bytes()}
+	}
+	return posting(func() error {
+		p := <-idle
+		defer func() { idle <- p }()
+		return p.post()
+	}), nil
+}
+
+// post sends the request once.
+func (p *rawPoster) post() error {
+	if _, err := p.nc.Write(p.request); err != nil {
+		return err
+	}
+	for have := 0; ; {
+		n, err := p.nc.Read(p.in[have:])
+		if err != nil {
+			return err
+		}
+		have += n
+		head, rest, whole := bytes.Cut(p.in[:have], []byte("\r\n\r\n"))
+		switch {
+		case whole && len(rest) == 0 && strings.HasPrefix(string(head), "HTTP/1.1 204 "):
+			return nil
+		case whole:
+			return fmt.Errorf("the answer begins %.60q", head)
+		case have == len(p.in):
+			return errLongHead
+		}
+	}
+}
+
+var errLongHead = errors.New("the answer's head has no end")
