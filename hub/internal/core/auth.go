@@ -77,7 +77,7 @@ const (
 // the identity is disabled, which the documents have a code for and do not place.
 func (c *Core) AuthenticateRequest(_ context.Context, l *Login, g *Grant) error {
 	const op = "request"
-	err := c.authenticate(l, g)
+	err := c.authenticate(l, g, true)
 	if err == nil {
 		return nil
 	}
@@ -95,20 +95,22 @@ func (c *Core) AuthenticateRequest(_ context.Context, l *Login, g *Grant) error 
 // the same: code Unauthorized, and no word of why.
 func (c *Core) Authenticate(_ context.Context, l *Login) (*Grant, error) {
 	g := new(Grant)
-	if err := c.authenticate(l, g); err != nil {
+	if err := c.authenticate(l, g, false); err != nil {
 		return nil, c.unauthorized("connect", l.Identity, l.Protocol, err)
 	}
 	return g, nil
 }
 
-// authenticate is Authenticate with the reason of a refusal.
-func (c *Core) authenticate(l *Login, g *Grant) error {
+// authenticate is Authenticate with the reason of a refusal. again says that the peer
+// will show its token again.
+func (c *Core) authenticate(l *Login, g *Grant, again bool) error {
 	var token shownToken
 	var err error
 	if !l.Token.IsZero() {
 		if token, err = c.readToken(l.Token.Reveal()); err != nil {
 			return err
 		}
+		token.again = again
 	}
 	e, err := c.lock("connect", l.Identity)
 	if err != nil {

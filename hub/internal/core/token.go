@@ -25,6 +25,7 @@ type shownToken struct {
 	sas.Token
 	text  sas.Secret
 	known *knownToken // or nil
+	again bool        // it will be shown again, as with each request
 }
 
 // readToken reads a SAS token that has not expired. The error does not show it.
@@ -70,7 +71,7 @@ func (c *Core) checkToken(t *shownToken, d *Device, g *Grant) error {
 			return err
 		}
 	}
-	if t.known == nil {
+	if t.known == nil && t.again {
 		c.verified.add(t.text.Reveal(), key, d.ID)
 	}
 	g.method = authMethod(scope, "sas")
