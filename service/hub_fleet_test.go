@@ -219,3 +219,30 @@ func TestAThrottledHubIsWaitedFor(t *testing.T) {
 		}
 	})
 }
+
+// TestWhatIsQuotedIsFound has the hub's query language read back what Quote wrote.
+func TestWhatIsQuotedIsFound(t *testing.T) {
+	onHub(t, hub.Config{}, func(t *testing.T, h *hub.Hub, c *service.Client) {
+		hubtest.Device(t, h, "dev-1")
+		hubtest.Device(t, h, "dev-2")
+		for _, text := range []string{"", "it's", `"`, `a\b\`, `\u0041`, "x' OR tags.s != '", "ü€😀", "a\nb\tc", "[[x]]", "--", "\u007f"} {
+			tags, err := json.Marshal(map[string]string{"s": text})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := c.PatchTwin(t.Context(), dev, &service.TwinUpdate{Tags: tags}, service.Any); err != nil {
+				t.Fatalf("%q: %v", text, err)
+			}
+			var found []string
+			for r, err := range service.QueryAs[struct{ DeviceID string }](t.Context(), c, "SELECT deviceId FROM devices WHERE tags.s = "+service.Quote(text), nil) {
+				if err != nil {
+					t.Fatalf("%q: %v", text, err)
+				}
+				found = append(found, r.DeviceID)
+			}
+			if diff := cmp.Diff([]string{"dev-1"}, found); diff != "" {
+				t.Errorf("%q (-want +got):\n%s", text, diff)
+			}
+		}
+	})
+}
