@@ -61,7 +61,7 @@ func (t *heldToken) good() bool {
 func (c *tokenCache) ask(ctx context.Context) (t *heldToken, err error) {
 	defer func() {
 		if t == nil && err == nil {
-			err = errPanicked
+			err = errSource
 		}
 	}()
 	defer contain(c.cfg.panicked)
@@ -76,6 +76,8 @@ func (c *tokenCache) ask(ctx context.Context) (t *heldToken, err error) {
 	}
 	return t, nil
 }
+
+var errSource = errors.New("device: the token source panicked")
 
 // drop has the next request ask for another token than t, and reports whether there can be one.
 func (c *tokenCache) drop(t *heldToken) bool {

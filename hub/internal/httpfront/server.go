@@ -1,10 +1,11 @@
-// Package httpfront is the hub's HTTPS door: the REST API as far as it is there
-// (identities, twins, direct methods, cloud-to-device messages), and the WebSocket
-// tunnel to MQTT.
+// Package httpfront is the hub's HTTPS door: the REST API of devices and services over core,
+// a blob endpoint, and the WebSocket tunnel to MQTT. routes.go is the table of what can be
+// asked for; how requests and answers look is httpsx's business.
 //
 // It speaks HTTP/1.1 only, since some SDKs compare the case of header names.
 // Source: IoT Hub REST API, api-version 2021-04-12, with what the official
-// SDKs send and rely on. What of it is left out is listed in routes.go.
+// SDKs send and rely on. Left out: file notifications, which have no operation there, DPS, and
+// Azure's management plane.
 package httpfront
 
 import (
