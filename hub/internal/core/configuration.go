@@ -313,7 +313,9 @@ func (c *Core) describe(ctx context.Context, r *rule) (*Configuration, error) {
 		}
 	}
 	for name := range d.Metrics {
-		d.MetricResults[name] = results["custom "+name]
+		if n, ok := results["custom "+name]; ok {
+			d.MetricResults[name] = n
+		}
 	}
 	return &d, nil
 }
