@@ -140,7 +140,7 @@ func (c *Core) updateRule(ctx context.Context, op string, want *Configuration, i
 	if err != nil {
 		return nil, err
 	}
-	if !r.content.equal(old.content) {
+	if r.kind != old.kind || !r.content.equal(old.content) {
 		return nil, refuse(op, hubwire.ImmutableConfigurationContent, "the content of %q cannot change", want.ID)
 	}
 	r.of, r.info.Created, r.counter = old.of, old.info.Created, old.counter
