@@ -82,6 +82,27 @@ func TestJobsTakeTurns(t *testing.T) {
 	})
 }
 
+func TestAJobThatIsCancelledInItsTurnIsForgotten(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCore(t, nil)
+		answering(t, c, dev, 200, 10*time.Second)
+		for i := range maxRunningJobs {
+			createJob(t, c, methodJob(fmt.Sprint("j", i), time.Time{}))
+		}
+		synctest.Wait()
+		for i := range 2 * maxJobs {
+			createJob(t, c, methodJob(fmt.Sprint("q", i), time.Time{}))
+			_, err := c.CancelJob(fmt.Sprint("q", i))
+			must(t, err)
+		}
+		c.jobs.mu.Lock()
+		defer c.jobs.mu.Unlock()
+		if n := len(c.jobs.queue); n != 0 {
+			t.Errorf("%d jobs that were cancelled wait for their turn", n)
+		}
+	})
+}
+
 func TestQueriesSeeWhatBecameOfDevices(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newCore(t, nil)
