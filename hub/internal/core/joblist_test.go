@@ -235,6 +235,24 @@ func TestAJobGoesOnInTheNextHub(t *testing.T) {
 	})
 }
 
+func TestAJobThatWaitsInTheNextHubKnowsItsDevices(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := store.NewMemory(nil)
+		old := newCoreOn(t, nil, s)
+		answering(t, old, dev, 200, time.Hour)
+		createJob(t, old, methodJob("first", time.Time{}))
+		createJob(t, old, methodJob("second", time.Time{}))
+		synctest.Wait()
+		old.Close()
+
+		c := newCoreOn(t, &Config{Throttle: Throttle{ActiveJobs: 1}}, s)
+		_, err := c.CancelJob("second") // before its turn
+		must(t, err)
+		synctest.Wait()
+		wantJob(t, c, "second", JobCancelled, JobStatistics{Devices: 1, Failed: 1})
+	})
+}
+
 func TestJobsAtTheSameTimeAgree(t *testing.T) {
 	c := newCore(t, nil)
 	several(t, c, 20)
