@@ -59,7 +59,7 @@ func (r *rest) init(cfg *config, limit int, dial dialFunc, reported func(*hubwir
 		r.agent[0] += " " + headerText(cfg.ProductInfo)
 	}
 	r.over, r.abort = context.WithCancelCause(context.Background())
-	r.tokens.init(cfg)
+	r.tokens.init(r.over, cfg)
 	r.sendings.New = func() any { return newSending() }
 	r.transport = &http.Transport{
 		DialTLSContext:         r.conns.dial,
