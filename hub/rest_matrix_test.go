@@ -226,6 +226,7 @@ func TestWhoMayNotAsk(t *testing.T) {
 			}
 			if n.caller {
 				refused("the key of a module that says it is another", m.keyToken(mod, resourceOf(mod)), actingHub)
+				refused("the key of a device that calls", m.keyToken(dev, resourceOf(dev)), dev)
 				refused("the key of a module of another device", m.keyToken(actingHub, resourceOf(actingHub)), actingHub)
 			}
 			if !n.edge {

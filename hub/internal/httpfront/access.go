@@ -41,7 +41,7 @@ func (s *Server) authorize(r *request, rt *route) error {
 		err = s.authenticate(r, device)
 	case rt.by == byServiceOrDevice && !r.showsPolicy():
 		err = s.authenticate(r, device)
-	case rt.by == byServiceOrModule && r.Caller != (hubwire.Identity{}) && !r.showsPolicy():
+	case rt.by == byServiceOrModule && r.Caller.IsModule() && !r.showsPolicy():
 		if err = s.authenticate(r, r.Caller); err == nil {
 			err = s.core.MayAct(r.Caller.DeviceID, r.Target.Identity, nil)
 		}
