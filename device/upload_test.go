@@ -280,6 +280,24 @@ func TestPortsOfUploads(t *testing.T) {
 	}
 }
 
+func TestUploadsSpeakHTTPWhateverTheClientSpeaks(t *testing.T) {
+	over(t, device.MQTT(nil), hub.Config{}, func(t *testing.T, b *bench) {
+		c := b.dial(b.device, func(o *device.Options) {
+			o.TLSConfig = o.TLSConfig.Clone()
+			o.TLSConfig.NextProtos = []string{"mqtt", "h2"} // of which an HTTPS door knows none
+		})
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		u, err := c.InitiateUpload(ctx, "x")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := write(ctx, c, u, "body"); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
 func TestNothingPrintsWhereAFileGoes(t *testing.T) {
 	over(t, device.MQTT(nil), hub.Config{}, func(t *testing.T, b *bench) {
 		u := initiate(t, b.dial(b.device, nil), "x")

@@ -1,7 +1,6 @@
 package device
 
 import (
-	"context"
 	"crypto/tls"
 	"errors"
 	"net"
@@ -61,13 +60,13 @@ func (u *uploads) ways() (*uploadWays, error) {
 
 func newUploadWays(cfg *config) *uploadWays {
 	w := new(uploadWays)
-	w.hub.init(cfg, 2, func(ctx context.Context) (net.Conn, error) { return cfg.dialTLS(ctx, httpsPort) }, func(*hubwire.Error) {})
+	w.hub.init(cfg, 2, cfg.dialHTTPS, func(*hubwire.Error) {})
 	roots := cfg.TLSConfig.Clone()
 	if roots == nil {
 		roots = &tls.Config{MinVersion: tls.VersionTLS12}
 	}
 	// The name is the account's, and the certificate the hub's business.
-	roots.ServerName, roots.Certificates, roots.GetClientCertificate = "", nil, nil
+	roots.ServerName, roots.Certificates, roots.GetClientCertificate, roots.NextProtos = "", nil, nil, nil
 	w.account = http.Transport{
 		DialContext:           w.conns.dial,
 		TLSClientConfig:       roots,
