@@ -44,7 +44,7 @@ func (l Login) Format(f fmt.State, _ rune) {
 }
 
 // Grant is a login that succeeded. It stays valid until the identity or the
-// credential changes, or until it expires.
+// credential changes, or until it expires. It is not changed.
 type Grant struct {
 	Identity hubwire.Identity
 	Expires  time.Time // of the token; zero for a certificate
@@ -52,6 +52,7 @@ type Grant struct {
 	method     string // iothub-connection-auth-method
 	generation string
 	by         credential
+	stamp      eventStamp // of telemetry without a session; zero if it is to be made
 }
 
 // credential is what a grant was given for, so that it can be seen when that
@@ -77,8 +78,12 @@ const (
 // the identity is disabled, which the documents have a code for and do not place.
 func (c *Core) AuthenticateRequest(_ context.Context, l *Login) (*Grant, error) {
 	const op = "request"
+	if g := c.passed(l); g != nil {
+		return g, nil
+	}
 	g, err := c.authenticate(l)
 	if err == nil {
+		c.keepPass(l, g)
 		return g, nil
 	}
 	refused := c.unauthorized(op, l.Identity, l.Protocol, err)

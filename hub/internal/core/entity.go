@@ -23,6 +23,8 @@ type entity struct {
 	created time.Time
 	version uint64 // of the record of dev
 
+	pass *pass // the last that a request was let in with
+
 	session     *Session
 	connChanged time.Time // when session last began or ended
 	changed     notifier  // session or its subscriptions changed

@@ -105,6 +105,9 @@ func (c *Core) stampOf(op string, g *Grant) (eventStamp, time.Time, error) {
 	defer e.unlock()
 	now := time.Now()
 	e.touched(now)
+	if g.stamp.head != nil && g.generation == e.dev.GenerationID {
+		return g.stamp, now, nil
+	}
 	return c.newStamp(e, g, ""), now, nil
 }
 

@@ -1,6 +1,7 @@
 package core
 
 import (
+	"errors"
 	"fmt"
 	"testing"
 	"testing/synctest"
@@ -152,4 +153,40 @@ func TestMetersAreApart(t *testing.T) {
 		must(t, c.Admit("query", MeterQueries))
 		wantCode(t, "the one after", c.Admit("query", MeterQueries), hubwire.Throttled)
 	})
+}
+
+// TestAPassIsForOneToken shows a token that is good, and then others for the same device.
+func TestAPassIsForOneToken(t *testing.T) {
+	c := newCore(t, &Config{HostName: host})
+	d, err := c.Device(dev)
+	must(t, err)
+	good := token(d.Auth.Primary, host+"/devices/dev", soon(), "")
+	ask := func(id hubwire.Identity, token string) (*Grant, error) {
+		return c.AuthenticateRequest(ctx, &Login{Identity: id, Token: sas.NewSecret(token)})
+	}
+	first, err := ask(dev, good)
+	must(t, err)
+	again, err := ask(dev, good)
+	must(t, err)
+	if first != again {
+		t.Error("a token that is shown again is read again")
+	}
+	other, err := ask(dev, token(d.Auth.Secondary, host+"/devices/dev", soon().Add(time.Hour), ""))
+	must(t, err)
+	if other.Expires.Equal(first.Expires) {
+		t.Error("another token has the grant of the first")
+	}
+	create(t, c, &Device{ID: hubwire.Identity{DeviceID: "other"}})
+	for name, tt := range map[string]struct {
+		id    hubwire.Identity
+		token string
+	}{
+		"a byte less":      {dev, good[:len(good)-1]},
+		"of another":       {hubwire.Identity{DeviceID: "other"}, good},
+		"with other bytes": {dev, good[:len(good)-1] + "z"},
+	} {
+		if _, err := ask(tt.id, tt.token); !errors.Is(err, hubwire.Unauthorized) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
 }
