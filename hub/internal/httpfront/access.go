@@ -51,9 +51,7 @@ func (s *Server) authorize(r *request, rt *route) error {
 	if err != nil {
 		return err
 	}
-	if raw, ok := rawConn(r.http).(interface{ Admit() }); ok {
-		raw.Admit()
-	}
+	peerOf(r.http).admit()
 	return nil
 }
 

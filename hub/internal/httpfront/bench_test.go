@@ -46,7 +46,7 @@ func BenchmarkTelemetry(b *testing.B) {
 	us, them := net.Pipe()
 	defer us.Close()
 	defer them.Close()
-	ctx := context.WithValue(b.Context(), rawKey{}, us)
+	ctx := context.WithValue(b.Context(), peerKey{}, &peer{raw: us})
 	body := bytes.Repeat([]byte("x"), 256)
 	r, err := http.NewRequestWithContext(ctx, "POST", "https://localhost/devices/"+dev.DeviceID+"/messages/events?api-version=2020-03-13", nil)
 	if err != nil {

@@ -48,7 +48,7 @@ func (s *Server) serve(w http.ResponseWriter, hr *http.Request) {
 		answer = s.fail(r, err)
 		fallthrough
 	default:
-		s.write(w, answer)
+		s.write(w, hr, answer)
 	}
 }
 
@@ -79,7 +79,9 @@ func (s *Server) answer(r *request) (*httpsx.Answer, error) {
 			return nil, err
 		}
 	}
-	expectBody(r.w, r.http)
+	if s.core.Intercepts() {
+		expectBody(r.w, r.http)
+	}
 	return rt.act(s, r)
 }
 
@@ -113,7 +115,7 @@ func hold(r *http.Request) {
 
 // drop cuts the connection of a request.
 func drop(r *http.Request) {
-	rawConn(r).Close()
+	peerOf(r).raw.Close()
 	panic(http.ErrAbortHandler) // net/http's way to say: no answer
 }
 

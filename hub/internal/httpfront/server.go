@@ -81,7 +81,7 @@ func New(c *core.Core, o *Options) *Server {
 		MaxHeaderBytes:    maxHeader,
 		ErrorLog:          slog.NewLogLogger(s.opt.Log.Handler(), slog.LevelInfo),
 		BaseContext:       func(net.Listener) context.Context { return s.ctx },
-		ConnContext:       keepRaw,
+		ConnContext:       keepPeer,
 		ConnState:         s.count,
 	}
 	return s
@@ -118,14 +118,27 @@ func (s *Server) count(_ net.Conn, state http.ConnState) {
 	}
 }
 
-type rawKey struct{}
+// peer is the other end of a connection. It has one request at a time.
+type peer struct {
+	raw     net.Conn  // below TLS
+	writeBy time.Time // the deadline of writes; zero for one that is not known
+}
 
-// keepRaw puts the connection below TLS where handlers find it.
-func keepRaw(ctx context.Context, nc net.Conn) context.Context {
+type peerKey struct{}
+
+// keepPeer puts the connection below TLS where handlers find it.
+func keepPeer(ctx context.Context, nc net.Conn) context.Context {
 	if t, ok := nc.(*tls.Conn); ok {
 		nc = t.NetConn()
 	}
-	return context.WithValue(ctx, rawKey{}, nc)
+	return context.WithValue(ctx, peerKey{}, &peer{raw: nc})
 }
 
-func rawConn(r *http.Request) net.Conn { return r.Context().Value(rawKey{}).(net.Conn) }
+func peerOf(r *http.Request) *peer { return r.Context().Value(peerKey{}).(*peer) }
+
+// admit tells the connection that a request was authorized.
+func (p *peer) admit() {
+	if raw, ok := p.raw.(interface{ Admit() }); ok {
+		raw.Admit()
+	}
+}
