@@ -14,7 +14,8 @@ import (
 // [hubwire.ArgumentInvalid]. Close it when done.
 //
 // Beside what its protocol needs (over MQTT one goroutine, and another while
-// there is something to write; through a WebSocket one more) it owns one goroutine for each
+// there is something to write; through a WebSocket one more; over HTTPS two for each connection, none of
+// which outlasts a minute without a request) it owns one goroutine for each
 // direct method under way.
 type Client struct {
 	o    Options

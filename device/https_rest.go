@@ -129,18 +129,20 @@ func (r *rest) insist(ctx context.Context, x *exchange) (*reply, error) {
 			return answer, nil
 		}
 		unsure = unsure || e.Outcome == hubwire.Unknown
-		if ctx.Err() != nil || r.over.Err() != nil {
-			return nil, r.gaveUp(ctx, last, unsure)
-		}
-		if last = e; unsure {
-			last.Outcome = hubwire.Unknown
+		over := ctx.Err() != nil || r.over.Err() != nil
+		if !over || e.Outcome == hubwire.Refused { // else it failed because of that end
+			if last = e; unsure {
+				last.Outcome = hubwire.Unknown
+			}
 		}
 		switch {
-		case e.Code.Status() == http.StatusUnauthorized && !refreshed && r.tokens.drop(token):
+		case e.Code.Status() == http.StatusUnauthorized && !refreshed && !over && r.tokens.drop(token):
 			refreshed = true
 			continue
-		case !passing(e):
+		case last == e && !passing(e):
 			return nil, e
+		case over:
+			return nil, r.gaveUp(ctx, last, unsure)
 		case n == 0 && errors.Is(e, errStale):
 			continue
 		}

@@ -2,6 +2,7 @@ package device
 
 import (
 	"context"
+	"errors"
 	"math/rand/v2"
 	"sync/atomic"
 	"time"
@@ -87,9 +88,11 @@ func (c *tokenCache) drop(t *heldToken) bool {
 // noToken is the error of an attempt for which there was no token. What a source says cannot be
 // mended is not tried again.
 func noToken(err error) *hubwire.Error {
-	e := &hubwire.Error{Outcome: hubwire.NotSent, Retryable: true, Err: err}
-	if cause, ok := err.(*hubwire.Error); ok {
-		return cause
+	failed := hubwire.Error{Retryable: true}
+	if e, ok := errors.AsType[*hubwire.Error](err); ok {
+		failed = *e
+		failed.Message = "" // err has it
 	}
-	return e
+	failed.Op, failed.Outcome, failed.Err = "token", hubwire.NotSent, err
+	return &failed
 }
