@@ -62,6 +62,7 @@ func settleDown() {
 		time.Sleep(100 * time.Millisecond)
 		debug.FreeOSMemory()
 	}
+	forgetPeak()
 }
 
 func idleSessionRole(s setup) (*actor, error) {

@@ -34,7 +34,9 @@ type setup struct {
 	TLS    bool // of a client; servers have doors for both
 	WarmUp int  // how many connections it makes and closes first, if it is to hold some
 
-	Devices int // of a registry, how many there are
+	Devices int    // of a registry, how many there are
+	File    string // of an upload
+	Blob    string // to look at
 }
 
 // door is how to reach a server.
