@@ -1,6 +1,7 @@
 package main
 
 import (
+	"io"
 	"net"
 	"strings"
 	"testing"
@@ -28,7 +29,7 @@ func TestTheGatesOfHTTPS(t *testing.T) {
 		t.Fatal(err)
 	}
 	holdTo(t, contests, want, allocs)
-	tryAll(t, contests)
+	tryAll(t, contests, posters*2)
 }
 
 func TestARegistryHasAHundredWithTheTag(t *testing.T) {
@@ -74,6 +75,28 @@ func TestAQueryThatLacksARowIsWrong(t *testing.T) {
 	}
 }
 
+func TestTheRawClientConnectsAgain(t *testing.T) {
+	gone, ended := net.Pipe()
+	ended.Close()
+	client, server := net.Pipe()
+	go func() {
+		defer server.Close()
+		var b [16]byte
+		if _, err := server.Read(b[:]); err == nil {
+			io.WriteString(server, "HTTP/1.1 204 No Content\r\n\r\n")
+		}
+	}()
+	p := &rawPoster{nc: eofConn{gone}, dial: func() (net.Conn, error) { return client, nil }, request: []byte("POST")}
+	if err := p.post(); err != nil {
+		t.Error(err)
+	}
+}
+
+// eofConn takes what is written, and has ended.
+type eofConn struct{ net.Conn }
+
+func (eofConn) Write(b []byte) (int, error) { return len(b), nil }
+
 func TestTheRawClientTakesNothingBut204(t *testing.T) {
 	for _, tt := range []struct {
 		name, answer string
@@ -93,7 +116,7 @@ func TestTheRawClientTakesNothingBut204(t *testing.T) {
 				server.Write([]byte(tt.answer))
 			}
 		}()
-		p := &rawPoster{nc: client, request: []byte("POST")}
+		p := &rawPoster{nc: client, dial: func() (net.Conn, error) { return nil, net.ErrClosed }, request: []byte("POST")}
 		if err := p.post(); (err == nil) != tt.ok {
 			t.Errorf("%s: %v", tt.name, err)
 		}

@@ -43,7 +43,7 @@ func TestTheGatesOfMQTT(t *testing.T) {
 		t.Fatal(err)
 	}
 	holdTo(t, contests, want, allocs)
-	tryAll(t, contests)
+	tryAll(t, contests, window*3/2)
 }
 
 // holdTo compares the rows' bounds and limits of allocations with a table.
@@ -72,13 +72,13 @@ func holdTo(t *testing.T, contests []contest, bounds map[string][]bound, allocs 
 	}
 }
 
-// tryAll has every process do a little, and the counts compared.
-func tryAll(t *testing.T, contests []contest) {
+// tryAll has every process do a little, n messages where it sends some, and the counts compared.
+func tryAll(t *testing.T, contests []contest, n int) {
 	for _, c := range contests {
 		switch c := c.(type) {
 		case *race:
 			for _, w := range c.runners {
-				w.n = 1500
+				w.n = n
 				if s, err := w.stretch(); err != nil {
 					t.Error(err)
 				} else if s.client.CPU <= 0 || s.client.Wall <= 0 || s.server.CPU <= 0 && w.server.door.Pid == 0 {
