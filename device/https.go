@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
 	"net/url"
 	"sync/atomic"
@@ -76,11 +75,7 @@ func HTTPS(o *HTTPSOptions) Transport {
 		if through != nil {
 			via.Dial = through(cfg.Dial)
 		}
-		if via.TLSConfig != nil {
-			via.TLSConfig = via.TLSConfig.Clone()
-			via.TLSConfig.NextProtos = nil // HTTP/1.1, whatever a program speaks elsewhere
-		}
-		return openHTTPS(ctx, cfg, opts, func(ctx context.Context) (net.Conn, error) { return via.dialTLS(ctx, httpsPort) })
+		return openHTTPS(ctx, cfg, opts, via.dialHTTPS)
 	}}
 }
 

@@ -59,7 +59,7 @@ func (r *rest) init(cfg *config, limit int, dial dialFunc, reported func(*hubwir
 		r.agent[0] += " " + headerText(cfg.ProductInfo)
 	}
 	r.over, r.abort = context.WithCancelCause(context.Background())
-	r.tokens.init(cfg)
+	r.tokens.init(r.over, cfg)
 	r.sendings.New = func() any { return newSending() }
 	r.transport = &http.Transport{
 		DialTLSContext:         r.conns.dial,
@@ -111,6 +111,9 @@ type reply struct {
 	header http.Header
 	body   []byte
 }
+
+// nothing is a 204, of which no more is asked.
+var nothing = &reply{status: http.StatusNoContent}
 
 // insist asks until there is an answer that is no passing trouble, or ctx or r ends, and
 // refreshes the token once when the hub does not take it. The error is an
@@ -239,7 +242,7 @@ func (r *rest) attempt(ctx context.Context, x *exchange, token *heldToken) (*rep
 func (r *rest) read(op httpsx.Operation, resp *http.Response) (*reply, *hubwire.Error) {
 	if resp.StatusCode == http.StatusNoContent && op.Succeeds(http.StatusNoContent) {
 		resp.Body.Close() // there is none
-		return &reply{status: resp.StatusCode, header: resp.Header}, nil
+		return nothing, nil
 	}
 	defer resp.Body.Close()
 	if r.cfg.AckTimeout > 0 {

@@ -3,9 +3,9 @@ package main
 import "time"
 
 // openHTTPS makes the contests of HTTPS.
-func openHTTPS() ([]contest, error) { return httpsContests(1_000, 100_000, 256<<20) }
+func openHTTPS() ([]contest, error) { return httpsContests(1_000, 100_000, 256) }
 
-func httpsContests(fewDevices, manyDevices int, uploadSize int64) ([]contest, error) {
+func httpsContests(fewDevices, manyDevices, uploadMiB int) ([]contest, error) {
 	if err := samePosts(); err != nil {
 		return nil, err
 	}
@@ -21,7 +21,8 @@ func httpsContests(fewDevices, manyDevices int, uploadSize int64) ([]contest, er
 			return contests, r.err
 		}
 	}
-	return append(contests, uploads(uploadSize)), nil
+	u := uploading(uploadMiB)
+	return append(contests, u), u.err
 }
 
 // httpsOut: telemetry goes out, to a handler that does no more than read it.

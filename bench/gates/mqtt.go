@@ -2,6 +2,47 @@ package main
 
 import "time"
 
+// roles are what processes of their own do.
+var roles = map[string]role{
+	"sink":           sinkRole,
+	"mosquitto":      mosquittoRole,
+	"floor":          floorRole,
+	"floor client":   floorClientRole,
+	"raw client":     rawClientRole,
+	"mqtt.Session":   sessionRole,
+	"device":         deviceAsyncRole,
+	"senders":        deviceSendersRole,
+	"paho":           pahoRole,
+	"paho senders":   pahoSendersRole,
+	"serial raw":     serialRawRole,
+	"serial session": serialSessionRole,
+	"hub":            hubRole,
+	"hub, log only":  hubLogRole,
+	"hub, C2D":       hubC2DRole,
+	"C2D device":     c2dDeviceRole,
+	"mochi":          mochiRole,
+	"mochi, read":    mochiReadRole,
+	"idle floor":     idleFloorRole,
+	"idle session":   idleSessionRole,
+	"idle paho":      idlePahoRole,
+	"fleet hub":      fleetHubRole,
+	"fleet":          fleetRole,
+
+	"HTTPS sink":       httpsSinkRole,
+	"HTTPS batch sink": httpsBatchSinkRole,
+	"HTTPS hub":        httpsHubRole,
+	"net/http":         netHTTPRole,
+	"raw HTTPS client": httpsRawRole,
+	"HTTPS senders":    httpsSendersRole,
+	"HTTPS device":     httpsAsyncRole,
+	"registry":         registryRole,
+	"registry reader":  registryReaderRole,
+	"registry query":   registryQueryRole,
+	"HTTPS hub, files": filesHubRole,
+	"azblob":           azblobRole,
+	"upload":           uploadRole,
+}
+
 // openMQTT makes the contests of MQTT: sessions and hub over sockets, each end in
 // a process of its own.
 func openMQTT() ([]contest, error) {

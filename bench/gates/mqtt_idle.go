@@ -62,7 +62,6 @@ func settleDown() {
 		time.Sleep(100 * time.Millisecond)
 		debug.FreeOSMemory()
 	}
-	forgetPeak()
 }
 
 func idleSessionRole(s setup) (*actor, error) {

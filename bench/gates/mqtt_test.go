@@ -85,7 +85,7 @@ func tryAll(t *testing.T, contests []contest, n int) {
 					t.Errorf("%s with %s: used %+v", w.client.name, w.server.name, s)
 				}
 			}
-		case *uploading:
+		case *uploads:
 			if err := c.ready(); err != nil {
 				t.Error(err)
 				continue
@@ -95,8 +95,8 @@ func tryAll(t *testing.T, contests []contest, n int) {
 				t.Error(err)
 			}
 			for i, s := range samples {
-				if s[0].floor <= 0 || s[0].ours <= 0 {
-					t.Errorf("%s, %s: %+v", c.of[i].name, c.of[i].unit(), s[0])
+				if s[0].ours <= 0 {
+					t.Errorf("%s, in %s: %+v", c.of[i].name, c.of[i].unit(), s[0])
 				}
 			}
 		case *holding:

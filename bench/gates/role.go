@@ -35,8 +35,7 @@ type setup struct {
 	WarmUp int  // how many connections it makes and closes first, if it is to hold some
 
 	Devices int    // of a registry, how many there are
-	File    string // of an upload
-	Blob    string // to look at
+	Dir     string // of a hub, where its files are
 }
 
 // door is how to reach a server.

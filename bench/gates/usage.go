@@ -13,7 +13,7 @@ type usage struct {
 	Wall       time.Duration // since the process began to count
 	Allocs     int64
 	RSS        int64 // bytes
-	Peak       int64 // the most RSS since the process last rested
+	Peak       int64 // the most RSS there was at any time
 	Goroutines int64
 	Count      int64 // of the messages that it has taken in or seen acknowledged
 
@@ -47,9 +47,9 @@ func (u usage) since(before usage) usage {
 		Wall:       u.Wall - before.Wall,
 		Allocs:     u.Allocs - before.Allocs,
 		RSS:        u.RSS - before.RSS,
+		Peak:       u.Peak,
 		Goroutines: u.Goroutines - before.Goroutines,
 		Count:      u.Count - before.Count,
-		Peak:       u.Peak,
 		P99:        u.P99,
 		Worst:      u.Worst,
 	}

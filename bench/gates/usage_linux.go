@@ -33,24 +33,20 @@ func residentSize() (int64, error) {
 	return pages * pageBytes, err
 }
 
-// peakSize is the most that the resident set was, in bytes: VmHWM of /proc/self/status, "VmHWM:	    5184 kB".
+// peakSize is VmHWM of /proc/self/status, in bytes.
 func peakSize() (int64, error) {
 	status, err := os.ReadFile("/proc/self/status")
 	if err != nil {
 		return 0, err
 	}
-	for line := range bytes.Lines(status) {
-		if f := bytes.Fields(line); len(f) == 3 && string(f[0]) == "VmHWM:" {
-			n, err := strconv.ParseInt(string(f[1]), 10, 64)
-			return n << 10, err
-		}
+	_, rest, _ := bytes.Cut(status, []byte("\nVmHWM:"))
+	f := bytes.Fields(rest)
+	if len(f) < 2 || string(f[1]) != "kB" {
+		return 0, fmt.Errorf("/proc/self/status: %w", errForm)
 	}
-	return 0, fmt.Errorf("/proc/self/status: %w", errForm)
+	n, err := strconv.ParseInt(string(f[0]), 10, 64)
+	return n << 10, err
 }
-
-// forgetPeak has the peak begin anew. Where that is not permitted it is an older one, which makes no
-// process look better than it is.
-func forgetPeak() { _ = os.WriteFile("/proc/self/clear_refs", []byte("5"), 0) }
 
 // cpuSet is the processors that a thread may run on, one bit each.
 type cpuSet [1024 / 64]uint64

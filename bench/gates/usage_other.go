@@ -13,8 +13,6 @@ func residentSize() (int64, error) { return 0, errors.ErrUnsupported }
 
 func peakSize() (int64, error) { return 0, errors.ErrUnsupported }
 
-func forgetPeak() {}
-
 func pinned(func() error) error { return errors.ErrUnsupported }
 
 func nap(d time.Duration) { time.Sleep(d) }

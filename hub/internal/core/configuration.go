@@ -140,7 +140,7 @@ func (c *Core) updateRule(ctx context.Context, op string, want *Configuration, i
 	if err != nil {
 		return nil, err
 	}
-	if !r.content.equal(old.content) {
+	if r.kind != old.kind || !r.content.equal(old.content) {
 		return nil, refuse(op, hubwire.ImmutableConfigurationContent, "the content of %q cannot change", want.ID)
 	}
 	r.of, r.info.Created, r.counter = old.of, old.info.Created, old.counter
@@ -313,7 +313,9 @@ func (c *Core) describe(ctx context.Context, r *rule) (*Configuration, error) {
 		}
 	}
 	for name := range d.Metrics {
-		d.MetricResults[name] = results["custom "+name]
+		if n, ok := results["custom "+name]; ok {
+			d.MetricResults[name] = n
+		}
 	}
 	return &d, nil
 }

@@ -213,6 +213,7 @@ func TestAConfigurationIsChanged(t *testing.T) {
 			{"with a stale etag", next, first.ETag, hubwire.PreconditionFailed},
 			{"without an etag", next, "", hubwire.PreconditionFailed},
 			{"of other content", forDevice("k", "*", 1, ".a", `{"b":1,"c":3}`), "*", hubwire.ImmutableConfigurationContent},
+			{"of the same content, for modules", &Configuration{ID: "k", Content: ConfigurationContent{Module: places(".a", `{"b":1,"c":2}`)}}, "*", hubwire.ImmutableConfigurationContent},
 			{"of content for another place", forDevice("k", "*", 1, ".b", `{"b":1,"c":2}`), "*", hubwire.ImmutableConfigurationContent},
 			{"of what is not there", forDevice("none", "*", 1, ".a", "1"), "*", hubwire.ConfigurationNotFound},
 			{"to a bad condition", forDevice("k", "tags.", 1, ".a", `{"b":1,"c":2}`), "*", hubwire.InvalidConfigurationCondition},

@@ -23,8 +23,6 @@ type entity struct {
 	created time.Time
 	version uint64 // of the record of dev
 
-	pass *pass // the last that a request was let in with
-
 	session     *Session
 	connChanged time.Time // when session last began or ended
 	changed     notifier  // session or its subscriptions changed
@@ -42,6 +40,9 @@ type entity struct {
 	queue   queue
 	uploads []*upload // in the order of their beginning
 	calls   map[uint64]*call
+
+	stamp     eventStamp // of telemetry without a session, by who has this authentication method
+	stampedBy string
 
 	outbox     []func() // for links, in order
 	delivering bool

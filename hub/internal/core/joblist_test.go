@@ -82,6 +82,27 @@ func TestJobsTakeTurns(t *testing.T) {
 	})
 }
 
+func TestAJobThatIsCancelledInItsTurnIsForgotten(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCore(t, nil)
+		answering(t, c, dev, 200, 10*time.Second)
+		for i := range maxRunningJobs {
+			createJob(t, c, methodJob(fmt.Sprint("j", i), time.Time{}))
+		}
+		synctest.Wait()
+		for i := range 2 * maxJobs {
+			createJob(t, c, methodJob(fmt.Sprint("q", i), time.Time{}))
+			_, err := c.CancelJob(fmt.Sprint("q", i))
+			must(t, err)
+		}
+		c.jobs.mu.Lock()
+		defer c.jobs.mu.Unlock()
+		if n := len(c.jobs.queue); n != 0 {
+			t.Errorf("%d jobs that were cancelled wait for their turn", n)
+		}
+	})
+}
+
 func TestQueriesSeeWhatBecameOfDevices(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newCore(t, nil)
@@ -211,6 +232,24 @@ func TestAJobGoesOnInTheNextHub(t *testing.T) {
 		time.Sleep(time.Hour)
 		synctest.Wait()
 		wantJob(t, c, "scheduled", JobCompleted, JobStatistics{Devices: 3, Succeeded: 2, Failed: 1})
+	})
+}
+
+func TestAJobThatWaitsInTheNextHubKnowsItsDevices(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := store.NewMemory(nil)
+		old := newCoreOn(t, nil, s)
+		answering(t, old, dev, 200, time.Hour)
+		createJob(t, old, methodJob("first", time.Time{}))
+		createJob(t, old, methodJob("second", time.Time{}))
+		synctest.Wait()
+		old.Close()
+
+		c := newCoreOn(t, &Config{Throttle: Throttle{ActiveJobs: 1}}, s)
+		_, err := c.CancelJob("second") // before its turn
+		must(t, err)
+		synctest.Wait()
+		wantJob(t, c, "second", JobCancelled, JobStatistics{Devices: 1, Failed: 1})
 	})
 }
 

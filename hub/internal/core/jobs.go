@@ -226,6 +226,9 @@ func (c *Core) CancelJob(id string) (*Job, error) {
 	if !j.over() {
 		j.due.stop()
 		j.finish(errJobCancelled)
+		c.jobs.mu.Lock()
+		c.jobs.queue = slices.DeleteFunc(c.jobs.queue, func(queued *job) bool { return queued == j })
+		c.jobs.mu.Unlock()
 	}
 	return j.snapshot(), nil
 }

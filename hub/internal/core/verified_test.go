@@ -1,8 +1,8 @@
 package core
 
 import (
-	"errors"
 	"fmt"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -42,11 +42,11 @@ func TestATokenIsLookedAtEachTime(t *testing.T) {
 				must(t, err)
 				l := &Login{Identity: dev, Token: sas.NewSecret(token(d.Auth.Primary, host+"/devices/dev", soon(), ""))}
 				for range 2 {
-					_, err = c.AuthenticateRequest(ctx, l)
+					err = c.AuthenticateRequest(ctx, l, new(Grant))
 					must(t, err)
 				}
 				tt.change(t, c)
-				_, err = c.AuthenticateRequest(ctx, l)
+				err = c.AuthenticateRequest(ctx, l, new(Grant))
 				if tt.want != 0 {
 					wantCode(t, "afterwards", err, tt.want)
 				} else {
@@ -87,7 +87,7 @@ func TestAuthenticateRequestRefusals(t *testing.T) {
 		"a right token of somebody who is not there": {Login{Identity: hubwire.Identity{DeviceID: "x"}, Token: good(dev)}, hubwire.Unauthorized},
 	} {
 		t.Run(name, func(t *testing.T) {
-			_, err := c.AuthenticateRequest(ctx, &tt.l)
+			err := c.AuthenticateRequest(ctx, &tt.l, new(Grant))
 			wantCode(t, "AuthenticateRequest", err, tt.want)
 		})
 	}
@@ -96,23 +96,25 @@ func TestAuthenticateRequestRefusals(t *testing.T) {
 func TestVerifiedIsBounded(t *testing.T) {
 	var v verified
 	key := newKey()
-	v.add("first", key)
+	text := func(i int) string { return token(key, fmt.Sprint("h/devices/", i), soon(), "") }
+	first := text(-1)
+	v.add(first, key, dev)
+	zeroth := text(0)
+	v.add(zeroth, key, dev)
 	for i := range 3 * maxVerified {
-		v.add(fmt.Sprint(i), key)
-		if i%1000 == 0 {
-			if by, ok := v.signer("first"); !ok || !by.Equal(key) {
-				t.Fatalf("what is used was forgotten after %d others", i)
-			}
+		v.add(text(i+1), key, dev)
+		if k := v.known(first); i%1000 == 0 && (k == nil || !k.key.Equal(key) || k.id != dev || k.Resource != "h/devices/-1") {
+			t.Fatalf("what is used was forgotten after %d others", i)
 		}
 	}
 	if n := len(v.young) + len(v.old); n > 2*maxVerified {
 		t.Errorf("it holds %d", n)
 	}
-	if _, ok := v.signer("0"); ok {
+	if v.known(zeroth) != nil {
 		t.Error("what is not used is remembered")
 	}
-	v.add(string(make([]byte, maxVerifiedToken+1)), key)
-	if _, ok := v.signer(string(make([]byte, maxVerifiedToken+1))); ok {
+	long := token(key, strings.Repeat("h", maxVerifiedToken), soon(), "")
+	if v.add(long, key, dev); v.known(long) != nil {
 		t.Error("a token that is too long was remembered")
 	}
 }
@@ -153,40 +155,4 @@ func TestMetersAreApart(t *testing.T) {
 		must(t, c.Admit("query", MeterQueries))
 		wantCode(t, "the one after", c.Admit("query", MeterQueries), hubwire.Throttled)
 	})
-}
-
-// TestAPassIsForOneToken shows a token that is good, and then others for the same device.
-func TestAPassIsForOneToken(t *testing.T) {
-	c := newCore(t, &Config{HostName: host})
-	d, err := c.Device(dev)
-	must(t, err)
-	good := token(d.Auth.Primary, host+"/devices/dev", soon(), "")
-	ask := func(id hubwire.Identity, token string) (*Grant, error) {
-		return c.AuthenticateRequest(ctx, &Login{Identity: id, Token: sas.NewSecret(token)})
-	}
-	first, err := ask(dev, good)
-	must(t, err)
-	again, err := ask(dev, good)
-	must(t, err)
-	if first != again {
-		t.Error("a token that is shown again is read again")
-	}
-	other, err := ask(dev, token(d.Auth.Secondary, host+"/devices/dev", soon().Add(time.Hour), ""))
-	must(t, err)
-	if other.Expires.Equal(first.Expires) {
-		t.Error("another token has the grant of the first")
-	}
-	create(t, c, &Device{ID: hubwire.Identity{DeviceID: "other"}})
-	for name, tt := range map[string]struct {
-		id    hubwire.Identity
-		token string
-	}{
-		"a byte less":      {dev, good[:len(good)-1]},
-		"of another":       {hubwire.Identity{DeviceID: "other"}, good},
-		"with other bytes": {dev, good[:len(good)-1] + "z"},
-	} {
-		if _, err := ask(tt.id, tt.token); !errors.Is(err, hubwire.Unauthorized) {
-			t.Errorf("%s: %v", name, err)
-		}
-	}
 }

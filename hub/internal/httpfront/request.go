@@ -20,7 +20,7 @@ type request struct {
 	*httpsx.Request
 	http    *http.Request
 	w       http.ResponseWriter
-	grant   *core.Grant  // of a device or module; nil of a service
+	grant   core.Grant   // of a device or module; zero of a service
 	verdict core.Verdict // what an intercept function wants of the answer
 }
 
@@ -48,7 +48,7 @@ func (s *Server) serve(w http.ResponseWriter, hr *http.Request) {
 		answer = s.fail(r, err)
 		fallthrough
 	default:
-		s.write(w, hr, answer)
+		s.write(w, answer)
 	}
 }
 
@@ -95,7 +95,7 @@ func (s *Server) intercept(r *request, op *core.Op) error {
 	return err
 }
 
-// expectBody sets the deadline of the body anew: the hub's delay is not the peer's.
+// expectBody sets the deadline of the body anew: the delay of an intercept function is not the peer's.
 // Without a body net/http waits for the end of the connection, which has no deadline.
 func expectBody(w http.ResponseWriter, r *http.Request) {
 	if r.ContentLength != 0 {
@@ -115,7 +115,7 @@ func hold(r *http.Request) {
 
 // drop cuts the connection of a request.
 func drop(r *http.Request) {
-	peerOf(r).raw.Close()
+	rawConn(r).Close()
 	panic(http.ErrAbortHandler) // net/http's way to say: no answer
 }
 

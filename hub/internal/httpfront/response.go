@@ -39,21 +39,15 @@ func (s *Server) fail(r *request, err error) *httpsx.Answer {
 }
 
 // write sends an answer. A peer that does not read it does not hold the hub.
-func (s *Server) write(w http.ResponseWriter, r *http.Request, a *httpsx.Answer) {
-	s.expectWrites(w, r)
+func (s *Server) write(w http.ResponseWriter, a *httpsx.Answer) {
+	s.expectWrites(w)
 	if err := a.Write(w); err != nil {
 		s.opt.Log.Info("https: the peer did not take its answer", "error", err)
 	}
 }
 
-// expectWrites sets the deadline of an answer: WriteTimeout, or up to 3 % more, so that not each of
-// many answers needs another.
-func (s *Server) expectWrites(w http.ResponseWriter, r *http.Request) {
-	p, now := peerOf(r), time.Now()
-	if p.writeBy.Sub(now) >= s.opt.WriteTimeout {
-		return
-	}
-	p.writeBy = now.Add(s.opt.WriteTimeout + s.opt.WriteTimeout/32)
+// expectWrites sets the deadline of an answer.
+func (s *Server) expectWrites(w http.ResponseWriter) {
 	// An error here shows again in the write.
-	_ = http.NewResponseController(w).SetWriteDeadline(p.writeBy)
+	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(s.opt.WriteTimeout))
 }

@@ -31,9 +31,7 @@ func TestFail(t *testing.T) {
 			var log bytes.Buffer
 			s := &Server{opt: Options{Log: slog.New(slog.NewTextHandler(&log, nil))}}
 			w := httptest.NewRecorder()
-			hr := httptest.NewRequest("GET", "/", nil)
-			hr = hr.WithContext(keepPeer(t.Context(), nil))
-			s.write(w, hr, s.fail(&request{Request: &httpsx.Request{}, http: hr}, tt.err))
+			s.write(w, s.fail(&request{Request: &httpsx.Request{}, http: httptest.NewRequest("GET", "/", nil)}, tt.err))
 			var body struct{ Message string }
 			if err := json.Unmarshal(w.Body.Bytes(), &body); err != nil {
 				t.Fatal(err)

@@ -1,10 +1,11 @@
-// Package httpfront is the hub's HTTPS door: the REST API as far as it is there
-// (identities, twins, direct methods, cloud-to-device messages), and the WebSocket
-// tunnel to MQTT.
+// Package httpfront is the hub's HTTPS door: the REST API of devices and services over core,
+// a blob endpoint, and the WebSocket tunnel to MQTT. routes.go is the table of what can be
+// asked for; how requests and answers look is httpsx's business.
 //
 // It speaks HTTP/1.1 only, since some SDKs compare the case of header names.
 // Source: IoT Hub REST API, api-version 2021-04-12, with what the official
-// SDKs send and rely on. What of it is left out is listed in routes.go.
+// SDKs send and rely on. Left out: file notifications, which have no operation there, DPS, and
+// Azure's management plane.
 package httpfront
 
 import (
@@ -81,16 +82,20 @@ func New(c *core.Core, o *Options) *Server {
 		MaxHeaderBytes:    maxHeader,
 		ErrorLog:          slog.NewLogLogger(s.opt.Log.Handler(), slog.LevelInfo),
 		BaseContext:       func(net.Listener) context.Context { return s.ctx },
-		ConnContext:       keepPeer,
+		ConnContext:       keepRaw,
 		ConnState:         s.count,
 	}
 	return s
 }
 
-// Accept serves the connections of a listener of TLS connections, until it is
-// closed or Close is called. If what is below TLS has a method Admit, that is
-// called when a request was authorized.
-func (s *Server) Accept(l net.Listener) {
+// Accept serves the connections of a listener, with TLS unless cfg is nil, until it is
+// closed or Close is called. If a connection has a method Admit, that is called when a request
+// was authorized.
+func (s *Server) Accept(l net.Listener, cfg *tls.Config) {
+	l = unhurried{l}
+	if cfg != nil {
+		l = tls.NewListener(l, cfg)
+	}
 	if err := s.http.Serve(l); err != http.ErrServerClosed {
 		s.opt.Log.Info("https: listener closed", "error", err)
 	}
@@ -118,27 +123,14 @@ func (s *Server) count(_ net.Conn, state http.ConnState) {
 	}
 }
 
-// peer is the other end of a connection. It has one request at a time.
-type peer struct {
-	raw     net.Conn  // below TLS
-	writeBy time.Time // the deadline of writes; zero for one that is not known
-}
+type rawKey struct{}
 
-type peerKey struct{}
-
-// keepPeer puts the connection below TLS where handlers find it.
-func keepPeer(ctx context.Context, nc net.Conn) context.Context {
+// keepRaw puts the connection below TLS where handlers find it.
+func keepRaw(ctx context.Context, nc net.Conn) context.Context {
 	if t, ok := nc.(*tls.Conn); ok {
 		nc = t.NetConn()
 	}
-	return context.WithValue(ctx, peerKey{}, &peer{raw: nc})
+	return context.WithValue(ctx, rawKey{}, nc)
 }
 
-func peerOf(r *http.Request) *peer { return r.Context().Value(peerKey{}).(*peer) }
-
-// admit tells the connection that a request was authorized.
-func (p *peer) admit() {
-	if raw, ok := p.raw.(interface{ Admit() }); ok {
-		raw.Admit()
-	}
-}
+func rawConn(r *http.Request) net.Conn { return r.Context().Value(rawKey{}).(net.Conn) }

@@ -26,15 +26,17 @@ func (s *Server) storage(w http.ResponseWriter, r *http.Request) {
 	case errors.Is(err, core.ErrDrop), r.Context().Err() != nil:
 		drop(r)
 	case err != nil:
-		s.write(w, r, httpsx.NewErrorAnswer(0, err, time.Now()))
+		s.write(w, httpsx.NewErrorAnswer(0, err, time.Now()))
 		return
 	case v.DropAfter || v.SwallowAck:
 		w = &mute{w, http.Header{}}
 	}
 	expectBody(w, r)
-	p := peerOf(r)
-	s.opt.Storage.Serve(w, r, p.admit)
-	p.writeBy = time.Time{} // it has deadlines of its own
+	s.opt.Storage.Serve(w, r, func() {
+		if raw, ok := rawConn(r).(interface{ Admit() }); ok {
+			raw.Admit()
+		}
+	})
 	switch {
 	case v.DropAfter:
 		drop(r)

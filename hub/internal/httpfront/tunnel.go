@@ -31,19 +31,19 @@ func isDPS(r *http.Request) bool {
 
 func (s *Server) tunnel(w http.ResponseWriter, r *http.Request) {
 	r.URL.Path = ws.Path
-	raw := peerOf(r).raw
+	raw := rawConn(r)
 	certs := r.TLS.PeerCertificates
 	v, err := s.core.Intercept(r.Context(), &core.Op{Kind: core.OpTunnel, Protocol: "mqtt-ws", Name: r.Header.Get("Sec-WebSocket-Protocol")})
 	switch {
 	case err != nil && isRefusal(err):
-		s.write(w, r, httpsx.NewErrorAnswer(0, err, time.Now()))
+		s.write(w, httpsx.NewErrorAnswer(0, err, time.Now()))
 		return
 	case err != nil:
 		drop(r)
 	case v.SwallowAck:
 		hold(r)
 	}
-	s.expectWrites(w, r) // of the handshake; the tunnel sets deadlines of its own
+	s.expectWrites(w) // of the handshake; the tunnel sets deadlines of its own
 	nc, _, err := ws.Accept(w, r, ws.MQTT)
 	if err != nil {
 		// The error quotes headers of who has not logged in: it may hold a secret.
