@@ -32,6 +32,7 @@ const (
 	maxConfigurationID     = 128     // bytes
 	maxConfigurationText   = 8 << 10 // own: bytes of labels, and of the names of metrics
 	maxMetrics             = 20      // own
+	maxPlaces              = 200     // own: of the content for one twin, for each goes over the whole twin
 	maxModulesOfDeployment = 20
 )
 
