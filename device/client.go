@@ -14,7 +14,8 @@ import (
 // [hubwire.ArgumentInvalid]. Close it when done.
 //
 // Beside what its protocol needs (over MQTT one goroutine, and another while
-// there is something to write; through a WebSocket one more) it owns one goroutine for each
+// there is something to write; through a WebSocket one more; over HTTPS two for each connection, none of
+// which outlasts a minute without a request) it owns one goroutine for each
 // direct method under way.
 type Client struct {
 	o    Options
@@ -169,7 +170,7 @@ func (c *Client) Err() error {
 }
 
 // Close ends the Client. It gives running method handlers, whose contexts it
-// ends, and pending sends a moment to be answered and acknowledged, then fails what is left, and
+// ends, and pending sends a moment to be answered and acknowledged, then fails what is left (uploads at once), and
 // returns when all goroutines are gone, within [Options].CloseTimeout. It may be called more than
 // once, at any time, also when the hub is stalled, and from inside a handler, a
 // done function or a hook, whose own goroutine it does not wait for.

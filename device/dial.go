@@ -38,6 +38,17 @@ func (c *config) tls() *tls.Config {
 
 // dialTLS opens a TLS connection to a protocol's port.
 func (c *config) dialTLS(ctx context.Context, port int) (net.Conn, error) {
+	return c.dialWith(ctx, port, c.tls())
+}
+
+// dialHTTPS is dialTLS for HTTP/1.1, whatever a program speaks elsewhere.
+func (c *config) dialHTTPS(ctx context.Context) (net.Conn, error) {
+	t := c.tls()
+	t.NextProtos = nil
+	return c.dialWith(ctx, httpsPort, t)
+}
+
+func (c *config) dialWith(ctx context.Context, port int, t *tls.Config) (net.Conn, error) {
 	raw, err := c.Dial(ctx, "tcp", c.addr(port))
 	if err == nil && raw == nil {
 		err = errors.New("Options.Dial gave neither a connection nor an error")
@@ -54,7 +65,7 @@ func (c *config) dialTLS(ctx context.Context, port int) (net.Conn, error) {
 			raw.Close()
 		}
 	}()
-	nc := tls.Client(raw, c.tls())
+	nc := tls.Client(raw, t)
 	if err := nc.HandshakeContext(ctx); err != nil {
 		return nil, fmt.Errorf("TLS with %s: %w", c.cred.host(), err)
 	}

@@ -291,6 +291,35 @@ func ExampleMQTTWebSocket() {
 	// Output: mqtt-ws
 }
 
+func ExampleHTTPS() {
+	h, connectionString, o := exampleHub()
+	defer h.Close()
+	ctx := context.Background()
+	// What is sent within a second shares a request.
+	c, err := device.Dial(ctx, connectionString, device.HTTPS(&device.HTTPSOptions{Linger: time.Second, PollInterval: time.Minute}), o)
+	if err != nil {
+		panic(err)
+	}
+	defer c.Close()
+	fmt.Println("sent:", c.SendAll(ctx, []*hubwire.Message{{Body: []byte("1")}, {Body: []byte("2")}}))
+
+	if err := h.SendC2D(ctx, c.Identity(), &hubwire.Message{Body: []byte("reboot")}); err != nil {
+		panic(err)
+	}
+	m, err := c.Receive(ctx)
+	if err != nil {
+		panic(err)
+	}
+	fmt.Println("received:", string(m.Body), m.Reject(ctx))
+
+	_, err = c.Twin(ctx)
+	fmt.Println("a twin:", errors.Is(err, errors.ErrUnsupported))
+	// Output:
+	// sent: <nil>
+	// received: reboot <nil>
+	// a twin: true
+}
+
 func ExampleHooks() {
 	h, connectionString, o := exampleHub()
 	defer h.Close()

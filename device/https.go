@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
 	"net/url"
 	"sync/atomic"
@@ -76,7 +75,7 @@ func HTTPS(o *HTTPSOptions) Transport {
 		if through != nil {
 			via.Dial = through(cfg.Dial)
 		}
-		return openHTTPS(ctx, cfg, opts, func(ctx context.Context) (net.Conn, error) { return via.dialTLS(ctx, httpsPort) })
+		return openHTTPS(ctx, cfg, opts, via.dialHTTPS)
 	}}
 }
 
@@ -191,7 +190,7 @@ func shutsOut(e *hubwire.Error) bool {
 // ask is insist for what follows Dial: a refusal that waiting cannot mend ends the Client.
 func (l *httpsLink) ask(ctx context.Context, x *exchange) (*reply, error) {
 	answer, err := l.insist(ctx, x)
-	if e, ok := err.(*hubwire.Error); ok && !e.Retryable && (shutsOut(e) || e.Code == 0 && e.Outcome == hubwire.NotSent) && l.over.Err() == nil && ctx.Err() == nil {
+	if e, ok := err.(*hubwire.Error); ok && !e.Retryable && (shutsOut(e) || e.Outcome == hubwire.NotSent) && l.over.Err() == nil && ctx.Err() == nil {
 		l.end(e)
 	}
 	return answer, err

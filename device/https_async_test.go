@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -283,6 +284,45 @@ func TestHTTPSCloseGivesAMoment(t *testing.T) {
 			})
 		})
 	}
+}
+
+// tokenThatNeverComes gives one token for a minute, and then waits for its context.
+type tokenThatNeverComes struct{ asked atomic.Bool }
+
+func (s *tokenThatNeverComes) Token(ctx context.Context, _ string) (string, time.Time, error) {
+	if !s.asked.Swap(true) {
+		return "token", time.Now().Add(time.Minute), nil
+	}
+	<-ctx.Done()
+	return "", time.Time{}, ctx.Err()
+}
+
+func TestHTTPSCloseEndsTheWaitForAToken(t *testing.T) {
+	overREST(t, func(t *testing.T, h *restHub) {
+		cred := device.Credentials{HostName: "hub.example", Identity: hubwire.Identity{DeviceID: "dev-1"}, Tokens: new(tokenThatNeverComes)}
+		c, err := device.DialCredentials(t.Context(), cred, device.HTTPS(nil), h.options(nil))
+		if err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Minute)
+		sent := make(chan error, 2)
+		for range cap(sent) { // one asks for the token, one waits for its turn
+			go func() { sent <- c.Send(t.Context(), numbered(0)) }()
+		}
+		synctest.Wait()
+		start := time.Now()
+		if err := c.Close(); err != nil {
+			t.Error(err)
+		}
+		for range cap(sent) {
+			if err := <-sent; !errors.Is(err, net.ErrClosed) {
+				t.Errorf("a send: %v", err)
+			}
+		}
+		if d := time.Since(start); d > 2*time.Second {
+			t.Errorf("it took %v", d)
+		}
+	})
 }
 
 func TestHTTPSAnIdleClientHasNoGoroutines(t *testing.T) {

@@ -46,7 +46,11 @@ func (l *httpsLink) receive(ctx context.Context) (*hubwire.Received, error) {
 			l.in.next = time.Now().Add(l.o.PollInterval)
 			continue
 		}
-		return l.received(m)
+		r, err := l.received(m)
+		if err != nil {
+			l.in.next = time.Now().Add(l.cfg.MaxBackoff) // the hub's fault, and soon again the same
+		}
+		return r, err
 	}
 }
 

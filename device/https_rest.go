@@ -59,7 +59,7 @@ func (r *rest) init(cfg *config, limit int, dial dialFunc, reported func(*hubwir
 		r.agent[0] += " " + headerText(cfg.ProductInfo)
 	}
 	r.over, r.abort = context.WithCancelCause(context.Background())
-	r.tokens.init(cfg)
+	r.tokens.init(r.over, cfg)
 	r.sendings.New = func() any { return newSending() }
 	r.transport = &http.Transport{
 		DialTLSContext:         r.conns.dial,
@@ -112,6 +112,9 @@ type reply struct {
 	body   []byte
 }
 
+// nothing is a 204, of which no more is asked.
+var nothing = &reply{status: http.StatusNoContent}
+
 // insist asks until there is an answer that is no passing trouble, or ctx or r ends, and
 // refreshes the token once when the hub does not take it. The error is an
 // [*hubwire.Error]; its outcome is Unknown when the hub may have acted on any of the attempts.
@@ -129,18 +132,20 @@ func (r *rest) insist(ctx context.Context, x *exchange) (*reply, error) {
 			return answer, nil
 		}
 		unsure = unsure || e.Outcome == hubwire.Unknown
-		if ctx.Err() != nil || r.over.Err() != nil {
-			return nil, r.gaveUp(ctx, last, unsure)
-		}
-		if last = e; unsure {
-			last.Outcome = hubwire.Unknown
+		over := ctx.Err() != nil || r.over.Err() != nil
+		if !over || e.Outcome == hubwire.Refused { // else it failed because of that end
+			if last = e; unsure {
+				last.Outcome = hubwire.Unknown
+			}
 		}
 		switch {
-		case e.Code.Status() == http.StatusUnauthorized && !refreshed && r.tokens.drop(token):
+		case e.Code.Status() == http.StatusUnauthorized && !refreshed && !over && r.tokens.drop(token):
 			refreshed = true
 			continue
-		case !passing(e):
+		case last == e && !passing(e):
 			return nil, e
+		case over:
+			return nil, r.gaveUp(ctx, last, unsure)
 		case n == 0 && errors.Is(e, errStale):
 			continue
 		}
@@ -237,7 +242,7 @@ func (r *rest) attempt(ctx context.Context, x *exchange, token *heldToken) (*rep
 func (r *rest) read(op httpsx.Operation, resp *http.Response) (*reply, *hubwire.Error) {
 	if resp.StatusCode == http.StatusNoContent && op.Succeeds(http.StatusNoContent) {
 		resp.Body.Close() // there is none
-		return &reply{status: resp.StatusCode, header: resp.Header}, nil
+		return nothing, nil
 	}
 	defer resp.Body.Close()
 	if r.cfg.AckTimeout > 0 {

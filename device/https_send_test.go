@@ -3,6 +3,7 @@ package device_test
 import (
 	"context"
 	"crypto/rand"
+	"crypto/tls"
 	"errors"
 	"net"
 	"net/http"
@@ -407,4 +408,126 @@ func TestHTTPSOptionsThatMakeNoSense(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
+}
+
+func TestHTTPSEachCodeOfASendComesThrough(t *testing.T) {
+	for _, code := range []hubwire.Code{
+		hubwire.InvalidProtocolVersion, hubwire.ArgumentInvalid, hubwire.FormatError, hubwire.QuotaExceeded, hubwire.QueueDepthExceeded, hubwire.NotAvailableInTier,
+		hubwire.MessageTooLarge, hubwire.MessageLockLost, hubwire.PreconditionFailed, hubwire.MethodNotAllowed, hubwire.RequestTooLarge,
+		hubwire.Throttled, hubwire.ServerError, hubwire.ServerBusy, hubwire.ServiceUnavailable, hubwire.GatewayTimeout,
+	} {
+		overREST(t, func(t *testing.T, h *restHub) {
+			c := h.dial(nil, nil)
+			h.answers(refusing(&hubwire.Error{Code: code, RetryAfter: 2 * time.Second, TrackingID: "06e0221675514160850421f0b3b787a9-G:0-TimeStamp:10/24/2023 16:53:16"}))
+			ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
+			defer cancel()
+			err := c.Send(ctx, &hubwire.Message{Body: []byte("x")})
+			e, ok := errors.AsType[*hubwire.Error](err)
+			if !ok || !errors.Is(err, code) || e.Outcome != hubwire.Refused || e.RetryAfter != 2*time.Second || !strings.HasPrefix(e.TrackingID, "06e0") || e.Op != "send" {
+				t.Errorf("%v: %v", code, err)
+			}
+			again := code.Retryable() && code.Status() != 403
+			if tries := len(h.taken()); (tries > 1) != again || errors.Is(err, context.DeadlineExceeded) != again || ok && e.Retryable != code.Retryable() {
+				t.Errorf("%v: %d attempts: %v", code, tries, err)
+			}
+		})
+	}
+}
+
+func TestHTTPSDoesNotOfferHTTP2(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		offered := make(chan []string, 1)
+		o := &device.Options{
+			TLSConfig: &tls.Config{NextProtos: []string{"h2", "http/1.1"}},
+			Dial: func(context.Context, string, string) (net.Conn, error) {
+				client, server := testkit.Pipe()
+				go func() {
+					defer server.Close()
+					tls.Server(server, &tls.Config{GetConfigForClient: func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
+						offered <- hello.SupportedProtos
+						return nil, errors.New("that is all")
+					}}).Handshake()
+				}()
+				return client, nil
+			},
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
+		defer cancel()
+		if _, err := device.Dial(ctx, restDevice, device.HTTPS(nil), o); err == nil {
+			t.Error("it is connected")
+		}
+		if got := <-offered; got != nil {
+			t.Errorf("it offers %q", got)
+		}
+	})
+}
+
+func TestHTTPSAPanicInAFunctionThatARequestNeedsFailsThatAttempt(t *testing.T) {
+	overREST(t, func(t *testing.T, h *restHub) {
+		var panics []any
+		var tokenCalls, dials int
+		cred := device.Credentials{HostName: "hub.example", Identity: dev, Tokens: tokens(func() (string, time.Time, error) {
+			if tokenCalls++; tokenCalls == 1 {
+				panic("token")
+			}
+			return "SharedAccessSignature sr=x&sig=x&se=1", time.Time{}, nil
+		})}
+		c, err := device.DialCredentials(t.Context(), cred, device.HTTPS(nil), h.options(func(o *device.Options) {
+			dial := o.Dial
+			o.Dial = func(ctx context.Context, network, addr string) (net.Conn, error) {
+				if dials++; dials == 1 {
+					panic("dial")
+				}
+				return dial(ctx, network, addr)
+			}
+			o.Hooks = &device.Hooks{
+				HandlerPanic: func(v any, _ []byte) { panics = append(panics, v) },
+				State:        func(device.State, error) { panic("state") },
+			}
+		}))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := c.Send(t.Context(), &hubwire.Message{}); err != nil {
+			t.Error(err)
+		}
+		if err := c.Close(); err != nil {
+			t.Error(err)
+		}
+		want := []any{"token", "state", "dial", "state", "state", "state"} // connecting, twice; connected; closed
+		if diff := cmp.Diff(want, panics); diff != "" {
+			t.Errorf("panics (-want +got):\n%s", diff)
+		}
+	})
+}
+
+func TestHTTPSCloseDoesNotWaitForAFunctionThatDoesNotReturn(t *testing.T) {
+	overREST(t, func(t *testing.T, h *restHub) {
+		stuck, goOn := make(chan struct{}), make(chan struct{})
+		n := 0
+		cred := device.Credentials{HostName: "hub.example", Identity: dev, Tokens: tokens(func() (string, time.Time, error) {
+			if n++; n > 1 {
+				close(stuck)
+				<-goOn // whatever its context says
+			}
+			return "SharedAccessSignature sr=x&sig=x&se=1", time.Now().Add(time.Minute), nil
+		})}
+		c, err := device.DialCredentials(t.Context(), cred, device.HTTPS(nil), h.options(nil))
+		if err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Hour)
+		sent := make(chan error, 1)
+		go func() { sent <- c.Send(t.Context(), &hubwire.Message{}) }()
+		<-stuck
+		start := time.Now()
+		if err := c.Close(); !errors.Is(err, context.DeadlineExceeded) || time.Since(start) > 2*time.Second {
+			t.Errorf("after %v: %v", time.Since(start), err)
+		}
+		<-c.Done()
+		close(goOn)
+		if err := <-sent; !errors.Is(err, net.ErrClosed) {
+			t.Errorf("the send: %v", err)
+		}
+	})
 }

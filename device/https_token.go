@@ -2,6 +2,7 @@ package device
 
 import (
 	"context"
+	"errors"
 	"math/rand/v2"
 	"sync/atomic"
 	"time"
@@ -13,6 +14,7 @@ import (
 // tokenCache keeps a token for the requests of 80 % of its life.
 type tokenCache struct {
 	cfg  *config
+	over context.Context // nobody waits for a token any more
 	held atomic.Pointer[heldToken]
 	lock chan struct{} // whose holder may ask for another; waiting for it can end
 }
@@ -23,7 +25,9 @@ type heldToken struct {
 	renew  time.Time // zero for never
 }
 
-func (c *tokenCache) init(cfg *config) { c.cfg, c.lock = cfg, make(chan struct{}, 1) }
+func (c *tokenCache) init(over context.Context, cfg *config) {
+	c.over, c.cfg, c.lock = over, cfg, make(chan struct{}, 1)
+}
 
 // get returns a token that is good, or nil where a certificate says who asks.
 func (c *tokenCache) get(ctx context.Context) (*heldToken, *hubwire.Error) {
@@ -35,6 +39,7 @@ func (c *tokenCache) get(ctx context.Context) (*heldToken, *hubwire.Error) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, c.cfg.ConnectTimeout)
 	defer cancel()
+	defer context.AfterFunc(c.over, cancel)()
 	select {
 	case c.lock <- struct{}{}:
 		defer func() { <-c.lock }()
@@ -60,7 +65,7 @@ func (t *heldToken) good() bool {
 func (c *tokenCache) ask(ctx context.Context) (t *heldToken, err error) {
 	defer func() {
 		if t == nil && err == nil {
-			err = errPanicked
+			err = errSource
 		}
 	}()
 	defer contain(c.cfg.panicked)
@@ -76,6 +81,8 @@ func (c *tokenCache) ask(ctx context.Context) (t *heldToken, err error) {
 	return t, nil
 }
 
+var errSource = errors.New("device: the token source panicked")
+
 // drop has the next request ask for another token than t, and reports whether there can be one.
 func (c *tokenCache) drop(t *heldToken) bool {
 	if t != nil {
@@ -87,9 +94,11 @@ func (c *tokenCache) drop(t *heldToken) bool {
 // noToken is the error of an attempt for which there was no token. What a source says cannot be
 // mended is not tried again.
 func noToken(err error) *hubwire.Error {
-	e := &hubwire.Error{Outcome: hubwire.NotSent, Retryable: true, Err: err}
-	if cause, ok := err.(*hubwire.Error); ok {
-		return cause
+	failed := hubwire.Error{Retryable: true}
+	if e, ok := errors.AsType[*hubwire.Error](err); ok {
+		failed = *e
+		failed.Message = "" // err has it
 	}
-	return e
+	failed.Op, failed.Outcome, failed.Err = "token", hubwire.NotSent, err
+	return &failed
 }

@@ -103,7 +103,7 @@ type Hooks struct {
 	Unexpected func(err error)
 
 	// Packet sees each packet as it is on the wire, without the secrets of CONNECT. It must not keep b,
-	// nor call the Client.
+	// nor call the Client. HTTPS has no packets.
 	Packet func(sent bool, b []byte)
 }
 

@@ -13,6 +13,8 @@ import (
 // came before it wait here. Settle each message; the hub sends only so many ahead, and
 // delivers again what was not settled when its connection was lost.
 //
+// Over HTTPS it asks the hub, again and again (see [HTTPS]).
+//
 // The error matches ctx's, says why the Client ended, or that the hub refuses the subscription.
 func (c *Client) Receive(ctx context.Context) (*hubwire.Received, error) {
 	l, err := c.ready(ctx, "receive")

@@ -1,9 +1,9 @@
 package device
 
 import (
-	"context"
 	"crypto/tls"
 	"errors"
+	"io"
 	"net"
 	"net/http"
 	"sync"
@@ -61,13 +61,13 @@ func (u *uploads) ways() (*uploadWays, error) {
 
 func newUploadWays(cfg *config) *uploadWays {
 	w := new(uploadWays)
-	w.hub.init(cfg, 2, func(ctx context.Context) (net.Conn, error) { return cfg.dialTLS(ctx, httpsPort) }, func(*hubwire.Error) {})
+	w.hub.init(cfg, 2, cfg.dialHTTPS, func(*hubwire.Error) {})
 	roots := cfg.TLSConfig.Clone()
 	if roots == nil {
 		roots = &tls.Config{MinVersion: tls.VersionTLS12}
 	}
 	// The name is the account's, and the certificate the hub's business.
-	roots.ServerName, roots.Certificates, roots.GetClientCertificate = "", nil, nil
+	roots.ServerName, roots.Certificates, roots.GetClientCertificate, roots.NextProtos = "", nil, nil, nil
 	w.account = http.Transport{
 		DialContext:           w.conns.dial,
 		TLSClientConfig:       roots,
@@ -83,6 +83,34 @@ func newUploadWays(cfg *config) *uploadWays {
 	w.conns.init(w.hub.over, cfg, cfg.Dial, w.account.CloseIdleConnections)
 	return w
 }
+
+// steadyBody is the body of an answer that is lost when it does not get on.
+type steadyBody struct {
+	io.ReadCloser
+	limit time.Duration
+	late  *time.Timer // closes it
+}
+
+// steady returns body with a limit to the time that a read may wait; 0 and less mean none.
+func steady(body io.ReadCloser, limit time.Duration) io.ReadCloser {
+	if limit <= 0 {
+		return body
+	}
+	late := time.AfterFunc(limit, func() { body.Close() })
+	late.Stop()
+	return &steadyBody{body, limit, late}
+}
+
+func (b *steadyBody) Read(p []byte) (int, error) {
+	b.late.Reset(b.limit)
+	n, err := b.ReadCloser.Read(p)
+	if !b.late.Stop() && err != nil {
+		err = &lostError{errStalled}
+	}
+	return n, err
+}
+
+var errStalled = errors.New("device: it does not go on")
 
 // end ends all that is under way, because of cause, the first time.
 func (u *uploads) end(cause error) {

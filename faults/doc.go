@@ -14,7 +14,7 @@
 //
 // # Adding to the table
 //
-// A protocol is a line in protocols: the suite dials its transport and knows
+// A protocol is a line in protocols or, when it has no connections, in everywhere: the suite dials its transport and knows
 // nothing of it but what the line says. Its port leads to the right door of the hub.
 //
 // A feature is an entry in features: it is given a client, and returns a

@@ -84,7 +84,7 @@ func (v *venue) invoke(name string, o hub.InvokeOptions) (*hubwire.MethodRespons
 // again until they are dealt with, while everything else goes on.
 func TestMessageHandlers(t *testing.T) {
 	const n = 20
-	overEach(t, setting{hub: hub.Config{LockTimeout: time.Minute}}, func(t *testing.T, v *venue) {
+	overAll(t, setting{hub: hub.Config{LockTimeout: time.Minute}}, func(t *testing.T, v *venue) {
 		c := v.dial(dev, nil)
 		start := time.Now()
 		send := telemetry(v, c)

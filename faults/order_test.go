@@ -32,7 +32,7 @@ func TestOrderOverAHundredDisconnects(t *testing.T) {
 		"with the session gone": func(w *weather) { w.v.anew() },
 	} {
 		t.Run(name, func(t *testing.T) {
-			overSeeds(t, 2, setting{}, func(t *testing.T, v *venue, w *weather) {
+			overSeeds(t, protocols, 2, setting{}, func(t *testing.T, v *venue, w *weather) {
 				c := v.dial(dev, func(o *device.Options) { o.Window, o.MaxBackoff = 50, time.Second })
 				receive := commands(v, c)
 				var sender sync.WaitGroup

@@ -17,7 +17,7 @@ import (
 // that are renewed all the time.
 func TestEverythingOutlastsAStorm(t *testing.T) {
 	const lasts = time.Minute
-	overSeeds(t, 3, setting{}, func(t *testing.T, v *venue, w *weather) {
+	overSeeds(t, protocols, 3, setting{}, func(t *testing.T, v *venue, w *weather) {
 		c := newCrowd(v, func(o *device.Options) {
 			o.TokenTTL, o.AckTimeout, o.KeepAlive, o.MaxBackoff = 20*time.Second, 3*time.Second, 5*time.Second, 2*time.Second
 		})

@@ -373,6 +373,13 @@ func overEach(t *testing.T, s setting, test func(t *testing.T, v *venue)) {
 	}
 }
 
+// overAll is overEach for all columns of the table.
+func overAll(t *testing.T, s setting, test func(t *testing.T, v *venue)) {
+	for _, p := range everywhere {
+		t.Run(p.name, func(t *testing.T) { inBubble(t, p, s, test) })
+	}
+}
+
 // until waits, by a bubble's clock, for what nothing tells of.
 func (v *venue) until(limit time.Duration, what string, ok func() bool) {
 	v.t.Helper()

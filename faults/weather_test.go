@@ -20,9 +20,9 @@ type weather struct {
 	over bool
 }
 
-// overSeeds runs a test for each protocol and for so many seeds.
-func overSeeds(t *testing.T, seeds uint64, s setting, test func(t *testing.T, v *venue, w *weather)) {
-	for _, p := range protocols {
+// overSeeds runs a test for each of these protocols and for so many seeds.
+func overSeeds(t *testing.T, ps []protocol, seeds uint64, s setting, test func(t *testing.T, v *venue, w *weather)) {
+	for _, p := range ps {
 		for seed := range seeds {
 			t.Run(fmt.Sprintf("%s/seed %d", p.name, seed), func(t *testing.T) {
 				inBubble(t, p, s, func(t *testing.T, v *venue) {

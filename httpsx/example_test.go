@@ -76,3 +76,52 @@ func ExampleMarshal() {
 	// {(secret) }
 	// "c2VjcmV0"
 }
+
+// A device sends a message, and the hub reads it.
+func ExampleSetMessage() {
+	m := &hubwire.Message{Body: []byte(`{"t":21.5}`), ContentType: "application/json", Properties: []hubwire.Property{{Name: "level", Value: "3"}}}
+	if err := httpsx.CheckProperties(m); err != nil {
+		panic(err)
+	}
+	h := http.Header{}
+	httpsx.SetMessage(h, m)
+	fmt.Println(h)
+
+	got, err := httpsx.ParseMessage(h, m.Body)
+	fmt.Println(got.ContentType, got.Properties, err)
+
+	m.Properties[0].Value = "not much"
+	fmt.Println(httpsx.CheckProperties(m))
+	// Output:
+	// map[iothub-app-level:[3] iothub-contenttype:[application/json]]
+	// application/json [{level 3}] <nil>
+	// property "level": byte 3 of its value: httpsx: not a character of an HTTP token, and the hub takes no other over HTTPS
+}
+
+func ExampleBatch() {
+	var b httpsx.Batch
+	b.Add(&hubwire.Message{Body: []byte("one"), ID: "1"})
+	b.Add(&hubwire.Message{Body: []byte("two")})
+	fmt.Printf("%s\n", b.Body())
+	for m, err := range httpsx.ParseBatch(b.Body()) {
+		fmt.Printf("%q %s %v\n", m.ID, m.Body, err)
+	}
+	// Output:
+	// [{"body":"b25l","base64Encoded":true,"properties":{"iothub-messageid":"1"}},{"body":"dHdv","base64Encoded":true}]
+	// "1" one <nil>
+	// "" two <nil>
+}
+
+func ExampleSetReceived() {
+	h := http.Header{}
+	httpsx.SetReceived(h, hubwire.Identity{DeviceID: "dev-1"}, &hubwire.Received{
+		Message: hubwire.Message{ID: "cmd-7", Body: []byte("reboot")}, SequenceNumber: 12, LockToken: "6f2ed4b4",
+	})
+	for _, name := range []string{"ETag", "iothub-sequencenumber", "iothub-to"} { // in this very case
+		fmt.Println(name, h[name])
+	}
+	// Output:
+	// ETag ["6f2ed4b4"]
+	// iothub-sequencenumber [12]
+	// iothub-to [/devices/dev-1/messages/deviceBound]
+}

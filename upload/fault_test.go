@@ -262,3 +262,20 @@ func TestTheAccountFindsABlockThatWasDamaged(t *testing.T) {
 		}
 	})
 }
+
+func TestAFunctionThatPanicsEndsTheUpload(t *testing.T) {
+	at(t, hub.Upload{}, func(s *site) {
+		for name, o := range map[string]*Options{
+			"Progress": {BlockSize: blockSize, Progress: func(Progress) { panic("no screen") }},
+			"Started":  {BlockSize: blockSize, Started: func(State) error { panic("no disk") }},
+		} {
+			for _, size := range []int{10, 5 * blockSize} {
+				_, err := Stream(s.Context(), s.device, "x", bytes.NewReader(noise(size)), o)
+				if err == nil || !strings.Contains(err.Error(), "Options."+name+" panicked: no ") {
+					s.Errorf("%s, %d bytes: %v", name, size, err)
+				}
+			}
+		}
+		s.wantPlaces()
+	})
+}

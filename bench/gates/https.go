@@ -18,7 +18,8 @@ func openHTTPS() ([]contest, error) {
 			return contests, r.err
 		}
 	}
-	return contests, nil
+	u := uploading()
+	return append(contests, u), u.err
 }
 
 // httpsOut: telemetry goes out, to a handler that does no more than read it.
