@@ -236,7 +236,7 @@ func (c *Core) TestConfigurationQueries(condition string, metrics map[string]str
 	}
 	errs = map[string]string{}
 	for name, text := range metrics {
-		if _, err := query.Parse(text); err != nil {
+		if _, err := readMetric(text); err != nil {
 			errs[name] = err.Error()
 		}
 	}

@@ -291,8 +291,8 @@ func TestQueriesOfConfigurationsAreTested(t *testing.T) {
 	if cond != "" || len(errs) != 0 {
 		t.Errorf("of what is good: %q, %v", cond, errs)
 	}
-	cond, errs = c.TestConfigurationQueries("tags.a =", map[string]string{"good": "SELECT * FROM devices", "bad": "SELECT FROM"})
-	if !strings.Contains(cond, "offset 8") || len(errs) != 1 || errs["bad"] == "" {
+	cond, errs = c.TestConfigurationQueries("tags.a =", map[string]string{"good": "SELECT * FROM devices", "bad": "SELECT FROM", "jobs": "SELECT * FROM devices.jobs"})
+	if !strings.Contains(cond, "offset 8") || len(errs) != 2 || errs["bad"] == "" || errs["jobs"] == "" {
 		t.Errorf("of what is bad: %q, %v", cond, errs)
 	}
 	if cond, errs = c.TestConfigurationQueries("", nil); cond != "" || len(errs) != 0 {
