@@ -1,6 +1,7 @@
 package device
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -87,9 +88,9 @@ var ErrRedirect = errors.New("device: a redirect, which is not followed")
 
 // resolve fills in the defaults, and holds o against its limits.
 func (o *HTTPSOptions) resolve() error {
-	setDefault(&o.Connections, 8)
-	setDefault(&o.PollInterval, 25*time.Minute)
-	setDefault(&o.BatchBytes, httpsx.MaxBatchSize)
+	o.Connections = cmp.Or(o.Connections, 8)
+	o.PollInterval = cmp.Or(o.PollInterval, 25*time.Minute)
+	o.BatchBytes = cmp.Or(o.BatchBytes, httpsx.MaxBatchSize)
 	for _, c := range []struct {
 		name string
 		ok   bool

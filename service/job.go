@@ -1,6 +1,7 @@
 package service
 
 import (
+	"cmp"
 	"context"
 	"iter"
 	"time"
@@ -43,7 +44,7 @@ func (c *Client) schedule(ctx context.Context, j *Job, o *JobOptions) (*Job, err
 	if o != nil {
 		j.Start, j.MaxExecutionTime = httpsx.NewTime(o.Start), o.MaxExecutionTime
 	}
-	setDefault(&j.MaxExecutionTime, time.Hour)
+	j.MaxExecutionTime = cmp.Or(j.MaxExecutionTime, time.Hour)
 	if err := j.Check(j.ID); err != nil {
 		return nil, unsent(err)
 	}

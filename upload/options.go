@@ -1,6 +1,7 @@
 package upload
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"time"
@@ -99,10 +100,10 @@ func (o *Options) resolve(blobName string, size int64) (Options, error) {
 		}
 		r.BlockSize = r.Resume.BlockSize
 	}
-	setDefault(&r.BlockSize, 4<<20)
-	setDefault(&r.Concurrency, 4)
-	setDefault(&r.Retries, 8)
-	setDefault(&r.NotifyTimeout, 10*time.Second)
+	r.BlockSize = cmp.Or(r.BlockSize, 4<<20)
+	r.Concurrency = cmp.Or(r.Concurrency, 4)
+	r.Retries = cmp.Or(r.Retries, 8)
+	r.NotifyTimeout = cmp.Or(r.NotifyTimeout, 10*time.Second)
 	if r.BlockSize < 1 || r.BlockSize > maxBlockSize {
 		return r, bad("Options.BlockSize is %d, not 1 to %d", r.BlockSize, maxBlockSize)
 	}
@@ -117,10 +118,4 @@ func (o *Options) resolve(blobName string, size int64) (Options, error) {
 		return r, ErrTooLarge
 	}
 	return r, nil
-}
-
-func setDefault[T int | int64 | time.Duration](v *T, d T) {
-	if *v == 0 {
-		*v = d
-	}
 }
