@@ -237,8 +237,8 @@ func (r *rest) attempt(ctx context.Context, x *exchange, token *heldToken) (*rep
 
 // read reads an answer, for as long as the hub may take for one.
 func (r *rest) read(op httpsx.Operation, resp *http.Response) (*reply, *hubwire.Error) {
-	if resp.StatusCode == http.StatusNoContent && op.Succeeds(http.StatusNoContent) {
-		resp.Body.Close() // there is none
+	if op.Succeeds(resp.StatusCode) && (op.Status() == http.StatusNoContent || resp.StatusCode == http.StatusNoContent) {
+		resp.Body.Close() // it is done; what else there is to read, and whether it comes, makes no difference
 		return &reply{status: resp.StatusCode, header: resp.Header}, nil
 	}
 	defer resp.Body.Close()
