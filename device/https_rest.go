@@ -116,7 +116,7 @@ type reply struct {
 var nothing = &reply{status: http.StatusNoContent}
 
 // insist asks until there is an answer that is no passing trouble, or ctx or r ends, and
-// refreshes the token once when the hub does not take it. The error is an
+// shows another token or certificate once when the hub does not take the first. The error is an
 // [*hubwire.Error]; its outcome is Unknown when the hub may have acted on any of the attempts.
 func (r *rest) insist(ctx context.Context, x *exchange) (*reply, error) {
 	var last *hubwire.Error
@@ -139,7 +139,7 @@ func (r *rest) insist(ctx context.Context, x *exchange) (*reply, error) {
 			}
 		}
 		switch {
-		case e.Code.Status() == http.StatusUnauthorized && !refreshed && !over && r.tokens.drop(token):
+		case e.Code.Status() == http.StatusUnauthorized && !refreshed && !over && r.refresh(token):
 			refreshed = true
 			continue
 		case last == e && !passing(e):
@@ -153,6 +153,16 @@ func (r *rest) insist(ctx context.Context, x *exchange) (*reply, error) {
 			return nil, r.gaveUp(ctx, last, unsure)
 		}
 	}
+}
+
+// refresh has the next attempt show other credentials than those that were refused with token, or, when
+// it is nil, by their certificate. It reports whether there can be any.
+func (r *rest) refresh(token *heldToken) bool {
+	if r.cfg.cred.GetClientCertificate != nil {
+		r.conns.retire() // a connection keeps the certificate that it was made with
+		return true
+	}
+	return r.tokens.drop(token)
 }
 
 // passing reports whether what failed with e is tried again. A quota that is used up for
