@@ -170,7 +170,7 @@ func (c *Client) Err() error {
 }
 
 // Close ends the Client. It gives running method handlers, whose contexts it
-// ends, and pending sends a moment to be answered and acknowledged, then fails what is left, and
+// ends, and pending sends a moment to be answered and acknowledged, then fails what is left (uploads at once), and
 // returns when all goroutines are gone, within [Options].CloseTimeout. It may be called more than
 // once, at any time, also when the hub is stalled, and from inside a handler, a
 // done function or a hook, whose own goroutine it does not wait for.

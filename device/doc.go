@@ -23,6 +23,11 @@
 // Outcome says whether it never left or the hub may have it. No message is
 // reported twice, none silently dropped.
 //
+// # Files
+//
+// [Client.InitiateUpload] and what goes with it upload files, over HTTPS beside whatever protocol the Client
+// speaks. Module github.com/hubwire/hubwire/upload makes one call of it.
+//
 // # Protocols
 //
 // A [Transport] is chosen at Dial; a program links only those it names. What a

@@ -97,17 +97,22 @@ func (c *connections) noteCertificate() {
 func (c *connections) renew() {
 	at := c.renewAt.Load()
 	if at != 0 && time.Now().UnixNano() >= at && c.renewAt.CompareAndSwap(at, 0) {
-		c.mu.Lock()
-		for pc := range c.all {
-			if !pc.old {
-				pc.old = true
-				c.old.Add(1)
-			}
-		}
-		c.mu.Unlock()
+		c.retire()
 	}
 	if c.old.Load() > 0 {
 		c.stale()
+	}
+}
+
+// retire has renew leave the connections that there are.
+func (c *connections) retire() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for pc := range c.all {
+		if !pc.old {
+			pc.old = true
+			c.old.Add(1)
+		}
 	}
 }
 

@@ -112,8 +112,11 @@ type reply struct {
 	body   []byte
 }
 
+// nothing is the answer of which no more is asked than that it is a success.
+var nothing = &reply{status: http.StatusNoContent}
+
 // insist asks until there is an answer that is no passing trouble, or ctx or r ends, and
-// refreshes the token once when the hub does not take it. The error is an
+// shows another token or certificate once when the hub does not take the first. The error is an
 // [*hubwire.Error]; its outcome is Unknown when the hub may have acted on any of the attempts.
 func (r *rest) insist(ctx context.Context, x *exchange) (*reply, error) {
 	var last *hubwire.Error
@@ -136,7 +139,7 @@ func (r *rest) insist(ctx context.Context, x *exchange) (*reply, error) {
 			}
 		}
 		switch {
-		case e.Code.Status() == http.StatusUnauthorized && !refreshed && !over && r.tokens.drop(token):
+		case e.Code.Status() == http.StatusUnauthorized && !refreshed && !over && r.refresh(token):
 			refreshed = true
 			continue
 		case last == e && !passing(e):
@@ -150,6 +153,16 @@ func (r *rest) insist(ctx context.Context, x *exchange) (*reply, error) {
 			return nil, r.gaveUp(ctx, last, unsure)
 		}
 	}
+}
+
+// refresh has the next attempt show other credentials than those that were refused with token, or, when
+// it is nil, by their certificate. It reports whether there can be any.
+func (r *rest) refresh(token *heldToken) bool {
+	if r.cfg.cred.GetClientCertificate != nil {
+		r.conns.retire() // a connection keeps the certificate that it was made with
+		return true
+	}
+	return r.tokens.drop(token)
 }
 
 // passing reports whether what failed with e is tried again. A quota that is used up for
@@ -238,8 +251,8 @@ func (r *rest) attempt(ctx context.Context, x *exchange, token *heldToken) (*rep
 // read reads an answer, for as long as the hub may take for one.
 func (r *rest) read(op httpsx.Operation, resp *http.Response) (*reply, *hubwire.Error) {
 	if op.Succeeds(resp.StatusCode) && (op.Status() == http.StatusNoContent || resp.StatusCode == http.StatusNoContent) {
-		resp.Body.Close() // it is done; what else there is to read, and whether it comes, makes no difference
-		return &reply{status: resp.StatusCode, header: resp.Header}, nil
+		resp.Body.Close() // it is done: what else may come makes no difference
+		return nothing, nil
 	}
 	defer resp.Body.Close()
 	if r.cfg.AckTimeout > 0 {

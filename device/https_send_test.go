@@ -461,3 +461,73 @@ func TestHTTPSDoesNotOfferHTTP2(t *testing.T) {
 		}
 	})
 }
+
+func TestHTTPSAPanicInAFunctionThatARequestNeedsFailsThatAttempt(t *testing.T) {
+	overREST(t, func(t *testing.T, h *restHub) {
+		var panics []any
+		var tokenCalls, dials int
+		cred := device.Credentials{HostName: "hub.example", Identity: dev, Tokens: tokens(func() (string, time.Time, error) {
+			if tokenCalls++; tokenCalls == 1 {
+				panic("token")
+			}
+			return "SharedAccessSignature sr=x&sig=x&se=1", time.Time{}, nil
+		})}
+		c, err := device.DialCredentials(t.Context(), cred, device.HTTPS(nil), h.options(func(o *device.Options) {
+			dial := o.Dial
+			o.Dial = func(ctx context.Context, network, addr string) (net.Conn, error) {
+				if dials++; dials == 1 {
+					panic("dial")
+				}
+				return dial(ctx, network, addr)
+			}
+			o.Hooks = &device.Hooks{
+				HandlerPanic: func(v any, _ []byte) { panics = append(panics, v) },
+				State:        func(device.State, error) { panic("state") },
+			}
+		}))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := c.Send(t.Context(), &hubwire.Message{}); err != nil {
+			t.Error(err)
+		}
+		if err := c.Close(); err != nil {
+			t.Error(err)
+		}
+		want := []any{"token", "state", "dial", "state", "state", "state"} // connecting, twice; connected; closed
+		if diff := cmp.Diff(want, panics); diff != "" {
+			t.Errorf("panics (-want +got):\n%s", diff)
+		}
+	})
+}
+
+func TestHTTPSCloseDoesNotWaitForAFunctionThatDoesNotReturn(t *testing.T) {
+	overREST(t, func(t *testing.T, h *restHub) {
+		stuck, goOn := make(chan struct{}), make(chan struct{})
+		n := 0
+		cred := device.Credentials{HostName: "hub.example", Identity: dev, Tokens: tokens(func() (string, time.Time, error) {
+			if n++; n > 1 {
+				close(stuck)
+				<-goOn // whatever its context says
+			}
+			return "SharedAccessSignature sr=x&sig=x&se=1", time.Now().Add(time.Minute), nil
+		})}
+		c, err := device.DialCredentials(t.Context(), cred, device.HTTPS(nil), h.options(nil))
+		if err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Hour)
+		sent := make(chan error, 1)
+		go func() { sent <- c.Send(t.Context(), &hubwire.Message{}) }()
+		<-stuck
+		start := time.Now()
+		if err := c.Close(); !errors.Is(err, context.DeadlineExceeded) || time.Since(start) > 2*time.Second {
+			t.Errorf("after %v: %v", time.Since(start), err)
+		}
+		<-c.Done()
+		close(goOn)
+		if err := <-sent; !errors.Is(err, net.ErrClosed) {
+			t.Errorf("the send: %v", err)
+		}
+	})
+}

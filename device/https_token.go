@@ -65,7 +65,7 @@ func (t *heldToken) good() bool {
 func (c *tokenCache) ask(ctx context.Context) (t *heldToken, err error) {
 	defer func() {
 		if t == nil && err == nil {
-			err = errPanicked
+			err = errSource
 		}
 	}()
 	defer contain(c.cfg.panicked)
@@ -80,6 +80,8 @@ func (c *tokenCache) ask(ctx context.Context) (t *heldToken, err error) {
 	}
 	return t, nil
 }
+
+var errSource = errors.New("device: the token source panicked")
 
 // drop has the next request ask for another token than t, and reports whether there can be one.
 func (c *tokenCache) drop(t *heldToken) bool {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"slices"
@@ -21,6 +22,7 @@ import (
 	"github.com/hubwire/hubwire/device"
 	"github.com/hubwire/hubwire/hub"
 	"github.com/hubwire/hubwire/internal/testkit"
+	"github.com/hubwire/hubwire/ws"
 )
 
 // overUploads runs a test over each protocol that uploads go beside.
@@ -218,27 +220,47 @@ func TestUploadRequestsAreRepeatedWhenTheirAnswerIsLost(t *testing.T) {
 }
 
 func TestUploadsGoThroughTheProxy(t *testing.T) {
-	throughProxy(t, proxyUser, func(t *testing.T, b *bench, p *connectProxy, o *device.Options) {
-		c, err := device.Dial(t.Context(), b.device, b.transport, o)
-		if err != nil {
-			t.Fatal(err)
-		}
-		before := len(p.requests())
-		u := initiate(t, c, "x")
-		if err := write(t.Context(), c, u, "body"); err != nil {
-			t.Fatal(err)
-		}
-		if err := c.CompleteUpload(t.Context(), u.CorrelationID); err != nil {
-			t.Fatal(err)
-		}
-		if err := c.Close(); err != nil {
-			t.Error(err)
-		}
-		// One connection to the hub and one to the account, which here is the same host.
-		if got := p.requests()[before:]; !slices.Equal(got, []string{"CONNECT localhost:443", "CONNECT localhost:443"}) {
-			t.Errorf("asked for %q", got)
-		}
-	})
+	ways := func(p *connectProxy) map[string]func(*device.Options) device.Transport {
+		all := proxied(p, proxyUser)
+		maps.Copy(all, proxiedHTTPS(p, proxyUser))
+		return all
+	}
+	for name := range ways(nil) {
+		t.Run(name, func(t *testing.T) {
+			over(t, device.Transport{}, hub.Config{}, func(t *testing.T, b *bench) {
+				p := &connectProxy{hub: b.hub}
+				o := b.options(nil)
+				c, err := device.Dial(t.Context(), b.device, ways(p)[name](o), o)
+				if err != nil {
+					t.Fatal(err)
+				}
+				p.become(answer("407 Proxy Authentication Required"))
+				ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+				defer cancel()
+				_, err = c.InitiateUpload(ctx, "x")
+				var pe *ws.ProxyError
+				if e, ok := errors.AsType[*hubwire.Error](err); !ok || e.Outcome != hubwire.NotSent || !errors.As(err, &pe) || pe.Status != 407 {
+					t.Errorf("while the proxy refuses: %v", err)
+				}
+				before := p.become(nil)
+				u := initiate(t, c, "x")
+				if err := write(t.Context(), c, u, "body"); err != nil {
+					t.Fatal(err)
+				}
+				if err := c.CompleteUpload(t.Context(), u.CorrelationID); err != nil {
+					t.Fatal(err)
+				}
+				if err := c.Close(); err != nil {
+					t.Error(err)
+				}
+				// One connection to the hub and one to the account, which here is the same host.
+				if got := p.requests()[before:]; !slices.Equal(got, []string{"CONNECT localhost:443", "CONNECT localhost:443"}) {
+					t.Errorf("asked for %q", got)
+				}
+				p.end(t)
+			})
+		})
+	}
 }
 
 func TestPortsOfUploads(t *testing.T) {

@@ -26,6 +26,10 @@ func TestOverSockets(t *testing.T) {
 			overSockets(t, p, &cuts[i], features)
 		}
 	}
+	https := everywhere[len(everywhere)-1]
+	for i := range cuts {
+		overSockets(t, https, &cuts[i], features[:2]) // telemetry: what is locked for a receiver that was cut off takes its time
+	}
 	for i := range holes {
 		overSockets(t, protocols[i%len(protocols)], &holes[i], features[i%len(features):][:1])
 	}

@@ -58,6 +58,15 @@ func (d *ImportDevice) Identity() hubwire.Identity {
 	return hubwire.Identity{DeviceID: d.ID, ModuleID: d.ModuleID}
 }
 
+// Check reports whether the status of d is one. The error is an [*hubwire.Error] with code
+// [hubwire.ArgumentInvalid], for d alone. The import mode and all else is for the hub to judge.
+func (d *ImportDevice) Check() error {
+	if d == nil {
+		return refused(BulkDevices, hubwire.ArgumentInvalid, "there is no device")
+	}
+	return firstError(BulkDevices, d.Status.check())
+}
+
 // ImportDevices is the body of [BulkDevices], of 1 to [MaxBulk] elements, no two for the same identity.
 type ImportDevices []ImportDevice
 

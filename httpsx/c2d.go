@@ -64,7 +64,7 @@ func SetReceived(h http.Header, id hubwire.Identity, r *hubwire.Received) {
 	if r.To == "" {
 		h[systemHeaders[sysTo]] = []string{string(ReceiveC2D.AppendPath(nil, Target{Identity: id}))}
 	}
-	setSystem(h, &toDevice, &r.Message)
+	setSystem(h, &toDevice, &r.Message, new(values))
 	for _, name := range toDevice {
 		if v := h[name]; len(v) > 0 {
 			v[0] = printable(v[0])

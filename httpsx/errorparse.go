@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"regexp"
 	"strings"
 	"time"
 
@@ -148,13 +149,15 @@ func describe(status int, h http.Header, body []byte) string {
 	return s + fmt.Sprintf(" with a body of %d bytes that is not the hub's (%.40q)", len(body), kind)
 }
 
+// secrets are the words behind which a secret stands, and it: of tokens and their URLs, of
+// connection strings, of identities.
+var secrets = regexp.MustCompile(`(?i)(sig=|sig%3D|Key=|(?:primary|secondary)Key"? *: *"?|Bearer )[^ &;,"'<>\r\n]*`)
+
 // oneLine bounds a text from the wire, and takes out of it what would break a line and what
 // looks like a token: not all that has a message is a hub.
 func oneLine(s string) string {
 	s = strings.ToValidUTF8(s[:min(len(s), 4*maxErrorText)], "?")
-	for _, before := range []string{"sig=", "SharedAccessKey=", "Bearer "} {
-		s = hideBehind(s, before)
-	}
+	s = secrets.ReplaceAllString(s, "$1(secret)")
 	if len(s) > maxErrorText {
 		s = strings.ToValidUTF8(s[:maxErrorText], "") + "…"
 	}
@@ -164,19 +167,4 @@ func oneLine(s string) string {
 		}
 		return r
 	}, s))
-}
-
-// hideBehind replaces each word that stands right behind before.
-func hideBehind(s, before string) string {
-	head, rest, found := strings.Cut(s, before)
-	for found {
-		end := strings.IndexAny(rest, " &;,\"'<>\r\n")
-		if end < 0 {
-			end = len(rest)
-		}
-		var next string
-		next, rest, found = strings.Cut(rest[end:], before)
-		head += before + "(secret)" + next
-	}
-	return head
 }

@@ -56,6 +56,8 @@ func TestErrorsThatServersAnswerWith(t *testing.T) {
 		{"JSON that says nothing", 412, nil, `{"a":1}`, refused(hubwire.GenericPreconditionFailed, `status 412 Precondition Failed with a body of 7 bytes that is not the hub's ("")`, "")},
 		{"a proxy's page", 502, http.Header{"Content-Type": {"text/html; charset=utf-8"}}, "<html>SharedAccessSignature sr=x&sig=secret</html>",
 			&hubwire.Error{Op: "twin get", Code: hubwire.BadGateway, Outcome: hubwire.Unknown, Retryable: true, Message: `status 502 Bad Gateway with a body of 50 bytes that is not the hub's ("text/html")`}},
+		{"secrets in other forms", 400, nil, `{"message":"SIG=secret&x; bearer secret, accountkey=secret== \"primaryKey\":\"secret\" http%3A%2F%2Fh%2F%3Fse%3D1%26sig%3Dsecret"}`,
+			refused(hubwire.BadRequest, `SIG=(secret)&x; bearer (secret), accountkey=(secret) "primaryKey":"(secret)" http%3A%2F%2Fh%2F%3Fse%3D1%26sig%3D(secret)`, "")},
 		{"a proxy that says in JSON what it got", 400, nil, `{"message":"bad header: Authorization: SharedAccessSignature sr=h&sig=secret%3D&se=1, sig=secret; Bearer secret"}`,
 			refused(hubwire.BadRequest, "bad header: Authorization: SharedAccessSignature sr=h&sig=(secret)&se=1, sig=(secret); Bearer (secret)", "")},
 		{"a gateway's time-out", 504, nil, "", &hubwire.Error{Op: "twin get", Code: hubwire.GenericGatewayTimeout, Outcome: hubwire.Unknown, Retryable: true, Message: "status 504 Gateway Timeout without a body"}},

@@ -21,46 +21,53 @@ import (
 // theirs; what is not set is left out. What h has beside them stays. m must have passed [CheckProperties];
 // else net/http refuses the request. A nil m or h sets nothing.
 //
-// It allocates once, and once for each application property and each time; h
+// It allocates once for eight headers, and once for each application property and each time; h
 // refers to m's text afterwards, but not to m.
 //
 // Source: the device endpoint as the SDKs use it (spec/https.md 1.1).
 func SetMessage(h http.Header, m *hubwire.Message) {
 	if m != nil && h != nil {
-		setSystem(h, &systemHeaders, m)
-		setProperties(h, m.Properties)
+		var v values
+		setSystem(h, &systemHeaders, m, &v)
+		setProperties(h, m.Properties, &v)
 	}
 }
 
 // setSystem sets the headers of those system properties of m that are set.
-func setSystem(h http.Header, names *[systems]string, m *hubwire.Message) {
-	values := make([]string, 0, systems)
+func setSystem(h http.Header, names *[systems]string, m *hubwire.Message, values *values) {
 	for s := sysMessageID; s < systems; s++ {
-		value := ""
 		if text := textField(m, s); text != nil {
-			value = *text
+			if *text != "" {
+				h[names[s]] = values.one(*text)
+			}
 		} else if at := timeField(m, s); at != nil && !at.IsZero() {
-			value = string(systemtime.Append(nil, *at))
-		}
-		if value != "" {
-			values = append(values, value)
-			h[names[s]] = values[len(values)-1 : len(values) : len(values)]
+			h[names[s]] = values.one(string(systemtime.Append(nil, *at)))
 		}
 	}
 }
 
 // setProperties sets the headers of application properties. One that comes twice is a header with two values.
-func setProperties(h http.Header, properties []hubwire.Property) {
-	values := make([]string, 0, len(properties))
+func setProperties(h http.Header, properties []hubwire.Property, values *values) {
 	for i := range properties {
 		name := appPrefix + properties[i].Name
 		if before, ok := h[name]; ok {
 			h[name] = append(before, properties[i].Value)
-			continue
+		} else {
+			h[name] = values.one(properties[i].Value)
 		}
-		values = append(values, properties[i].Value)
-		h[name] = values[len(values)-1 : len(values) : len(values)]
 	}
+}
+
+// values is where the values of headers are, each a slice of one.
+type values struct{ free []string }
+
+func (v *values) one(s string) []string {
+	if len(v.free) == 0 {
+		v.free = make([]string, 8)
+	}
+	one := v.free[:1:1]
+	one[0], v.free = s, v.free[1:]
+	return one
 }
 
 // ParseMessage returns the message that a request with the headers h and this

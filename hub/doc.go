@@ -31,8 +31,9 @@
 // hub refuses is a [*hubwire.Error] with the service's code, outcome
 // [hubwire.Refused].
 //
-// Services in other languages and processes have part of it over REST, as the service
-// has it: identities, statistics, twins, methods, and the purging of queues. One thing is
+// Services in other languages and processes have all of it over REST, as the service
+// has it: identities, bulk operations, statistics, twins, queries, direct methods, jobs, import and export,
+// configurations, digital twins, feedback, and what IoT Edge asks for. One thing is
 // an extension of this hub, since the service takes cloud-to-device messages over
 // AMQP alone:
 //

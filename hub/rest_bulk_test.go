@@ -57,12 +57,13 @@ func TestRESTBulk(t *testing.T) {
 		{"id":"dev-2","importMode":"UpdateIfMatchETag","eTag":"MA==","status":"disabled"},
 		{"id":"none","importMode":"updateTwin","tags":{}},
 		{"id":"odd","importMode":"forget"},
-		{"id":"a b","importMode":"create"}
+		{"id":"a b","importMode":"create"},
+		{"id":"asleep","importMode":"create","status":"asleep"}
 	]`)
 	if res.StatusCode != 400 || res.Header.Get("iothub-errorcode") != "BulkRegistryOperationFailure" || res.Header.Get("IotHubErrorCode") != "BulkRegistryOperationFailure" {
 		t.Errorf("%s %v", res.Status, res.Header)
 	}
-	want := map[string]int{"dev-1": 409001, "dev-2": 412001, "none": 404001, "odd": 400004, "a b": 400004}
+	want := map[string]int{"dev-1": 409001, "dev-2": 412001, "none": 404001, "odd": 400004, "a b": 400004, "asleep": 400004}
 	if diff := cmp.Diff(want, bulkErrors(t, body)); diff != "" {
 		t.Errorf("errors (-want +got)\n%s", diff)
 	}

@@ -62,7 +62,6 @@ func TestBodiesThatNoOperationTakes(t *testing.T) {
 					tt.code = ""
 				}
 				res, body := m.askAs(op, target, tt.body, "*")
-				//lint:ignore SA1008 this name keeps its case
 				code := res.Header.Get("iothub-errorcode")
 				if res.StatusCode != tt.status || tt.code != "" && code != tt.code {
 					t.Errorf("%v of %v with %s: %s %s", op, target.Identity, name, res.Status, body)

@@ -198,7 +198,6 @@ func TestWhoMayNotAsk(t *testing.T) {
 			refused := func(what, authorization string, caller hubwire.Identity) {
 				t.Helper()
 				res := m.ask(op, target, authorization, caller)
-				//lint:ignore SA1008 this name keeps its case
 				code := res.Header.Get("iothub-errorcode")
 				if res.StatusCode != 401 || code != "IotHubUnauthorizedAccess" && code != "IotHubUnauthorized" {
 					t.Errorf("%v of %v with %s: %s %s", op, target.Identity, what, res.Status, code)
@@ -227,6 +226,7 @@ func TestWhoMayNotAsk(t *testing.T) {
 			}
 			if n.caller {
 				refused("the key of a module that says it is another", m.keyToken(mod, resourceOf(mod)), actingHub)
+				refused("the key of a device that calls", m.keyToken(dev, resourceOf(dev)), dev)
 				refused("the key of a module of another device", m.keyToken(actingHub, resourceOf(actingHub)), actingHub)
 			}
 			if !n.edge {

@@ -103,7 +103,7 @@ var scenes = map[string]func(*vectorScene){
 		s.answers(mod2, 200, "null")
 	},
 
-	"job-create-twin": func(s *vectorScene) { s.but("body.status") }, // the hub is quicker
+	"job-create-twin": func(s *vectorScene) { s.but("body.status", "body.deviceJobStatistics") }, // the hub is quicker
 	"job-get-404":     nil, "job-etag-error": nil,
 	"job-cancel": func(s *vectorScene) { s.job("2000-01-02T00:00:00Z") },
 	"job-query": func(s *vectorScene) {
@@ -247,7 +247,7 @@ func (s *vectorScene) answers(id hubwire.Identity, status int, payload string) {
 	p.subscribe(methodFilter)
 	go func() {
 		_, rid, _ := p.request()
-		p.respond(status, rid, payload, 1)
+		p.respond(status, rid, payload, 0)
 	}()
 }
 

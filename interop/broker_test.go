@@ -43,7 +43,7 @@ const brokerMaxPacket = 400_000
 func startBroker(t *testing.T) *broker {
 	t.Helper()
 	b := &broker{dir: t.TempDir(), roots: x509.NewCertPool()}
-	b.writeCertificate(t)
+	b.caFile = writeCertificate(t, b.dir, b.roots)
 	b.writeUsers(t)
 	b.start(t)
 	t.Cleanup(func() {
@@ -163,8 +163,9 @@ func (b *broker) writeUsers(t *testing.T) {
 	writeFile(t, filepath.Join(b.dir, "users.json"), string(text))
 }
 
-// writeCertificate makes a certificate that is its own authority.
-func (b *broker) writeCertificate(t *testing.T) {
+// writeCertificate makes a certificate for 127.0.0.1 that is its own authority, adds it to roots, and returns
+// its file. Its key is beside it, in key.pem.
+func writeCertificate(t *testing.T, dir string, roots *x509.CertPool) (certFile string) {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -183,10 +184,12 @@ func (b *broker) writeCertificate(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b.caFile = filepath.Join(b.dir, "cert.pem")
-	writeFile(t, b.caFile, string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})))
-	writeFile(t, filepath.Join(b.dir, "key.pem"), string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: private})))
-	b.roots.AppendCertsFromPEM(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}))
+	certFile = filepath.Join(dir, "cert.pem")
+	cert := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
+	writeFile(t, certFile, string(cert))
+	writeFile(t, filepath.Join(dir, "key.pem"), string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: private})))
+	roots.AppendCertsFromPEM(cert)
+	return certFile
 }
 
 func writeFile(t *testing.T, name, text string) {

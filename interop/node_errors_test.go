@@ -26,7 +26,7 @@ func refuse(_ context.Context, op *hub.Op) hub.Verdict {
 // class of error the SDKs make of each.
 func TestNodeErrors(t *testing.T) {
 	wanted(t)
-	s := openSite(t, hub.Config{Intercept: refuse})
+	s := openSite(t, hub.Config{Intercept: refuse, Upload: hub.Upload{Off: true}})
 	j := startJudge(t, s.caFile)
 	cs, err := s.PolicyConnectionString("iothubowner")
 	if err != nil {
@@ -65,4 +65,10 @@ func TestNodeErrors(t *testing.T) {
 			p.fails(t, tt.device, "Could not send message", "sendBatch", []sdkMessage{{}})
 		})
 	}
+	t.Run("no storage for files", func(t *testing.T) {
+		_, cs := s.device(t)
+		p := j.client(t, setup{ConnectionString: cs, Transport: "https"})
+		p.fails(t, "Error", "Bad Request", "slot", map[string]string{"name": "x"})
+		p.fails(t, "BlobSasError", "", "upload", map[string]any{"name": "x", "size": 1})
+	})
 }

@@ -23,6 +23,7 @@ func TestNodeHTTPS(t *testing.T) {
 	t.Run("what became of messages", c.feedbackHTTPS)
 	t.Run("what became of files", c.notified)
 	t.Run("rights of policies", c.rights)
+	t.Run("export and import", c.transfers)
 }
 
 // inHeaders are properties that a header can carry as they are: the SDK encodes

@@ -53,6 +53,7 @@ func TestNode(t *testing.T) {
 			t.Run("logins that are refused", c.refused)
 			t.Run("logins of other kinds", c.logins)
 			t.Run("X.509", c.x509)
+			t.Run("file upload", c.notified)
 			t.Run("an identity that is disabled or deleted", c.revoked)
 			t.Run("a second client takes over", c.takeOver)
 		})

@@ -105,6 +105,7 @@ class Office {
   applyConfiguration({ deviceId, content }) { return this.body(this.registry.applyConfigurationContentOnDevice(deviceId, content)); }
 
   exportDevices({ to, excludeKeys }) { return this.registry.exportDevicesToBlob(to, excludeKeys); }
+  exportDevicesByIdentity({ to, excludeKeys }) { return this.registry.exportDevicesToBlobByIdentity(to, excludeKeys); }
   importDevices({ from, to }) { return this.registry.importDevicesFromBlob(from, to); }
   transfers() { return this.body(this.registry.listJobs()); }
   transfer({ jobId }) { return this.registry.getJob(jobId); }

@@ -112,7 +112,6 @@ func (c *client) polls(t *testing.T) {
 		}
 	})
 	p.silent(t, "message")
-	p.silent(t, "error")
 }
 
 // lockLost has a message handed out again, after which the first lock is no more.
@@ -154,6 +153,7 @@ func (c *client) refusedHTTPS(t *testing.T) {
 			p.do(t, "open", nil) // connects nothing
 			p.fails(t, "UnauthorizedError", "", "send", sdkMessage{})
 			p.fails(t, "UnauthorizedError", "", "sendBatch", []sdkMessage{{}})
+			p.fails(t, "Error", "Unauthorized", "slot", map[string]string{"name": "x"})
 		})
 	}
 	t.Run("a disabled device", func(t *testing.T) { // 403, for which the SDK has one class

@@ -244,7 +244,7 @@ func (s *service) tokens(t *testing.T) {
 			o := s.judge.add(t, "new office", setup{Token: token})
 			for action, args := range map[string]any{
 				"list": nil, "create": address{DeviceID: "refused"}, "twin": address{DeviceID: "refused"}, "page": sql{SQL: "SELECT * FROM devices"},
-				"job": job{JobID: "refused"}, "configurations": nil, "invoke": address{DeviceID: "refused"}.call("x", nil),
+				"job": job{JobID: "refused"}, "configurations": nil, "invoke": address{DeviceID: "refused"}.call("x", nil), "transfers": nil,
 			} {
 				o.fails(t, "UnauthorizedError", "", action, args)
 			}

@@ -3,10 +3,12 @@ package interop
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -20,17 +22,41 @@ type program struct {
 	output *bytes.Buffer
 }
 
-// startProgram builds the program and starts its hub on the ports of its
-// defaults. It is interrupted with the test, by its pid, and has to end well.
-func startProgram(t *testing.T) *program {
-	t.Helper()
-	dir := t.TempDir()
-	binary, envFile := filepath.Join(dir, "hubwire"), filepath.Join(dir, "hub.env")
-	build := exec.CommandContext(t.Context(), "go", "build", "-o", binary, ".")
+var builds string // the directory for what tests build, which goes with the last of them
+
+func TestMain(m *testing.M) {
+	os.Exit(func() int {
+		dir, err := os.MkdirTemp("", "interop-")
+		if err != nil {
+			panic(err)
+		}
+		defer os.RemoveAll(dir)
+		builds = dir
+		return m.Run()
+	}())
+}
+
+// binary builds the program, for all tests.
+var binary = sync.OnceValues(func() (string, error) {
+	path := filepath.Join(builds, "hubwire")
+	build := exec.Command("go", "build", "-o", path, ".")
 	build.Dir = filepath.FromSlash("../cmd/hubwire")
 	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("go build: %v\n%s", err, out)
+		return "", fmt.Errorf("go build: %w\n%s", err, out)
 	}
+	return path, nil
+})
+
+// startProgram starts the program's hub on the ports of its defaults. It is
+// interrupted with the test, by its pid, and has to end well.
+func startProgram(t *testing.T) *program {
+	t.Helper()
+	binary, err := binary()
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	envFile := filepath.Join(dir, "hub.env")
 	p := &program{output: new(bytes.Buffer)}
 	cmd := exec.Command(binary, "hub", "--env-file", envFile, "--data", filepath.Join(dir, "data"))
 	cmd.Stderr = p.output // stdout has connection strings

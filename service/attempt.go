@@ -148,7 +148,9 @@ func (x *exchange) refused(ctx, inTime context.Context, err error, res *http.Res
 		e.Outcome = hubwire.Unknown
 	case res.StatusCode == http.StatusUnauthorized:
 		e.Message = joined(e.Message, clockNote(res.Header.Get("Date"), time.Now()))
-	case isTimeout(res.StatusCode) && x.r.safety() != once: // what a method does in vain it may have done
+	case x.r.safety() == once && (isTimeout(res.StatusCode) || e.Code == hubwire.ConnectionClosedRemotely):
+		e.Outcome = hubwire.Unknown // the hub said no, but of the answer: the device may have run the method
+	case isTimeout(res.StatusCode):
 		e.Retryable = true
 	}
 	return e

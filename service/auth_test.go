@@ -85,6 +85,18 @@ func TestAMethodIsInvokedAgainWithAnotherToken(t *testing.T) {
 	})
 }
 
+// TestAMethodIsNotInvokedAgainForAPageThatNamesACode: what says 200 is no refusal, so it may have run.
+func TestAMethodIsNotInvokedAgainForAPageThatNamesACode(t *testing.T) {
+	page := says(200, "<html>", "Content-Type", "text/html", "iothub-errorcode", "IotHubUnauthorized")
+	withFake(t, []http.HandlerFunc{page}, func(t *testing.T, f *fake) {
+		c := withTokens(f, new(numbered))
+		_, err := c.Invoke(t.Context(), dev, hubwire.MethodRequest{Name: "reboot"}, nil)
+		if e := errorOf(t, err); e.Outcome != hubwire.Unknown || len(f.came()) != 1 {
+			t.Errorf("%v after %d attempts", err, len(f.came()))
+		}
+	})
+}
+
 func TestATokenIsRenewedBeforeItExpires(t *testing.T) {
 	withFake(t, []http.HandlerFunc{says(200, aTwin)}, func(t *testing.T, f *fake) {
 		c := f.client(func(o *service.Options) { o.TokenTTL = 10 * time.Minute })

@@ -57,6 +57,9 @@ func TestEveryCodeOfTheHubIsWhatItSays(t *testing.T) {
 					Op: e.Op, Code: code, Outcome: hubwire.Refused, Message: "the hub's words", TrackingID: "abc", RetryAfter: 7 * time.Second,
 					Retryable: code.Retryable() || kind != "invokes" && (s == 502 || s == 504),
 				}
+				if kind == "invokes" && (s == 408 || s == 502 || s == 504 || code == hubwire.ConnectionClosedRemotely) {
+					want.Outcome = hubwire.Unknown // the device may have run it
+				}
 				if *e != want || !errors.Is(e, code) {
 					t.Errorf("%d, %s, %s:\ngot  %+v\nwant %+v", code, name, kind, *e, want)
 				}

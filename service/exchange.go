@@ -110,7 +110,7 @@ func (c *Client) do(ctx context.Context, r *request) (*httpsx.Answer, error) {
 
 // next decides whether there is another attempt after one that failed with e, and when.
 func (x *exchange) next(ctx context.Context, e *hubwire.Error) (wait time.Duration, again bool) {
-	if e.Code.Status() == http.StatusUnauthorized && x.stale == "" {
+	if e.Code.Status() == http.StatusUnauthorized && e.Outcome == hubwire.Refused && x.stale == "" {
 		x.stale = x.token
 		return 0, true
 	}

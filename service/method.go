@@ -18,9 +18,10 @@ type InvokeOptions struct {
 
 // Invoke calls a direct method of a device or module and returns its answer, whatever the status in
 // it. It is never tried again: see what Outcome the error has. Codes: DeviceNotOnline when it is
-// not connected within ConnectTimeout, GatewayTimeout when it does not answer in time (but it may
-// have run the method), DeviceNotFound, ModuleNotFound, MaxInflightMethodExceeded, MessageTooLarge,
-// ArgumentInvalid.
+// not connected within ConnectTimeout; GatewayTimeout when it does not answer in time, and
+// ConnectionClosedRemotely when it goes away meanwhile, both with outcome [hubwire.Unknown], for it
+// may have run the method; DeviceNotFound, ModuleNotFound, MaxInflightMethodExceeded,
+// MessageTooLarge, ArgumentInvalid.
 //
 // When the context has no deadline, the call is bounded by both time-outs and
 // [Options].OperationTimeout.

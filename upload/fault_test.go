@@ -1,12 +1,14 @@
 package upload
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"errors"
 	"io"
 	"net"
 	"net/http"
+	"net/url"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -17,7 +19,9 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/blockblob"
 
 	"github.com/hubwire/hubwire"
+	"github.com/hubwire/hubwire/device"
 	"github.com/hubwire/hubwire/hub"
+	"github.com/hubwire/hubwire/internal/testkit"
 )
 
 // stream uploads b in blocks.
@@ -260,5 +264,86 @@ func TestTheAccountFindsABlockThatWasDamaged(t *testing.T) {
 		if _, err := newTransfer(u, source{bytes.NewReader(noise(5 * blockSize)), -1, nil}).run(s.Context()); !errors.As(err, &e) || e.ErrorCode != "Crc64Mismatch" {
 			s.Errorf("%v", err)
 		}
+	})
+}
+
+func TestAFunctionThatPanicsEndsTheUpload(t *testing.T) {
+	at(t, hub.Upload{}, func(s *site) {
+		for name, o := range map[string]*Options{
+			"Progress": {BlockSize: blockSize, Progress: func(Progress) { panic("no screen") }},
+			"Started":  {BlockSize: blockSize, Started: func(State) error { panic("no disk") }},
+		} {
+			for _, size := range []int{10, 5 * blockSize} {
+				_, err := Stream(s.Context(), s.device, "x", bytes.NewReader(noise(size)), o)
+				if err == nil || !strings.Contains(err.Error(), "Options."+name+" panicked: no ") {
+					s.Errorf("%s, %d bytes: %v", name, size, err)
+				}
+			}
+		}
+		s.wantPlaces()
+	})
+}
+
+// TestAnUploadGoesThroughTheProxy has a proxy by which the hub and the account are reached, and no other way.
+func TestAnUploadGoesThroughTheProxy(t *testing.T) {
+	at(t, hub.Upload{}, func(s *site) {
+		b := noise(5*blockSize + 1)
+		var mu sync.Mutex
+		var asked []string
+		busy := 1 // how many it sends away first
+		var open sync.WaitGroup
+		o := &device.Options{TLSConfig: s.hub.ClientTLS(), MinBackoff: 100 * time.Millisecond, MaxBackoff: time.Second}
+		o.Dial = func(_ context.Context, _, addr string) (net.Conn, error) {
+			if addr != "proxy.example:3128" {
+				s.Errorf("a direct dial to %s", addr)
+				return nil, errors.New("no way")
+			}
+			client, here := testkit.Pipe()
+			open.Go(func() {
+				defer here.Close()
+				r, err := http.ReadRequest(bufio.NewReader(here))
+				if err != nil {
+					return
+				}
+				mu.Lock()
+				asked = append(asked, r.Method+" "+r.Host+" "+r.Header.Get("Proxy-Authorization"))
+				sends := len(asked) <= busy
+				mu.Unlock()
+				if sends {
+					io.WriteString(here, "HTTP/1.1 503 Service Unavailable\r\n\r\n")
+					return
+				}
+				there, err := s.hub.Dial(context.Background(), "tcp", r.Host)
+				if err != nil {
+					return
+				}
+				defer there.Close()
+				io.WriteString(here, "HTTP/1.1 200 OK\r\n\r\n")
+				open.Go(func() { io.Copy(there, here); there.Close() })
+				io.Copy(here, there)
+			})
+			return client, nil
+		}
+		proxy := &url.URL{Scheme: "http", Host: "proxy.example:3128", User: url.UserPassword("u", "p")}
+		c, err := device.Dial(s.Context(), "HostName=localhost;DeviceId=dev;SharedAccessKey="+key, device.HTTPS(&device.HTTPSOptions{Proxy: proxy}), o)
+		if err != nil {
+			s.Fatal(err)
+		}
+		if _, err := Stream(s.Context(), c, "x", bytes.NewReader(b), &Options{BlockSize: blockSize, Concurrency: 3}); err != nil {
+			s.Fatal(err)
+		}
+		if err := c.Close(); err != nil {
+			s.Error(err)
+		}
+		open.Wait()
+		for _, a := range asked {
+			if a != "CONNECT localhost:443 Basic dTpw" {
+				s.Errorf("the proxy was asked for %s", a)
+			}
+		}
+		if len(asked) < 4 { // the one sent away, the device's own, that of uploads, and the account's
+			s.Errorf("the proxy was asked %d times", len(asked))
+		}
+		s.wantBlob("dev/x", b)
 	})
 }

@@ -40,7 +40,8 @@ type Options struct {
 	// perhaps ended. 0 means 10 s.
 	NotifyTimeout time.Duration
 
-	// Progress is told how far the upload is, one call at a time, and must return soon.
+	// Progress is told how far the upload is, one call at a time, and must return soon. A panic
+	// in it, or in Started, ends the upload.
 	Progress func(Progress)
 
 	// Started is called with the State of the upload, before the first block and again

@@ -2,6 +2,7 @@ package upload
 
 import (
 	"bytes"
+	"fmt"
 	"sync"
 )
 
@@ -9,6 +10,7 @@ import (
 // block has to travel again.
 type progress struct {
 	tell func(Progress) // nil for nobody
+	fail func(error)    // ends the upload
 
 	mu     sync.Mutex
 	now    Progress // of the blocks that have arrived
@@ -41,8 +43,22 @@ func (p *progress) report() {
 	now.Done += p.moving
 	if p.tell != nil && now.Done > p.told {
 		p.told = now.Done
-		p.tell(now)
+		if err := contained("Options.Progress", func() error { p.tell(now); return nil }); err != nil {
+			p.tell = nil
+			p.fail(err)
+		}
 	}
+}
+
+// contained calls a function of the program, whose panic would end the process: it is called
+// on other goroutines than the program's own.
+func contained(name string, f func() error) (err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			err = fmt.Errorf("upload: %s panicked: %v", name, v)
+		}
+	}()
+	return f()
 }
 
 // body returns b as the body of a request that may be sent more than once.

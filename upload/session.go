@@ -62,7 +62,8 @@ func (s *session) begin(ctx context.Context) error {
 	}
 	g, err := s.open(up)
 	if err == nil && s.o.Started != nil {
-		err = s.o.Started(State{BlobName: s.name, CorrelationID: up.CorrelationID, BlockSize: s.o.BlockSize})
+		state := State{BlobName: s.name, CorrelationID: up.CorrelationID, BlockSize: s.o.BlockSize}
+		err = contained("Options.Started", func() error { return s.o.Started(state) })
 	}
 	s.mu.Lock()
 	s.now, s.used = g, false

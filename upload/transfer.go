@@ -46,6 +46,15 @@ func newTransfer(s *session, src source) *transfer {
 func (t *transfer) run(ctx context.Context) (*Result, error) {
 	ctx, t.stop = context.WithCancelCause(ctx)
 	defer t.stop(nil)
+	t.progress.fail = t.stop
+	r, err := t.all(ctx)
+	if cause := context.Cause(ctx); cause != nil { // why all has ended, where err says only that it has
+		return nil, cause
+	}
+	return r, err
+}
+
+func (t *transfer) all(ctx context.Context) (*Result, error) {
 	first, err := t.read(ctx)
 	switch {
 	case errors.Is(err, io.EOF):
@@ -61,8 +70,8 @@ func (t *transfer) run(ctx context.Context) (*Result, error) {
 		t.stop(err)
 	}
 	t.wg.Wait()
-	if err := context.Cause(ctx); err != nil { // that of a block, of the source, or of the caller's context
-		return nil, err
+	if ctx.Err() != nil { // because of a block, the source, or the caller
+		return nil, ctx.Err()
 	}
 	if err := t.src.check(size); err != nil {
 		return nil, err

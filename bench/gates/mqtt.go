@@ -38,6 +38,9 @@ var roles = map[string]role{
 	"registry":         registryRole,
 	"registry reader":  registryReaderRole,
 	"registry query":   registryQueryRole,
+	"HTTPS hub, files": filesHubRole,
+	"azblob":           azblobRole,
+	"upload":           uploadRole,
 }
 
 // openMQTT makes the contests of MQTT: sessions and hub over sockets, each end in

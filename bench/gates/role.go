@@ -34,7 +34,8 @@ type setup struct {
 	TLS    bool // of a client; servers have doors for both
 	WarmUp int  // how many connections it makes and closes first, if it is to hold some
 
-	Devices int // of a registry, how many there are
+	Devices int    // of a registry, how many there are
+	Dir     string // of a hub, where its files are
 }
 
 // door is how to reach a server.

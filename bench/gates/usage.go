@@ -13,6 +13,7 @@ type usage struct {
 	Wall       time.Duration // since the process began to count
 	Allocs     int64
 	RSS        int64 // bytes
+	Peak       int64 // the most RSS there was at any time
 	Goroutines int64
 	Count      int64 // of the messages that it has taken in or seen acknowledged
 
@@ -28,13 +29,15 @@ func used() (usage, error) {
 	runtime.ReadMemStats(&mem)
 	cpu, err := cpuTime()
 	rss, err2 := residentSize()
+	peak, err3 := peakSize()
 	return usage{
 		CPU:        cpu,
 		Wall:       time.Since(began),
 		Allocs:     int64(mem.Mallocs),
 		RSS:        rss,
+		Peak:       peak,
 		Goroutines: int64(runtime.NumGoroutine()),
-	}, errors.Join(err, err2)
+	}, errors.Join(err, err2, err3)
 }
 
 // since returns what was used after before.
@@ -44,6 +47,7 @@ func (u usage) since(before usage) usage {
 		Wall:       u.Wall - before.Wall,
 		Allocs:     u.Allocs - before.Allocs,
 		RSS:        u.RSS - before.RSS,
+		Peak:       u.Peak,
 		Goroutines: u.Goroutines - before.Goroutines,
 		Count:      u.Count - before.Count,
 		P99:        u.P99,

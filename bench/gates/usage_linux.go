@@ -33,6 +33,21 @@ func residentSize() (int64, error) {
 	return pages * pageBytes, err
 }
 
+// peakSize is VmHWM of /proc/self/status, in bytes.
+func peakSize() (int64, error) {
+	status, err := os.ReadFile("/proc/self/status")
+	if err != nil {
+		return 0, err
+	}
+	_, rest, _ := bytes.Cut(status, []byte("\nVmHWM:"))
+	f := bytes.Fields(rest)
+	if len(f) < 2 || string(f[1]) != "kB" {
+		return 0, fmt.Errorf("/proc/self/status: %w", errForm)
+	}
+	n, err := strconv.ParseInt(string(f[0]), 10, 64)
+	return n << 10, err
+}
+
 // cpuSet is the processors that a thread may run on, one bit each.
 type cpuSet [1024 / 64]uint64
 

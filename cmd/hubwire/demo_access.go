@@ -10,14 +10,15 @@ import (
 	"github.com/hubwire/hubwire"
 	"github.com/hubwire/hubwire/device"
 	"github.com/hubwire/hubwire/sas"
+	"github.com/hubwire/hubwire/service"
 )
 
 var accessFeatures = []feature{
 	{name: "a wrong key is refused", run: accessWrongKey},
-	{name: "a disabled device is cut off", needs: "disabling devices", run: accessDisabled},
+	{name: "a disabled device is cut off", run: accessDisabled},
 	{name: "X.509 by thumbprint", run: accessThumbprint},
-	// The SDKs' readmes: certificates of an authority do not work over WebSockets.
-	{name: "X.509 by an authority", needs: "an authority that the hub has verified", lacks: []string{"mqtt-ws"}, run: accessAuthority},
+	// The SDKs' readmes: certificates of an authority do not work over WebSockets and HTTPS.
+	{name: "X.509 by an authority", needs: "an authority that the hub has verified", lacks: []string{"mqtt-ws", overHTTPS}, run: accessAuthority},
 }
 
 func accessWrongKey(ctx context.Context, s *stage) error {
@@ -52,6 +53,9 @@ func accessWrongKey(ctx context.Context, s *stage) error {
 
 // works reports whether a client can do something on its hub.
 func (s *stage) works(ctx context.Context, c *party) error {
+	if s.protocol.name == overHTTPS {
+		return c.Send(ctx, &hubwire.Message{Body: []byte("it works")})
+	}
 	_, err := c.Twin(ctx)
 	return err
 }
@@ -64,13 +68,18 @@ func accessDisabled(ctx context.Context, s *stage) error {
 	if err := s.works(ctx, c); err != nil {
 		return err
 	}
-	d, err := s.embedded.Device(c.id)
+	d, err := s.service.Device(ctx, c.id.DeviceID)
 	if err != nil {
 		return err
 	}
-	d.Disabled = true
-	if _, err := s.embedded.Update(ctx, d, ""); err != nil {
+	d.Status = service.Disabled
+	if _, err := s.service.UpdateDevice(ctx, d, d.ETag); err != nil {
 		return err
+	}
+	if s.protocol.name == overHTTPS { // where a device hears of it when it asks for something
+		if err := s.works(ctx, c); err == nil {
+			return errors.New("a disabled device can send")
+		}
 	}
 	select {
 	case <-c.Done():
@@ -85,7 +94,9 @@ func accessThumbprint(ctx context.Context, s *stage) error {
 	if err != nil {
 		return err
 	}
-	a, err := s.deviceBy(ctx, authentication{Type: "selfSigned", Thumbprints: &thumbprint{Primary: fingerprint(own)}})
+	a, err := s.deviceBy(ctx, service.Authentication{
+		Type: service.AuthenticateSelfSigned, X509Thumbprint: service.Thumbprints{Primary: fingerprint(own)},
+	})
 	if err != nil {
 		return err
 	}
@@ -97,7 +108,7 @@ func accessThumbprint(ctx context.Context, s *stage) error {
 }
 
 func accessAuthority(ctx context.Context, s *stage) error {
-	a, err := s.deviceBy(ctx, authentication{Type: "certificateAuthority"})
+	a, err := s.deviceBy(ctx, service.Authentication{Type: service.AuthenticateCA})
 	if err != nil {
 		return err
 	}

@@ -14,10 +14,14 @@ const sendingC2D = "sending cloud-to-device messages"
 var c2dFeatures = []feature{
 	{name: "C2D complete, with feedback", needs: sendingC2D, run: c2dComplete},
 	{name: "C2D queued while offline", needs: sendingC2D, run: c2dOffline},
-	{name: "C2D reject and abandon are refused honestly", needs: sendingC2D, run: c2dRefuse},
+	{name: "C2D reject and abandon", needs: sendingC2D, lacks: overMQTT, run: c2dReject},
+	{name: "C2D reject and abandon are refused honestly", needs: sendingC2D, lacks: notHTTPS, run: c2dRefuse},
 	{name: "C2D left unsettled comes again", needs: sendingC2D, run: c2dAgain},
 	{name: "C2D, the 51st that waits, is refused", needs: sendingC2D, run: c2dFull},
 }
+
+// overMQTT are the lacks of what IoT Hub does not have over MQTT.
+var overMQTT = []string{"mqtt", "mqtt-ws"}
 
 // takes receives a message, compares it, and returns it unsettled.
 func (p *party) takes(ctx context.Context, want hubwire.Message) (*hubwire.Received, error) {
@@ -56,16 +60,22 @@ func (p *party) completes(ctx context.Context, ms ...hubwire.Message) error {
 
 // succeeded waits for the hub's word that the device completed messages, and nothing else.
 func (s *stage) succeeded(ctx context.Context, id hubwire.Identity, messageIDs ...string) error {
-	records, err := s.feedback.await(ctx, id, len(messageIDs))
+	want := make([]string, len(messageIDs))
+	for i, id := range messageIDs {
+		want[i] = id + " Success"
+	}
+	return s.heard(ctx, id, want...)
+}
+
+// heard waits for the hub's word of what became of messages, each "id status", and nothing else.
+func (s *stage) heard(ctx context.Context, id hubwire.Identity, want ...string) error {
+	records, err := s.feedback.await(ctx, id.DeviceID, len(want))
 	if err != nil {
 		return err
 	}
-	var got, want []string
-	for _, r := range records {
-		got = append(got, r.MessageID+" "+r.Status)
-	}
-	for _, id := range messageIDs {
-		want = append(want, id+" Success")
+	got := make([]string, len(records))
+	for i, r := range records {
+		got[i] = r.OriginalMessageID + " " + string(r.Status)
 	}
 	return same("the feedback", got, want)
 }
@@ -144,6 +154,36 @@ func c2dOffline(ctx context.Context, s *stage) error {
 		return err
 	}
 	return s.succeeded(ctx, a.id, "1", "2", "3", "4")
+}
+
+// c2dReject rejects a message, and abandons another, which then comes again.
+func c2dReject(ctx context.Context, s *stage) error {
+	c, err := s.connected(ctx)
+	if err != nil {
+		return err
+	}
+	ms := numbered(2)
+	if err := s.sendC2D(ctx, c.id, ms...); err != nil {
+		return err
+	}
+	for i, d := range []hubwire.Disposition{hubwire.Reject, hubwire.Abandon} {
+		got, err := c.takes(ctx, ms[i])
+		if err != nil {
+			return err
+		}
+		if err := got.Settle(ctx, d); err != nil {
+			return err
+		}
+	}
+	again, err := c.takes(ctx, ms[1])
+	if err != nil {
+		return err
+	}
+	if err := errors.Join(same("the delivery count of what was abandoned", again.DeliveryCount, 1), again.Complete(ctx)); err != nil {
+		return err
+	}
+	n, err := s.embedded.QueueLength(c.id)
+	return errors.Join(err, same("the length of the queue", n, 0), s.heard(ctx, c.id, "1 Rejected", "2 Success"))
 }
 
 func c2dRefuse(ctx context.Context, s *stage) error {

@@ -9,18 +9,16 @@ import (
 	"time"
 
 	"github.com/hubwire/hubwire"
-	"github.com/hubwire/hubwire/hub"
+	"github.com/hubwire/hubwire/service"
 )
 
-const callingMethods = "calling methods"
-
 var methodFeatures = []feature{
-	{name: "method answered", needs: callingMethods, run: methodAnswered},
-	{name: "methods, 50 at a time", needs: callingMethods, run: methodsAtOnce},
-	{name: "method unknown to the device: 501", needs: callingMethods, run: methodUnknown},
-	{name: "method to an offline device: 404103", needs: callingMethods, run: methodOffline},
-	{name: "method waits for a device to connect", needs: callingMethods, run: methodWaits},
-	{name: "method not answered in time: 504101", needs: callingMethods, run: methodTimeout},
+	{name: "method answered", lacks: notHTTPS, run: methodAnswered},
+	{name: "methods, 50 at a time", lacks: notHTTPS, run: methodsAtOnce},
+	{name: "method unknown to the device: 501", lacks: notHTTPS, run: methodUnknown},
+	{name: "method to an offline device: 404103", lacks: notHTTPS, run: methodOffline},
+	{name: "method waits for a device to connect", lacks: notHTTPS, run: methodWaits},
+	{name: "method not answered in time: 504101", lacks: notHTTPS, run: methodTimeout},
 }
 
 func methodAnswered(ctx context.Context, s *stage) error {
@@ -43,7 +41,7 @@ func (s *stage) callMethod(ctx context.Context, c *party) error {
 	if err != nil {
 		return err
 	}
-	got, err := s.embedded.Invoke(ctx, c.id, call, nil)
+	got, err := s.service.Invoke(ctx, c.id, call, nil)
 	if err != nil {
 		return err
 	}
@@ -73,7 +71,7 @@ func methodsAtOnce(ctx context.Context, s *stage) error {
 	for i := range count {
 		go func() {
 			payload := fmt.Sprint(i)
-			got, err := s.embedded.Invoke(ctx, c.id, hubwire.MethodRequest{Name: "m" + payload, Payload: json.RawMessage(payload)}, nil)
+			got, err := s.service.Invoke(ctx, c.id, hubwire.MethodRequest{Name: "m" + payload, Payload: json.RawMessage(payload)}, nil)
 			if err == nil {
 				err = same("answer "+payload, string(got.Payload), payload)
 			}
@@ -99,7 +97,7 @@ func methodUnknown(ctx context.Context, s *stage) error {
 		return err
 	}
 	for name, status := range map[string]int{"unknown": 501, "Known": 501, "known": 200} {
-		got, err := s.embedded.Invoke(ctx, c.id, hubwire.MethodRequest{Name: name}, nil)
+		got, err := s.service.Invoke(ctx, c.id, hubwire.MethodRequest{Name: name}, nil)
 		if err != nil {
 			return err
 		}
@@ -116,7 +114,7 @@ func methodOffline(ctx context.Context, s *stage) error {
 		return err
 	}
 	call := hubwire.MethodRequest{Name: "m"}
-	_, err = s.embedded.Invoke(ctx, a.id, call, nil)
+	_, err = s.service.Invoke(ctx, a.id, call, nil)
 	if err := refusedWith(err, "a call to a device that was never there", hubwire.DeviceNotOnline); err != nil {
 		return err
 	}
@@ -130,13 +128,24 @@ func methodOffline(ctx context.Context, s *stage) error {
 	if err := c.Close(); err != nil {
 		return err
 	}
-	for s.embedded.Connected(a.id) { // until the hub has seen it
-		if err := pause(ctx, time.Millisecond); err != nil {
+	if err := s.awaitState(ctx, a.id, service.Disconnected); err != nil {
+		return err
+	}
+	_, err = s.service.Invoke(ctx, a.id, call, nil)
+	return refusedWith(err, "a call to a device that has left", hubwire.DeviceNotOnline)
+}
+
+// awaitState waits until the registry has a device as connected, or not.
+func (s *stage) awaitState(ctx context.Context, id hubwire.Identity, want service.ConnectionState) error {
+	for {
+		d, err := s.service.Device(ctx, id.DeviceID)
+		if err != nil || d.ConnectionState == want {
 			return err
 		}
+		if err := pause(ctx, 10*time.Millisecond); err != nil {
+			return fmt.Errorf("the registry has the device as %s: %w", d.ConnectionState, err)
+		}
 	}
-	_, err = s.embedded.Invoke(ctx, a.id, call, nil)
-	return refusedWith(err, "a call to a device that has left", hubwire.DeviceNotOnline)
 }
 
 func methodWaits(ctx context.Context, s *stage) error {
@@ -146,7 +155,7 @@ func methodWaits(ctx context.Context, s *stage) error {
 	}
 	result := make(chan error, 1)
 	go func() {
-		got, err := s.embedded.Invoke(ctx, a.id, hubwire.MethodRequest{Name: "m"}, &hub.InvokeOptions{ConnectTimeout: s.limit})
+		got, err := s.service.Invoke(ctx, a.id, hubwire.MethodRequest{Name: "m"}, &service.InvokeOptions{ConnectTimeout: s.limit})
 		if err == nil {
 			err = same("the status", got.Status, 202)
 		}
@@ -178,7 +187,7 @@ func methodTimeout(ctx context.Context, s *stage) error {
 	if err != nil {
 		return err
 	}
-	_, err = s.embedded.Invoke(ctx, c.id, hubwire.MethodRequest{Name: "slow"}, &hub.InvokeOptions{ResponseTimeout: time.Second})
+	_, err = s.service.Invoke(ctx, c.id, hubwire.MethodRequest{Name: "slow"}, &service.InvokeOptions{ResponseTimeout: 5 * time.Second})
 	if err := refusedWith(err, "a call without an answer", hubwire.GatewayTimeout); err != nil {
 		return err
 	}

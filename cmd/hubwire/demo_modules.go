@@ -10,9 +10,9 @@ import (
 )
 
 var moduleFeatures = []feature{
-	{name: "module output and input", needs: readingEvents, run: moduleRouting},
-	{name: "module twin", needs: writingTwins, run: moduleTwin},
-	{name: "module method", needs: callingMethods, run: moduleMethod},
+	{name: "module output and input", needs: readingEvents, lacks: notHTTPS, run: moduleRouting},
+	{name: "module twin", lacks: notHTTPS, run: moduleTwin},
+	{name: "module method", lacks: notHTTPS, run: moduleMethod},
 }
 
 func (s *stage) connectedModule(ctx context.Context) (*party, error) {
@@ -75,11 +75,11 @@ func moduleTwin(ctx context.Context, s *stage) error {
 	if err != nil {
 		return err
 	}
-	at, err := s.embedded.Twin(ctx, c.id)
+	at, err := s.service.Twin(ctx, c.id)
 	if err != nil {
 		return err
 	}
-	device, err := s.embedded.Twin(ctx, hubwire.Identity{DeviceID: c.id.DeviceID})
+	device, err := s.service.Twin(ctx, hubwire.Identity{DeviceID: c.id.DeviceID})
 	if err != nil {
 		return err
 	}

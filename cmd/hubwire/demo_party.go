@@ -21,8 +21,9 @@ import (
 type wire struct {
 	open dialFunc
 
-	mu    sync.Mutex
-	conns []net.Conn
+	mu     sync.Mutex
+	conns  []net.Conn
+	opened int
 }
 
 func (w *wire) dial(ctx context.Context, network, addr string) (net.Conn, error) {
@@ -30,9 +31,17 @@ func (w *wire) dial(ctx context.Context, network, addr string) (net.Conn, error)
 	if err == nil {
 		w.mu.Lock()
 		w.conns = append(w.conns, nc)
+		w.opened++
 		w.mu.Unlock()
 	}
 	return nc, err
+}
+
+// count is how many connections there have been.
+func (w *wire) count() int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.opened
 }
 
 // cut resets all that was opened, without a good-bye.

@@ -7,10 +7,12 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/hubwire/hubwire"
 	"github.com/hubwire/hubwire/device"
 	"github.com/hubwire/hubwire/hub"
+	"github.com/hubwire/hubwire/service"
 )
 
 // stage is where one cell plays: a protocol, and devices of its own, so that
@@ -55,17 +57,35 @@ type actor struct {
 }
 
 // device registers a device with keys.
-func (s *stage) device(ctx context.Context) (*actor, error) { return s.deviceBy(ctx, byKey) }
+func (s *stage) device(ctx context.Context) (*actor, error) {
+	return s.deviceBy(ctx, service.Authentication{})
+}
 
-func (s *stage) deviceBy(ctx context.Context, auth authentication) (*actor, error) {
-	s.devices++
-	id := hubwire.Identity{DeviceID: fmt.Sprintf("%s-%d", s.prefix, s.devices)}
-	cs, err := s.registry.create(ctx, id, auth)
+func (s *stage) deviceBy(ctx context.Context, a service.Authentication) (*actor, error) {
+	id := hubwire.Identity{DeviceID: s.newID()}
+	cs, err := register(ctx, s.service, id, a)
 	if err != nil {
 		return nil, err
 	}
-	s.later(func(ctx context.Context) error { return s.registry.remove(ctx, id) })
+	s.removeLater(id.DeviceID)
 	return &actor{id, cs}, nil
+}
+
+// newID returns the id of a device that is still to be registered.
+func (s *stage) newID() string {
+	s.devices++
+	return fmt.Sprintf("%s-%d", s.prefix, s.devices)
+}
+
+// removeLater removes a device at the end, if it is still there.
+func (s *stage) removeLater(deviceID string) {
+	s.later(func(ctx context.Context) error {
+		err := s.service.DeleteDevice(ctx, deviceID, service.Any)
+		if errors.Is(err, hubwire.DeviceNotFound) {
+			return nil
+		}
+		return err
+	})
 }
 
 // module registers a device and a module of it with keys.
@@ -75,7 +95,7 @@ func (s *stage) module(ctx context.Context) (*actor, error) {
 		return nil, err
 	}
 	id := hubwire.Identity{DeviceID: d.id.DeviceID, ModuleID: "module"}
-	cs, err := s.registry.create(ctx, id, byKey)
+	cs, err := register(ctx, s.service, id, service.Authentication{})
 	return &actor{id, cs}, err // goes with its device
 }
 
@@ -89,13 +109,15 @@ type party struct {
 
 // connect connects an actor by the stage's protocol.
 func (s *stage) connect(ctx context.Context, a *actor) (*party, error) {
-	return s.connectWith(ctx, a, nil, device.Options{})
+	return s.connectWith(ctx, a, device.MQTTOptions{}, device.Options{})
 }
 
-func (s *stage) connectWith(ctx context.Context, a *actor, m *device.MQTTOptions, o device.Options) (*party, error) {
-	return s.dial(a, o, func(o *device.Options) (*device.Client, error) {
-		return device.Dial(ctx, a.connectionString, s.protocol.open(m), o)
-	})
+func (s *stage) connectWith(ctx context.Context, a *actor, m device.MQTTOptions, o device.Options) (*party, error) {
+	cred, err := device.CredentialsFromConnectionString(a.connectionString)
+	if err != nil {
+		return nil, err
+	}
+	return s.dial(ctx, a, cred, m, o)
 }
 
 // connectByCertificate connects an actor that has no key.
@@ -105,18 +127,20 @@ func (s *stage) connectByCertificate(ctx context.Context, a *actor, cert *tls.Ce
 		return nil, err
 	}
 	cred.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return cert, nil }
-	return s.dial(a, device.Options{}, func(o *device.Options) (*device.Client, error) {
-		return device.DialCredentials(ctx, cred, s.protocol.open(nil), o)
-	})
+	return s.dial(ctx, a, cred, device.MQTTOptions{}, device.Options{})
 }
 
-func (s *stage) dial(a *actor, o device.Options, dial func(*device.Options) (*device.Client, error)) (*party, error) {
+// lockTimeout is the shortest that there is: a message that is left over HTTPS comes again after that.
+const lockTimeout = 5 * time.Second
+
+func (s *stage) dial(ctx context.Context, a *actor, cred device.Credentials, m device.MQTTOptions, o device.Options) (*party, error) {
 	p := &party{id: a.id, wire: &wire{open: s.way.dial}, states: newStateLog()}
 	o.Dial, o.TLSConfig, o.ProductInfo = p.wire.dial, s.way.tls, "demo"
 	o.Hooks = &device.Hooks{State: p.states.add}
 	o.CloseTimeout = s.grace // a machine that is busy is not a fault of the protocol
+	t := transportOptions{mqtt: m, https: device.HTTPSOptions{PollInterval: 50 * time.Millisecond, LockTimeout: lockTimeout}}
 	var err error
-	if p.Client, err = dial(&o); err != nil {
+	if p.Client, err = device.DialCredentials(ctx, cred, s.protocol.open(t), &o); err != nil {
 		return nil, err
 	}
 	s.later(func(context.Context) error { return p.Close() })

@@ -10,6 +10,7 @@ import (
 
 	"github.com/hubwire/hubwire"
 	"github.com/hubwire/hubwire/device"
+	"github.com/hubwire/hubwire/httpsx"
 )
 
 // readingEvents is what only the embedded hub can do so far; on one that exists it takes AMQP.
@@ -25,12 +26,12 @@ var telemetryFeatures = []feature{
 	{name: "telemetry with empty, binary and large bodies", needs: readingEvents, partly: acknowledgements, run: telemetryBodies},
 	{name: "telemetry over the limit is refused", needs: readingEvents, partly: "the refusal, and the acknowledgement of the next", run: telemetryTooLarge},
 	{name: "telemetry in an asynchronous burst of 1000", needs: readingEvents, partly: acknowledgements, run: telemetryBurst},
-	{name: "telemetry at most once (QoS 0)", needs: readingEvents, run: telemetryAtMostOnce},
+	{name: "telemetry at most once (QoS 0)", needs: readingEvents, lacks: notHTTPS, run: telemetryAtMostOnce},
 }
 
 // tell sends messages from a new device and compares what the hub then has,
 // where that can be read.
-func (s *stage) tell(ctx context.Context, o *device.MQTTOptions, ms ...hubwire.Message) error {
+func (s *stage) tell(ctx context.Context, o device.MQTTOptions, ms ...hubwire.Message) error {
 	a, err := s.device(ctx)
 	if err != nil {
 		return err
@@ -63,28 +64,31 @@ func (s *stage) tell(ctx context.Context, o *device.MQTTOptions, ms ...hubwire.M
 }
 
 func telemetryPlain(ctx context.Context, s *stage) error {
-	return s.tell(ctx, nil, hubwire.Message{Body: []byte(`{"temperature":21.5}`)})
+	return s.tell(ctx, device.MQTTOptions{}, hubwire.Message{Body: []byte(`{"temperature":21.5}`)})
 }
 
 func telemetryAtMostOnce(ctx context.Context, s *stage) error {
-	return s.tell(ctx, &device.MQTTOptions{AtMostOnce: true}, hubwire.Message{Body: []byte("once"), ID: "m1"})
+	return s.tell(ctx, device.MQTTOptions{AtMostOnce: true}, hubwire.Message{Body: []byte("once"), ID: "m1"})
 }
 
 func telemetrySystem(ctx context.Context, s *stage) error {
 	at := time.Date(2026, 2, 3, 4, 5, 6, 789e6, time.UTC)
-	return s.tell(ctx, nil, hubwire.Message{
+	return s.tell(ctx, device.MQTTOptions{}, hubwire.Message{
 		Body: []byte(`{"temperature":21.5}`),
 		ID:   "message-1", CorrelationID: "correlation-1", UserID: "user 1",
 		ContentType: "application/json", ContentEncoding: "utf-8",
 		CreationTime: at, Expiry: at.Add(time.Hour),
 		Component: "thermostat", InterfaceID: "urn:azureiot:Security:SecurityAgent:1", Schema: "schema-1",
 		DiagnosticID: "12345678", DiagnosticContext: "creationtimeutc=1506054179",
-		Properties: []hubwire.Property{{Name: "$.future", Value: "a system property that nobody knows yet"}, {Name: "alert", Value: "true"}},
+		Properties: []hubwire.Property{{Name: "$.future", Value: "a-system-property-that-nobody-knows-yet"}, {Name: "alert", Value: "true"}},
 	})
 }
 
 func telemetryAwkward(ctx context.Context, s *stage) error {
-	return s.tell(ctx, nil, hubwire.Message{Body: []byte("x"), ID: "a b&c=d/e?f#g%2Fh+i", Properties: []hubwire.Property{
+	if s.protocol.name == overHTTPS {
+		return s.awkwardHeaders(ctx)
+	}
+	return s.tell(ctx, device.MQTTOptions{}, hubwire.Message{Body: []byte("x"), ID: "a b&c=d/e?f#g%2Fh+i", Properties: []hubwire.Property{
 		{Name: "blank", Value: " "},
 		{Name: "empty", Value: ""},
 		{Name: "delimiters", Value: "&=?#/;,@:$"},
@@ -100,12 +104,38 @@ func telemetryAwkward(ctx context.Context, s *stage) error {
 	}})
 }
 
+// awkwardHeaders sends what HTTPS can carry, where names and values are tokens of HTTP and names have
+// no case, and is refused what it cannot, by name.
+func (s *stage) awkwardHeaders(ctx context.Context) error {
+	const all = "!#$%&'*+-.^_`|~09azAZ"
+	err := s.tell(ctx, device.MQTTOptions{}, hubwire.Message{Body: []byte("x"), ID: "a b&c=d/e?f#g%2Fh+i", Properties: []hubwire.Property{
+		{Name: strings.ToLower(all), Value: all},
+		{Name: "empty", Value: ""},
+		{Name: "long", Value: strings.Repeat("long-", 800)},
+	}})
+	if err != nil {
+		return err
+	}
+	c, err := s.connected(ctx)
+	if err != nil {
+		return err
+	}
+	for _, p := range []hubwire.Property{{Name: "blank", Value: "a b"}, {Name: "beyond", Value: "世界"}, {Name: "näme", Value: "x"}} {
+		err := c.Send(ctx, &hubwire.Message{Properties: []hubwire.Property{p}})
+		fault, ok := errors.AsType[*httpsx.PropertyError](err)
+		if !ok || fault.Name != p.Name {
+			return fmt.Errorf("the property %s, which HTTPS cannot carry, ended with %v", p.Name, err)
+		}
+	}
+	return s.works(ctx, c)
+}
+
 func telemetryBodies(ctx context.Context, s *stage) error {
 	all := make([]byte, 256)
 	for i := range all {
 		all[i] = byte(i)
 	}
-	return s.tell(ctx, nil,
+	return s.tell(ctx, device.MQTTOptions{},
 		hubwire.Message{},
 		hubwire.Message{Body: all},
 		hubwire.Message{Body: bytes.Repeat(all, 1000)}, // 256 000 bytes; with its topic still within a packet

@@ -17,15 +17,41 @@ import (
 	"github.com/hubwire/hubwire/internal/testkit"
 )
 
-// asked are the rows that the demo has to have, whatever else it has.
-var asked = []string{
-	"telemetry, plain", "telemetry with every system property", "telemetry with awkward property values",
-	"telemetry in an asynchronous burst of 1000", "C2D complete, with feedback", "C2D queued while offline",
-	"C2D reject and abandon are refused honestly", "twin get", "twin reported properties",
-	"twin desired properties, as a stream", "method answered", "method unknown to the device: 501",
-	"method to an offline device: 404103", "method not answered in time: 504101", "module output and input",
-	"reconnect after a cut, nothing lost", "token renewal, nothing lost",
-}
+// asked are the rows that the demo has to have, whatever else it has, with their cells.
+var asked = func() map[string][]string {
+	all, mqtt, https := []string{"ok", "ok", "ok"}, []string{"ok", "ok", "–"}, []string{"–", "–", "ok"}
+	rows := map[string][]string{}
+	for _, group := range []struct {
+		cells []string
+		names []string
+	}{
+		{all, []string{
+			"telemetry, plain", "telemetry with every system property", "telemetry with awkward property values",
+			"telemetry in an asynchronous burst of 1000", "C2D complete, with feedback", "C2D queued while offline",
+			"C2D left unsettled comes again", "a wrong key is refused", "reconnect after a cut, nothing lost",
+			"token renewal, nothing lost", "file upload, with its notification", "file upload, the 11th at a time, is refused",
+		}},
+		{mqtt, []string{
+			"C2D reject and abandon are refused honestly", "twin get", "twin reported properties",
+			"twin desired properties, as a stream", "method answered", "method unknown to the device: 501",
+			"method to an offline device: 404103", "method not answered in time: 504101", "module output and input", "last will",
+		}},
+		{https, []string{
+			"C2D reject and abandon", "service: a device, created to deleted", "service: a module, created to deleted",
+			"service: keys made anew", "service: a stale ETag is refused: 412", "service: a policy without the right is refused",
+			"service: bulk, with a result for each", "service: list and statistics", "service: query with pages and aggregates",
+			"service: twin read, patched and replaced", "service: job that updates twins", "service: job that calls a method",
+			"service: job on a schedule, cancelled", "service: configuration applied, with metrics",
+			"service: export and import of the registry", "service: method of a device, with time-outs", "service: method of a module",
+			"service: digital twin and command", "service: a message and its feedback, over HTTP", "service: purge of a queue",
+		}},
+	} {
+		for _, name := range group.names {
+			rows[name] = group.cells
+		}
+	}
+	return rows
+}()
 
 // parseTable reads the printed table back: the status of each cell by feature.
 func parseTable(t *testing.T, out string) map[string][]string {
@@ -55,9 +81,9 @@ func TestTheWholeTourPassesAndJSONAgrees(t *testing.T) {
 		t.Fatalf("%v\n%s", err, out)
 	}
 	shown := parseTable(t, out)
-	for _, name := range asked {
-		if !slices.Equal(shown[name], []string{"ok", "ok"}) {
-			t.Errorf("%q is %q", name, shown[name])
+	for name, want := range asked {
+		if !slices.Equal(shown[name], want) {
+			t.Errorf("%q is %q, want %q", name, shown[name], want)
 		}
 	}
 
@@ -99,12 +125,17 @@ func TestATourOfAHubThatExists(t *testing.T) {
 	}
 	shown := parseTable(t, out)
 	for name, want := range map[string]string{
-		"telemetry, plain": "ok*", "telemetry in an asynchronous burst of 1000": "ok*", "telemetry over the limit is refused": "ok*",
-		"telemetry at most once (QoS 0)": "skipped", "last will": "skipped", "twin reported properties": "ok",
-		"token renewal, nothing lost": "ok*", "reconnect after a cut, nothing lost": "ok*", "X.509 by thumbprint": "ok", "a wrong key is refused": "ok",
+		"telemetry, plain": "ok* ok* ok*", "telemetry in an asynchronous burst of 1000": "ok* ok* ok*", "telemetry over the limit is refused": "ok* ok* ok*",
+		"telemetry at most once (QoS 0)": "skipped skipped –", "last will": "skipped skipped –", "twin reported properties": "ok ok –",
+		"token renewal, nothing lost": "ok* ok* ok*", "reconnect after a cut, nothing lost": "ok* ok* ok*", "X.509 by thumbprint": "ok ok ok",
+		"a wrong key is refused": "ok ok ok", "twin desired properties, as a stream": "ok ok –", "method answered": "ok ok –",
+		"file upload, with its notification": "ok* ok* ok*", "file upload, the 11th at a time, is refused": "ok ok ok",
+		"service: a device, created to deleted": "– – ok", "service: job that calls a method": "– – ok",
+		"service: configuration applied, with metrics": "– – ok*", "service: export and import of the registry": "– – skipped",
+		"service: a policy without the right is refused": "– – skipped", "service: purge of a queue": "– – skipped",
 	} {
-		if !slices.Equal(shown[name], []string{want, want}) {
-			t.Errorf("%q is %q, want %q", name, shown[name], want)
+		if got := strings.Join(shown[name], " "); got != want {
+			t.Errorf("%q is %q, want %q", name, got, want)
 		}
 	}
 	for _, want := range []string{
@@ -161,9 +192,9 @@ func TestDemoMistakesGiveOneClearLine(t *testing.T) {
 		want string
 	}{
 		{"no such feature", []string{"--only", "teleport"}, `--only "teleport": no feature has that in its name`},
-		{"no such protocol", []string{"--transport", "coap"}, `--transport "coap" is none of mqtt, mqtt-ws`},
+		{"no such protocol", []string{"--transport", "coap"}, `--transport "coap" is none of mqtt, mqtt-ws, https`},
 		{"an empty connection string", []string{"--connection-string", ""}, "sas: connection string at offset 0 is empty"},
-		{"a device's connection string", []string{"--connection-string", deviceCS}, "the connection string is for a device, not for a service"},
+		{"a device's connection string", []string{"--connection-string", deviceCS}, "hubwire: connection string: 400004 ArgumentInvalid, not sent: it is for a device, not for a service"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			if _, err := command(t, "", append([]string{"demo"}, tt.args...)...); err == nil || !strings.HasPrefix(err.Error(), tt.want) {
@@ -185,7 +216,7 @@ func TestCtrlCEndsTheTour(t *testing.T) {
 	}
 }
 
-// playOn runs one feature on a hub of its own and returns its cell over MQTT.
+// playOn runs one feature on a hub of its own and returns its cell, over MQTT where it has that.
 func playOn(t *testing.T, cfg *hub.Config, limit time.Duration, x feature) cell {
 	t.Helper()
 	testkit.LeakCheck(t)
@@ -199,7 +230,11 @@ func playOn(t *testing.T, cfg *hub.Config, limit time.Duration, x feature) cell 
 		}
 	}()
 	v.limit, v.grace = limit, limit
-	for r := range v.play(t.Context(), []feature{x}, protocols[:1]) {
+	column := protocols[:1]
+	if x.service || slices.Contains(x.lacks, column[0].name) {
+		column = protocols[slices.IndexFunc(protocols, func(p protocol) bool { return p.name == overHTTPS }):]
+	}
+	for r := range v.play(t.Context(), []feature{x}, column) {
 		return r.cells[0]
 	}
 	t.Fatal("there is no row")
@@ -227,12 +262,31 @@ func TestACellFailsOnAHubThatIsWrong(t *testing.T) {
 	}
 	const late = "it took more than"
 	refuse := hub.Verdict{Refuse: hubwire.Throttled}
+	// request does v to the HTTPS requests of this method to paths with that in them.
+	request := func(method, in string, v hub.Verdict) func(context.Context, *hub.Op) hub.Verdict {
+		return func(_ context.Context, op *hub.Op) hub.Verdict {
+			if op.Kind == hub.OpRequest && strings.HasPrefix(op.Name, method+" ") && strings.Contains(op.Name, in) {
+				return v
+			}
+			return hub.Verdict{}
+		}
+	}
+	conflict := hub.Verdict{Refuse: hubwire.PreconditionFailed}
 	tests := []struct {
 		name      string
 		feature   string
 		intercept func(context.Context, *hub.Op) hub.Verdict
 		want      string
 	}{
+		{"it refuses every write under an ETag", "service: a stale ETag is refused: 412", request("PUT", "/devices/", conflict), "412"},
+		{"it deletes nothing", "service: a device, created to deleted", request("DELETE", "/devices/", conflict), "412"},
+		{"its methods go nowhere", "service: method of a module", verdict(hub.OpMethod, refuse), late},
+		{"its jobs do not reach devices", "service: job that calls a method", verdict(hub.OpMethod, refuse), late},
+		{"it tells of no desired properties", "service: twin read, patched and replaced", verdict(hub.OpTwinDesired, refuse), late},
+		{"it does not hear that a message is rejected", "C2D reject and abandon", verdict(hub.OpAck, hub.Verdict{Refuse: hubwire.MessageLockLost}), "412002"},
+		{"it takes no file", "file upload, with its notification", request("PUT", "/device-uploads/", refuse), "the storage account answers 429"},
+		{"it hears of no end of an upload", "file upload, with its notification", request("POST", "/files/notifications", hub.Verdict{SwallowAck: true}), late},
+		{"it has no feedback", "service: purge of a queue", request("GET", "/feedback", hub.Verdict{Refuse: hubwire.NotFound}), "404"},
 		{"it acknowledges no telemetry", "telemetry, plain", verdict(hub.OpPublish, hub.Verdict{SwallowAck: true}), late},
 		{"it cuts instead of acknowledging", "telemetry, plain", verdict(hub.OpPublish, hub.Verdict{DropAfter: true}), late},
 		{"it keeps messages to itself", "C2D complete, with feedback", verdict(hub.OpC2D, refuse), late},

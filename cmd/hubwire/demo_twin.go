@@ -10,20 +10,18 @@ import (
 
 	"github.com/hubwire/hubwire"
 	"github.com/hubwire/hubwire/device"
-	"github.com/hubwire/hubwire/hub"
+	"github.com/hubwire/hubwire/service"
 )
 
-const writingTwins = "writing twins"
-
 var twinFeatures = []feature{
-	{name: "twin get", needs: writingTwins, run: twinGet},
-	{name: "twin reported properties", run: twinReported},
-	{name: "twin desired properties, as a stream", needs: writingTwins, run: twinDesired},
-	{name: "twin over its limits is refused", run: twinTooLarge},
+	{name: "twin get", lacks: notHTTPS, run: twinGet},
+	{name: "twin reported properties", lacks: notHTTPS, run: twinReported},
+	{name: "twin desired properties, as a stream", lacks: notHTTPS, run: twinDesired},
+	{name: "twin over its limits is refused", lacks: notHTTPS, run: twinTooLarge},
 }
 
 func (s *stage) setDesired(ctx context.Context, id hubwire.Identity, patch string) error {
-	_, err := s.embedded.PatchTwin(ctx, id, hub.TwinUpdate{Desired: json.RawMessage(patch)}, "")
+	_, err := s.service.PatchTwin(ctx, id, &service.TwinUpdate{Desired: json.RawMessage(patch)}, service.Any)
 	return err
 }
 
@@ -33,7 +31,9 @@ func twinGet(ctx context.Context, s *stage) error {
 		return err
 	}
 	const desired = `{"interval":30,"place":{"name":"Zürich","floor":[1,2,3]},"on":true}`
-	written, err := s.embedded.PatchTwin(ctx, c.id, hub.TwinUpdate{Tags: json.RawMessage(`{"secret":1}`), Desired: json.RawMessage(desired)}, "")
+	written, err := s.service.PatchTwin(ctx, c.id, &service.TwinUpdate{
+		Tags: json.RawMessage(`{"secret":1}`), Desired: json.RawMessage(desired),
+	}, service.Any)
 	if err != nil {
 		return err
 	}
@@ -70,10 +70,10 @@ func twinReported(ctx context.Context, s *stage) error {
 	if err := errors.Join(
 		same("the version of the second report", version, before+1),
 		sameJSON("reported, as the device reads it", own.Reported.JSON, want),
-	); err != nil || s.embedded == nil {
+	); err != nil {
 		return err
 	}
-	at, err := s.embedded.Twin(ctx, c.id)
+	at, err := s.service.Twin(ctx, c.id)
 	if err != nil {
 		return err
 	}
@@ -136,7 +136,7 @@ func (s *stage) desiredAfterCut(ctx context.Context, c *party, next func() (hubw
 	if err := s.setDesired(ctx, c.id, `{"a":null,"f":true}`); err != nil {
 		return err
 	}
-	at, err := s.embedded.Twin(ctx, c.id)
+	at, err := s.service.Twin(ctx, c.id)
 	if err != nil {
 		return err
 	}

@@ -8,29 +8,31 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/spf13/cobra"
 
-	"github.com/hubwire/hubwire"
+	"github.com/hubwire/hubwire/httpsx"
 	"github.com/hubwire/hubwire/hub"
 	"github.com/hubwire/hubwire/sas"
+	"github.com/hubwire/hubwire/service"
 )
 
 // venue is where a demo takes place: the hub, and the way to it.
 type venue struct {
-	host     string
-	way      *reach
-	registry *registry
-	run      string // tells this demo's devices from those of another
+	host    string
+	way     *reach
+	service *service.Client
+	run     string // tells this demo's devices from those of another
 
 	limit time.Duration // of one cell, and then
 	grace time.Duration // to clear up
 
 	embedded *hub.Hub         // nil for a hub that exists
 	root     *tls.Certificate // the embedded hub takes certificates from it
+	rest     *rest
 	feedback *feedbackDesk
+	files    *fileDesk
 }
 
 // openVenue starts the embedded hub, or finds the one that exists.
@@ -58,7 +60,11 @@ func (f *demoFlags) findVenue(c *cobra.Command) (*venue, error) {
 	if err != nil {
 		return nil, err
 	}
-	return newVenue(cs, way)
+	v, err := newVenue(text.Reveal(), way)
+	if err == nil {
+		v.limit = 2 * time.Minute // a hub with other work has its own pace
+	}
+	return v, err
 }
 
 // startVenue starts a hub with an authority for devices' certificates.
@@ -76,36 +82,51 @@ func startVenue(ctx context.Context, cfg *hub.Config) (*venue, error) {
 	if err != nil {
 		return nil, errors.Join(err, h.Close())
 	}
-	cs, err := sas.ParseConnectionString(p.owner)
+	v, err := newVenue(p.owner, &reach{dial: p.dial, tls: h.ClientTLS()})
 	if err != nil {
 		return nil, errors.Join(err, h.Close())
 	}
-	v, err := newVenue(cs, &reach{dial: p.dial, tls: h.ClientTLS()})
-	if err != nil {
-		return nil, errors.Join(err, h.Close())
+	v.embedded, v.root = h, root
+	if v.rest, err = newREST(p.owner, v.way); err != nil {
+		return nil, errors.Join(err, v.service.Close(), h.Close())
 	}
-	v.embedded, v.root, v.feedback = h, root, openFeedbackDesk(h)
+	v.openDesks()
 	return v, nil
 }
 
-func newVenue(owner *sas.ConnectionString, way *reach) (*venue, error) {
-	r, err := newRegistry(owner, way)
+// openDesks begins to read what the embedded hub has for its service.
+func (v *venue) openDesks() {
+	v.feedback = openDesk(v.rest.feedback, func(r httpsx.FeedbackRecord) string { return r.DeviceID })
+	notification := func(ctx context.Context) ([]*hub.FileNotification, error) {
+		n, err := v.embedded.FileNotification(ctx)
+		if err != nil {
+			return nil, err
+		}
+		return []*hub.FileNotification{n}, nil
+	}
+	v.files = openDesk(notification, func(n *hub.FileNotification) string { return n.DeviceID })
+}
+
+func newVenue(owner string, way *reach) (*venue, error) {
+	c, err := way.service(owner)
 	if err != nil {
 		return nil, err
 	}
 	return &venue{
-		host: owner.HostName, way: way, registry: r, run: strings.ToLower(rand.Text()[:8]),
+		host: c.HostName(), way: way, service: c, run: strings.ToLower(rand.Text()[:8]),
 		limit: 30 * time.Second, grace: 5 * time.Second,
 	}, nil
 }
 
 func (v *venue) close() error {
-	v.registry.close()
+	err := v.service.Close()
 	if v.embedded == nil {
-		return nil
+		return err
 	}
 	v.feedback.close()
-	return v.embedded.Close()
+	v.files.close()
+	v.rest.close()
+	return errors.Join(err, v.embedded.Close())
 }
 
 func (v *venue) describe() string {
@@ -114,58 +135,3 @@ func (v *venue) describe() string {
 	}
 	return fmt.Sprintf("embedded hub %s: MQTT on %s, HTTPS and WebSockets on %s", v.host, v.embedded.MQTTAddr(), v.embedded.HTTPSAddr())
 }
-
-// feedbackDesk hands out the hub's feedback, of which there is one queue, to the cells.
-type feedbackDesk struct {
-	cancel context.CancelFunc
-	done   chan struct{}
-
-	mu      sync.Mutex
-	records map[hubwire.Identity][]hub.Feedback
-	arrived chan struct{} // closed and made anew
-}
-
-func openFeedbackDesk(h *hub.Hub) *feedbackDesk {
-	ctx, cancel := context.WithCancel(context.Background())
-	d := &feedbackDesk{cancel: cancel, done: make(chan struct{}), records: map[hubwire.Identity][]hub.Feedback{}, arrived: make(chan struct{})}
-	go func() {
-		defer close(d.done)
-		for {
-			records, err := h.Feedback(ctx)
-			if err != nil {
-				return
-			}
-			d.put(records)
-		}
-	}()
-	return d
-}
-
-func (d *feedbackDesk) put(records []hub.Feedback) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	for _, r := range records {
-		d.records[r.Identity] = append(d.records[r.Identity], r)
-	}
-	close(d.arrived)
-	d.arrived = make(chan struct{})
-}
-
-// await waits until there are n records for id, and returns them all.
-func (d *feedbackDesk) await(ctx context.Context, id hubwire.Identity, n int) ([]hub.Feedback, error) {
-	for {
-		d.mu.Lock()
-		records, arrived := d.records[id], d.arrived
-		d.mu.Unlock()
-		if len(records) >= n {
-			return records, nil
-		}
-		select {
-		case <-arrived:
-		case <-ctx.Done():
-			return records, fmt.Errorf("waiting for feedback: %w", ctx.Err())
-		}
-	}
-}
-
-func (d *feedbackDesk) close() { d.cancel(); <-d.done }

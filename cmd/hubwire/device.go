@@ -21,7 +21,8 @@ type deviceFlags struct {
 	connectionString   string
 	deviceID, moduleID string
 	transport          string
-	caFile             string
+	pollInterval       time.Duration
+	envFile, caFile    string
 	certFile, keyFile  string
 	connectTimeout     time.Duration
 	trace              bool
@@ -31,7 +32,7 @@ func newDevice() *cobra.Command {
 	f := new(deviceFlags)
 	c := group(&cobra.Command{
 		Use:   "device",
-		Short: "Be a device: send, receive, twin, methods",
+		Short: "Be a device: send, receive, twin, methods, upload",
 		Long: `Be a device or a module of a hub: the one that --connection-string says, or
 --device-id on the hub whose connection string is in HUBWIRE_CONNECTION_STRING, where
 it is registered when it is missing.
@@ -42,12 +43,14 @@ A hub that hubwire hub runs is found by the variables of its env file:
   hubwire device send --device-id dev-1 '{"temperature":21}'
 
 What the connection does is told on stderr.`,
-	}, newDeviceSend(f), newDeviceReceive(f), newDeviceTwin(f), newDeviceMethods(f))
+	}, newDeviceSend(f), newDeviceReceive(f), newDeviceTwin(f), newDeviceMethods(f), newDeviceUpload(f))
 	fs := c.PersistentFlags()
 	fs.StringVar(&f.connectionString, "connection-string", "", "the device's or module's connection string"+secretUsage)
 	fs.StringVar(&f.deviceID, "device-id", "", "in its place: a device of the hub of HUBWIRE_CONNECTION_STRING")
 	fs.StringVar(&f.moduleID, "module-id", "", "with --device-id: a module of that device")
-	fs.StringVar(&f.transport, "transport", protocols[0].name, "the protocol: "+protocolNames(protocols)+" (amqp, amqp-ws and https are not built yet)")
+	fs.StringVar(&f.transport, "transport", protocols[0].name, "the protocol: "+protocolNames(protocols)+" (amqp and amqp-ws are not built yet)")
+	fs.DurationVar(&f.pollInterval, "poll-interval", 0, "over https: how long to wait after there was no message, before asking again; 0 means 25m, and IoT Hub throttles who asks more often than that")
+	fs.StringVar(&f.envFile, "env-file", "", envFileUsage)
 	fs.StringVar(&f.caFile, "ca-file", "", "PEM file of an authority to trust beside the system's (default HUBWIRE_CA_FILE, for that hub)")
 	fs.StringVar(&f.certFile, "cert", "", "PEM file of the device's certificate, for a connection string with x509=true")
 	fs.StringVar(&f.keyFile, "cert-key", "", "PEM file of the certificate's private key")
@@ -62,6 +65,9 @@ func (f *deviceFlags) dial(c *cobra.Command) (*device.Client, error) {
 	if err != nil {
 		return nil, err
 	}
+	if f.pollInterval < 0 {
+		return nil, fmt.Errorf("--poll-interval is %v, the least is 0", f.pollInterval)
+	}
 	if f.connectTimeout < 0 {
 		return nil, fmt.Errorf("--connect-timeout is %v, the least is 0", f.connectTimeout)
 	}
@@ -71,7 +77,10 @@ func (f *deviceFlags) dial(c *cobra.Command) (*device.Client, error) {
 		ctx, cancel = context.WithTimeoutCause(ctx, f.connectTimeout, fmt.Errorf("no connection within %v", f.connectTimeout))
 		defer cancel()
 	}
-	local := localPlace()
+	local, err := findPlace(f.envFile)
+	if err != nil {
+		return nil, err
+	}
 	cred, err := f.credentials(ctx, c, local)
 	if err != nil {
 		return nil, err
@@ -80,7 +89,7 @@ func (f *deviceFlags) dial(c *cobra.Command) (*device.Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	return device.DialCredentials(ctx, cred, p.open(nil), &device.Options{
+	return device.DialCredentials(ctx, cred, p.open(transportOptions{https: device.HTTPSOptions{PollInterval: f.pollInterval}}), &device.Options{
 		Dial: way.dial, TLSConfig: way.tls, ProductInfo: "cli", Hooks: f.hooks(c.ErrOrStderr()),
 	})
 }
@@ -134,12 +143,12 @@ func (f *deviceFlags) findConnectionString(ctx context.Context, c *cobra.Command
 	if err != nil {
 		return "", err
 	}
-	r, err := newRegistry(owner, way)
+	admin, err := way.service(local.owner)
 	if err != nil {
 		return "", fmt.Errorf("HUBWIRE_CONNECTION_STRING: %w", err)
 	}
-	defer r.close()
-	return r.ensure(ctx, hubwire.Identity{DeviceID: f.deviceID, ModuleID: f.moduleID})
+	defer admin.Close()
+	return ensure(ctx, admin, hubwire.Identity{DeviceID: f.deviceID, ModuleID: f.moduleID})
 }
 
 // hooks tell w what the connection does.

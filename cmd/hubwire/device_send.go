@@ -75,7 +75,7 @@ func (f *sendFlags) read(d *deviceFlags, c *cobra.Command, args []string) error 
 		}
 		f.message.Properties = append(f.message.Properties, hubwire.Property{Name: name, Value: value})
 	}
-	body, err := argumentOrStdin(d, c, args, hubwire.MaxTelemetrySize)
+	body, err := argumentOrStdin(c, args, hubwire.MaxTelemetrySize, d.connectionString == "-")
 	if err != nil {
 		return err
 	}
@@ -83,14 +83,17 @@ func (f *sendFlags) read(d *deviceFlags, c *cobra.Command, args []string) error 
 	return f.message.CheckTelemetry()
 }
 
+// errStdinTwice is for two things that "-" has both come from stdin.
+var errStdinTwice = errors.New("the connection string and what to send cannot both come from stdin")
+
 // argumentOrStdin returns the argument, or without one, or when it is "-",
-// what stdin has, which may not be longer than limit.
-func argumentOrStdin(d *deviceFlags, c *cobra.Command, args []string, limit int) ([]byte, error) {
+// what stdin has, which may not be longer than limit, unless it is taken.
+func argumentOrStdin(c *cobra.Command, args []string, limit int, taken bool) ([]byte, error) {
 	if len(args) > 0 && args[0] != "-" {
 		return []byte(args[0]), nil
 	}
-	if d.connectionString == "-" {
-		return nil, errors.New("the connection string and what to send cannot both come from stdin")
+	if taken {
+		return nil, errStdinTwice
 	}
 	b, err := io.ReadAll(io.LimitReader(c.InOrStdin(), int64(limit)+1))
 	if err == nil && len(b) > limit {

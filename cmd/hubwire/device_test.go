@@ -7,6 +7,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -24,8 +25,14 @@ import (
 // hubwire hub does.
 func localHub(t *testing.T) *hub.Hub {
 	t.Helper()
+	return localHubWith(t, new(hub.Config))
+}
+
+func localHubWith(t *testing.T, cfg *hub.Config) *hub.Hub {
+	t.Helper()
 	testkit.LeakCheck(t)
-	h := hubtest.Start(t, &hub.Config{HostName: "myhub.local"})
+	cfg.HostName = "myhub.local"
+	h := hubtest.Start(t, cfg)
 	caFile := filepath.Join(t.TempDir(), "ca.pem")
 	if err := os.WriteFile(caFile, h.CAPEM(), 0o600); err != nil {
 		t.Fatal(err)
@@ -79,8 +86,12 @@ func TestSendBringsAllOfAMessageToTheHub(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
+			value := " x=y "
+			if p.name == overHTTPS { // whose values are tokens of HTTP
+				value = "x-y"
+			}
 			out, err := command(t, "from stdin\x00\xff", "device", "send", "--device-id", "dev-1", "--transport", p.name,
-				"--property", "a=1", "--property", "b= x=y ", "--property", "empty=", "--message-id", "m1", "--correlation-id", "c1",
+				"--property", "a=1", "--property", "b="+value, "--property", "empty=", "--message-id", "m1", "--correlation-id", "c1",
 				"--user-id", "u", "--content-type", "text/plain", "--content-encoding", "utf-8", "--component", "part")
 			if err != nil {
 				t.Fatal(err)
@@ -91,7 +102,7 @@ func TestSendBringsAllOfAMessageToTheHub(t *testing.T) {
 			want := hubwire.Message{
 				Body: []byte("from stdin\x00\xff"), ID: "m1", CorrelationID: "c1", UserID: "u",
 				ContentType: "text/plain", ContentEncoding: "utf-8", Component: "part",
-				Properties: []hubwire.Property{{Name: "a", Value: "1"}, {Name: "b", Value: " x=y "}, {Name: "empty"}},
+				Properties: []hubwire.Property{{Name: "a", Value: "1"}, {Name: "b", Value: value}, {Name: "empty"}},
 			}
 			got := nextEvent(t, events)
 			if diff := cmp.Diff(want, got.Message, cmpopts.EquateEmpty()); diff != "" {
@@ -145,8 +156,12 @@ func TestReceivePrintsAndCompletes(t *testing.T) {
 		t.Run(p.name, func(t *testing.T) {
 			h := localHub(t)
 			cs := hubtest.Device(t, h, "dev-1")
+			n, shown := 3, `"v=\x1b"`
+			if p.name == overHTTPS { // whose headers have no control characters
+				n, shown = 2, "v="
+			}
 			for _, m := range []hubwire.Message{
-				{Body: []byte("hello\nworld"), ID: "m1", Ack: hubwire.AckFull, Properties: []hubwire.Property{{Name: "k", Value: "v \x1b"}}},
+				{Body: []byte("hello\nworld"), ID: "m1", Ack: hubwire.AckFull, Properties: []hubwire.Property{{Name: "k", Value: "v=\x1b"[:n]}}},
 				{Body: []byte{0, 0xff}, ID: "m2", Ack: hubwire.AckFull},
 			} {
 				if err := h.SendC2D(t.Context(), dev, &m); err != nil {
@@ -158,7 +173,7 @@ func TestReceivePrintsAndCompletes(t *testing.T) {
 				t.Fatal(err)
 			}
 			for _, want := range []string{
-				"message id        m1\n", "property k        \"v \\x1b\"\n", "body              hello\nworld\n",
+				"message id        m1\n", "property k        " + shown + "\n", "body              hello\nworld\n",
 				"message id        m2\n", `body              "\x00\xff"`,
 			} {
 				if !strings.Contains(out, want) {
@@ -171,6 +186,48 @@ func TestReceivePrintsAndCompletes(t *testing.T) {
 		})
 	}
 }
+
+func TestOverHTTPSRejectAndAbandonCount(t *testing.T) {
+	for settle, want := range map[string]string{"reject": "Rejected", "abandon": "Success"} {
+		t.Run(settle, func(t *testing.T) {
+			h := localHub(t)
+			hubtest.Device(t, h, "dev-1")
+			if err := h.SendC2D(t.Context(), dev, &hubwire.Message{Body: []byte("x"), ID: "m1", Ack: hubwire.AckFull}); err != nil {
+				t.Fatal(err)
+			}
+			receive := []string{"device", "receive", "--device-id", "dev-1", "--transport", "https", "--count", "1", "--settle"}
+			if _, err := command(t, "", append(receive, settle)...); err != nil {
+				t.Fatal(err)
+			}
+			if settle == "abandon" {
+				out, err := command(t, "", append(receive, "complete")...)
+				if err != nil || !strings.Contains(out, "delivered before  yes\n") {
+					t.Errorf("the second time it printed %q, %v", out, err)
+				}
+			}
+			if got := feedback(t, h, 1); got != "m1 "+want {
+				t.Errorf("the feedback is %q, want %s", got, want)
+			}
+		})
+	}
+}
+
+func TestWhatHTTPSLacksIsRefusedByName(t *testing.T) {
+	for name, args := range map[string][]string{
+		"twin get": {"twin", "get"}, "twin report": {"twin", "report", "{}"}, "twin watch": {"twin", "watch"}, "methods": {"methods"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			localHub(t)
+			_, err := command(t, "", append([]string{"device", "--device-id", "dev-1", "--transport", "https"}, args...)...)
+			if !errors.Is(err, errors.ErrUnsupported) || !strings.Contains(err.Error(), "HTTPS has no ") {
+				t.Errorf("it ended with %v", err)
+			}
+		})
+	}
+}
+
+// connected are the protocols with a connection, and so with twins and methods.
+var connected = slices.DeleteFunc(slices.Clone(protocols), func(p protocol) bool { return p.name == overHTTPS })
 
 func TestReceiveLeavesAndRefusesHonestly(t *testing.T) {
 	for settle, wantErr := range map[string]error{"leave": nil, "reject": errors.ErrUnsupported, "abandon": errors.ErrUnsupported} {
@@ -222,7 +279,7 @@ func TestCtrlCEndsWhatHasNoEndOfItsOwn(t *testing.T) {
 }
 
 func TestTwinReportsGetsAndWatches(t *testing.T) {
-	for _, p := range protocols {
+	for _, p := range connected {
 		t.Run(p.name, func(t *testing.T) {
 			h := localHub(t)
 			hubtest.Device(t, h, "dev-1")
@@ -274,7 +331,7 @@ func TestMethodsAnswersAndPrints(t *testing.T) {
 		{"a method that it has not", []string{"reboot"}, "other", 501, `"the device has no method \"other\""`, ""},
 	}
 	for _, tt := range tests {
-		for _, p := range protocols {
+		for _, p := range connected {
 			t.Run(tt.name+" over "+p.name, func(t *testing.T) {
 				h := localHub(t)
 				j := start(t, "", append([]string{"device", "methods", "--device-id", "dev-1", "--transport", p.name, "--count", "1"}, tt.args...)...)
@@ -329,7 +386,7 @@ func TestDeviceMistakesGiveOneClearLine(t *testing.T) {
 		{"nobody", "", []string{"send", "x"}, "who is the device? Say --connection-string"},
 		{"two devices", "", []string{"send", "x", "--connection-string", wrongKey, "--device-id", "dev-1"}, "--connection-string and --device-id exclude each other"},
 		{"a module of nobody", "", []string{"send", "x", "--module-id", "m"}, "--module-id needs --device-id"},
-		{"an id that is not legal", "", []string{"send", "x", "--device-id", "a b"}, "hubwire: 400004 ArgumentInvalid, not sent: device id has the byte ' '"},
+		{"an id that is not legal", "", []string{"send", "x", "--device-id", "a b"}, "hubwire: device get: 400004 ArgumentInvalid, not sent: device id has the byte ' '"},
 		{"a protocol that is not built", "", []string{"send", "x", "--device-id", "dev-1", "--transport", "amqp"}, "--transport amqp is not built yet; there are mqtt, mqtt-ws"},
 		{"a protocol that is none", "", []string{"send", "x", "--device-id", "dev-1", "--transport", "coap"}, `--transport "coap" is none of mqtt, mqtt-ws`},
 		{"a CA file that is not there", "", []string{"send", "x", "--device-id", "dev-1", "--ca-file", "/no/such/file"}, "--ca-file: open /no/such/file: "},

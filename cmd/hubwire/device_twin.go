@@ -70,7 +70,7 @@ null deletes. It is the argument; without one, or with "-", it is what stdin has
 		Example: `  hubwire device twin report --device-id dev-1 '{"connectivity":"cellular"}'`,
 		Args:    maxArgs(1),
 		RunE: func(c *cobra.Command, args []string) (err error) {
-			patch, err := argumentOrStdin(d, c, args, hubwire.MaxTelemetrySize)
+			patch, err := argumentOrStdin(c, args, hubwire.MaxTelemetrySize, d.connectionString == "-")
 			if err != nil {
 				return err
 			}

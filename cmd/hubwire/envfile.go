@@ -131,6 +131,29 @@ func writeEnvFile(path string, p *place) (err error) {
 	return nil
 }
 
+// readEnvFile reads what writeEnvFile has written.
+func (p *place) readEnvFile(path string) error {
+	b, err := oldEnvFile(path)
+	if errors.Is(err, errNoEnvFile) {
+		return fmt.Errorf("--env-file %s: it is not the env file of a hub", path)
+	}
+	if err == nil && b == nil {
+		err = fs.ErrNotExist
+	}
+	if err != nil {
+		return fmt.Errorf("--env-file %s: %w", path, err)
+	}
+	for line := range strings.Lines(string(b)) {
+		name, value, _ := strings.Cut(strings.TrimSuffix(line, "\n"), "=")
+		for _, v := range p.vars() {
+			if v.name == name {
+				*v.value = shellUnquote(value)
+			}
+		}
+	}
+	return nil
+}
+
 func ignoreMissing(err error) error {
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
@@ -142,4 +165,12 @@ func ignoreMissing(err error) error {
 // each single quote in it as '\”.
 func shellQuote(s string) string {
 	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
+}
+
+// shellUnquote undoes shellQuote. What is not quoted stays as it is.
+func shellUnquote(s string) string {
+	if len(s) < 2 || s[0] != '\'' || s[len(s)-1] != '\'' {
+		return s
+	}
+	return strings.ReplaceAll(s[1:len(s)-1], `'\''`, "'")
 }

@@ -3,7 +3,8 @@
 //
 //	hubwire demo      the whole tour on an embedded hub, as a table
 //	hubwire hub       run the hub on loopback until interrupted
-//	hubwire device    be a device: send, receive, twin, methods
+//	hubwire device    be a device: send, receive, twin, methods, upload
+//	hubwire service   be the back end: devices, modules, twins, queries, methods, jobs, configurations
 //	hubwire sas       make, read and check shared access signatures
 package main
 
@@ -51,7 +52,7 @@ func run(ctx context.Context) int {
 	}
 	text := oneLine(err)
 	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
-		text = strings.ReplaceAll(text, context.Canceled.Error(), "interrupted")
+		text = strings.NewReplacer(context.Canceled.Error(), "interrupted", context.Cause(ctx).Error(), "interrupted").Replace(text)
 		fmt.Fprintln(os.Stderr, "hubwire:", text)
 		return exitInterrupted
 	}
@@ -98,7 +99,7 @@ func newRoot() *cobra.Command {
 	}
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.SetFlagErrorFunc(flagError)
-	return group(root, newDemo(), newHub(), newSAS(), newDevice())
+	return group(root, newDemo(), newHub(), newSAS(), newDevice(), newService())
 }
 
 // group makes c a command that does nothing but lead to others.

@@ -11,21 +11,28 @@ import (
 // protocol is a way that a device can take to its hub: a column of the demo's table.
 type protocol struct {
 	name string
-	open func(*device.MQTTOptions) device.Transport
+	open func(transportOptions) device.Transport
+}
+
+// transportOptions are those of all protocols, of which each takes its own.
+type transportOptions struct {
+	mqtt  device.MQTTOptions
+	https device.HTTPSOptions
 }
 
 var protocols = []protocol{
-	{"mqtt", device.MQTT},
-	{"mqtt-ws", func(o *device.MQTTOptions) device.Transport {
-		if o == nil {
-			return device.MQTTWebSocket(nil)
-		}
-		return device.MQTTWebSocket(&device.MQTTWebSocketOptions{MQTTOptions: *o})
+	{"mqtt", func(o transportOptions) device.Transport { return device.MQTT(&o.mqtt) }},
+	{"mqtt-ws", func(o transportOptions) device.Transport {
+		return device.MQTTWebSocket(&device.MQTTWebSocketOptions{MQTTOptions: o.mqtt})
 	}},
+	{overHTTPS, func(o transportOptions) device.Transport { return device.HTTPS(&o.https) }},
 }
 
+// overHTTPS is the name of the one protocol that has no connection.
+const overHTTPS = "https"
+
 // notYet are IoT Hub's other protocols.
-var notYet = []string{"amqp", "amqp-ws", "https"}
+var notYet = []string{"amqp", "amqp-ws"}
 
 // protocolNames lists the names of ps for people.
 func protocolNames(ps []protocol) string {

@@ -32,6 +32,18 @@ func localPlace() *place {
 	return p
 }
 
+// envFileUsage is the usage of --env-file, where a hub is looked for.
+const envFileUsage = "the env file of hubwire hub, to be read in place of the environment"
+
+// findPlace is localPlace with what an env file says in the place of the environment, if there is one.
+func findPlace(envFile string) (*place, error) {
+	if envFile == "" {
+		return localPlace(), nil
+	}
+	p := new(place)
+	return p, p.readEnvFile(envFile)
+}
+
 // isLocal reports whether host names the hub that p is of. Host names carry no
 // port, so this is how a connection string is known to mean it.
 func (p *place) isLocal(host string) bool {

@@ -72,23 +72,23 @@ const (
 )
 
 // AuthenticateRequest is [Core.Authenticate] for one request that stands by itself, as
-// over HTTPS. Its peer learns a little more, as field reports have it: the code is
+// over HTTPS, and sets g. Its peer learns a little more, as field reports have it: the code is
 // UnauthorizedAccess when nothing was shown at all, and DeviceDisabled when it was right but
 // the identity is disabled, which the documents have a code for and do not place.
-func (c *Core) AuthenticateRequest(_ context.Context, l *Login) (*Grant, error) {
+func (c *Core) AuthenticateRequest(_ context.Context, l *Login, g *Grant) error {
 	const op = "request"
-	g, err := c.authenticate(l)
+	err := c.authenticate(l, g, true)
 	if err == nil {
-		return g, nil
+		return nil
 	}
 	refused := c.unauthorized(op, l.Identity, l.Protocol, err)
 	switch {
 	case err == errDisabled:
-		return nil, disabled(op, l.Identity)
+		return disabled(op, l.Identity)
 	case l.Token.IsZero() && len(l.Certificates) == 0:
-		return nil, unauthorizedAccess(op)
+		return unauthorizedAccess(op)
 	}
-	return nil, refused
+	return refused
 }
 
 func disabled(op string, id hubwire.Identity) error {
@@ -98,29 +98,31 @@ func disabled(op string, id hubwire.Identity) error {
 // Authenticate checks a login of a device or module. Every refusal is one and
 // the same: code Unauthorized, and no word of why.
 func (c *Core) Authenticate(_ context.Context, l *Login) (*Grant, error) {
-	g, err := c.authenticate(l)
-	if err != nil {
+	g := new(Grant)
+	if err := c.authenticate(l, g, false); err != nil {
 		return nil, c.unauthorized("connect", l.Identity, l.Protocol, err)
 	}
 	return g, nil
 }
 
-// authenticate is Authenticate with the reason of a refusal.
-func (c *Core) authenticate(l *Login) (*Grant, error) {
+// authenticate is Authenticate with the reason of a refusal. again says that the peer
+// will show its token again.
+func (c *Core) authenticate(l *Login, g *Grant, again bool) error {
 	var token shownToken
 	var err error
 	if !l.Token.IsZero() {
 		if token, err = c.readToken(l.Token.Reveal()); err != nil {
-			return nil, err
+			return err
 		}
+		token.again = again
 	}
 	e, err := c.lock("connect", l.Identity)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	dev := e.dev
 	e.unlock()
-	g := &Grant{Identity: l.Identity, generation: dev.GenerationID}
+	*g = Grant{Identity: l.Identity, generation: dev.GenerationID}
 	switch nested := len(l.Chain) > 1; {
 	case nested && l.Token.IsZero():
 		err = errors.New("an edge device that speaks for others shows no token")
@@ -134,10 +136,7 @@ func (c *Core) authenticate(l *Login) (*Grant, error) {
 	if err == nil && dev.Disabled {
 		err = errDisabled
 	}
-	if err != nil {
-		return nil, err
-	}
-	return g, nil
+	return err
 }
 
 // unauthorized logs why, and returns what the peer may know. An identity that is

@@ -68,8 +68,7 @@ func (v *authVector) verify(t *testing.T) error {
 	e := c.entity(*v.Identity)
 	e.dev.Auth.Primary, e.dev.Auth.Secondary = v.IdentityKeys.secrets()
 	e.dev.Disabled = !v.Enabled
-	_, err := c.authenticate(&Login{Identity: *v.Identity, Token: sas.NewSecret(v.Token)})
-	return err
+	return c.authenticate(&Login{Identity: *v.Identity, Token: sas.NewSecret(v.Token)}, new(Grant), false)
 }
 
 // reasonOf gives an error the vectors' name.
@@ -145,7 +144,7 @@ func TestTheFirstFaultIsTheReason(t *testing.T) {
 			}
 			c.entity(dev).dev.Disabled = true
 			text := tt.form + token(key, tt.resource, tt.expires, tt.policy)
-			_, err := c.authenticate(&Login{Identity: dev, Token: sas.NewSecret(text)})
+			err := c.authenticate(&Login{Identity: dev, Token: sas.NewSecret(text)}, new(Grant), false)
 			if got := reasonOf(err); got != tt.reason {
 				t.Errorf("%s (%v)", got, err)
 			}
@@ -162,7 +161,7 @@ func TestTheFirstFaultIsTheReason(t *testing.T) {
 	if _, err := c.checkServiceToken(token(d.Auth.Primary, host, next, ""), "/devices", RegistryRead); !errors.Is(err, errNoPolicy) {
 		t.Errorf("a device's token for a service: %v", err)
 	}
-	if _, err := c.authenticate(&Login{Identity: hubwire.Identity{DeviceID: "nobody"}, Token: sas.NewSecret("x")}); reasonOf(err) != "malformed" {
+	if err := c.authenticate(&Login{Identity: hubwire.Identity{DeviceID: "nobody"}, Token: sas.NewSecret("x")}, new(Grant), false); reasonOf(err) != "malformed" {
 		t.Errorf("a malformed token of nobody: %v", err)
 	}
 }

@@ -48,6 +48,9 @@ type BulkOperation struct {
 
 	// TwinETag, unless it is empty, must be that of a twin that is written.
 	TwinETag string
+
+	// Err is what is wrong with an element that could not be read whole. It is refused.
+	Err error
 }
 
 // BulkError says why an element was refused.
@@ -106,6 +109,9 @@ func asError(op string, err error) *hubwire.Error {
 }
 
 func (c *Core) bulk(ctx context.Context, op string, b *BulkOperation) error {
+	if b.Err != nil {
+		return b.Err
+	}
 	id, etag := b.Device.ID, b.Device.ETag
 	switch b.Mode {
 	case BulkUpdateIfMatch, BulkCreateOrUpdateIfMatch, BulkDeleteIfMatch:

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -116,12 +117,21 @@ func (r *rule) aim(op string) (err error) {
 	return nil
 }
 
+// readMetric reads the query of a metric.
+func readMetric(text string) (*query.Query, error) {
+	q, err := query.Parse(text)
+	if err == nil && q.Source() == query.Jobs {
+		err = errors.New("it is over devices.jobs")
+	}
+	return q, err
+}
+
 // readMetrics reads the queries that are to be run.
 func (r *rule) readMetrics(op string) error {
 	r.metrics = map[string]*query.Query{}
 	for name, text := range r.info.Metrics {
-		q, err := query.Parse(text)
-		if err != nil || name == "" || q.Source() == query.Jobs {
+		q, err := readMetric(text)
+		if err != nil || name == "" {
 			return refuse(op, hubwire.InvalidConfigurationMetricsQuery, "metric %q is no query over devices or modules: %v", name, err)
 		}
 		r.metrics["custom "+name] = q
@@ -174,7 +184,8 @@ func (r *rule) systemMetrics() map[string]string {
 	return map[string]string{"targetedCount": devices + " where " + where, "appliedCount": devices + applied}
 }
 
-// results runs the queries of metrics, unless it was done lately.
+// results runs the queries of metrics, unless it was done lately. One that cannot be answered,
+// for its groups are too many, has no result: it must not hide its configuration.
 func (r *rule) results(ctx context.Context, c *Core) (map[string]int64, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -185,17 +196,19 @@ func (r *rule) results(ctx context.Context, c *Core) (map[string]int64, error) {
 	counts := make(map[string]int64, len(r.metrics))
 	for name, q := range r.metrics {
 		n, err := c.countRows(ctx, q)
-		if err != nil {
+		switch {
+		case err == nil:
+			counts[name] = n
+		case !errors.Is(err, query.ErrTooManyGroups):
 			return nil, err
 		}
-		counts[name] = n
 	}
 	end := time.Now()
 	r.counts, r.good = counts, end.Add(10*end.Sub(begin))
 	return counts, nil
 }
 
-// countRows returns how many rows a query has.
+// countRows returns how many rows a query has, or [query.ErrTooManyGroups].
 func (c *Core) countRows(ctx context.Context, q *query.Query) (n int64, err error) {
 	groups := q.Group()
 	var row twinRow
@@ -212,7 +225,7 @@ func (c *Core) countRows(ctx context.Context, q *query.Query) (n int64, err erro
 		}
 		e.unlock()
 		if err != nil {
-			return 0, refuse("count", hubwire.ArgumentInvalid, "%v", err)
+			return 0, err
 		}
 	}
 	if q.Grouped() {

@@ -9,6 +9,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/hubwire/hubwire"
 )
 
@@ -110,6 +112,25 @@ func TestConfigurationsAtTheSameTimeAgree(t *testing.T) {
 		wantCounts(t, c, "last", int64(len(ids)), int64(len(ids)))
 		for _, id := range ids {
 			wantDesired(t, c, id, `{"a":"last"}`, states{"last": "Applied"})
+		}
+	})
+}
+
+func TestAMetricThatCannotBeAnsweredHidesNoConfiguration(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCore(t, nil)
+		long := strings.Repeat("x", 4000)
+		for i := range 1100 { // groups of 4000 bytes each
+			create(t, c, &Device{ID: nth(i)})
+			tag(t, c, nth(i), fmt.Sprintf(`{"long":"%s%d"}`, long, i))
+		}
+		k := forDevice("k", "*", 1, ".a", "1")
+		k.Metrics = map[string]string{"bad": "SELECT tags.long, COUNT() FROM devices GROUP BY tags.long", "good": "SELECT * FROM devices"}
+		configure(t, c, k)
+		list, err := c.Configurations(ctx, 10)
+		must(t, err)
+		if diff := cmp.Diff(map[string]int64{"good": 1101}, list[0].MetricResults); diff != "" {
+			t.Errorf("results (-want +got):\n%s", diff)
 		}
 	})
 }

@@ -32,6 +32,7 @@ const (
 	maxConfigurationID     = 128     // bytes
 	maxConfigurationText   = 8 << 10 // own: bytes of labels, and of the names of metrics
 	maxMetrics             = 20      // own
+	maxPlaces              = 200     // own: of the content for one twin, for each goes over the whole twin
 	maxModulesOfDeployment = 20
 )
 
@@ -140,7 +141,7 @@ func (c *Core) updateRule(ctx context.Context, op string, want *Configuration, i
 	if err != nil {
 		return nil, err
 	}
-	if !r.content.equal(old.content) {
+	if r.kind != old.kind || !r.content.equal(old.content) {
 		return nil, refuse(op, hubwire.ImmutableConfigurationContent, "the content of %q cannot change", want.ID)
 	}
 	r.of, r.info.Created, r.counter = old.of, old.info.Created, old.counter
@@ -235,7 +236,7 @@ func (c *Core) TestConfigurationQueries(condition string, metrics map[string]str
 	}
 	errs = map[string]string{}
 	for name, text := range metrics {
-		if _, err := query.Parse(text); err != nil {
+		if _, err := readMetric(text); err != nil {
 			errs[name] = err.Error()
 		}
 	}
@@ -313,7 +314,9 @@ func (c *Core) describe(ctx context.Context, r *rule) (*Configuration, error) {
 		}
 	}
 	for name := range d.Metrics {
-		d.MetricResults[name] = results["custom "+name]
+		if n, ok := results["custom "+name]; ok {
+			d.MetricResults[name] = n
+		}
 	}
 	return &d, nil
 }

@@ -41,6 +41,9 @@ type entity struct {
 	uploads []*upload // in the order of their beginning
 	calls   map[uint64]*call
 
+	stamp     eventStamp // of telemetry without a session, by who has this authentication method
+	stampedBy string
+
 	outbox     []func() // for links, in order
 	delivering bool
 }

@@ -82,6 +82,27 @@ func TestJobsTakeTurns(t *testing.T) {
 	})
 }
 
+func TestAJobThatIsCancelledInItsTurnIsForgotten(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCore(t, nil)
+		answering(t, c, dev, 200, 10*time.Second)
+		for i := range maxRunningJobs {
+			createJob(t, c, methodJob(fmt.Sprint("j", i), time.Time{}))
+		}
+		synctest.Wait()
+		for i := range 2 * maxJobs {
+			createJob(t, c, methodJob(fmt.Sprint("q", i), time.Time{}))
+			_, err := c.CancelJob(fmt.Sprint("q", i))
+			must(t, err)
+		}
+		c.jobs.mu.Lock()
+		defer c.jobs.mu.Unlock()
+		if n := len(c.jobs.queue); n != 0 {
+			t.Errorf("%d jobs that were cancelled wait for their turn", n)
+		}
+	})
+}
+
 func TestQueriesSeeWhatBecameOfDevices(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newCore(t, nil)
@@ -178,6 +199,22 @@ func TestAJobKeepsABoundedSizeOfAnswers(t *testing.T) {
 	}
 }
 
+func TestTheOldestAnswersMakeRoom(t *testing.T) {
+	c := newCore(t, nil)
+	const room = maxPayloads / maxJobPayloads
+	for i := range uint64(room + 2) {
+		j := &job{core: c, seq: i + 1, info: Job{ID: fmt.Sprint("j", i), Status: JobCompleted, End: time.Now()}, payloads: maxJobPayloads}
+		j.rows = []*deviceJob{{DeviceJob: DeviceJob{JobID: j.info.ID, ID: dev, Status: deviceJobCompleted}}}
+		c.jobs.list, c.jobs.byID[j.info.ID] = append(c.jobs.list, j), j
+	}
+	if got := len(allDeviceJobs(c)); got != room {
+		t.Errorf("%d jobs have their answers, there is room for %d", got, room)
+	}
+	if len(rows(c, "j0")) != 0 || len(rows(c, "j2")) != 1 {
+		t.Error("it was not the oldest that made room")
+	}
+}
+
 func TestAJobGoesOnInTheNextHub(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := store.NewMemory(nil)
@@ -211,6 +248,24 @@ func TestAJobGoesOnInTheNextHub(t *testing.T) {
 		time.Sleep(time.Hour)
 		synctest.Wait()
 		wantJob(t, c, "scheduled", JobCompleted, JobStatistics{Devices: 3, Succeeded: 2, Failed: 1})
+	})
+}
+
+func TestAJobThatWaitsInTheNextHubKnowsItsDevices(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := store.NewMemory(nil)
+		old := newCoreOn(t, nil, s)
+		answering(t, old, dev, 200, time.Hour)
+		createJob(t, old, methodJob("first", time.Time{}))
+		createJob(t, old, methodJob("second", time.Time{}))
+		synctest.Wait()
+		old.Close()
+
+		c := newCoreOn(t, &Config{Throttle: Throttle{ActiveJobs: 1}}, s)
+		_, err := c.CancelJob("second") // before its turn
+		must(t, err)
+		synctest.Wait()
+		wantJob(t, c, "second", JobCancelled, JobStatistics{Devices: 1, Failed: 1})
 	})
 }
 

@@ -164,6 +164,7 @@ func (c *Core) resumeJobs() {
 func (j *job) recount() {
 	j.mu.Lock()
 	defer j.mu.Unlock()
+	j.count.Devices = len(j.rows)
 	for _, r := range j.rows {
 		switch r.Status {
 		case deviceJobPending:

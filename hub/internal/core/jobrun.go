@@ -76,8 +76,7 @@ func (j *job) run() {
 	ctx, done := context.WithDeadlineCause(j.ctx, j.began.Add(j.info.MaxExecution), errJobTime)
 	defer done()
 	ids, all := j.core.matching(ctx, j.target)
-	j.addRows(ids)
-	j.try(ctx)
+	j.try(ctx, j.addRows(ids))
 	switch {
 	case j.core.life.Err() != nil:
 	case all && j.left() == 0:
@@ -171,12 +170,12 @@ func (c *Core) matching(ctx context.Context, cond *query.Condition) (ids []hubwi
 }
 
 // addRows makes the rows of the job, besides those that there are already because it
-// was begun by a hub before this one.
-func (j *job) addRows(ids []hubwire.Identity) {
+// was begun by a hub before this one, and returns them all.
+func (j *job) addRows(ids []hubwire.Identity) []*deviceJob {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	if j.info.Status.Over() { // cancelled meanwhile
-		return
+		return nil
 	}
 	now := time.Now().UTC()
 	had := j.rows
@@ -190,17 +189,18 @@ func (j *job) addRows(ids []hubwire.Identity) {
 	}
 	slices.SortFunc(j.rows, func(a, b *deviceJob) int { return compareIdentities(a.ID, b.ID) })
 	j.count.Devices = len(j.rows)
+	return j.rows
 }
 
 // try carries the job out for all devices, a bounded number at a time. Those that are
 // not connected come again at the end, when the method has a connect timeout: then
 // the others do not wait for them.
-func (j *job) try(ctx context.Context) {
+func (j *job) try(ctx context.Context, rows []*deviceJob) {
 	work, workers := j.updateTwin, twinWorkers
 	if j.info.Type == JobDeviceMethod {
 		work, workers = j.invoke(0), methodWorkers
 	}
-	away := j.each(ctx, j.rows, workers, work)
+	away := j.each(ctx, rows, workers, work)
 	if len(away) > 0 {
 		j.each(ctx, away, workers, j.invoke(j.info.Method.ConnectTimeout))
 	}
@@ -343,8 +343,9 @@ func (j *job) keep(res *hubwire.MethodResponse) *hubwire.MethodResponse {
 	if res == nil {
 		return nil
 	}
-	if j.payloads += len(res.Payload); j.payloads > maxJobPayloads {
+	if j.payloads+len(res.Payload) > maxJobPayloads {
 		return &hubwire.MethodResponse{Status: res.Status}
 	}
+	j.payloads += len(res.Payload)
 	return res
 }

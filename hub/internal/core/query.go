@@ -15,7 +15,8 @@ import (
 // the order of their identities, device jobs in that of their jobs' ids, and groups in
 // that of the JSON of what they are grouped by. A page ends when it is full, and also
 // when it has taken its time or its memory, so that it can be short or even empty with
-// more to come, which the service does too.
+// more to come, which the service does too; but a small registry is never cut short by a
+// machine that is busy.
 
 // Bounds of a page of a query. Sources differ on the first two; documentation has
 // pages of up to 1000.
@@ -23,7 +24,8 @@ const (
 	defaultQueryPage = 100
 	maxQueryPage     = 1000
 
-	queryTime  = 10 * time.Millisecond // after which a page ends
+	queryTime  = 10 * time.Millisecond // after which a page ends,
+	queryLeast = 500                   // but not before it has looked at so many rows
 	queryBytes = 4 << 20               // of JSON, after which a page ends
 	queryBatch = 64                    // rows that are fetched at once
 )
@@ -95,7 +97,7 @@ type queryRun struct {
 	begun time.Time
 	row   twinRow
 
-	seen  bool       // a row has been looked at
+	seen  int        // rows that were looked at
 	at    queryPlace // of the last one
 	out   QueryPage
 	bytes int  // of out, about
@@ -126,8 +128,8 @@ func (r *queryRun) page(ctx context.Context) (err error) {
 	return err
 }
 
-// late reports whether the page has taken its time. It looks at a row at least.
-func (r *queryRun) late() bool { return r.seen && time.Since(r.begun) > queryTime }
+// late reports whether the page has taken its time.
+func (r *queryRun) late() bool { return r.seen >= queryLeast && time.Since(r.begun) > queryTime }
 
 // full reports whether the page has all the rows it can have.
 func (r *queryRun) full() bool { return r.out.rows() >= r.limit || r.bytes >= queryBytes }
@@ -159,7 +161,8 @@ func (r *queryRun) twin(e *entity) {
 		}
 		r.addTwin()
 	}
-	r.at.id, r.seen = e.id, true
+	r.at.id = e.id
+	r.seen++
 }
 
 func (r *queryRun) addTwin() {
@@ -194,7 +197,8 @@ func (r *queryRun) jobs(ctx context.Context) error {
 				}
 				r.addJob(j)
 			}
-			r.at.job, r.at.id, r.seen = j.JobID, j.ID, true
+			r.at.job, r.at.id = j.JobID, j.ID
+			r.seen++
 		}
 		if err := ctx.Err(); err != nil || len(js) == 0 {
 			return err

@@ -113,7 +113,10 @@ func (c *Core) stampOf(op string, g *Grant) (eventStamp, time.Time, error) {
 	}
 	now := time.Now()
 	e.touched(now)
-	return c.newStamp(e, g, ""), now, nil
+	if e.stamp.head == nil || e.stampedBy != g.method {
+		e.stamp, e.stampedBy = c.newStamp(e, g, ""), g.method
+	}
+	return e.stamp, now, nil
 }
 
 func (c *Core) appendEvent(ctx context.Context, op string, st *eventStamp, now time.Time, m *hubwire.Message) error {

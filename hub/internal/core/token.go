@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/hubwire/hubwire"
 	"github.com/hubwire/hubwire/sas"
 )
 
@@ -19,19 +20,23 @@ var (
 	errNoRight  = errors.New("the policy has not the right")
 )
 
-// shownToken is a token with its text.
+// shownToken is a token with its text, and what is remembered of it.
 type shownToken struct {
 	sas.Token
-	text sas.Secret
+	text  sas.Secret
+	known *knownToken // or nil
+	again bool        // it will be shown again, as with each request
 }
 
 // readToken reads a SAS token that has not expired. The error does not show it.
-func (c *Core) readToken(token string) (shownToken, error) {
-	t, err := sas.ParseToken(token)
-	if err != nil {
-		return shownToken{}, err
+func (c *Core) readToken(token string) (t shownToken, err error) {
+	t.text, t.known = sas.NewSecret(token), c.verified.known(token)
+	if t.known != nil {
+		t.Token = t.known.Token
+	} else if t.Token, err = sas.ParseToken(token); err != nil {
+		return t, err
 	}
-	return shownToken{t, sas.NewSecret(token)}, t.CheckExpiry(time.Now(), c.cfg.Skew)
+	return t, t.CheckExpiry(time.Now(), c.cfg.Skew)
 }
 
 // checkToken checks a token that was read for the endpoints of device d, and fills in g.
@@ -40,27 +45,34 @@ func (c *Core) readToken(token string) (shownToken, error) {
 // type is; one that names none is signed with a key of the device.
 func (c *Core) checkToken(t *shownToken, d *Device, g *Grant) error {
 	scope := "hub"
+	var key sas.Secret
 	if t.Policy != "" {
-		if _, err := c.checkPolicy(t, DeviceConnect); err != nil {
+		_, by, err := c.checkPolicy(t, DeviceConnect)
+		if err != nil {
 			return err
 		}
-		g.by = credential{kind: byPolicy}
+		key, g.by = by, credential{kind: byPolicy}
 	} else {
 		if d.Auth.Type != AuthSAS {
 			return fmt.Errorf("a token was shown, the authentication type is %q", d.Auth.Type)
 		}
-		key, err := c.signedBy(t, d.Auth.Primary, d.Auth.Secondary)
+		by, err := signedBy(t, d.Auth.Primary, d.Auth.Secondary)
 		if err != nil {
 			return err
 		}
-		scope, g.by = scopeOf(d.ID), credential{byKey, key}
+		scope, key, g.by = scopeOf(d.ID), by, credential{byKey, by}
 	}
-	path := []string{c.cfg.HostName, "devices", d.ID.DeviceID}
-	if d.ID.IsModule() {
-		path = append(path, "modules", d.ID.ModuleID)
+	if t.known == nil || t.known.id != d.ID {
+		path := []string{c.cfg.HostName, "devices", d.ID.DeviceID}
+		if d.ID.IsModule() {
+			path = append(path, "modules", d.ID.ModuleID)
+		}
+		if err := checkResource(t, path); err != nil {
+			return err
+		}
 	}
-	if err := checkResource(t, path); err != nil {
-		return err
+	if t.known == nil && t.again {
+		c.verified.add(t.text.Reveal(), key, d.ID)
 	}
 	g.method = authMethod(scope, "sas")
 	g.Expires = t.Expires
@@ -76,7 +88,7 @@ func (c *Core) checkServiceToken(token, path string, anyOf ...Right) (*ServiceGr
 	if t.Policy == "" {
 		return nil, fmt.Errorf("%w: the token names none", errNoPolicy)
 	}
-	p, err := c.checkPolicy(&t, anyOf...)
+	p, key, err := c.checkPolicy(&t, anyOf...)
 	if err != nil {
 		return nil, err
 	}
@@ -89,29 +101,32 @@ func (c *Core) checkServiceToken(token, path string, anyOf ...Right) (*ServiceGr
 	if err := checkResource(&t, segments); err != nil {
 		return nil, err
 	}
+	if t.known == nil {
+		c.verified.add(token, key, hubwire.Identity{})
+	}
 	return &ServiceGrant{Policy: p.Name, Rights: p.Rights, Expires: t.Expires}, nil
 }
 
-// checkPolicy checks signature and rights of a policy's token.
-func (c *Core) checkPolicy(t *shownToken, anyOf ...Right) (*Policy, error) {
+// checkPolicy checks signature and rights of a policy's token, and returns the key too.
+func (c *Core) checkPolicy(t *shownToken, anyOf ...Right) (*Policy, sas.Secret, error) {
 	p := c.policy(t.Policy)
 	if p == nil {
-		return nil, fmt.Errorf("%w: its name has %d bytes", errNoPolicy, len(t.Policy))
+		return nil, sas.Secret{}, fmt.Errorf("%w: its name has %d bytes", errNoPolicy, len(t.Policy))
 	}
-	if _, err := c.signedBy(t, p.Primary, p.Secondary); err != nil {
-		return nil, err
+	key, err := signedBy(t, p.Primary, p.Secondary)
+	if err != nil {
+		return nil, sas.Secret{}, err
 	}
 	if !slices.ContainsFunc(anyOf, p.Rights.Has) {
-		return nil, fmt.Errorf("%w: %q", errNoRight, p.Name)
+		return nil, sas.Secret{}, fmt.Errorf("%w: %q", errNoRight, p.Name)
 	}
-	return p, nil
+	return p, key, nil
 }
 
 // signedBy returns the key that made the signature. A key that is not base64 signs nothing.
-func (c *Core) signedBy(t *shownToken, primary, secondary sas.Secret) (sas.Secret, error) {
-	text := t.text.Reveal()
-	if key, ok := c.verified.signer(text); ok && (key.Equal(primary) || key.Equal(secondary)) {
-		return key, nil
+func signedBy(t *shownToken, primary, secondary sas.Secret) (sas.Secret, error) {
+	if k := t.known; k != nil && (k.key.Equal(primary) || k.key.Equal(secondary)) {
+		return k.key, nil
 	}
 	first, _ := sas.NewKey(primary)
 	second, _ := sas.NewKey(secondary)
@@ -119,9 +134,7 @@ func (c *Core) signedBy(t *shownToken, primary, secondary sas.Secret) (sas.Secre
 	if err != nil {
 		return sas.Secret{}, err
 	}
-	key := [...]sas.Secret{primary, secondary}[by]
-	c.verified.add(text, key)
-	return key, nil
+	return [...]sas.Secret{primary, secondary}[by], nil
 }
 
 func checkResource(t *shownToken, path []string) error {

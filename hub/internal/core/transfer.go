@@ -15,7 +15,7 @@ import (
 
 // Import and export jobs imitate the guide "Import and export IoT Hub device identities in bulk":
 // one at a time, identities with their twins as lines of a blob, what an import refuses as lines of
-// another. Where the guide is silent: a line that cannot be read or is refused is
+// another. Where the guide is silent: a line that cannot be read, is too long or is refused is
 // an error of that line, and the job goes on; an export sees each identity as it is when its
 // turn comes; a job that runs when the hub ends has failed. Left out: access to
 // containers by a managed identity, which this hub has not.

@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"time"
 
@@ -172,37 +173,54 @@ func (t *transfer) importAll(ctx context.Context) error {
 	return whyEnded(ctx, err, errWrite)
 }
 
-// lines calls do for each line of a blob that is not empty.
+// errLongLine is what a line that is longer than maxTransferLine is refused with.
+var errLongLine = fmt.Errorf("the line has more than %d bytes", maxTransferLine)
+
+// lines calls do for each line of a blob that is not empty, or with nil for one that is too long.
 func (t *transfer) lines(ctx context.Context, container sas.Secret, blob string, do func([]byte) error) error {
 	r, size, err := t.core.cfg.Containers.Read(ctx, container, blob)
 	if err != nil {
 		return errRead
 	}
 	defer r.Close()
-	s := bufio.NewScanner(r)
-	s.Buffer(make([]byte, 0, 64<<10), maxTransferLine)
-	read := int64(0)
-	for s.Scan() {
-		line := bytes.TrimSpace(bytes.TrimPrefix(s.Bytes(), []byte("\ufeff")))
-		if len(line) > 0 {
+	in := bufio.NewReaderSize(r, maxTransferLine)
+	read, inLong := int64(0), false
+	for err == nil {
+		var part []byte
+		part, err = in.ReadSlice('\n')
+		line := bytes.TrimSpace(bytes.TrimPrefix(part, []byte("\ufeff")))
+		long := errors.Is(err, bufio.ErrBufferFull)
+		switch {
+		case long:
+			err, line = nil, nil
+		case err != nil && err != io.EOF:
+			return errRead
+		}
+		if !inLong && (long || len(line) > 0) {
 			if err := do(line); err != nil {
 				return err
 			}
 		}
-		if read += int64(len(s.Bytes())) + 1; size > 0 && !t.advance(int(min(99, 100*read/size))) || ctx.Err() != nil {
+		inLong = long
+		if read += int64(len(part)); size > 0 && !t.advance(int(min(99, 100*read/size))) || ctx.Err() != nil {
 			return errJobCancelled
 		}
 	}
-	if s.Err() != nil {
-		return errRead
-	}
 	return nil
+}
+
+// parse reads a line by one of the functions of [Lines].
+func parse[T any](line []byte, read func([]byte) (T, error)) (v T, err error) {
+	if line == nil {
+		return v, errLongLine
+	}
+	return read(line)
 }
 
 // importDevice carries a line out. Its error is one of note.
 func (t *transfer) importDevice(ctx context.Context, line []byte, note func(*BulkError) error) error {
 	const op = "import"
-	b, err := t.core.cfg.Lines.ParseDevice(line)
+	b, err := parse(line, t.core.cfg.Lines.ParseDevice)
 	if err != nil {
 		return note(&BulkError{Err: refuse(op, hubwire.DeserializationError, "%v", err)})
 	}
@@ -218,7 +236,7 @@ func (t *transfer) importDevice(ctx context.Context, line []byte, note func(*Bul
 // importConfiguration creates a configuration, or replaces all but the content of one.
 func (t *transfer) importConfiguration(ctx context.Context, line []byte, note func(*BulkError) error) error {
 	const op = "import"
-	k, err := t.core.cfg.Lines.ParseConfiguration(line)
+	k, err := parse(line, t.core.cfg.Lines.ParseConfiguration)
 	if err != nil {
 		return note(&BulkError{Err: refuse(op, hubwire.DeserializationError, "%v", err)})
 	}

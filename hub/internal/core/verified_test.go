@@ -2,6 +2,7 @@ package core
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -41,11 +42,11 @@ func TestATokenIsLookedAtEachTime(t *testing.T) {
 				must(t, err)
 				l := &Login{Identity: dev, Token: sas.NewSecret(token(d.Auth.Primary, host+"/devices/dev", soon(), ""))}
 				for range 2 {
-					_, err = c.AuthenticateRequest(ctx, l)
+					err = c.AuthenticateRequest(ctx, l, new(Grant))
 					must(t, err)
 				}
 				tt.change(t, c)
-				_, err = c.AuthenticateRequest(ctx, l)
+				err = c.AuthenticateRequest(ctx, l, new(Grant))
 				if tt.want != 0 {
 					wantCode(t, "afterwards", err, tt.want)
 				} else {
@@ -86,7 +87,7 @@ func TestAuthenticateRequestRefusals(t *testing.T) {
 		"a right token of somebody who is not there": {Login{Identity: hubwire.Identity{DeviceID: "x"}, Token: good(dev)}, hubwire.Unauthorized},
 	} {
 		t.Run(name, func(t *testing.T) {
-			_, err := c.AuthenticateRequest(ctx, &tt.l)
+			err := c.AuthenticateRequest(ctx, &tt.l, new(Grant))
 			wantCode(t, "AuthenticateRequest", err, tt.want)
 		})
 	}
@@ -95,23 +96,25 @@ func TestAuthenticateRequestRefusals(t *testing.T) {
 func TestVerifiedIsBounded(t *testing.T) {
 	var v verified
 	key := newKey()
-	v.add("first", key)
+	text := func(i int) string { return token(key, fmt.Sprint("h/devices/", i), soon(), "") }
+	first := text(-1)
+	v.add(first, key, dev)
+	zeroth := text(0)
+	v.add(zeroth, key, dev)
 	for i := range 3 * maxVerified {
-		v.add(fmt.Sprint(i), key)
-		if i%1000 == 0 {
-			if by, ok := v.signer("first"); !ok || !by.Equal(key) {
-				t.Fatalf("what is used was forgotten after %d others", i)
-			}
+		v.add(text(i+1), key, dev)
+		if k := v.known(first); i%1000 == 0 && (k == nil || !k.key.Equal(key) || k.id != dev || k.Resource != "h/devices/-1") {
+			t.Fatalf("what is used was forgotten after %d others", i)
 		}
 	}
 	if n := len(v.young) + len(v.old); n > 2*maxVerified {
 		t.Errorf("it holds %d", n)
 	}
-	if _, ok := v.signer("0"); ok {
+	if v.known(zeroth) != nil {
 		t.Error("what is not used is remembered")
 	}
-	v.add(string(make([]byte, maxVerifiedToken+1)), key)
-	if _, ok := v.signer(string(make([]byte, maxVerifiedToken+1))); ok {
+	long := token(key, strings.Repeat("h", maxVerifiedToken), soon(), "")
+	if v.add(long, key, dev); v.known(long) != nil {
 		t.Error("a token that is too long was remembered")
 	}
 }

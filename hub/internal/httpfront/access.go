@@ -35,14 +35,14 @@ func (s *Server) authorize(r *request, rt *route) error {
 	device := hubwire.Identity{DeviceID: r.Target.Identity.DeviceID}
 	switch {
 	case rt.by == byIdentity:
-		r.grant, err = s.authenticate(r, r.Target.Identity)
+		err = s.authenticate(r, r.Target.Identity)
 	case rt.by == byEdgeHub:
 		device.ModuleID = edgeHub
-		r.grant, err = s.authenticate(r, device)
+		err = s.authenticate(r, device)
 	case rt.by == byServiceOrDevice && !r.showsPolicy():
-		r.grant, err = s.authenticate(r, device)
-	case rt.by == byServiceOrModule && r.Caller != (hubwire.Identity{}) && !r.showsPolicy():
-		if r.grant, err = s.authenticate(r, r.Caller); err == nil {
+		err = s.authenticate(r, device)
+	case rt.by == byServiceOrModule && r.Caller.IsModule() && !r.showsPolicy():
+		if err = s.authenticate(r, r.Caller); err == nil {
 			err = s.core.MayAct(r.Caller.DeviceID, r.Target.Identity, nil)
 		}
 	default:
@@ -58,12 +58,12 @@ func (s *Server) authorize(r *request, rt *route) error {
 }
 
 // authenticate checks that it is a device or module, or a policy that may connect for it.
-func (s *Server) authenticate(r *request, id hubwire.Identity) (*core.Grant, error) {
+func (s *Server) authenticate(r *request, id hubwire.Identity) error {
 	l := &core.Login{Identity: id, Protocol: "https", Token: sas.NewSecret(r.token())}
 	if r.http.TLS != nil {
 		l.Certificates = r.http.TLS.PeerCertificates
 	}
-	return s.core.AuthenticateRequest(r.http.Context(), l)
+	return s.core.AuthenticateRequest(r.http.Context(), l, &r.grant)
 }
 
 func (r *request) token() string {

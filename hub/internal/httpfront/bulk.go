@@ -48,6 +48,7 @@ func bulkOperation(v *httpsx.ImportDevice) core.BulkOperation {
 			Edge: v.Capabilities.IotEdge, Scope: v.Scope, ParentScopes: v.ParentScopes,
 		},
 		TwinETag: httpsx.ParseETag(v.TwinETag),
+		Err:      v.Check(),
 	}
 	for _, mode := range bulkModes {
 		if strings.EqualFold(string(mode), string(op.Mode)) {

@@ -20,7 +20,7 @@ type request struct {
 	*httpsx.Request
 	http    *http.Request
 	w       http.ResponseWriter
-	grant   *core.Grant  // of a device or module; nil of a service
+	grant   core.Grant   // of a device or module; zero of a service
 	verdict core.Verdict // what an intercept function wants of the answer
 }
 
@@ -79,7 +79,9 @@ func (s *Server) answer(r *request) (*httpsx.Answer, error) {
 			return nil, err
 		}
 	}
-	expectBody(r.w, r.http)
+	if s.core.Intercepts() {
+		expectBody(r.w, r.http)
+	}
 	return rt.act(s, r)
 }
 
@@ -93,7 +95,7 @@ func (s *Server) intercept(r *request, op *core.Op) error {
 	return err
 }
 
-// expectBody sets the deadline of the body anew: the hub's delay is not the peer's.
+// expectBody sets the deadline of the body anew: the delay of an intercept function is not the peer's.
 // Without a body net/http waits for the end of the connection, which has no deadline.
 func expectBody(w http.ResponseWriter, r *http.Request) {
 	if r.ContentLength != 0 {

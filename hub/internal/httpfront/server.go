@@ -1,10 +1,11 @@
-// Package httpfront is the hub's HTTPS door: the REST API as far as it is there
-// (identities, twins, direct methods, cloud-to-device messages), and the WebSocket
-// tunnel to MQTT.
+// Package httpfront is the hub's HTTPS door: the REST API of devices and services over core,
+// a blob endpoint, and the WebSocket tunnel to MQTT. routes.go is the table of what can be
+// asked for; how requests and answers look is httpsx's business.
 //
 // It speaks HTTP/1.1 only, since some SDKs compare the case of header names.
 // Source: IoT Hub REST API, api-version 2021-04-12, with what the official
-// SDKs send and rely on. What of it is left out is listed in routes.go.
+// SDKs send and rely on. Left out: file notifications, which have no operation there, DPS, and
+// Azure's management plane.
 package httpfront
 
 import (
@@ -87,10 +88,14 @@ func New(c *core.Core, o *Options) *Server {
 	return s
 }
 
-// Accept serves the connections of a listener of TLS connections, until it is
-// closed or Close is called. If what is below TLS has a method Admit, that is
-// called when a request was authorized.
-func (s *Server) Accept(l net.Listener) {
+// Accept serves the connections of a listener, with TLS unless cfg is nil, until it is
+// closed or Close is called. If a connection has a method Admit, that is called when a request
+// was authorized.
+func (s *Server) Accept(l net.Listener, cfg *tls.Config) {
+	l = unhurried{l}
+	if cfg != nil {
+		l = tls.NewListener(l, cfg)
+	}
 	if err := s.http.Serve(l); err != http.ErrServerClosed {
 		s.opt.Log.Info("https: listener closed", "error", err)
 	}

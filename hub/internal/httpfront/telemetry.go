@@ -50,7 +50,7 @@ func (s *Server) takeTelemetry(r *request, body []byte) error {
 			return err
 		}
 	}
-	if err := s.core.Telemetry(r.http.Context(), r.grant, m); err != nil {
+	if err := s.core.Telemetry(r.http.Context(), &r.grant, m); err != nil {
 		return err
 	}
 	s.published(r, m)
@@ -80,7 +80,7 @@ func (s *Server) takeBatch(r *request, body []byte) error {
 			return err
 		}
 	}
-	if err := s.core.TelemetryBatch(r.http.Context(), r.grant, ms); err != nil {
+	if err := s.core.TelemetryBatch(r.http.Context(), &r.grant, ms); err != nil {
 		return err
 	}
 	for i := range ms {

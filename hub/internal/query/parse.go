@@ -31,8 +31,8 @@ func Parse(text string) (*Query, error) {
 }
 
 // ParseCondition reads a condition that stands alone, as a configuration's
-// target condition or a job's query condition: "*" for all devices, an expression,
-// or either with "FROM devices WHERE" or "FROM devices.modules WHERE" in front.
+// target condition or a job's query condition: "*" for all devices, or an expression,
+// with "FROM devices WHERE" or "FROM devices.modules WHERE" in front or not.
 // The error is a [*SyntaxError].
 func ParseCondition(text string) (*Condition, error) {
 	p, err := newParser(text)
