@@ -112,7 +112,7 @@ type reply struct {
 	body   []byte
 }
 
-// nothing is the answer of which no more is asked: a 204, or what stands for one.
+// nothing is the answer of which no more is asked than that it is a success.
 var nothing = &reply{status: http.StatusNoContent}
 
 // insist asks until there is an answer that is no passing trouble, or ctx or r ends, and
@@ -251,7 +251,7 @@ func (r *rest) attempt(ctx context.Context, x *exchange, token *heldToken) (*rep
 // read reads an answer, for as long as the hub may take for one.
 func (r *rest) read(op httpsx.Operation, resp *http.Response) (*reply, *hubwire.Error) {
 	if op.Succeeds(resp.StatusCode) && (op.Status() == http.StatusNoContent || resp.StatusCode == http.StatusNoContent) {
-		resp.Body.Close() // it is done; what else there is to read, and whether it comes, makes no difference
+		resp.Body.Close() // it is done: what else may come makes no difference
 		return nothing, nil
 	}
 	defer resp.Body.Close()
