@@ -150,7 +150,9 @@ func (s storageTransport) RoundTrip(r *http.Request) (*http.Response, error) {
 		return fail(err)
 	}
 	answer, err := w.account.RoundTrip(r)
-	if err != nil && w.hub.over.Err() != nil {
+	if err == nil {
+		answer.Body = steady(answer.Body, s.c.o.AckTimeout)
+	} else if w.hub.over.Err() != nil {
 		err = &hubwire.Error{Op: "storage", Outcome: hubwire.Unknown, Err: context.Cause(w.hub.over)}
 	}
 	return answer, err

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -384,4 +385,76 @@ func TestAStorageConnectionThatStallsIsLost(t *testing.T) {
 			})
 		})
 	}
+}
+
+// deaf is a connection from which nothing comes any more, not even its end.
+type deaf struct {
+	net.Conn
+	stalled *atomic.Bool
+	closed  chan struct{}
+	once    sync.Once
+}
+
+func (d *deaf) Read(b []byte) (int, error) {
+	n, err := d.Conn.Read(b)
+	if d.stalled.Load() {
+		<-d.closed
+		return 0, net.ErrClosed
+	}
+	return n, err
+}
+
+func (d *deaf) Close() error {
+	d.once.Do(func() { close(d.closed) })
+	return d.Conn.Close()
+}
+
+func TestAnAnswerOfStorageThatStallsIsLost(t *testing.T) {
+	over(t, device.MQTT(nil), hub.Config{}, func(t *testing.T, b *bench) {
+		var stalled atomic.Bool
+		c := b.dial(b.device, func(o *device.Options) {
+			dial := o.Dial
+			o.Dial = func(ctx context.Context, network, addr string) (net.Conn, error) {
+				nc, err := dial(ctx, network, addr)
+				if err == nil && strings.HasSuffix(addr, ":443") {
+					nc = &deaf{Conn: nc, stalled: &stalled, closed: make(chan struct{})}
+				}
+				return nc, err
+			}
+		})
+		u := initiate(t, c, "x")
+		if err := write(t.Context(), c, u, strings.Repeat("x", 4<<20)); err != nil {
+			t.Fatal(err)
+		}
+		read := func(middle func()) error {
+			r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, u.URL.Reveal(), nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			res, err := c.StorageTransport().RoundTrip(r)
+			if err != nil {
+				return err
+			}
+			defer res.Body.Close()
+			if _, err := io.CopyN(io.Discard, res.Body, 1000); err != nil {
+				return err
+			}
+			for range 2 {
+				middle()
+				if _, err := io.CopyN(io.Discard, res.Body, 1<<20); err != nil {
+					return err
+				}
+			}
+			_, err = io.Copy(io.Discard, res.Body)
+			return err
+		}
+		start := time.Now()
+		if err := read(func() { stalled.Store(true) }); !errors.Is(err, net.ErrClosed) || time.Since(start) != time.Minute {
+			t.Errorf("%v after %v", err, time.Since(start))
+		}
+		stalled.Store(false)
+		if err := read(func() { time.Sleep(50 * time.Second) }); err != nil { // it is the reader that is slow
+			t.Errorf("on another connection: %v", err)
+		}
+	})
 }

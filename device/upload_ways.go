@@ -3,6 +3,7 @@ package device
 import (
 	"crypto/tls"
 	"errors"
+	"io"
 	"net"
 	"net/http"
 	"sync"
@@ -82,6 +83,34 @@ func newUploadWays(cfg *config) *uploadWays {
 	w.conns.init(w.hub.over, cfg, cfg.Dial, w.account.CloseIdleConnections)
 	return w
 }
+
+// steadyBody is the body of an answer that is lost when it does not get on.
+type steadyBody struct {
+	io.ReadCloser
+	limit time.Duration
+	late  *time.Timer // closes it
+}
+
+// steady returns body with a limit to the time that a read may wait; 0 and less mean none.
+func steady(body io.ReadCloser, limit time.Duration) io.ReadCloser {
+	if limit <= 0 {
+		return body
+	}
+	late := time.AfterFunc(limit, func() { body.Close() })
+	late.Stop()
+	return &steadyBody{body, limit, late}
+}
+
+func (b *steadyBody) Read(p []byte) (int, error) {
+	b.late.Reset(b.limit)
+	n, err := b.ReadCloser.Read(p)
+	if !b.late.Stop() && err != nil {
+		err = &lostError{errStalled}
+	}
+	return n, err
+}
+
+var errStalled = errors.New("device: it does not go on")
 
 // end ends all that is under way, because of cause, the first time.
 func (u *uploads) end(cause error) {

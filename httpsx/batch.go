@@ -19,7 +19,7 @@ const MaxBatchSize = 255<<10 - 1
 // IsBatch reports whether a request with the headers h sends a batch.
 func IsBatch(h http.Header) bool {
 	const n = len(BatchContentType)
-	v := strings.TrimLeft(h.Get("Content-Type"), " \t")
+	v := strings.TrimLeft(valueOf(h, "Content-Type"), " \t")
 	if len(v) < n || !strings.EqualFold(v[:n], BatchContentType) {
 		return false
 	}

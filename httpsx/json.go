@@ -211,10 +211,15 @@ func (o *object) bool(name string, v bool) {
 	}
 }
 
-// json writes a raw value, which is left out when there is none.
+// json writes a raw value, which is left out when there is none. One that is not JSON leaves the
+// document without a value there, see marshal: "1,"x":2" must not become another member.
 func (o *object) json(name string, v json.RawMessage) {
-	if v != nil {
+	switch {
+	case v == nil:
+	case json.Valid(v):
 		o.raw(name, string(v))
+	default:
+		o.key(name)
 	}
 }
 

@@ -124,6 +124,20 @@ func TestRawValuesThatAreNotJSONAreNotWritten(t *testing.T) {
 	}
 }
 
+// TestRawValuesThatWouldBeMoreMembersAreNotWritten has values with which the whole would be JSON.
+func TestRawValuesThatWouldBeMoreMembersAreNotWritten(t *testing.T) {
+	more := json.RawMessage(`{}, "more":{}`)
+	for _, doc := range []any{
+		&httpsx.Twin{Twin: hubwire.Twin{Tags: more}}, &httpsx.TwinUpdate{Tags: more}, &httpsx.TwinUpdate{Desired: more},
+		&httpsx.MethodCall{Payload: more}, &httpsx.MethodResult{Payload: more}, &httpsx.ImportDevice{Tags: more},
+		&httpsx.ImportDevice{Properties: httpsx.TwinProperties{Desired: more}}, &httpsx.Job{UpdateTwin: &httpsx.TwinUpdate{Tags: more}},
+	} {
+		if b, err := httpsx.Marshal(doc); err == nil {
+			t.Errorf("%T is written as %s", doc, b)
+		}
+	}
+}
+
 func TestTextsComeThrough(t *testing.T) {
 	for _, s := range []string{"", "plain", `a "quoted" \ one`, "lines\r\n\ttabs", "ä €  𝄞", "<a href='x'>&amp;</a>", "\x00\x1f\x7f"} {
 		b, err := httpsx.Marshal(&httpsx.Device{StatusReason: s})

@@ -271,7 +271,7 @@ func Allow(r *http.Request) string {
 
 // methodOf returns the method that r means.
 func methodOf(r *http.Request) string {
-	if r.Method == post && strings.EqualFold(r.Header.Get("X-Http-Method-Override"), patch) {
+	if r.Method == post && strings.EqualFold(valueOf(r.Header, "X-Http-Method-Override"), patch) {
 		return patch
 	}
 	return r.Method

@@ -195,7 +195,7 @@ func ReadRequest(req *http.Request) (*Request, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &Request{Op: op, Target: target, IfMatch: ParseETag(req.Header.Get("If-Match")), RequestID: req.Header.Get("Request-Id")}
+	r := &Request{Op: op, Target: target, IfMatch: ParseETag(valueOf(req.Header, "If-Match")), RequestID: valueOf(req.Header, "Request-Id")}
 	query := queryOf(req.URL.RawQuery)
 	if r.APIVersion = query.get("api-version"); !isVersion(r.APIVersion) {
 		return nil, refused(op, hubwire.InvalidProtocolVersion, "api-version %.40q is not a version", r.APIVersion)
@@ -227,6 +227,14 @@ func (r *Request) readOptions(h http.Header, query queryOf) {
 
 func (r *Request) readPage(h http.Header) {
 	r.MaxItems, r.Continuation = atoi(h.Get("X-Ms-Max-Item-Count")), h.Get("X-Ms-Continuation")
+}
+
+// valueOf is [http.Header.Get] for a name that is in its canonical form.
+func valueOf(h http.Header, name string) string {
+	if v := h[name]; len(v) > 0 {
+		return v[0]
+	}
+	return ""
 }
 
 // atoi is 0 for what is no number of things.

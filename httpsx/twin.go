@@ -154,7 +154,9 @@ func (o *object) section(name string, s hubwire.TwinSection) {
 	in := open(o.b, true)
 	in.b = append(in.b, members...)
 	in.comma = len(members) > 0
-	in.json("$metadata", s.Metadata)
+	if s.Metadata != nil {
+		in.raw("$metadata", string(s.Metadata))
+	}
 	in.int("$version", s.Version)
 	o.b = in.close()
 }

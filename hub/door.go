@@ -44,7 +44,7 @@ func (h *Hub) openDoors(ctx context.Context, base *tls.Config) error {
 		h.serving.Go(func() { h.mqtt.Accept(l, base) })
 	}
 	for _, l := range https.gates {
-		h.serving.Go(func() { h.https.Accept(tls.NewListener(l, web)) })
+		h.serving.Go(func() { h.https.Accept(l, web) })
 	}
 	return nil
 }

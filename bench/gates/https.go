@@ -3,7 +3,9 @@ package main
 import "time"
 
 // openHTTPS makes the contests of HTTPS.
-func openHTTPS() ([]contest, error) {
+func openHTTPS() ([]contest, error) { return httpsContests(1_000, 100_000, 256) }
+
+func httpsContests(fewDevices, manyDevices, uploadMiB int) ([]contest, error) {
 	if err := samePosts(); err != nil {
 		return nil, err
 	}
@@ -11,14 +13,15 @@ func openHTTPS() ([]contest, error) {
 	if err != nil {
 		return nil, err
 	}
-	for _, open := range []func() *race{httpsOut, httpsIn, registries} {
+	ofRegistry := func() *race { return registries(fewDevices, manyDevices) }
+	for _, open := range []func() *race{httpsOut, httpsIn, ofRegistry} {
 		r := open()
 		contests = append(contests, r)
 		if r.err != nil {
 			return contests, r.err
 		}
 	}
-	u := uploading()
+	u := uploading(uploadMiB)
 	return append(contests, u), u.err
 }
 

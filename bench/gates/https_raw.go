@@ -7,14 +7,16 @@ import (
 	"io"
 	"net"
 	"strings"
+	"syscall"
 )
 
 // A raw client of HTTPS has its request ready, writes it, and reads the head of the answer, without
 // looking at more of it than the status.
 
-// rawPoster is one of its connections.
+// rawPoster is one of its connections, and how to get another.
 type rawPoster struct {
 	nc      net.Conn
+	dial    func() (net.Conn, error)
 	request []byte
 	in      [4 << 10]byte
 }
@@ -36,7 +38,7 @@ func httpsRawRole(s setup) (*actor, error) {
 		if err != nil {
 			return nil, err
 		}
-		idle <- &rawPoster{nc: nc, request: wire.Bytes()}
+		idle <- &rawPoster{nc: nc, dial: s.dial, request: wire.Bytes()}
 	}
 	return posting(func() error {
 		p := <-idle
@@ -45,8 +47,21 @@ func httpsRawRole(s setup) (*actor, error) {
 	}), nil
 }
 
-// post sends the request once.
+// post sends the request once. A server may have closed the connection meanwhile: a hub does so when it is
+// not used for two minutes.
 func (p *rawPoster) post() error {
+	err := p.exchange()
+	if !errors.Is(err, io.EOF) && !errors.Is(err, syscall.EPIPE) && !errors.Is(err, syscall.ECONNRESET) {
+		return err
+	}
+	p.nc.Close()
+	if p.nc, err = p.dial(); err != nil {
+		return err
+	}
+	return p.exchange()
+}
+
+func (p *rawPoster) exchange() error {
 	if _, err := p.nc.Write(p.request); err != nil {
 		return err
 	}

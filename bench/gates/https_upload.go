@@ -7,19 +7,17 @@ import (
 	"os"
 )
 
-// uploadMiB is the size of the file that is uploaded.
-const uploadMiB = 256
-
 // uploads is a race of uploads, each of a whole file, whose messages are MiB. Each
 // client has a hub of its own, so that the memory of both ends is that of one kind of upload.
 type uploads struct {
 	race
+	mib  int      // of the file
 	dirs []string // of the hubs
 	idle map[*process]usage
 }
 
-func uploading() *uploads {
-	u := &uploads{race: race{laps: 2}, idle: make(map[*process]usage)}
+func uploading(mib int) *uploads {
+	u := &uploads{race: race{laps: 2}, mib: mib, idle: make(map[*process]usage)}
 	peer := u.client("azblob", "azblob", u.hub(), setup{TLS: true})
 	ours := u.client("", "upload", u.hub(), setup{TLS: true})
 	u.of = []*row{
@@ -87,7 +85,7 @@ func (u *uploads) ready() error {
 		}
 	}
 	for _, w := range u.runners {
-		w.n = uploadMiB
+		w.n = u.mib
 		if _, err := w.stretch(); err != nil {
 			return fmt.Errorf("a first upload: %w", err)
 		}

@@ -3,7 +3,9 @@ package main
 import (
 	"context"
 	"crypto/rand"
+	"crypto/sha256"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -12,6 +14,7 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/blockblob"
 
+	"github.com/hubwire/hubwire/device"
 	"github.com/hubwire/hubwire/hub"
 	"github.com/hubwire/hubwire/sas"
 	"github.com/hubwire/hubwire/upload"
@@ -22,6 +25,9 @@ const (
 	uploadBlock       = 4 << 20
 	uploadConcurrency = 4
 )
+
+// uploadName is the blob's.
+const uploadName = "file"
 
 // filesHubRole is a hub that keeps files, seen from its HTTPS door. It does not count them.
 func filesHubRole(s setup) (*actor, error) {
@@ -74,8 +80,8 @@ func azblobRole(s setup) (*actor, error) {
 		return nil, err
 	}
 	o := &blockblob.ClientOptions{ClientOptions: policy.ClientOptions{Transport: &http.Client{Transport: transport}}}
-	return writing(func(ctx context.Context, r io.Reader, size int64) error {
-		u, err := c.InitiateUpload(ctx, "file")
+	return writing(c, func(ctx context.Context, r io.Reader, size int64) error {
+		u, err := c.InitiateUpload(ctx, uploadName)
 		if err != nil {
 			return err
 		}
@@ -97,8 +103,8 @@ func uploadRole(s setup) (*actor, error) {
 		return nil, err
 	}
 	o := &upload.Options{BlockSize: uploadBlock, Concurrency: uploadConcurrency}
-	return writing(func(ctx context.Context, r io.Reader, size int64) error {
-		done, err := upload.Stream(ctx, c, "file", r, o)
+	return writing(c, func(ctx context.Context, r io.Reader, size int64) error {
+		done, err := upload.Stream(ctx, c, uploadName, r, o)
 		if err == nil && (done.Size != size || done.Skipped != 0) {
 			err = fmt.Errorf("upload: %d bytes of %d, of which %d were there", done.Size, size, done.Skipped)
 		}
@@ -106,15 +112,53 @@ func uploadRole(s setup) (*actor, error) {
 	}), nil
 }
 
-// writing makes an actor that uploads files of so many MiB, which it counts.
-func writing(write func(ctx context.Context, r io.Reader, size int64) error) *actor {
+// writing makes an actor that uploads files of so many MiB, which it counts. What it has
+// uploaded first it reads back.
+func writing(c *device.Client, write func(ctx context.Context, r io.Reader, size int64) error) *actor {
 	var done atomic.Int64
 	f := newNoise()
 	return &actor{count: done.Load, run: func(n int) error {
-		err := write(context.Background(), f.file(n), int64(n)<<20)
-		if err == nil {
-			done.Add(int64(n))
+		file, sent := f.file(n), sha256.New()
+		first := done.Load() == 0
+		if first {
+			file = io.TeeReader(file, sent)
 		}
-		return err
+		if err := write(context.Background(), file, int64(n)<<20); err != nil {
+			return err
+		}
+		if first {
+			got := sha256.New()
+			if err := readBack(c, got); err != nil {
+				return err
+			}
+			if string(got.Sum(nil)) != string(sent.Sum(nil)) {
+				return errors.New("the blob is not the file")
+			}
+		}
+		done.Add(int64(n))
+		return nil
 	}}
+}
+
+// readBack reads the blob, as a device may that asks for its place again.
+func readBack(c *device.Client, to io.Writer) error {
+	ctx := context.Background()
+	u, err := c.InitiateUpload(ctx, uploadName)
+	if err != nil {
+		return err
+	}
+	o := &blockblob.ClientOptions{ClientOptions: policy.ClientOptions{Transport: &http.Client{Transport: c.StorageTransport()}}}
+	blob, err := blockblob.NewClientWithNoCredential(u.URL.Reveal(), o)
+	if err != nil {
+		return err
+	}
+	resp, err := blob.DownloadStream(ctx, nil)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	if _, err := io.Copy(to, resp.Body); err != nil {
+		return err
+	}
+	return c.CompleteUpload(ctx, u.CorrelationID)
 }

@@ -42,6 +42,13 @@ func TestTheGatesOfMQTT(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	holdTo(t, contests, want, allocs)
+	tryAll(t, contests, window*3/2)
+}
+
+// holdTo compares the rows' bounds and limits of allocations with a table.
+func holdTo(t *testing.T, contests []contest, bounds map[string][]bound, allocs map[string]int) {
+	t.Helper()
 	got, counted := map[string][]bound{}, map[string]int{}
 	for _, c := range contests {
 		for _, r := range c.rows() {
@@ -57,26 +64,39 @@ func TestTheGatesOfMQTT(t *testing.T) {
 			}
 		}
 	}
-	if d := cmp.Diff(want, got, cmp.AllowUnexported(bound{})); d != "" {
+	if d := cmp.Diff(bounds, got, cmp.AllowUnexported(bound{})); d != "" {
 		t.Errorf("gates (-want +got):\n%s", d)
 	}
 	if d := cmp.Diff(allocs, counted); d != "" {
 		t.Errorf("allocations (-want +got):\n%s", d)
 	}
-	tryAll(t, contests)
 }
 
-// tryAll has every process do a little, and the counts compared.
-func tryAll(t *testing.T, contests []contest) {
+// tryAll has every process do a little, n messages where it sends some, and the counts compared.
+func tryAll(t *testing.T, contests []contest, n int) {
 	for _, c := range contests {
 		switch c := c.(type) {
 		case *race:
 			for _, w := range c.runners {
-				w.n = 1500
+				w.n = n
 				if s, err := w.stretch(); err != nil {
 					t.Error(err)
 				} else if s.client.CPU <= 0 || s.client.Wall <= 0 || s.server.CPU <= 0 && w.server.door.Pid == 0 {
 					t.Errorf("%s with %s: used %+v", w.client.name, w.server.name, s)
+				}
+			}
+		case *uploads:
+			if err := c.ready(); err != nil {
+				t.Error(err)
+				continue
+			}
+			samples, err := c.round()
+			if err != nil {
+				t.Error(err)
+			}
+			for i, s := range samples {
+				if s[0].ours <= 0 {
+					t.Errorf("%s, in %s: %+v", c.of[i].name, c.of[i].unit(), s[0])
 				}
 			}
 		case *holding:

@@ -30,7 +30,9 @@ func newDeviceReceive(d *deviceFlags) *cobra.Command {
 		Short: "Print cloud-to-device messages, and what comes to a module's inputs",
 		Long: `Print each cloud-to-device message, and for a module what comes to its inputs,
 then settle it. MQTT can only complete and leave: reject and abandon are refused.
-What is left comes again with the next connection.`,
+What is left comes again with the next connection, over HTTPS when its lock has run
+out. Over HTTPS the hub is asked again and again, see --poll-interval, and modules
+have no inputs.`,
 		Args: noArgs,
 		RunE: func(c *cobra.Command, _ []string) (err error) {
 			how, ok := dispositions[f.settle]

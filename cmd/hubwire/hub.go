@@ -35,8 +35,8 @@ func newHub() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "hub",
 		Short: "Run a hub on 127.0.0.1 until interrupted",
-		Long: `Run a hub on 127.0.0.1 until interrupted: MQTT, and HTTPS with REST and MQTT over
-WebSockets, always with TLS. It prints where it listens, its connection strings,
+		Long: `Run a hub on 127.0.0.1 until interrupted: MQTT, and HTTPS with REST, file uploads and
+MQTT over WebSockets, always with TLS. It prints where it listens, its connection strings,
 and where the certificate of its authority is, which clients have to trust.
 
 AMQP is not served yet; its flag is there so that scripts need not change.
@@ -52,7 +52,7 @@ In the env file HUBWIRE_AMQP_PORT is empty until then.`,
 	fs.Uint16Var(&f.amqpPort, "amqp-port", 5671, "port for AMQP (not served yet); 0 means any free one")
 	fs.Uint16Var(&f.httpsPort, "https-port", 443, "port for HTTPS and WebSockets; 0 means any free one")
 	fs.StringVar(&f.envFile, "env-file", "", "write a file of HUBWIRE_* variables for a shell when the hub is ready, and remove it at the end; an older env file there is removed as soon as this hub has its ports (a script that waits for the file should remove it first), anything else is left alone and an error")
-	fs.StringVar(&f.data, "data", "", "folder for what outlives the hub: its certificate authority")
+	fs.StringVar(&f.data, "data", "", "folder for what outlives the hub: its certificate authority, and the files that devices upload")
 	fs.StringArrayVar(&f.devices, "device", nil, "register a device of this id and print its connection string (repeatable)")
 	fs.BoolVarP(&f.verbose, "verbose", "v", false, "log to stderr what clients are not told, such as why a login was refused")
 	return c

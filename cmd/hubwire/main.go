@@ -52,7 +52,7 @@ func run(ctx context.Context) int {
 	}
 	text := oneLine(err)
 	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
-		text = strings.ReplaceAll(text, context.Canceled.Error(), "interrupted")
+		text = strings.NewReplacer(context.Canceled.Error(), "interrupted", context.Cause(ctx).Error(), "interrupted").Replace(text)
 		fmt.Fprintln(os.Stderr, "hubwire:", text)
 		return exitInterrupted
 	}

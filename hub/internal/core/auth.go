@@ -84,11 +84,15 @@ func (c *Core) AuthenticateRequest(_ context.Context, l *Login, g *Grant) error 
 	refused := c.unauthorized(op, l.Identity, l.Protocol, err)
 	switch {
 	case err == errDisabled:
-		return refuse(op, hubwire.DeviceDisabled, "%q is disabled", l.Identity)
+		return disabled(op, l.Identity)
 	case l.Token.IsZero() && len(l.Certificates) == 0:
 		return unauthorizedAccess(op)
 	}
 	return refused
+}
+
+func disabled(op string, id hubwire.Identity) error {
+	return refuse(op, hubwire.DeviceDisabled, "%q is disabled", id)
 }
 
 // Authenticate checks a login of a device or module. Every refusal is one and

@@ -91,6 +91,9 @@ func (c *ConfigurationContent) kind() (all map[string]map[string]json.RawMessage
 }
 
 func readWrites(op string, places map[string]json.RawMessage) (ws []write, err error) {
+	if len(places) > maxPlaces {
+		return nil, badContent(op, "the content for one twin has %d places, the limit is %d", len(places), maxPlaces)
+	}
 	size := 0
 	for place, value := range places {
 		w, err := readWrite(op, place, value)

@@ -117,12 +117,21 @@ func (r *rule) aim(op string) (err error) {
 	return nil
 }
 
+// readMetric reads the query of a metric.
+func readMetric(text string) (*query.Query, error) {
+	q, err := query.Parse(text)
+	if err == nil && q.Source() == query.Jobs {
+		err = errors.New("it is over devices.jobs")
+	}
+	return q, err
+}
+
 // readMetrics reads the queries that are to be run.
 func (r *rule) readMetrics(op string) error {
 	r.metrics = map[string]*query.Query{}
 	for name, text := range r.info.Metrics {
-		q, err := query.Parse(text)
-		if err != nil || name == "" || q.Source() == query.Jobs {
+		q, err := readMetric(text)
+		if err != nil || name == "" {
 			return refuse(op, hubwire.InvalidConfigurationMetricsQuery, "metric %q is no query over devices or modules: %v", name, err)
 		}
 		r.metrics["custom "+name] = q

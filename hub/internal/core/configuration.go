@@ -32,6 +32,7 @@ const (
 	maxConfigurationID     = 128     // bytes
 	maxConfigurationText   = 8 << 10 // own: bytes of labels, and of the names of metrics
 	maxMetrics             = 20      // own
+	maxPlaces              = 200     // own: of the content for one twin, for each goes over the whole twin
 	maxModulesOfDeployment = 20
 )
 
@@ -235,7 +236,7 @@ func (c *Core) TestConfigurationQueries(condition string, metrics map[string]str
 	}
 	errs = map[string]string{}
 	for name, text := range metrics {
-		if _, err := query.Parse(text); err != nil {
+		if _, err := readMetric(text); err != nil {
 			errs[name] = err.Error()
 		}
 	}

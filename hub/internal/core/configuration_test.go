@@ -82,6 +82,10 @@ func TestAConfigurationIsRefused(t *testing.T) {
 	for i := range maxModulesOfDeployment + 1 {
 		many[fmt.Sprint("m", i)] = places("", "{}")
 	}
+	var spread []string
+	for i := range maxPlaces + 1 {
+		spread = append(spread, fmt.Sprint(".a", i), `""`)
+	}
 	for _, tt := range []struct {
 		name string
 		k    *Configuration
@@ -109,6 +113,7 @@ func TestAConfigurationIsRefused(t *testing.T) {
 		{"with content that no twin can have", content(ConfigurationContent{Device: places(".a", `{"b c":1}`)}), hubwire.InvalidConfigurationContent},
 		{"with all desired properties not an object", content(ConfigurationContent{Device: places("", "1")}), hubwire.InvalidConfigurationContent},
 		{"with content that is too big", content(ConfigurationContent{Device: places(".a", "["+strings.Repeat(`"`+strings.Repeat("x", 4096)+`",`, 8)+"1]")}), hubwire.InvalidConfigurationContent},
+		{"with content for too many places", content(ConfigurationContent{Device: places(spread...)}), hubwire.InvalidConfigurationContent},
 		{"with content that is too deep", content(ConfigurationContent{Device: places(strings.Repeat(".a", 11), "1")}), hubwire.InvalidConfigurationContent},
 		{"with content for a module without a name", content(ConfigurationContent{Modules: map[string]map[string]json.RawMessage{"": places("", "{}")}}), hubwire.InvalidConfigurationContent},
 		{"with content for too many modules", content(ConfigurationContent{Modules: many}), hubwire.InvalidConfigurationContent},
@@ -286,8 +291,8 @@ func TestQueriesOfConfigurationsAreTested(t *testing.T) {
 	if cond != "" || len(errs) != 0 {
 		t.Errorf("of what is good: %q, %v", cond, errs)
 	}
-	cond, errs = c.TestConfigurationQueries("tags.a =", map[string]string{"good": "SELECT * FROM devices", "bad": "SELECT FROM"})
-	if !strings.Contains(cond, "offset 8") || len(errs) != 1 || errs["bad"] == "" {
+	cond, errs = c.TestConfigurationQueries("tags.a =", map[string]string{"good": "SELECT * FROM devices", "bad": "SELECT FROM", "jobs": "SELECT * FROM devices.jobs"})
+	if !strings.Contains(cond, "offset 8") || len(errs) != 2 || errs["bad"] == "" || errs["jobs"] == "" {
 		t.Errorf("of what is bad: %q, %v", cond, errs)
 	}
 	if cond, errs = c.TestConfigurationQueries("", nil); cond != "" || len(errs) != 0 {

@@ -1,6 +1,7 @@
 package core
 
 import (
+	"bytes"
 	"encoding/json"
 	"time"
 
@@ -79,7 +80,7 @@ func payload(p json.RawMessage) query.Value {
 	if len(p) == 0 {
 		return query.Null
 	}
-	return query.JSON(string(p))
+	return query.JSON(string(bytes.TrimSpace(p)))
 }
 
 // optionalTime is null for the zero time.

@@ -21,6 +21,8 @@ import (
 const (
 	componentMark  = "__t" // a member of every component
 	componentValue = `"c"`
+
+	maxPatchSteps = 500 // own: of a JSON Patch, for each goes over the whole twin
 )
 
 // DigitalTwin returns the digital twin of a device as a JSON object, and its etag. Its codes are
@@ -181,6 +183,9 @@ func readPatch(op string, patch []byte) (steps []*node, err error) {
 	var ops []patchOperation
 	if err := json.Unmarshal(patch, &ops); err != nil || ops == nil {
 		return nil, refuse(op, hubwire.InvalidDigitalTwinJSONPatch, "not a JSON Patch, an array of operations")
+	}
+	if len(ops) > maxPatchSteps {
+		return nil, refuse(op, hubwire.InvalidDigitalTwinJSONPatch, "%d operations, the limit is %d", len(ops), maxPatchSteps)
 	}
 	for i, o := range ops {
 		if o.Path == nil {

@@ -92,6 +92,7 @@ func TestADigitalTwinIsPatched(t *testing.T) {
 		{name: "no array", patch: `{"op":"add","path":"/x","value":1}`, code: hubwire.InvalidDigitalTwinJSONPatch, want: before},
 		{name: "null", patch: `null`, code: hubwire.InvalidDigitalTwinJSONPatch, want: before},
 		{name: "no JSON", patch: `[`, code: hubwire.InvalidDigitalTwinJSONPatch, want: before},
+		{name: "too many operations", patch: `[` + strings.Repeat(`{"op":"remove","path":"/x"},`, maxPatchSteps) + `{"op":"remove","path":"/x"}]`, code: hubwire.InvalidDigitalTwinJSONPatch, want: before},
 		{name: "an operation without a path", patch: `[{"op":"add","value":1}]`, code: hubwire.InvalidDigitalTwinJSONPatch, want: before},
 		{name: "an unknown operation, behind one that is good", patch: `[{"op":"remove","path":"/interval"},{"op":"move","from":"/interval","path":"/x"}]`, code: hubwire.InvalidDigitalTwinPatch, want: before},
 		{name: "an add without a value", patch: `[{"op":"add","path":"/x"}]`, code: hubwire.InvalidDigitalTwinPatch, want: before},

@@ -74,6 +74,40 @@ func TestTelemetryRefusals(t *testing.T) {
 }
 
 // emit sends n messages 0, 1, … as each of the devices, a second apart.
+func TestAGrantThatHoldsNoMoreSendsNothing(t *testing.T) {
+	update := func(change func(*Device)) func(*testing.T, *Core) {
+		return func(t *testing.T, c *Core) {
+			d, err := c.Device(dev)
+			must(t, err)
+			change(d)
+			_, err = c.Update(ctx, d, "*")
+			must(t, err)
+		}
+	}
+	for _, tc := range []struct {
+		name   string
+		change func(*testing.T, *Core)
+		want   hubwire.Code
+	}{
+		{"the device is disabled", update(func(d *Device) { d.Disabled = true }), hubwire.DeviceDisabled},
+		{"its key is another", update(func(d *Device) { d.Auth.Primary = newKey() }), hubwire.Unauthorized},
+		{"it is another device", func(t *testing.T, c *Core) {
+			must(t, c.Delete(ctx, dev, "*"))
+			_, err := c.Create(ctx, &Device{ID: dev})
+			must(t, err)
+		}, hubwire.Unauthorized},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			c := newCore(t, nil)
+			g := grant(t, c, dev)
+			must(t, c.Telemetry(ctx, g, &hubwire.Message{}))
+			tc.change(t, c)
+			wantCode(t, "a message", c.Telemetry(ctx, g, &hubwire.Message{}), tc.want)
+			wantCode(t, "a batch", c.TelemetryBatch(ctx, g, make([]hubwire.Message, 2)), tc.want)
+		})
+	}
+}
+
 func emit(t *testing.T, c *Core, n int, names ...string) {
 	t.Helper()
 	for i := range n {

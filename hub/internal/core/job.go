@@ -131,18 +131,18 @@ func (j *job) over() bool {
 	return j.info.Status.Over()
 }
 
-// kept returns how many rows the job has, and when it was over.
-func (j *job) kept() (rows int, end time.Time) {
+// kept returns how many rows the job has, the size of the answers in them, and when it was over.
+func (j *job) kept() (rows, bytes int, end time.Time) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	return len(j.rows), j.info.End
+	return len(j.rows), j.payloads, j.info.End
 }
 
 func (j *job) dropRows() []*deviceJob {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	rows := j.rows
-	j.rows = nil
+	j.rows, j.payloads = nil, 0
 	return rows
 }
 

@@ -199,6 +199,22 @@ func TestAJobKeepsABoundedSizeOfAnswers(t *testing.T) {
 	}
 }
 
+func TestTheOldestAnswersMakeRoom(t *testing.T) {
+	c := newCore(t, nil)
+	const room = maxPayloads / maxJobPayloads
+	for i := range uint64(room + 2) {
+		j := &job{core: c, seq: i + 1, info: Job{ID: fmt.Sprint("j", i), Status: JobCompleted, End: time.Now()}, payloads: maxJobPayloads}
+		j.rows = []*deviceJob{{DeviceJob: DeviceJob{JobID: j.info.ID, ID: dev, Status: deviceJobCompleted}}}
+		c.jobs.list, c.jobs.byID[j.info.ID] = append(c.jobs.list, j), j
+	}
+	if got := len(allDeviceJobs(c)); got != room {
+		t.Errorf("%d jobs have their answers, there is room for %d", got, room)
+	}
+	if len(rows(c, "j0")) != 0 || len(rows(c, "j2")) != 1 {
+		t.Error("it was not the oldest that made room")
+	}
+}
+
 func TestAJobGoesOnInTheNextHub(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := store.NewMemory(nil)

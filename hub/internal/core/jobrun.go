@@ -343,8 +343,9 @@ func (j *job) keep(res *hubwire.MethodResponse) *hubwire.MethodResponse {
 	if res == nil {
 		return nil
 	}
-	if j.payloads += len(res.Payload); j.payloads > maxJobPayloads {
+	if j.payloads+len(res.Payload) > maxJobPayloads {
 		return &hubwire.MethodResponse{Status: res.Status}
 	}
+	j.payloads += len(res.Payload)
 	return res
 }

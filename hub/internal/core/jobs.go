@@ -38,6 +38,7 @@ const (
 	maxJobs        = 1000                // own: the oldest that is over makes room
 	maxDeviceJobs  = 250_000             // own: rows of jobs that are over; the oldest job's go first
 	maxJobPayloads = 32 << 20            // own: bytes of answers that a job keeps
+	maxPayloads    = 256 << 20           // own: bytes of answers of jobs that are over; the oldest job's go first, with its rows
 )
 
 // JobType is a kind of job, as the service spells it.
@@ -243,18 +244,18 @@ func (js *jobs) from(seq uint64) int {
 // sweepJobs forgets the jobs that were over too long ago, and the rows of the oldest when there are
 // too many. The caller holds the lock.
 func (c *Core) sweepJobs(now time.Time) {
-	rows := 0
+	rows, bytes := 0, 0
 	for i := len(c.jobs.list) - 1; i >= 0; i-- {
 		j := c.jobs.list[i]
-		n, end := j.kept()
+		n, size, end := j.kept()
 		switch {
 		case end.IsZero():
 		case now.Sub(end) >= JobHistory:
 			c.forgetJob(i)
-		case rows+n > maxDeviceJobs:
+		case rows+n > maxDeviceJobs || bytes+size > maxPayloads:
 			c.forgetRows(j)
 		default:
-			rows += n
+			rows, bytes = rows+n, bytes+size
 		}
 	}
 }

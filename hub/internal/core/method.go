@@ -22,6 +22,7 @@ const (
 	MaxMethodTimeout       = 300 * time.Second // of either timeout
 	maxCallsInFlight       = 4096              // for one identity; the service's own is not documented
 	maxMethodName          = 1 << 10           // bytes; the service's own is not documented, MQTT's is that of a topic
+	maxPayloadDepth        = 60                // own: the REST API has it inside of bodies of 64 levels, also those of other devices' answers
 )
 
 // Invocation is a direct method call by a service.
@@ -57,10 +58,34 @@ func checkPayload(op string, p []byte) error {
 	if len(p) > hubwire.MaxMethodPayload {
 		return refuse(op, hubwire.MessageTooLarge, "method payload has %d bytes, the limit is %d", len(p), hubwire.MaxMethodPayload)
 	}
-	if len(p) > 0 && !json.Valid(p) {
-		return refuse(op, hubwire.FormatError, "method payload is not JSON")
+	switch {
+	case len(p) == 0:
+	case !utf8.Valid(p) || !json.Valid(p):
+		return refuse(op, hubwire.FormatError, "method payload is not JSON in UTF-8")
+	case depthOf(p) > maxPayloadDepth:
+		return refuse(op, hubwire.FormatError, "method payload is nested more than %d deep", maxPayloadDepth)
 	}
 	return nil
+}
+
+// depthOf returns how deeply arrays and objects are nested in valid JSON.
+func depthOf(text []byte) (most int) {
+	depth, inString := 0, false
+	for i := 0; i < len(text); i++ {
+		switch c := text[i]; {
+		case inString && c == '\\':
+			i++
+		case c == '"':
+			inString = !inString
+		case inString:
+		case c == '{' || c == '[':
+			depth++
+			most = max(most, depth)
+		case c == '}' || c == ']':
+			depth--
+		}
+	}
+	return most
 }
 
 // call is a method call that waits for its answer.

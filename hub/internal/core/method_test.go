@@ -184,6 +184,8 @@ func TestABadAnswerFailsTheCall(t *testing.T) {
 		code hubwire.Code
 	}{
 		{"not JSON", hubwire.MethodResponse{Payload: json.RawMessage("{")}, hubwire.FormatError},
+		{"not UTF-8", hubwire.MethodResponse{Payload: json.RawMessage("\"\xff\"")}, hubwire.FormatError},
+		{"nested too deeply", hubwire.MethodResponse{Payload: json.RawMessage(`["[\"",` + strings.Repeat(`[{"a":`, 30) + "1" + strings.Repeat("}]", 30) + "]")}, hubwire.FormatError},
 		{"over 128 KiB", hubwire.MethodResponse{Payload: json.RawMessage(`"` + strings.Repeat("x", hubwire.MaxMethodPayload) + `"`)}, hubwire.MessageTooLarge},
 		{"a status over 32 bits", hubwire.MethodResponse{Status: 1 << 31}, hubwire.ArgumentInvalid},
 	}

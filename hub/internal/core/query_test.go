@@ -274,7 +274,7 @@ func TestQueriesOfDeviceJobs(t *testing.T) {
 			rows = append(rows, &DeviceJob{JobID: fmt.Sprintf("job%d", i/100), ID: nth(i % 100), Type: "scheduleDeviceMethod", Status: []string{"completed", "failed"}[i%2]})
 		}
 		rows[1].Error = &DeviceJobError{Code: "DeviceNotOnline", Description: "it is away"}
-		rows[2].Response = &hubwire.MethodResponse{Status: 200, Payload: json.RawMessage(`{"ok":[true]}`)}
+		rows[2].Response = &hubwire.MethodResponse{Status: 200, Payload: json.RawMessage(" {\"ok\" : [ true ]}\n")}
 		rows[4].Response = &hubwire.MethodResponse{Status: 404}
 		keepRows(c, rows)
 		for text, want := range map[string]int{

@@ -82,7 +82,7 @@ func TestRowsOfOldJobsMakeRoom(t *testing.T) {
 		if rs, _ := s.Scan(ctx, store.Key{Kind: store.DeviceJobs}, 10); len(rs) != 0 {
 			t.Errorf("rows are left in the store: %v", rs)
 		}
-		if n, _ := c.jobs.byID["old"].kept(); n != 0 {
+		if n, _, _ := c.jobs.byID["old"].kept(); n != 0 {
 			t.Errorf("%d rows are left", n)
 		}
 	})

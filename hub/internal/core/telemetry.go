@@ -65,7 +65,8 @@ func (s *Session) Will(ctx context.Context, m *hubwire.Message) error {
 	return e.core.appendEvent(ctx, op, &s.stamp, time.Now(), m)
 }
 
-// Telemetry is [Session.Telemetry] without a session, as HTTPS does it.
+// Telemetry is [Session.Telemetry] without a session, as HTTPS does it. Codes: also those of
+// [Core.AuthenticateRequest], for a grant that holds no more.
 func (c *Core) Telemetry(ctx context.Context, g *Grant, m *hubwire.Message) error {
 	const op = "send"
 	stamp, now, err := c.stampOf(op, g)
@@ -96,13 +97,20 @@ func (c *Core) TelemetryBatch(ctx context.Context, g *Grant, ms []hubwire.Messag
 	return nil
 }
 
-// stampOf is the stamp of events that have no session.
+// stampOf is the stamp of events that have no session. The grant may be of a while ago, when the body
+// came slowly or the throttle held it back, and the identity not what it was.
 func (c *Core) stampOf(op string, g *Grant) (eventStamp, time.Time, error) {
 	e, err := c.lock(op, g.Identity)
 	if err != nil {
 		return eventStamp{}, time.Time{}, err
 	}
 	defer e.unlock()
+	switch err := c.stillValid(e, g); {
+	case err == errDisabled:
+		return eventStamp{}, time.Time{}, disabled(op, e.id)
+	case err != nil:
+		return eventStamp{}, time.Time{}, e.unauthorized(op, "https", err)
+	}
 	now := time.Now()
 	e.touched(now)
 	if e.stamp.head == nil || e.stampedBy != g.method {

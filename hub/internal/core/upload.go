@@ -115,7 +115,7 @@ func (c *Core) InitiateUpload(ctx context.Context, id hubwire.Identity, r Upload
 	}
 	target, err := c.cfg.Storage.Target(ctx, r.Host, blob, up.Expires)
 	if err != nil {
-		_ = c.endUpload(ctx, op, id, up.ID) // the device never hears of it
+		_ = c.endUpload(context.WithoutCancel(ctx), op, id, up.ID) // the device never hears of it
 		return nil, c.storageFailed(op, err)
 	}
 	return &Upload{UploadTarget: target, CorrelationID: up.ID, Expires: up.Expires}, nil

@@ -317,3 +317,35 @@ func TestFileNotificationsAreLocked(t *testing.T) {
 		}
 	})
 }
+
+// strictStore deletes nothing under a context that has ended.
+type strictStore struct{ store.Store }
+
+func (s strictStore) Delete(ctx context.Context, k store.Key) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	return s.Store.Delete(ctx, k)
+}
+
+// hastyStorage has the device go away while it looks for a place.
+type hastyStorage struct {
+	fakeStorage
+	leave context.CancelFunc
+}
+
+func (s *hastyStorage) Target(ctx context.Context, _, _ string, _ time.Time) (UploadTarget, error) {
+	s.leave()
+	return UploadTarget{}, ctx.Err()
+}
+
+func TestADeviceThatGoesAwayTakesNoPlace(t *testing.T) {
+	storage := new(hastyStorage)
+	c := newCoreOn(t, &Config{Storage: storage}, strictStore{store.NewMemory(nil)})
+	for i := range maxUploads + 1 {
+		var gone context.Context
+		gone, storage.leave = context.WithCancel(ctx)
+		_, err := c.InitiateUpload(gone, dev, UploadRequest{BlobName: "b", Host: "hub"})
+		wantCode(t, fmt.Sprintf("upload %d", i), err, hubwire.InvalidStorageEndpointOrBlob)
+	}
+}

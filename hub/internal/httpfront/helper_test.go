@@ -38,7 +38,7 @@ func bubble(t *testing.T, intercept func(context.Context, *core.Op) core.Verdict
 		accepting := make(chan struct{})
 		go func() {
 			defer close(accepting)
-			d.server.Accept(d.l)
+			d.server.Accept(d.l, nil)
 		}()
 		t.Cleanup(func() {
 			d.l.Close()

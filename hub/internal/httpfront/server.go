@@ -88,10 +88,14 @@ func New(c *core.Core, o *Options) *Server {
 	return s
 }
 
-// Accept serves the connections of a listener of TLS connections, until it is
-// closed or Close is called. If what is below TLS has a method Admit, that is
-// called when a request was authorized.
-func (s *Server) Accept(l net.Listener) {
+// Accept serves the connections of a listener, with TLS unless cfg is nil, until it is
+// closed or Close is called. If a connection has a method Admit, that is called when a request
+// was authorized.
+func (s *Server) Accept(l net.Listener, cfg *tls.Config) {
+	l = unhurried{l}
+	if cfg != nil {
+		l = tls.NewListener(l, cfg)
+	}
 	if err := s.http.Serve(l); err != http.ErrServerClosed {
 		s.opt.Log.Info("https: listener closed", "error", err)
 	}

@@ -145,7 +145,7 @@ func TestWavesOfThousands(t *testing.T) {
 		up := measure()
 		t.Logf("wave %d: %d connections: %d goroutines, %d B of heap and %d B of stack each, both ends",
 			wave, size, up.goroutines-before.goroutines, (up.heap-before.heap)/int64(size), (up.stacks-before.stacks)/int64(size))
-		if n := up.goroutines - before.goroutines; n > size+size/100 { // some may be about to end
+		if n := up.goroutines - before.goroutines; n > size+size/10 { // some may be about to end, on a busy machine
 			t.Errorf("%d connections have %d goroutines", size, n)
 		}
 		for i, d := range devices {

@@ -1,0 +1,47 @@
+package site
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"time"
+)
+
+// limit bounds an example.
+const limit = 5 * time.Minute
+
+// Main is the main function of an example: play is both of its sides, and prints what happens.
+func Main(play func(ctx context.Context, out io.Writer, s *Site) error) {
+	owner := flag.String("connection-string", os.Getenv("HUBWIRE_CONNECTION_STRING"),
+		"of the hub's policy iothubowner; without it, and without HUBWIRE_CONNECTION_STRING, an embedded hub is started")
+	flag.Parse()
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	if err := open(ctx, *owner, play); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+}
+
+func open(ctx context.Context, owner string, play func(context.Context, io.Writer, *Site) error) error {
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	var s *Site
+	var err error
+	if owner == "" {
+		s, err = Embedded(ctx)
+	} else {
+		s, err = At(owner)
+	}
+	if err != nil {
+		return err
+	}
+	if err := play(ctx, os.Stdout, s); err != nil {
+		_ = s.Close() // there is an error already, which is why
+		return err
+	}
+	return s.Close()
+}
