@@ -112,7 +112,7 @@ type reply struct {
 	body   []byte
 }
 
-// nothing is a 204, of which no more is asked.
+// nothing is the answer of which no more is asked than that it is a success.
 var nothing = &reply{status: http.StatusNoContent}
 
 // insist asks until there is an answer that is no passing trouble, or ctx or r ends, and
@@ -241,8 +241,8 @@ func (r *rest) attempt(ctx context.Context, x *exchange, token *heldToken) (*rep
 
 // read reads an answer, for as long as the hub may take for one.
 func (r *rest) read(op httpsx.Operation, resp *http.Response) (*reply, *hubwire.Error) {
-	if resp.StatusCode == http.StatusNoContent && op.Succeeds(http.StatusNoContent) {
-		resp.Body.Close() // there is none
+	if op.Succeeds(resp.StatusCode) && (op.Status() == http.StatusNoContent || resp.StatusCode == http.StatusNoContent) {
+		resp.Body.Close() // it is done: what else may come makes no difference
 		return nothing, nil
 	}
 	defer resp.Body.Close()
@@ -252,6 +252,10 @@ func (r *rest) read(op httpsx.Operation, resp *http.Response) (*reply, *hubwire.
 	if !op.Succeeds(resp.StatusCode) {
 		_, err := httpsx.ReadAnswer(op, resp)
 		e := asError(op, err)
+		switch resp.StatusCode {
+		case http.StatusBadGateway, http.StatusGatewayTimeout:
+			e.Retryable = true // what a device asks for is no method, which may have run
+		}
 		if resp.StatusCode/100 == 3 {
 			e.Err = ErrRedirect
 		}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/base64"
 	"encoding/binary"
-	"errors"
 	"hash/crc32"
 	"hash/crc64"
 	"io"
@@ -57,7 +56,7 @@ func (t *transfer) run(ctx context.Context) (*Result, error) {
 func (t *transfer) all(ctx context.Context) (*Result, error) {
 	first, err := t.read(ctx)
 	switch {
-	case errors.Is(err, io.EOF):
+	case err == io.EOF:
 		if err := t.src.check(int64(len(first))); err != nil {
 			return nil, err
 		}
@@ -79,7 +78,7 @@ func (t *transfer) all(ctx context.Context) (*Result, error) {
 	return t.commit(ctx, size)
 }
 
-// read fills a buffer, for which it waits. At the end of the source the error is [io.EOF], with what there was.
+// read fills a buffer, for which it waits. At the end of the source the error is io.EOF itself, with what there was.
 func (t *transfer) read(ctx context.Context) ([]byte, error) {
 	var buf []byte
 	select {
@@ -94,11 +93,35 @@ func (t *transfer) read(ctx context.Context) ([]byte, error) {
 		}
 		buf = make([]byte, size)
 	}
-	n, err := io.ReadFull(t.src, buf)
-	if errors.Is(err, io.ErrUnexpectedEOF) {
-		err = io.EOF
-	}
+	n, err := t.fill(ctx, buf)
 	return buf[:n], err
+}
+
+// maxEmpty is how often a source may give nothing, and no reason, in a row.
+const maxEmpty = 100
+
+// fill is [io.ReadFull] that ends with ctx, and takes nothing for the end but io.EOF itself: a source that was
+// cut off says io.ErrUnexpectedEOF, as ReadFull does of one that has come to its end.
+func (t *transfer) fill(ctx context.Context, buf []byte) (n int, err error) {
+	for empty := 0; n < len(buf); {
+		if ctx.Err() != nil {
+			return n, context.Cause(ctx)
+		}
+		more, err := t.src.Read(buf[n:])
+		n += more
+		switch {
+		case err == io.EOF && n == len(buf): // it comes again
+		case err != nil:
+			return n, err
+		case more > 0:
+			empty = 0
+		default:
+			if empty++; empty == maxEmpty {
+				return n, io.ErrNoProgress
+			}
+		}
+	}
+	return n, nil
 }
 
 // blocks lets the source travel, whose first block was read, and returns its size. They may still be
@@ -117,7 +140,7 @@ func (t *transfer) blocks(ctx context.Context, block []byte) (size int64, err er
 			break
 		}
 		block, err = t.read(ctx)
-		if end = errors.Is(err, io.EOF); err != nil && !end {
+		if end = err == io.EOF; err != nil && !end {
 			return 0, err
 		}
 	}

@@ -53,8 +53,9 @@ func At(ctx context.Context, c *device.Client, blobName string, r io.ReaderAt, s
 	return start(ctx, c, blobName, source{io.NewSectionReader(r, 0, size), size, nil}, o)
 }
 
-// Stream uploads what r has, up to its end. To go on with an upload that was interrupted, r
-// has to begin anew. It is otherwise as [File].
+// Stream uploads what r has, up to its end, which only io.EOF is: a source that was cut off, and says
+// io.ErrUnexpectedEOF, makes no blob. To go on with an upload that was interrupted, r
+// has to begin anew. A Read that blocks outlasts ctx. It is otherwise as [File].
 func Stream(ctx context.Context, c *device.Client, blobName string, r io.Reader, o *Options) (*Result, error) {
 	if r == nil {
 		return nil, bad("there is nothing to read")

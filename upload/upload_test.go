@@ -229,6 +229,10 @@ func TestAnUploadThatExpiresBeforeItsEndIsToldOf(t *testing.T) {
 	})
 }
 
+type readFunc func([]byte) (int, error)
+
+func (f readFunc) Read(b []byte) (int, error) { return f(b) }
+
 // lateReader takes its time at the beginning.
 type lateReader struct {
 	io.Reader
@@ -307,6 +311,24 @@ func TestUploadsThatFail(t *testing.T) {
 			_, err := Stream(s.Context(), s.device, "x", io.MultiReader(bytes.NewReader(big), iotest.ErrReader(broken)), &Options{BlockSize: blockSize})
 			return err
 		}, broken},
+		"a source that is cut off": {func(s *site) error {
+			_, err := Stream(s.Context(), s.device, "x", io.MultiReader(bytes.NewReader(big[1:]), iotest.ErrReader(io.ErrUnexpectedEOF)), &Options{BlockSize: blockSize})
+			return err
+		}, io.ErrUnexpectedEOF},
+		"a source that gives nothing": {func(s *site) error {
+			_, err := Stream(s.Context(), s.device, "x", readFunc(func([]byte) (int, error) { return 0, nil }), nil)
+			return err
+		}, io.ErrNoProgress},
+		"a source that is too slow": {func(s *site) error {
+			ctx, cancel := context.WithTimeout(s.Context(), time.Minute)
+			defer cancel()
+			start := time.Now()
+			_, err := Stream(ctx, s.device, "x", readFunc(func([]byte) (int, error) { time.Sleep(time.Second); return 1, nil }), nil)
+			if took := time.Since(start); took > 2*time.Minute {
+				s.Errorf("it took %v", took)
+			}
+			return err
+		}, context.DeadlineExceeded},
 		"a source that breaks at once": {func(s *site) error {
 			_, err := Stream(s.Context(), s.device, "x", iotest.ErrReader(broken), nil)
 			return err
