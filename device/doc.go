@@ -25,8 +25,8 @@
 //
 // # Files
 //
-// [Client.InitiateUpload] and what goes with it upload files, over HTTPS beside whatever protocol the Client
-// speaks. Module github.com/hubwire/hubwire/upload makes one call of it.
+// [Client.InitiateUpload] and what goes with it upload files, over HTTPS beside whatever
+// protocol the Client speaks. Module github.com/hubwire/hubwire/upload makes one call of it.
 //
 // # Protocols
 //

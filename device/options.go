@@ -25,8 +25,8 @@ type Options struct {
 	// Port replaces the protocol's own port (8883, 443, 5671). 0 means that port.
 	Port int
 
-	// HTTPSPort replaces 443 for what goes over HTTPS beside another protocol: file uploads. 0 means 443, or
-	// Port where the protocol itself has the port of HTTPS.
+	// HTTPSPort replaces 443 for what goes over HTTPS beside another protocol: file uploads.
+	// 0 means 443, or Port where the protocol itself has the port of HTTPS.
 	HTTPSPort int
 
 	// ModelID is the Plug and Play model that the device announces, "dtmi:…". Empty: none.

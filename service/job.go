@@ -31,7 +31,8 @@ func (c *Client) ScheduleTwinUpdate(ctx context.Context, jobID, condition string
 	return c.schedule(ctx, &Job{ID: jobID, Type: JobUpdateTwin, Condition: condition, UpdateTwin: &own}, o)
 }
 
-// ScheduleMethod starts a job that invokes a direct method. Otherwise it is [Client.ScheduleTwinUpdate].
+// ScheduleMethod starts a job that invokes a direct method. Otherwise it is
+// [Client.ScheduleTwinUpdate].
 func (c *Client) ScheduleMethod(ctx context.Context, jobID, condition string, m hubwire.MethodRequest, o *JobOptions) (*Job, error) {
 	var timeouts *InvokeOptions
 	if o != nil {
