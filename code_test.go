@@ -5,7 +5,6 @@ import (
 	"go/parser"
 	"go/token"
 	"maps"
-	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -14,22 +13,12 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/hubwire/hubwire"
+	"github.com/hubwire/hubwire/internal/testkit"
 )
 
 // published are the service's names by their numbers.
 func published(t *testing.T) map[hubwire.Code]string {
-	t.Helper()
-	text, err := os.ReadFile("testdata/codes.txt")
-	if err != nil {
-		t.Fatal(err)
-	}
-	names := map[hubwire.Code]string{}
-	for line := range strings.Lines(string(text)) {
-		if number, name, ok := strings.Cut(strings.TrimSpace(line), " "); ok && number != "#" {
-			names[code(t, number)] = name
-		}
-	}
-	return names
+	return testkit.Codes[hubwire.Code](t, "testdata/codes.txt")
 }
 
 func code(t *testing.T, number string) hubwire.Code {

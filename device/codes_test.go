@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"os"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -15,6 +14,7 @@ import (
 	"github.com/hubwire/hubwire"
 	"github.com/hubwire/hubwire/device"
 	"github.com/hubwire/hubwire/hub"
+	"github.com/hubwire/hubwire/internal/testkit"
 	"github.com/hubwire/hubwire/mqtt"
 )
 
@@ -38,25 +38,6 @@ func (r *refuser) refuse(kind hub.OpKind, code hubwire.Code, times int64) {
 	r.kind.Store(kind)
 	r.code.Store(int64(code))
 	r.left.Store(times)
-}
-
-// everyCode lists the codes that the service publishes.
-func everyCode(t *testing.T) (codes []hubwire.Code) {
-	t.Helper()
-	text, err := os.ReadFile("../testdata/codes.txt")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for line := range strings.Lines(string(text)) {
-		var n int
-		if _, err := fmt.Sscan(line, &n); err == nil {
-			codes = append(codes, hubwire.Code(n))
-		}
-	}
-	if len(codes) < 100 {
-		t.Fatalf("only %d codes", len(codes))
-	}
-	return codes
 }
 
 // What is known of an error, for each condition: the same over every protocol that can say it.
@@ -95,10 +76,10 @@ func (k *known) verify(t *testing.T, op string, err error) {
 
 func TestEachCodeOfATwinOperationComesThrough(t *testing.T) {
 	var r refuser
-	codes := everyCode(t)
+	codes := testkit.Codes[hubwire.Code](t, "../testdata/codes.txt")
 	overEach(t, hub.Config{Intercept: r.intercept}, func(t *testing.T, b *bench) {
 		c := b.dial(b.device, nil)
-		for _, code := range codes {
+		for code := range codes {
 			// A time-out of a twin operation is not that of a method, which may have run.
 			k := &known{code: code, outcome: hubwire.Refused, retryable: code.Retryable() || code.Status() >= 500, tracked: true}
 			r.refuse(hub.OpTwinGet, code, 1)

@@ -159,6 +159,14 @@ func TestHTTPSADeviceThatIsShutOut(t *testing.T) {
 			return err
 		},
 		"deleted": func(b *bench) error { return b.hub.Delete(b.t.Context(), dev) },
+		"another key": func(b *bench) error {
+			d, err := b.hub.Device(dev)
+			if err == nil {
+				d.PrimaryKey, d.SecondaryKey = hub.Secret{}, hub.Secret{}
+				_, err = b.hub.Update(b.t.Context(), d, "")
+			}
+			return err
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			overHTTPS(t, device.HTTPSOptions{}, hub.Config{}, func(t *testing.T, b *bench) {

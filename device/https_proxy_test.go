@@ -13,19 +13,20 @@ import (
 	"github.com/hubwire/hubwire"
 	"github.com/hubwire/hubwire/device"
 	"github.com/hubwire/hubwire/hub"
+	"github.com/hubwire/hubwire/internal/testkit"
 	"github.com/hubwire/hubwire/ws"
 )
 
 // proxiedHTTPS is the ways through a proxy that HTTPS has: by its own option, and by Options.Dial.
-func proxiedHTTPS(p *connectProxy, user *url.Userinfo) map[string]func(*device.Options) device.Transport {
-	proxy := &url.URL{Scheme: "http", Host: proxyAddr, User: user}
+func proxiedHTTPS(p *testkit.Proxy, user *url.Userinfo) map[string]func(*device.Options) device.Transport {
+	proxy := testkit.ProxyURL(user)
 	return map[string]func(*device.Options) device.Transport{
 		"its own option": func(o *device.Options) device.Transport {
-			o.Dial = p.dial
+			o.Dial = p.Dial
 			return device.HTTPS(&device.HTTPSOptions{PollInterval: time.Second, Proxy: proxy})
 		},
 		"Options.Dial": func(o *device.Options) device.Transport {
-			o.Dial = ws.ProxyDialer(proxy, p.dial)
+			o.Dial = ws.ProxyDialer(proxy, p.Dial)
 			return device.HTTPS(&device.HTTPSOptions{PollInterval: time.Second})
 		},
 	}
@@ -33,27 +34,27 @@ func proxiedHTTPS(p *connectProxy, user *url.Userinfo) map[string]func(*device.O
 
 func TestHTTPSThroughAProxyThatFailsAtTimes(t *testing.T) {
 	for name, behaves := range map[string]func(net.Conn){
-		"not at all": nil, "407 first": answer("407 Proxy Authentication Required"), "503": answer("503 Service Unavailable"),
-		"a redirect": answer("302 Found\r\nLocation: http://elsewhere.example/"), "it hangs up": func(net.Conn) {}, "it stalls": stalling,
-		"it leads nowhere": func(nc net.Conn) { answer("200 OK")(nc); stalling(nc) },
+		"not at all": nil, "407 first": testkit.ProxySays("407 Proxy Authentication Required"), "503": testkit.ProxySays("503 Service Unavailable"),
+		"a redirect": testkit.ProxySays("302 Found\r\nLocation: http://elsewhere.example/"), "it hangs up": func(net.Conn) {}, "it stalls": testkit.ProxyStalls,
+		"it leads nowhere": testkit.ProxyLeadsNowhere,
 	} {
 		for by := range proxiedHTTPS(nil, nil) {
 			t.Run(name+" by "+by, func(t *testing.T) {
 				over(t, device.Transport{}, hub.Config{}, func(t *testing.T, b *bench) {
-					p := &connectProxy{hub: b.hub}
+					p := &testkit.Proxy{Up: b.hub.Dial}
 					o := b.options(nil)
-					b.transport = proxiedHTTPS(p, proxyUser)[by](o)
+					b.transport = proxiedHTTPS(p, testkit.ProxyUser())[by](o)
 					c, err := device.Dial(t.Context(), b.device, b.transport, o)
 					if err != nil {
 						t.Fatal(err)
 					}
 					b.works(c, "at first")
 					time.Sleep(2 * time.Minute) // the connection goes
-					p.become(behaves)
+					p.Become(behaves)
 					sent := make(chan error, 1)
 					go func() { sent <- c.Send(t.Context(), &hubwire.Message{ID: "after all", Body: []byte("x")}) }()
 					time.Sleep(5 * time.Minute)
-					p.become(nil)
+					p.Become(nil)
 					if err := <-sent; err != nil {
 						t.Error(err)
 					}
@@ -63,8 +64,8 @@ func TestHTTPSThroughAProxyThatFailsAtTimes(t *testing.T) {
 					if err := c.Close(); err != nil {
 						t.Error(err)
 					}
-					p.end(t)
-					if asked := p.requests(); asked[0] != "CONNECT localhost:443" || behaves != nil && len(asked) < 4 {
+					p.End(t)
+					if asked := p.Asked(); asked[0] != "CONNECT localhost:443" || behaves != nil && len(asked) < 4 {
 						t.Errorf("the proxy was asked for %q", asked)
 					}
 				})
@@ -78,7 +79,7 @@ func TestHTTPSAProxyThatRefusesEndsTheFirstDial(t *testing.T) {
 		for by := range proxiedHTTPS(nil, nil) {
 			t.Run(name+" by "+by, func(t *testing.T) {
 				over(t, device.Transport{}, hub.Config{}, func(t *testing.T, b *bench) {
-					p := &connectProxy{hub: b.hub}
+					p := &testkit.Proxy{Up: b.hub.Dial}
 					o := b.options(nil)
 					_, err := device.Dial(t.Context(), b.device, proxiedHTTPS(p, user)[by](o), o)
 					var e *hubwire.Error
@@ -86,7 +87,7 @@ func TestHTTPSAProxyThatRefusesEndsTheFirstDial(t *testing.T) {
 					if !errors.As(err, &e) || !errors.As(err, &pe) || e.Retryable || e.Outcome != hubwire.NotSent || pe.Status != 407 || strings.Contains(err.Error(), "secret") {
 						t.Error(err)
 					}
-					p.end(t)
+					p.End(t)
 				})
 			})
 		}

@@ -261,6 +261,10 @@ func (r *rest) read(op httpsx.Operation, resp *http.Response) (*reply, *hubwire.
 	if !op.Succeeds(resp.StatusCode) {
 		_, err := httpsx.ReadAnswer(op, resp)
 		e := asError(op, err)
+		switch resp.StatusCode {
+		case http.StatusBadGateway, http.StatusGatewayTimeout:
+			e.Retryable = true // what a device asks for is no method, which may have run
+		}
 		if resp.StatusCode/100 == 3 {
 			e.Err = ErrRedirect
 		}

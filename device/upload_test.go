@@ -220,21 +220,21 @@ func TestUploadRequestsAreRepeatedWhenTheirAnswerIsLost(t *testing.T) {
 }
 
 func TestUploadsGoThroughTheProxy(t *testing.T) {
-	ways := func(p *connectProxy) map[string]func(*device.Options) device.Transport {
-		all := proxied(p, proxyUser)
-		maps.Copy(all, proxiedHTTPS(p, proxyUser))
+	ways := func(p *testkit.Proxy) map[string]func(*device.Options) device.Transport {
+		all := proxied(p, testkit.ProxyUser())
+		maps.Copy(all, proxiedHTTPS(p, testkit.ProxyUser()))
 		return all
 	}
 	for name := range ways(nil) {
 		t.Run(name, func(t *testing.T) {
 			over(t, device.Transport{}, hub.Config{}, func(t *testing.T, b *bench) {
-				p := &connectProxy{hub: b.hub}
+				p := &testkit.Proxy{Up: b.hub.Dial}
 				o := b.options(nil)
 				c, err := device.Dial(t.Context(), b.device, ways(p)[name](o), o)
 				if err != nil {
 					t.Fatal(err)
 				}
-				p.become(answer("407 Proxy Authentication Required"))
+				p.Become(testkit.ProxySays("407 Proxy Authentication Required"))
 				ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 				defer cancel()
 				_, err = c.InitiateUpload(ctx, "x")
@@ -242,7 +242,7 @@ func TestUploadsGoThroughTheProxy(t *testing.T) {
 				if e, ok := errors.AsType[*hubwire.Error](err); !ok || e.Outcome != hubwire.NotSent || !errors.As(err, &pe) || pe.Status != 407 {
 					t.Errorf("while the proxy refuses: %v", err)
 				}
-				before := p.become(nil)
+				before := p.Become(nil)
 				u := initiate(t, c, "x")
 				if err := write(t.Context(), c, u, "body"); err != nil {
 					t.Fatal(err)
@@ -254,10 +254,10 @@ func TestUploadsGoThroughTheProxy(t *testing.T) {
 					t.Error(err)
 				}
 				// One connection to the hub and one to the account, which here is the same host.
-				if got := p.requests()[before:]; !slices.Equal(got, []string{"CONNECT localhost:443", "CONNECT localhost:443"}) {
+				if got := p.Asked()[before:]; !slices.Equal(got, []string{"CONNECT localhost:443", "CONNECT localhost:443"}) {
 					t.Errorf("asked for %q", got)
 				}
-				p.end(t)
+				p.End(t)
 			})
 		})
 	}

@@ -122,20 +122,25 @@ func (v *venue) run(f feature, x *fault, at point) {
 			v.t.Errorf("meanwhile: %v", err)
 		}
 	}
-	limit := v.pace.backoff
-	if v.protocol.requests {
-		// Only a request shows what a connection is worth, and a message whose receiver was cut off is locked.
-		limit += v.pace.ackTimeout + v.pace.connect + httpsLock
-	} else {
+	if !v.protocol.requests {
 		v.recovers(c, x, before)
 	}
-	if err := v.bounded(v.pace.within(limit), use, 3); err != nil {
+	if err := v.bounded(v.pace.within(v.recovery()), use, 3); err != nil {
 		v.t.Errorf("afterwards: %v", err)
 	}
 	if err := c.Err(); err != nil {
 		v.t.Errorf("the client has ended: %v", err)
 	}
 	v.audit.finish()
+}
+
+// recovery is how long a use may take when the trouble is over.
+func (v *venue) recovery() time.Duration {
+	if v.protocol.requests {
+		// Only a request shows what a connection is worth, and a message whose receiver was cut off is locked.
+		return v.pace.backoff + v.pace.ackTimeout + v.pace.connect + httpsLock
+	}
+	return v.pace.backoff
 }
 
 // strike has a fault strike now, or at its point, and returns a channel that is closed when it has.

@@ -20,7 +20,7 @@ import (
 // moments of every feature's use.
 func TestFiftyKills(t *testing.T) {
 	const kills = 50
-	for _, p := range protocols {
+	for _, p := range everywhere {
 		for i := range cuts {
 			x := &cuts[i]
 			if x.only != nil && !x.only(p) {
@@ -29,7 +29,7 @@ func TestFiftyKills(t *testing.T) {
 			t.Run(p.name+"/"+x.name, func(t *testing.T) {
 				inBubble(t, p, setting{inspects: x.inspects}, func(t *testing.T, v *venue) {
 					c := newCrowd(v, nil)
-					c.uses("before", v.pace.backoff, false)
+					c.uses("before", v.recovery(), false)
 					for kill := range kills {
 						c.kill(kill, func() { x.hit(v) })
 					}
@@ -42,10 +42,14 @@ func TestFiftyKills(t *testing.T) {
 // TestAKillAtEachByte cuts each connection after so many bytes, in one direction or the other: in TLS,
 // the upgrade to a WebSocket, the login, the subscriptions, an answer.
 func TestAKillAtEachByte(t *testing.T) {
-	const most, step = 8000, 53
-	overEach(t, setting{}, func(t *testing.T, v *venue) {
+	const most = 8000
+	step := 53
+	if testkit.RaceEnabled {
+		step *= 2
+	}
+	overAll(t, setting{}, func(t *testing.T, v *venue) {
 		c := newCrowd(v, nil)
-		c.uses("before", v.pace.backoff, false)
+		c.uses("before", v.recovery(), false)
 		for n := 0; n < most; n += step {
 			for _, up := range []bool{true, false} {
 				cut := 0 // only the next line, so that one after it stands
@@ -93,6 +97,9 @@ func newCrowd(v *venue, change func(*device.Options)) *crowd {
 	})
 	clients := map[hubwire.Identity]*device.Client{dev: v.dial(dev, change), mod: v.dial(mod, change)}
 	for _, f := range features {
+		if v.protocol.requests && !f.requests {
+			continue
+		}
 		client := clients[f.who]
 		c.users = append(c.users, user{f, f.open(v, client), client})
 	}
@@ -129,11 +136,13 @@ func (c *crowd) kill(n int, hit func()) {
 	v.net.set(func(net *network) { net.prepare = nil })
 	v.net.each(func(r *testkit.Relay) { r.Up.After(0, nil); r.Down.After(0, nil) }) // what has not struck by now will not
 	v.settle()
-	ctx, cancel := context.WithTimeout(v.t.Context(), 2*(v.pace.backoff+v.pace.connect))
-	defer cancel()
-	if err := v.audit.await(ctx, before+1); err != nil { // both of them
-		v.t.Errorf("kill %d: %v", n, err)
+	if !v.protocol.requests {
+		ctx, cancel := context.WithTimeout(v.t.Context(), 2*(v.pace.backoff+v.pace.connect))
+		defer cancel()
+		if err := v.audit.await(ctx, before+1); err != nil { // both of them
+			v.t.Errorf("kill %d: %v", n, err)
+		}
+		v.settle()
 	}
-	v.settle()
-	c.uses(fmt.Sprintf("after kill %d", n), v.pace.backoff, false)
+	c.uses(fmt.Sprintf("after kill %d", n), v.recovery(), false)
 }

@@ -32,6 +32,7 @@ func TestOverSockets(t *testing.T) {
 	}
 	for i := range holes {
 		overSockets(t, protocols[i%len(protocols)], &holes[i], features[i%len(features):][:1])
+		overSockets(t, https, &holes[i], features[i%2:][:1])
 	}
 }
 

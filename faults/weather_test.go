@@ -20,8 +20,12 @@ type weather struct {
 	over bool
 }
 
-// overSeeds runs a test for each of these protocols and for so many seeds.
+// overSeeds runs a test for each of these protocols and for so many seeds: one under the race detector,
+// which makes them cost ten times as much, and sees the same code in all of them.
 func overSeeds(t *testing.T, ps []protocol, seeds uint64, s setting, test func(t *testing.T, v *venue, w *weather)) {
+	if testkit.RaceEnabled {
+		seeds = 1
+	}
 	for _, p := range ps {
 		for seed := range seeds {
 			t.Run(fmt.Sprintf("%s/seed %d", p.name, seed), func(t *testing.T) {

@@ -306,13 +306,20 @@ func split(r *http.Request) (p path, err error) {
 	if r == nil || r.URL == nil {
 		return p, refused(0, hubwire.ArgumentInvalid, "there is no request")
 	}
-	rest := strings.Trim(r.URL.EscapedPath(), "/")
+	encoded, rest := r.URL.RawPath != "", r.URL.Path // without a RawPath no encoding but that of Path is meant
+	if encoded {
+		rest = r.URL.EscapedPath()
+	}
+	rest = strings.Trim(rest, "/")
 	for more := rest != ""; more; p.n++ {
 		if p.n == maxWords {
 			return path{}, nil
 		}
 		var s string
 		s, rest, more = strings.Cut(rest, "/")
+		if p.segments[p.n] = s; !encoded {
+			continue
+		}
 		if p.segments[p.n], err = url.PathUnescape(s); err != nil {
 			return p, refused(0, hubwire.ArgumentInvalid, "the path is badly encoded")
 		}

@@ -1,13 +1,7 @@
 package httpsx
 
 import (
-	"bufio"
-	"bytes"
-	"encoding/base64"
-	"encoding/json"
-	"fmt"
 	"net/http"
-	"net/url"
 	"strings"
 	"testing"
 	"time"
@@ -18,95 +12,10 @@ import (
 	"github.com/hubwire/hubwire/internal/testkit"
 )
 
-// deviceVector is a vector of the device endpoint.
-type deviceVector struct {
-	ID      string
-	Request struct {
-		Method, Path string
-		Query        map[string]*string
-		Headers      map[string]string
-		Body         vectorBody
-	}
-	Response struct {
-		Status  int
-		Headers map[string]string
-		Body    vectorBody
-	}
-}
-
-type vectorBody struct {
-	JSON        json.RawMessage
-	Text        *string
-	BytesBase64 *string
-	Generated   string
-}
-
-func (b *vectorBody) bytes(t *testing.T) []byte {
-	switch {
-	case b.JSON != nil:
-		return b.JSON
-	case b.Text != nil:
-		return []byte(*b.Text)
-	case b.BytesBase64 != nil:
-		body, err := base64.StdEncoding.DecodeString(*b.BytesBase64)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return body
-	case b.Generated == "262145 bytes of 0x61":
-		return bytes.Repeat([]byte("a"), 262145)
-	case b.Generated != "":
-		t.Fatalf("the body is %q, which this test cannot make", b.Generated)
-	}
-	return nil
-}
-
-// request is the vector's, as net/http gives it to a server.
-func (v *deviceVector) request(t *testing.T) *http.Request {
-	t.Helper()
-	var query []string
-	for name, value := range v.Request.Query {
-		pair := url.QueryEscape(name)
-		if value != nil {
-			pair += "=" + url.QueryEscape(*value)
-		}
-		query = append(query, pair)
-	}
-	body := v.Request.Body.bytes(t)
-	var b bytes.Buffer
-	fmt.Fprintf(&b, "%s %s?%s HTTP/1.1\r\nContent-Length: %d\r\n", v.Request.Method, v.Request.Path, strings.Join(query, "&"), len(body))
-	if v.Request.Headers["Host"] == "" {
-		b.WriteString("Host: contoso-hub.azure-devices.net\r\n")
-	}
-	for name, value := range v.Request.Headers {
-		fmt.Fprintf(&b, "%s: %s\r\n", name, value)
-	}
-	b.WriteString("\r\n")
-	b.Write(body)
-	r, err := http.ReadRequest(bufio.NewReader(&b))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return r
-}
-
-func deviceVectors(t *testing.T) map[string]*deviceVector {
-	t.Helper()
-	var file struct{ Vectors []*deviceVector }
-	if err := json.Unmarshal(testkit.Vectors(t, "https.json"), &file); err != nil {
-		t.Fatal(err)
-	}
-	all := map[string]*deviceVector{}
-	for _, v := range file.Vectors {
-		all[v.ID] = v
-	}
-	return all
-}
-
-// want is what a vector of telemetry says in the words of the toolkit, derived from its
+// wantMessage is what a vector of telemetry says in the words of the toolkit, derived from its
 // headers by the names of spec/https.md 1.1, so that it holds for other vectors of the kind too.
-func (v *deviceVector) want(t *testing.T) *hubwire.Message {
-	m := &hubwire.Message{Body: v.Request.Body.bytes(t)}
+func wantMessage(t *testing.T, v *testkit.HTTPVector) *hubwire.Message {
+	m := &hubwire.Message{Body: v.Request.Body.Bytes(t)}
 	for name, value := range v.Request.Headers {
 		switch lower := strings.ToLower(name); {
 		case lower == "iothub-messageid":
@@ -137,15 +46,15 @@ func (v *deviceVector) want(t *testing.T) *hubwire.Message {
 }
 
 func TestTelemetryVectors(t *testing.T) {
-	for id, v := range vectorsOf(t, "TestTelemetryVectors") {
+	for id, v := range VectorsOf(t, "TestTelemetryVectors") {
 		t.Run(id, func(t *testing.T) {
-			r := v.request(t)
-			body := v.Request.Body.bytes(t)
+			r := v.HTTPRequest(t)
+			body := v.Request.Body.Bytes(t)
 			m, err := ParseMessage(r.Header, body)
 			if err != nil {
 				t.Fatal(err)
 			}
-			if diff := cmp.Diff(v.want(t), m, sameMessage); diff != "" {
+			if diff := cmp.Diff(wantMessage(t, v), m, sameMessage); diff != "" {
 				t.Errorf("the server's end (-want +got):\n%s", diff)
 			}
 			if tooLarge := m.CheckTelemetry() != nil; tooLarge != (v.Response.Status == 413) {
@@ -176,9 +85,9 @@ func TestBatchVectors(t *testing.T) {
 		"d2c-batch-c-bytes": {one, two}, "d2c-batch-node": {one, two}, "d2c-batch-c-string": {{Body: []byte(`say "hi"`)}},
 		"d2c-batch-cs": {{Body: one.Body, ID: "1", Properties: one.Properties}, two},
 	}
-	for id, v := range vectorsOf(t, "TestBatchVectors") {
+	for id, v := range VectorsOf(t, "TestBatchVectors") {
 		t.Run(id, func(t *testing.T) {
-			got, err := collectBatch(v.Request.Body.bytes(t))
+			got, err := collectBatch(v.Request.Body.Bytes(t))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -203,13 +112,13 @@ func TestBatchVectors(t *testing.T) {
 }
 
 func TestReceiveVectors(t *testing.T) {
-	for id, v := range vectorsOf(t, "TestReceiveVectors") {
+	for id, v := range VectorsOf(t, "TestReceiveVectors") {
 		t.Run(id, func(t *testing.T) {
 			h := http.Header{}
 			for name, value := range v.Response.Headers {
 				h[name] = []string{value}
 			}
-			body := v.Response.Body.bytes(t)
+			body := v.Response.Body.Bytes(t)
 			_, read := answer(t, h, string(body))
 			r, err := ParseReceived(read, body)
 			if err != nil {
@@ -239,11 +148,11 @@ func TestReceiveVectors(t *testing.T) {
 }
 
 func TestLockTimeoutVectors(t *testing.T) {
-	v := deviceVectors(t)["c2d-receive-cs-lock"]
+	v := VectorsOf(t, "TestSettleVectors")["c2d-receive-cs-lock"]
 	if v == nil {
 		t.Skip("there is no such vector")
 	}
-	r := v.request(t)
+	r := v.HTTPRequest(t)
 	if d, err := LockTimeout(r.Header, r.URL.Query()); d != time.Minute || err != nil {
 		t.Errorf("%v, %v", d, err)
 	}
@@ -255,9 +164,9 @@ func TestSettleVectors(t *testing.T) {
 		"c2d-abandon-c": AbandonC2D, "c2d-abandon-cs": AbandonC2D, "c2d-lock-lost": CompleteC2D,
 		"c2d-empty": ReceiveC2D, "c2d-receive-cs-lock": ReceiveC2D,
 	}
-	for id, v := range vectorsOf(t, "TestSettleVectors") {
+	for id, v := range VectorsOf(t, "TestSettleVectors") {
 		t.Run(id, func(t *testing.T) {
-			r, err := ReadRequest(v.request(t))
+			r, err := ReadRequest(v.HTTPRequest(t))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -267,7 +176,7 @@ func TestSettleVectors(t *testing.T) {
 			if v.Response.Status < 300 && !r.Op.Succeeds(v.Response.Status) {
 				t.Errorf("%d is no success of %v", v.Response.Status, r.Op)
 			}
-			mine, err := r.NewHTTP(t.Context(), "contoso-hub.azure-devices.net")
+			mine, err := r.NewHTTP(t.Context(), testkit.VectorHost)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -280,7 +189,7 @@ func TestSettleVectors(t *testing.T) {
 			}
 			if v.Response.Status >= 300 {
 				h := http.Header{"Iothub-Errorcode": {v.Response.Headers["iothub-errorcode"]}}
-				if e := ParseError(r.Op, v.Response.Status, h, v.Response.Body.bytes(t)); e.Code.Name() != h.Get("iothub-errorcode") {
+				if e := ParseError(r.Op, v.Response.Status, h, v.Response.Body.Bytes(t)); e.Code.Name() != h.Get("iothub-errorcode") {
 					t.Errorf("the refusal is %v", e)
 				}
 			}

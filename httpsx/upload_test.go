@@ -89,13 +89,13 @@ func TestWhereAFileGoes(t *testing.T) {
 }
 
 func TestUploadVectors(t *testing.T) {
-	for id, v := range vectorsOf(t, "TestUploadVectors") {
+	for id, v := range VectorsOf(t, "TestUploadVectors") {
 		t.Run(id, func(t *testing.T) {
-			op, target, err := Match(v.request(t))
+			op, target, err := Match(v.HTTPRequest(t))
 			if err != nil {
 				t.Fatal(err)
 			}
-			body := v.Request.Body.bytes(t)
+			body := v.Request.Body.Bytes(t)
 			switch op {
 			case InitUpload:
 				uploadBegins(t, v, body)
@@ -118,7 +118,7 @@ func TestUploadVectors(t *testing.T) {
 	}
 }
 
-func uploadBegins(t *testing.T, v *deviceVector, body []byte) {
+func uploadBegins(t *testing.T, v *testkit.HTTPVector, body []byte) {
 	var req UploadRequest
 	if err := Decode(InitUpload, body, &req); err != nil {
 		t.Fatal(err)
@@ -133,7 +133,7 @@ func uploadBegins(t *testing.T, v *deviceVector, body []byte) {
 	if diff := cmp.Diff(tree(t, body), tree(t, b)); diff != "" {
 		t.Errorf("the request (-want +got):\n%s", diff)
 	}
-	answer := v.Response.Body.bytes(t)
+	answer := v.Response.Body.Bytes(t)
 	if v.Response.Status != 200 {
 		h := http.Header{"Iothub-Errorcode": {v.Response.Headers["iothub-errorcode"]}}
 		if e := ParseError(InitUpload, v.Response.Status, h, answer); e.Code.Status() != v.Response.Status || e.Code.Name() != h.Get("iothub-errorcode") {

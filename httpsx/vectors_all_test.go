@@ -1,7 +1,6 @@
 package httpsx
 
 import (
-	"encoding/json"
 	"net/http"
 	"os"
 	"strings"
@@ -14,21 +13,21 @@ import (
 
 // The tests of this package that run vectors, from both ends, and which ones each of them runs. Package
 // hub has the requests of all of them answered by a hub.
-var vectorTests = map[string]func(v *deviceVector, r *http.Request) bool{
-	"TestTelemetryVectors": func(v *deviceVector, r *http.Request) bool {
+var vectorTests = map[string]func(v *testkit.HTTPVector, r *http.Request) bool{
+	"TestTelemetryVectors": func(v *testkit.HTTPVector, r *http.Request) bool {
 		return r.Method == http.MethodPost && strings.HasSuffix(r.URL.Path, "/messages/events") && !IsBatch(r.Header)
 	},
-	"TestBatchVectors": func(_ *deviceVector, r *http.Request) bool { return IsBatch(r.Header) },
-	"TestReceiveVectors": func(v *deviceVector, r *http.Request) bool {
+	"TestBatchVectors": func(_ *testkit.HTTPVector, r *http.Request) bool { return IsBatch(r.Header) },
+	"TestReceiveVectors": func(v *testkit.HTTPVector, r *http.Request) bool {
 		return r.Method == http.MethodGet && strings.HasSuffix(strings.ToLower(r.URL.Path), "/devicebound") && v.Response.Status == http.StatusOK
 	},
-	"TestSettleVectors": func(_ *deviceVector, r *http.Request) bool {
+	"TestSettleVectors": func(_ *testkit.HTTPVector, r *http.Request) bool {
 		return strings.Contains(strings.ToLower(r.URL.Path), "/devicebound")
 	},
-	"TestUploadVectors": func(_ *deviceVector, r *http.Request) bool {
+	"TestUploadVectors": func(_ *testkit.HTTPVector, r *http.Request) bool {
 		return r.Method == http.MethodPost && strings.Contains(r.URL.Path, "/files")
 	},
-	"TestVectors": func(v *deviceVector, r *http.Request) bool { // those of the service API, and all errors
+	"TestVectors": func(v *testkit.HTTPVector, r *http.Request) bool { // those of the service API, and all errors
 		op, _, err := Match(r)
 		return err != nil || op >= GetDevice || v.Response.Status >= 300
 	},
@@ -43,7 +42,7 @@ var vectorsElsewhere = map[string]string{
 }
 
 // elsewhere says which other service than a hub a vector is about; "" for a hub.
-func (v *deviceVector) elsewhere() string {
+func elsewhere(v *testkit.HTTPVector) string {
 	switch host := v.Request.Headers["Host"]; {
 	case strings.HasSuffix(host, ".azure-devices-provisioning.net"):
 		return "provisioning"
@@ -53,21 +52,13 @@ func (v *deviceVector) elsewhere() string {
 	return ""
 }
 
-// VectorsOf returns the ids of the vectors that are for a test.
-func VectorsOf(t *testing.T, test string) map[string]bool {
-	ids := map[string]bool{}
-	for id := range vectorsOf(t, test) {
-		ids[id] = true
-	}
-	return ids
-}
-
-func vectorsOf(t *testing.T, test string) map[string]*deviceVector {
+// VectorsOf returns the vectors that are for a test, by their ids.
+func VectorsOf(t *testing.T, test string) map[string]*testkit.HTTPVector {
 	t.Helper()
-	vs := deviceVectors(t)
-	for id, v := range vs {
-		if v.elsewhere() != "" || !vectorTests[test](v, v.request(t)) {
-			delete(vs, id)
+	vs := map[string]*testkit.HTTPVector{}
+	for _, v := range testkit.HTTPVectors(t) {
+		if elsewhere(v) == "" && vectorTests[test](v, v.HTTPRequest(t)) {
+			vs[v.ID] = v
 		}
 	}
 	return vs
@@ -75,21 +66,17 @@ func vectorsOf(t *testing.T, test string) map[string]*deviceVector {
 
 // TestEachVectorHasItsTest holds that no vector is passed over without a word.
 func TestEachVectorHasItsTest(t *testing.T) {
-	var file struct{ Vectors []*deviceVector }
-	if err := json.Unmarshal(testkit.Vectors(t, "https.json"), &file); err != nil {
-		t.Fatal(err)
-	}
-	elsewhere, tests := map[string]string{}, map[string][]string{}
-	for _, v := range file.Vectors {
-		if v.ID == "" || tests[v.ID] != nil || elsewhere[v.ID] != "" {
+	away, tests := map[string]string{}, map[string][]string{}
+	for _, v := range testkit.HTTPVectors(t) {
+		if v.ID == "" || tests[v.ID] != nil || away[v.ID] != "" {
 			t.Errorf("there are two vectors %q", v.ID)
 		}
-		if where := v.elsewhere(); where != "" {
-			elsewhere[v.ID] = where
+		if where := elsewhere(v); where != "" {
+			away[v.ID] = where
 			continue
 		}
 		for test := range vectorTests {
-			if vectorTests[test](v, v.request(t)) {
+			if vectorTests[test](v, v.HTTPRequest(t)) {
 				tests[v.ID] = append(tests[v.ID], test)
 			}
 		}
@@ -100,7 +87,7 @@ func TestEachVectorHasItsTest(t *testing.T) {
 	if os.Getenv(testkit.VectorsEnv) != "" {
 		return // others of the kind
 	}
-	if diff := cmp.Diff(vectorsElsewhere, elsewhere); diff != "" {
+	if diff := cmp.Diff(vectorsElsewhere, away); diff != "" {
 		t.Errorf("vectors of other services (-want +got):\n%s", diff)
 	}
 	if len(tests) != 76 {

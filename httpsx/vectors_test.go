@@ -1,14 +1,10 @@
 package httpsx_test
 
 import (
-	"bytes"
-	"encoding/base64"
 	"encoding/json"
 	"io"
-	"net/http"
 	"net/http/httptest"
 	"net/url"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -20,90 +16,6 @@ import (
 	"github.com/hubwire/hubwire/httpsx"
 	"github.com/hubwire/hubwire/internal/testkit"
 )
-
-// vector is a request and its answer, as the file of golden vectors has them.
-type vector struct {
-	ID, Section, Note string
-	Request           struct {
-		Method, Path string
-		Query        map[string]*string
-		Headers      map[string]string
-		Body         *vectorBody
-	}
-	Response struct {
-		Status  int
-		Headers map[string]string
-		Body    *vectorBody
-	}
-}
-
-type vectorBody struct {
-	JSON        json.RawMessage
-	Text        *string
-	BytesBase64 *string
-	Generated   string
-}
-
-func (b *vectorBody) bytes(t *testing.T) []byte {
-	t.Helper()
-	switch {
-	case b == nil:
-		return nil
-	case b.JSON != nil:
-		return b.JSON
-	case b.Text != nil:
-		return []byte(*b.Text)
-	case b.BytesBase64 != nil:
-		raw, err := base64.StdEncoding.DecodeString(*b.BytesBase64)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return raw
-	}
-	return nil // that of another test
-}
-
-const vectorHost = "contoso-hub.azure-devices.net"
-
-// request returns the vector's request as a server gets it.
-func (v *vector) request(t *testing.T) *http.Request {
-	t.Helper()
-	var query []string
-	for name, value := range v.Request.Query {
-		pair := url.QueryEscape(name)
-		if value != nil {
-			pair += "=" + url.QueryEscape(*value)
-		}
-		query = append(query, pair)
-	}
-	r := httptest.NewRequest(v.Request.Method, "https://"+vectorHost+v.Request.Path+"?"+strings.Join(query, "&"), bytes.NewReader(v.Request.Body.bytes(t)))
-	for name, value := range v.Request.Headers {
-		r.Header.Set(name, value)
-	}
-	return r
-}
-
-// answer returns the vector's answer as a client gets it.
-func (v *vector) answer(t *testing.T) *http.Response {
-	t.Helper()
-	r := &http.Response{StatusCode: v.Response.Status, Header: http.Header{}, Body: io.NopCloser(bytes.NewReader(v.Response.Body.bytes(t)))}
-	for name, value := range v.Response.Headers {
-		r.Header.Set(name, value)
-	}
-	return r
-}
-
-// serviceVectors are those of the service API, and all errors.
-func serviceVectors(t *testing.T) []vector {
-	t.Helper()
-	var file struct{ Vectors []vector }
-	if err := json.Unmarshal(testkit.Vectors(t, "https.json"), &file); err != nil {
-		t.Fatal(err)
-	}
-	ours := httpsx.VectorsOf(t, "TestVectors")
-	vs := slices.DeleteFunc(file.Vectors, func(v vector) bool { return !ours[v.ID] })
-	return vs
-}
 
 // The documents of operations, in both directions.
 var (
@@ -178,32 +90,32 @@ var sameRequest = cmp.Options{cmpopts.EquateEmpty(), cmpopts.IgnoreFields(httpsx
 // read again: all that it asks for must have come through. Each answer is read as a
 // client reads it, written as the hub writes it, and must be the same again.
 func TestVectors(t *testing.T) {
-	for _, v := range serviceVectors(t) {
-		t.Run(v.ID, func(t *testing.T) {
-			req := v.request(t)
+	for id, v := range httpsx.VectorsOf(t, "TestVectors") {
+		t.Run(id, func(t *testing.T) {
+			req := v.HTTPRequest(t)
 			r, err := httpsx.ReadRequest(req)
 			if err != nil {
 				t.Fatal(err)
 			}
 			if r.Op >= httpsx.GetDevice {
-				again := rebuild(t, &v, r)
+				again := rebuild(t, v, r)
 				if diff := cmp.Diff(r, again, sameRequest); diff != "" {
 					t.Errorf("the request (-as it was +as we build it):\n%s", diff)
 				}
 			}
-			if r.Op.Succeeds(v.Response.Status) || r.Op == httpsx.BulkDevices && strings.Contains(string(v.Response.Body.bytes(t)), `"isSuccessful"`) {
-				checkAnswer(t, &v, r.Op)
+			if r.Op.Succeeds(v.Response.Status) || r.Op == httpsx.BulkDevices && strings.Contains(string(v.Response.Body.Bytes(t)), `"isSuccessful"`) {
+				checkAnswer(t, v, r.Op)
 				return
 			}
-			checkError(t, &v, r.Op)
+			checkError(t, v, r.Op)
 		})
 	}
 }
 
 // rebuild builds the vector's request as a client does and reads it as the hub does.
-func rebuild(t *testing.T, v *vector, r *httpsx.Request) *httpsx.Request {
+func rebuild(t *testing.T, v *testkit.HTTPVector, r *httpsx.Request) *httpsx.Request {
 	t.Helper()
-	raw := v.Request.Body.bytes(t)
+	raw := v.Request.Body.Bytes(t)
 	var doc any
 	if raw != nil {
 		doc = requestDocs[r.Op]()
@@ -212,12 +124,12 @@ func rebuild(t *testing.T, v *vector, r *httpsx.Request) *httpsx.Request {
 		}
 	}
 	r.Body = doc
-	req, err := r.NewHTTP(t.Context(), vectorHost)
+	req, err := r.NewHTTP(t.Context(), testkit.VectorHost)
 	if err != nil {
 		t.Fatal(err)
 	}
-	method, path := v.Request.Method, strings.TrimSuffix(v.request(t).URL.Path, "/")
-	if override := v.request(t).Header.Get("X-HTTP-Method-Override"); override != "" {
+	method, path := v.Request.Method, strings.TrimSuffix(v.HTTPRequest(t).URL.Path, "/")
+	if override := v.HTTPRequest(t).Header.Get("X-HTTP-Method-Override"); override != "" {
 		method = override
 	}
 	if req.Method != method || req.URL.Path != path {
@@ -297,9 +209,9 @@ func significant(name string, v any) any {
 	return v
 }
 
-func checkAnswer(t *testing.T, v *vector, op httpsx.Operation) {
+func checkAnswer(t *testing.T, v *testkit.HTTPVector, op httpsx.Operation) {
 	t.Helper()
-	a, err := httpsx.ReadAnswer(op, v.answer(t))
+	a, err := httpsx.ReadAnswer(op, v.HTTPResponse(t))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -329,7 +241,7 @@ func checkAnswer(t *testing.T, v *vector, op httpsx.Operation) {
 }
 
 // checkWritten compares what a writes with the vector's answer, names of headers with their case.
-func checkWritten(t *testing.T, v *vector, a *httpsx.Answer) {
+func checkWritten(t *testing.T, v *testkit.HTTPVector, a *httpsx.Answer) {
 	t.Helper()
 	w := httptest.NewRecorder()
 	if err := a.Write(w); err != nil {
@@ -349,7 +261,7 @@ func checkWritten(t *testing.T, v *vector, a *httpsx.Answer) {
 	if diff := cmp.Diff(want, got, cmpopts.EquateEmpty()); diff != "" {
 		t.Errorf("the headers (-want +got):\n%s", diff)
 	}
-	if raw := v.Response.Body.bytes(t); raw != nil || w.Body.Len() > 0 {
+	if raw := v.Response.Body.Bytes(t); raw != nil || w.Body.Len() > 0 {
 		var want, got any
 		if err := json.Unmarshal(raw, &want); err != nil {
 			t.Fatal(err)
@@ -390,9 +302,9 @@ func covers(name string, want, got any) bool {
 
 // checkError reads the vector's error as a client does, and writes it as the hub does in the
 // form that it has.
-func checkError(t *testing.T, v *vector, op httpsx.Operation) {
+func checkError(t *testing.T, v *testkit.HTTPVector, op httpsx.Operation) {
 	t.Helper()
-	_, err := httpsx.ReadAnswer(op, v.answer(t))
+	_, err := httpsx.ReadAnswer(op, v.HTTPResponse(t))
 	e, ok := err.(*hubwire.Error)
 	if !ok {
 		t.Fatalf("%v is no *hubwire.Error", err)
@@ -405,7 +317,7 @@ func checkError(t *testing.T, v *vector, op httpsx.Operation) {
 		t.Errorf("%#v", e)
 	}
 	form := op.ErrorForm(e.Code)
-	raw := string(v.Response.Body.bytes(t))
+	raw := string(v.Response.Body.Bytes(t))
 	if strings.HasPrefix(raw, `{"errorCode"`) || strings.HasPrefix(raw, `{"message"`) {
 		form = httpsx.Numeric
 	}

@@ -3,12 +3,10 @@ package hub_test
 import (
 	"bufio"
 	"bytes"
-	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
-	"net/url"
 	"os"
 	"strings"
 	"testing"
@@ -19,52 +17,9 @@ import (
 	"github.com/hubwire/hubwire/sas"
 )
 
-// vector is a request and its answer, as the file of golden vectors has them.
-type vector struct {
-	ID      string
-	Request struct {
-		Method, Path string
-		Query        map[string]*string
-		Headers      map[string]string
-		Body         *vectorBody
-	}
-	Response struct {
-		Status  int
-		Headers map[string]string
-		Body    *vectorBody
-	}
-}
-
-type vectorBody struct {
-	JSON        json.RawMessage
-	Text        *string
-	BytesBase64 *string
-	Generated   string
-}
-
-func (b *vectorBody) bytes(t *testing.T) []byte {
-	switch {
-	case b == nil:
-		return nil
-	case b.JSON != nil:
-		return b.JSON
-	case b.Text != nil:
-		return []byte(*b.Text)
-	case b.Generated == "262145 bytes of 0x61":
-		return bytes.Repeat([]byte{0x61}, 262145)
-	case b.BytesBase64 == nil:
-		t.Fatalf("a body that is %q", b.Generated)
-	}
-	raw, err := base64.StdEncoding.DecodeString(*b.BytesBase64)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return raw
-}
-
 // vectorHost is the hub of the vectors, whose devices have this key.
 const (
-	vectorHost = "contoso-hub.azure-devices.net"
+	vectorHost = testkit.VectorHost
 	vectorKey  = "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="
 )
 
@@ -72,11 +27,7 @@ const (
 // the keys of policies, and compares the answer: the status, headers with the case of their names,
 // and the body, but for what the hub makes up.
 func TestVectors(t *testing.T) {
-	var file struct{ Vectors []*vector }
-	if err := json.Unmarshal(testkit.Vectors(t, "https.json"), &file); err != nil {
-		t.Fatal(err)
-	}
-	for _, v := range file.Vectors {
+	for _, v := range testkit.HTTPVectors(t) {
 		if host, ok := v.Request.Headers["Host"]; ok && host != vectorHost {
 			continue // DPS and ARM, which are not at this door
 		}
@@ -100,7 +51,7 @@ func TestVectors(t *testing.T) {
 				if _, err := h.Update(t.Context(), &hub.Device{Identity: dev, PrimaryKey: sas.NewSecret(vectorKey)}, ""); err != nil {
 					t.Fatal(err)
 				}
-				s.vector = v
+				s.HTTPVector = v
 				if prepare != nil {
 					prepare(s)
 				}
@@ -114,7 +65,7 @@ func TestVectors(t *testing.T) {
 type vectorScene struct {
 	t *testing.T
 	h *hub.Hub
-	*vector
+	*testkit.HTTPVector
 	replace []string // pairs of what stands in the vector, and what it is on this hub
 
 	// free is what this hub says otherwise than the vector: "body" or a member, as "body.status".
@@ -139,37 +90,21 @@ func (s *vectorScene) check(err error) {
 // send sends the request, and returns the answer, its header as it came, and its body.
 func (s *vectorScene) send() (*http.Response, string, []byte) {
 	s.t.Helper()
-	as := strings.NewReplacer(s.replace...)
-	var query []string
-	for name, value := range s.Request.Query {
-		pair := url.QueryEscape(name)
-		if value != nil {
-			pair += "=" + url.QueryEscape(as.Replace(*value))
-		}
-		query = append(query, pair)
+	if _, policy, ok := strings.Cut(s.Request.Headers["Authorization"], "&skn="); ok {
+		policy, _, _ = strings.Cut(policy, "&")
+		s.replace = append(s.replace, s.Request.Headers["Authorization"], token(policyKey(s.t, s.h, policy), vectorHost, policy, time.Now().Add(time.Hour)))
 	}
-	body := []byte(as.Replace(string(s.Request.Body.bytes(s.t))))
-	var b bytes.Buffer
-	fmt.Fprintf(&b, "%s %s?%s HTTP/1.1\r\nHost: %s\r\nContent-Length: %d\r\n", s.Request.Method, as.Replace(s.Request.Path), strings.Join(query, "&"), vectorHost, len(body))
-	for name, value := range s.Request.Headers {
-		if _, policy, ok := strings.Cut(value, "&skn="); ok && name == "Authorization" {
-			policy, _, _ = strings.Cut(policy, "&")
-			value = token(policyKey(s.t, s.h, policy), vectorHost, policy, time.Now().Add(time.Hour))
-		}
-		fmt.Fprintf(&b, "%s: %s\r\n", name, as.Replace(value))
-	}
-	b.WriteString("\r\n")
-	b.Write(body)
+	raw := s.RawRequest(s.t, strings.NewReplacer(s.replace...))
 	c := dialTLS(s.t, s.h, "443", nil)
-	go c.Write(b.Bytes()) // more than a pipe takes, when the hub does not read it
-	var raw bytes.Buffer
-	res, err := http.ReadResponse(bufio.NewReader(io.TeeReader(c, &raw)), nil)
+	go c.Write(raw) // more than a pipe takes, when the hub does not read it
+	var got bytes.Buffer
+	res, err := http.ReadResponse(bufio.NewReader(io.TeeReader(c, &got)), nil)
 	s.check(err)
-	got, err := io.ReadAll(res.Body)
+	body, err := io.ReadAll(res.Body)
 	s.check(err)
 	c.Close()
-	head, _, _ := strings.Cut(raw.String(), "\r\n\r\n")
-	return res, head + "\r\n", got
+	head, _, _ := strings.Cut(got.String(), "\r\n\r\n")
+	return res, head + "\r\n", body
 }
 
 // madeUp are the headers and members that the hub makes up, by their names.
@@ -209,7 +144,7 @@ func (s *vectorScene) compare(res *http.Response, head string, body []byte) {
 			s.t.Errorf("there is a body: %s", body)
 		}
 	case want.JSON == nil:
-		if !bytes.Equal(body, want.bytes(s.t)) {
+		if !bytes.Equal(body, want.Bytes(s.t)) {
 			s.t.Errorf("body %q", body)
 		}
 	default:

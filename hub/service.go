@@ -96,8 +96,9 @@ type InvokeOptions struct {
 
 // Invoke calls a direct method and returns the device's answer, whatever its
 // status. Codes: DeviceNotOnline when it is not connected with methods within
-// ConnectTimeout, GatewayTimeout when it does not answer in time,
-// ConnectionClosedRemotely when its connection ended meanwhile, DeviceNotFound,
+// ConnectTimeout, GatewayTimeout when it does not answer in time and
+// ConnectionClosedRemotely when its connection ended meanwhile, both with outcome
+// [hubwire.Unknown], for it may have run the method, DeviceNotFound,
 // ModuleNotFound, MessageTooLarge, FormatError, ArgumentInvalid and, of a hub with
 // [Config.Throttle], Throttled.
 func (h *Hub) Invoke(ctx context.Context, id hubwire.Identity, r hubwire.MethodRequest, o *InvokeOptions) (*hubwire.MethodResponse, error) {

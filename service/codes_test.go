@@ -2,39 +2,18 @@ package service_test
 
 import (
 	"errors"
-	"fmt"
 	"maps"
 	"net/http"
-	"os"
 	"slices"
-	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/hubwire/hubwire"
 	"github.com/hubwire/hubwire/httpsx"
+	"github.com/hubwire/hubwire/internal/testkit"
 	"github.com/hubwire/hubwire/service"
 )
-
-// everyCode lists the codes that the service publishes.
-func everyCode(t *testing.T) (codes []hubwire.Code) {
-	t.Helper()
-	text, err := os.ReadFile("../testdata/codes.txt")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for line := range strings.Lines(string(text)) {
-		var n int
-		if _, err := fmt.Sscan(line, &n); err == nil {
-			codes = append(codes, hubwire.Code(n))
-		}
-	}
-	if len(codes) < 100 {
-		t.Fatalf("only %d codes", len(codes))
-	}
-	return codes
-}
 
 // TestEveryCodeOfTheHubIsWhatItSays is theme 11: each code, in each form that an error has, to a
 // call of some kind.
@@ -44,7 +23,7 @@ func TestEveryCodeOfTheHubIsWhatItSays(t *testing.T) {
 	withFake(t, []http.HandlerFunc{answer}, func(t *testing.T, f *fake) {
 		c := f.client(func(o *service.Options) { o.MaxAttempts = 1 })
 		names, turn := slices.Sorted(maps.Keys(kinds)), 0
-		for _, code := range everyCode(t) {
+		for _, code := range slices.Sorted(maps.Keys(testkit.Codes[hubwire.Code](t, "../testdata/codes.txt"))) {
 			for form, name := range map[httpsx.ErrorForm]string{httpsx.Classic: "classic", httpsx.Numeric: "numeric", httpsx.Nested: "nested"} {
 				body := httpsx.AppendError(nil, &hubwire.Error{Code: code, Message: "the hub's words", TrackingID: "abc"}, form, time.Now())
 				h := says(code.Status(), string(body), "Retry-After", "7", "iothub-errorcode", httpsx.ErrorName(code))

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"net/url"
 	"sync"
@@ -273,7 +274,8 @@ func TestDirectMethods(t *testing.T) {
 	})
 }
 
-// TestAThousandMethodsAtOnce has each answer get to its caller, over a pool of connections.
+// TestAThousandMethodsAtOnce has each answer get to its caller, over a pool of connections, whatever
+// order they come in.
 func TestAThousandMethodsAtOnce(t *testing.T) {
 	onHub(t, hub.Config{}, func(t *testing.T, h *hub.Hub, _ *service.Client) {
 		const calls, conns = 1000, 20
@@ -285,6 +287,7 @@ func TestAThousandMethodsAtOnce(t *testing.T) {
 		hubtest.Device(t, h, "dev-1")
 		d := online(t, h, dev)
 		if err := d.HandleMethod(t.Context(), "echo", func(_ context.Context, r hubwire.MethodRequest) (hubwire.MethodResponse, error) {
+			time.Sleep(rand.N(2 * time.Second))
 			return hubwire.MethodResponse{Status: 200, Payload: r.Payload}, nil
 		}); err != nil {
 			t.Fatal(err)

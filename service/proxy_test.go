@@ -56,9 +56,10 @@ func (p *proxy) serve(ctx context.Context, nc net.Conn) {
 	}
 	p.mu.Lock()
 	p.asked = append(p.asked, req.Method+" "+req.Host)
+	behaves := p.behaves
 	p.mu.Unlock()
-	if p.behaves != nil {
-		p.behaves(nc)
+	if behaves != nil {
+		behaves(nc)
 		return
 	}
 	req.Header.Set("Authorization", req.Header.Get("Proxy-Authorization"))
@@ -135,6 +136,7 @@ func TestAProxyThatDoesNotLetThrough(t *testing.T) {
 	}{
 		"a wrong password":   {url.UserPassword("u", "secret"), nil, 1, "407 Proxy Authentication Required"},
 		"no user":            {nil, nil, 1, "407 Proxy Authentication Required"},
+		"407 first":          {proxyUser, tells("407 Proxy Authentication Required"), 1, "407 Proxy Authentication Required"},
 		"forbidden":          {proxyUser, tells("403 Forbidden"), 1, "403 Forbidden"},
 		"a redirect":         {proxyUser, tells("302 Found\r\nLocation: http://elsewhere.example/secret"), 1, "302 Found"},
 		"busy":               {proxyUser, tells("503 Service Unavailable"), 3, "503 Service Unavailable"},
@@ -158,6 +160,12 @@ func TestAProxyThatDoesNotLetThrough(t *testing.T) {
 				p.mu.Unlock()
 				if len(asked) != tt.attempts || time.Since(start) > 4*time.Minute {
 					t.Errorf("asked %q in %v", asked, time.Since(start))
+				}
+				p.mu.Lock()
+				p.behaves = nil
+				p.mu.Unlock()
+				if _, err := c.Twin(t.Context(), dev); (err == nil) != (tt.user == proxyUser) {
+					t.Errorf("when it lets through who may: %v", err)
 				}
 			})
 		})

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/hubwire/hubwire"
 )
@@ -215,6 +216,7 @@ func c2dRefuse(ctx context.Context, s *stage) error {
 }
 
 func c2dAgain(ctx context.Context, s *stage) error {
+	s.lock = 5 * time.Second // the shortest: over HTTPS what is left comes again after that
 	a, err := s.device(ctx)
 	if err != nil {
 		return err

@@ -172,7 +172,7 @@ func connectionRenewal(ctx context.Context, s *stage) error {
 	return complete(ctx, events, b.sent)
 }
 
-// shortTokens makes tokens for a that hold for 3 s.
+// shortTokens makes tokens for a that hold for 5 s.
 func shortTokens(a *actor) (*countedTokens, error) {
 	cs, err := sas.ParseConnectionString(a.connectionString)
 	if err != nil {
@@ -182,7 +182,7 @@ func shortTokens(a *actor) (*countedTokens, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &countedTokens{Source: sas.Source{Signer: key, TTL: 3 * time.Second}}, nil
+	return &countedTokens{Source: sas.Source{Signer: key, TTL: 5 * time.Second}}, nil
 }
 
 // connectionWill cuts the network of a device that left word with the hub.

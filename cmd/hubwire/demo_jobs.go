@@ -157,7 +157,7 @@ func jobCancelled(ctx context.Context, s *stage) error {
 	}
 	id := s.jobID("cancelled")
 	update := &service.TwinUpdate{Desired: json.RawMessage(`{"never":true}`)}
-	start := time.Now().Add(2 * time.Second)
+	start := time.Now().Add(4 * time.Second)
 	if _, err := s.service.ScheduleTwinUpdate(ctx, id, service.DeviceIn(a.id.DeviceID), update, &service.JobOptions{Start: start}); err != nil {
 		return err
 	}

@@ -22,6 +22,7 @@ type stage struct {
 	protocol protocol
 	prefix   string // of device ids
 	devices  int
+	lock     time.Duration // of messages over HTTPS; 0 for the hub's own
 	undo     []func(context.Context) error
 }
 
@@ -130,15 +131,12 @@ func (s *stage) connectByCertificate(ctx context.Context, a *actor, cert *tls.Ce
 	return s.dial(ctx, a, cred, device.MQTTOptions{}, device.Options{})
 }
 
-// lockTimeout is the shortest that there is: a message that is left over HTTPS comes again after that.
-const lockTimeout = 5 * time.Second
-
 func (s *stage) dial(ctx context.Context, a *actor, cred device.Credentials, m device.MQTTOptions, o device.Options) (*party, error) {
 	p := &party{id: a.id, wire: &wire{open: s.way.dial}, states: newStateLog()}
 	o.Dial, o.TLSConfig, o.ProductInfo = p.wire.dial, s.way.tls, "demo"
 	o.Hooks = &device.Hooks{State: p.states.add}
 	o.CloseTimeout = s.grace // a machine that is busy is not a fault of the protocol
-	t := transportOptions{mqtt: m, https: device.HTTPSOptions{PollInterval: 50 * time.Millisecond, LockTimeout: lockTimeout}}
+	t := transportOptions{mqtt: m, https: device.HTTPSOptions{PollInterval: 50 * time.Millisecond, LockTimeout: s.lock}}
 	var err error
 	if p.Client, err = device.DialCredentials(ctx, cred, s.protocol.open(t), &o); err != nil {
 		return nil, err

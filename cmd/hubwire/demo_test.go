@@ -29,7 +29,7 @@ var asked = func() map[string][]string {
 			"telemetry, plain", "telemetry with every system property", "telemetry with awkward property values",
 			"telemetry in an asynchronous burst of 1000", "C2D complete, with feedback", "C2D queued while offline",
 			"C2D left unsettled comes again", "a wrong key is refused", "reconnect after a cut, nothing lost",
-			"token renewal, nothing lost", "file upload, with its notification", "file upload, the 11th at a time, is refused",
+			"token renewal, nothing lost", "file upload, with its notification", "file upload in blocks, cancelled and resumed", "file upload, the 11th at a time, is refused",
 		}},
 		{mqtt, []string{
 			"C2D reject and abandon are refused honestly", "twin get", "twin reported properties",
@@ -130,7 +130,8 @@ func TestATourOfAHubThatExists(t *testing.T) {
 		"token renewal, nothing lost": "ok* ok* ok*", "reconnect after a cut, nothing lost": "ok* ok* ok*", "X.509 by thumbprint": "ok ok ok",
 		"a wrong key is refused": "ok ok ok", "twin desired properties, as a stream": "ok ok –", "method answered": "ok ok –",
 		"file upload, with its notification": "ok* ok* ok*", "file upload, the 11th at a time, is refused": "ok ok ok",
-		"service: a device, created to deleted": "– – ok", "service: job that calls a method": "– – ok",
+		"file upload in blocks, cancelled and resumed": "ok ok ok",
+		"service: a device, created to deleted":        "– – ok", "service: job that calls a method": "– – ok",
 		"service: configuration applied, with metrics": "– – ok*", "service: export and import of the registry": "– – skipped",
 		"service: a policy without the right is refused": "– – skipped", "service: purge of a queue": "– – skipped",
 	} {

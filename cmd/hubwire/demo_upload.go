@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"net/http"
@@ -10,13 +11,18 @@ import (
 
 	"github.com/hubwire/hubwire"
 	"github.com/hubwire/hubwire/device"
+	"github.com/hubwire/hubwire/upload"
 )
 
-const readingNotices = "reading file notifications"
+const (
+	readingNotices  = "reading file notifications"
+	uploadContainer = "device-uploads" // of the embedded hub
+)
 
 // The file travels over HTTPS, whatever the device speaks beside it.
 var uploadFeatures = []feature{
 	{name: "file upload, with its notification", needs: readingNotices, partly: "that the file is there and the hub hears of it", run: uploadFile},
+	{name: "file upload in blocks, cancelled and resumed", run: uploadResumed},
 	{name: "file upload that failed is no news", needs: readingNotices, partly: "that the hub hears of it", run: uploadFailed},
 	{name: "file upload, the 11th at a time, is refused", run: uploadMany},
 }
@@ -64,13 +70,70 @@ func uploadFile(ctx context.Context, s *stage) error {
 	)
 }
 
+// uploadResumed breaks an upload off halfway, and goes on in another call.
+func uploadResumed(ctx context.Context, s *stage) error {
+	c, err := s.connected(ctx)
+	if err != nil {
+		return err
+	}
+	file := make([]byte, 8<<20)
+	if _, err := rand.Read(file); err != nil {
+		return err
+	}
+	first, stop := context.WithCancel(ctx)
+	defer stop()
+	o := &upload.Options{BlockSize: 1 << 20, Concurrency: 2, Progress: func(p upload.Progress) {
+		if p.Done >= p.Total/2 {
+			stop()
+		}
+	}}
+	_, err = upload.At(first, c.Client, "blocks.bin", bytes.NewReader(file), int64(len(file)), o)
+	if err == nil {
+		return errors.New("an upload that was cancelled has succeeded")
+	}
+	if !errors.Is(err, context.Canceled) {
+		return s.withoutStorage(err)
+	}
+	o.Progress = nil
+	r, err := upload.At(ctx, c.Client, "blocks.bin", bytes.NewReader(file), int64(len(file)), o)
+	if err != nil {
+		return err
+	}
+	if err := errors.Join(
+		same("the size", r.Size, int64(len(file))),
+		same("some of it was there already, and not all", r.Skipped > 0 && r.Skipped < r.Size, true),
+	); err != nil || s.embedded == nil {
+		return err
+	}
+	notices, err := s.files.await(ctx, c.id.DeviceID, 1)
+	if err != nil {
+		return err
+	}
+	container, err := s.embedded.ContainerURL(uploadContainer, time.Minute)
+	if err != nil {
+		return err
+	}
+	got, err := readBlob(ctx, c.StorageTransport(), blobIn(container, r.BlobName))
+	if err != nil {
+		return err
+	}
+	return errors.Join(
+		same("the number of notifications", len(notices), 1), // none of the one that was cancelled
+		same("the blob is the file", bytes.Equal(got, file), true),
+	)
+}
+
 // beginUpload skips the cell on a hub without storage, which is what an IoT Hub begins with.
 func (s *stage) beginUpload(ctx context.Context, c *party, name string) (*device.Upload, error) {
 	up, err := c.InitiateUpload(ctx, name)
+	return up, s.withoutStorage(err)
+}
+
+func (s *stage) withoutStorage(err error) error {
 	if s.embedded == nil && errors.Is(err, hubwire.DefaultStorageEndpointNotConfigured) {
-		err = skipError("needs a storage account, which this hub does not have")
+		return skipError("needs a storage account, which this hub does not have")
 	}
-	return up, err
+	return err
 }
 
 func uploadFailed(ctx context.Context, s *stage) error {

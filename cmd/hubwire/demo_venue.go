@@ -114,7 +114,7 @@ func newVenue(owner string, way *reach) (*venue, error) {
 	}
 	return &venue{
 		host: c.HostName(), way: way, service: c, run: strings.ToLower(rand.Text()[:8]),
-		limit: 30 * time.Second, grace: 5 * time.Second,
+		limit: time.Minute, grace: 10 * time.Second,
 	}, nil
 }
 

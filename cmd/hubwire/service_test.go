@@ -293,7 +293,10 @@ func TestServiceExportsAndImports(t *testing.T) {
 		t.Fatal(err)
 	}
 	serve(t, "device", "delete", "dev-1")
-	serve(t, "job", "import", "--container", "env:CONTAINER")
+	out := serve(t, "job", "import", "--container", "env:CONTAINER", "--json", "--trace")
+	if !strings.Contains(out, `"status": "completed"`) || strings.Contains(out, "sig=") {
+		t.Errorf("it printed\n%s", out)
+	}
 	if after, err := h.ConnectionString(dev); err != nil || after != before {
 		t.Errorf("what was imported is not what was exported (%v)", err)
 	}

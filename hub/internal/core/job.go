@@ -67,6 +67,8 @@ func (c *Core) newJob(op string, want *Job) (*job, error) {
 	switch {
 	case i.ID == "" || len(i.ID) > MaxJobID || strings.ContainsFunc(i.ID, notOfJobID):
 		return nil, refuse(op, hubwire.ArgumentInvalid, "the job id is not 1 to %d letters, digits and dashes", MaxJobID)
+	case i.ID == "query":
+		return nil, refuse(op, hubwire.ArgumentInvalid, "the job id \"query\" is the path of the list of jobs")
 	case i.MaxExecution < 0 || i.MaxExecution > MaxJobTime:
 		return nil, refuse(op, hubwire.ArgumentInvalid, "the maximum execution time is not 0 to %v", MaxJobTime)
 	case i.MaxExecution == 0:

@@ -117,6 +117,7 @@ func TestAJobIsRefused(t *testing.T) {
 		{"that is nil", nil, hubwire.ArgumentInvalid},
 		{"without an id", with(func(j *Job) { j.ID = "" }), hubwire.ArgumentInvalid},
 		{"with an id of other characters", with(func(j *Job) { j.ID = "a/b" }), hubwire.ArgumentInvalid},
+		{"with the path of the list as its id", with(func(j *Job) { j.ID = "query" }), hubwire.ArgumentInvalid},
 		{"with an id that is too long", with(func(j *Job) { j.ID = strings.Repeat("j", 65) }), hubwire.ArgumentInvalid},
 		{"of an unknown type", with(func(j *Job) { j.Type = "export" }), hubwire.ArgumentInvalid},
 		{"without a method", with(func(j *Job) { j.Method = nil }), hubwire.ArgumentInvalid},

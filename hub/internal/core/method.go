@@ -3,6 +3,7 @@ package core
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"math"
 	"net"
 	"time"
@@ -146,7 +147,10 @@ func (c *Core) Invoke(ctx context.Context, id hubwire.Identity, v *Invocation) (
 	case o := <-k.done:
 		return o.response, o.err
 	case <-t.C:
-		return nil, refuse(op, hubwire.GatewayTimeout, "%q did not answer %q within %v", id, v.Name, wait)
+		return nil, &hubwire.Error{
+			Op: op, Code: hubwire.GatewayTimeout, Outcome: hubwire.Unknown, // the device may have run it
+			Message: fmt.Sprintf("%q did not answer %q within %v", id, v.Name, wait),
+		}
 	case <-ctx.Done():
 		return nil, &hubwire.Error{Op: op, Outcome: hubwire.Unknown, Err: ctx.Err()}
 	}

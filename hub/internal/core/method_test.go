@@ -111,7 +111,7 @@ func TestMethodTimeouts(t *testing.T) {
 		synctest.Wait()
 		time.Sleep(4 * time.Second)
 		must(t, s.Subscribe(ctx, Subscription{"m", 0, FeatureMethods}))
-		wantCode(t, "no answer", <-done, hubwire.GatewayTimeout)
+		wantNoAnswer(t, "no answer", <-done)
 		if d := time.Since(start); d != 13*time.Second {
 			t.Errorf("no answer after %v", d)
 		}
@@ -121,7 +121,7 @@ func TestMethodTimeouts(t *testing.T) {
 
 		start = time.Now()
 		_, err = c.Invoke(ctx, dev, invocation("m"))
-		wantCode(t, "default", err, hubwire.GatewayTimeout)
+		wantNoAnswer(t, "default", err)
 		if d := time.Since(start); d != 30*time.Second {
 			t.Errorf("default timeout after %v", d)
 		}
@@ -213,7 +213,7 @@ func TestAnotherSessionCannotAnswer(t *testing.T) {
 			must(t, other.MethodResponse(m.RequestID, &hubwire.MethodResponse{Status: 666}))
 		}
 		_, err := c.Invoke(ctx, dev, invocation("m"))
-		wantCode(t, "Invoke", err, hubwire.GatewayTimeout)
+		wantNoAnswer(t, "Invoke", err)
 	})
 }
 
@@ -259,4 +259,13 @@ func TestTooManyMethodsInFlightAreRefused(t *testing.T) {
 		wantCode(t, "one more", err, hubwire.MaxInflightMethodExceeded)
 		wg.Wait()
 	})
+}
+
+// wantNoAnswer wants the error of a method that its device may have run.
+func wantNoAnswer(t *testing.T, what string, err error) {
+	t.Helper()
+	var e *hubwire.Error
+	if !errors.As(err, &e) || e.Code != hubwire.GatewayTimeout || e.Outcome != hubwire.Unknown || e.Op == "" || e.Message == "" {
+		t.Errorf("%s: %v, want GatewayTimeout of an unknown outcome", what, err)
+	}
 }

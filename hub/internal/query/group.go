@@ -82,7 +82,7 @@ func appendCommon(dst []byte, v Value) []byte {
 		return dst
 	}
 	if v.kind == number {
-		v.text = ""
+		v.text, v.number = "", v.number+0 // -0 is 0
 	}
 	return v.appendJSON(dst)
 }

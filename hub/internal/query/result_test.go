@@ -108,6 +108,13 @@ func TestGroups(t *testing.T) {
 	}
 }
 
+func TestAZeroIsAZeroWhateverItsSign(t *testing.T) {
+	rows := []jsonRow{`{"tags":{"n":0}}`, `{"tags":{"n":-0}}`, `{"tags":{"n":0.0}}`}
+	if got := grouped(t, "SELECT tags.n AS n, COUNT() AS c FROM devices GROUP BY tags.n", rows); got != `{"n":0,"c":3}` {
+		t.Errorf("got %s", got)
+	}
+}
+
 func TestGroupsAreBounded(t *testing.T) {
 	q := mustParse(t, "SELECT tags.n, COUNT() FROM devices GROUP BY tags.n")
 	g := q.Group()
