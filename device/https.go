@@ -190,10 +190,11 @@ func shutsOut(e *hubwire.Error) bool {
 	return e.Code.Status() == http.StatusUnauthorized
 }
 
-// ask is insist for what follows Dial: a refusal that waiting cannot mend ends the Client.
+// ask is insist for what follows Dial: a refusal that waiting cannot mend ends the Client. A 404 that does not
+// say what there is not can be that of a gateway that is just starting.
 func (l *httpsLink) ask(ctx context.Context, x *exchange) (*reply, error) {
 	answer, err := l.insist(ctx, x)
-	if e, ok := err.(*hubwire.Error); ok && !e.Retryable && (shutsOut(e) || e.Outcome == hubwire.NotSent) && l.over.Err() == nil && ctx.Err() == nil {
+	if e, ok := err.(*hubwire.Error); ok && !e.Retryable && (shutsOut(e) && e.Code != hubwire.NotFound || e.Outcome == hubwire.NotSent) && l.over.Err() == nil && ctx.Err() == nil {
 		l.end(e)
 	}
 	return answer, err

@@ -2,11 +2,14 @@ package device_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/hubwire/hubwire"
 )
 
 func TestHTTPSASuccessIsOneWhateverItsBody(t *testing.T) {
@@ -33,4 +36,19 @@ func TestHTTPSASuccessIsOneWhateverItsBody(t *testing.T) {
 			})
 		})
 	}
+}
+
+func TestHTTPSA404OfSomebodyElseEndsTheCallAlone(t *testing.T) {
+	overREST(t, func(t *testing.T, h *restHub) {
+		c := h.dial(nil, nil)
+		h.answers(func(w http.ResponseWriter, _ *http.Request) {
+			http.Error(w, "<p>no such page</p>", http.StatusNotFound)
+		}, status(http.StatusNoContent))
+		if err := c.Send(t.Context(), numbered(0)); !errors.Is(err, hubwire.NotFound) {
+			t.Error(err)
+		}
+		if err := c.Send(t.Context(), numbered(1)); err != nil {
+			t.Error(err)
+		}
+	})
 }

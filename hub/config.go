@@ -35,7 +35,8 @@ type Config struct {
 
 	// DataDir is a directory, made when missing, for what outlives the hub: its
 	// certificate authority (ca.pem, and ca-key.pem, which only the owner can
-	// read). Empty means that nothing does.
+	// read), and the files that devices upload to its own storage (blobs, with the
+	// key of their tokens). Empty means that nothing does.
 	DataDir string
 
 	// VerifiedCAs are the authorities whose device certificates are taken

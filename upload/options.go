@@ -4,7 +4,10 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"regexp"
+	"strings"
 	"time"
+	"unicode"
 )
 
 // Limits of a block blob.
@@ -110,6 +113,9 @@ func (o *Options) resolve(blobName string, size int64) (Options, error) {
 	if r.Concurrency < 1 || r.NotifyTimeout < 0 {
 		return r, bad("Options.Concurrency is %d, NotifyTimeout %v", r.Concurrency, r.NotifyTimeout)
 	}
+	if err := r.checkHeaders(); err != nil {
+		return r, err
+	}
 	const step = 1 << 20
 	if least := (size + maxBlocks - 1) / maxBlocks; least > r.BlockSize {
 		r.BlockSize = (least + step - 1) / step * step
@@ -119,3 +125,23 @@ func (o *Options) resolve(blobName string, size int64) (Options, error) {
 	}
 	return r, nil
 }
+
+// checkHeaders finds what no request could carry, and the account's client would try again and again.
+func (o *Options) checkHeaders() error {
+	if strings.ContainsFunc(o.ContentType, unicode.IsControl) {
+		return bad("Options.ContentType has a control character")
+	}
+	for name, value := range o.Metadata {
+		switch {
+		case !identifier.MatchString(name):
+			return bad("Options.Metadata: %.80q is no identifier", name)
+		case strings.ContainsFunc(value, unicode.IsControl):
+			return bad("Options.Metadata: the value of %.80q has a control character", name)
+		}
+	}
+	return nil
+}
+
+// identifier is what a name of metadata is, in ASCII as all names of headers.
+// Source: "Setting and retrieving properties and metadata for Blob service resources".
+var identifier = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)

@@ -20,7 +20,7 @@ const (
 	nameFile    = "name"
 	metaFile    = "content.json"
 	blockPrefix = "block-"
-	partSuffix  = ".part" // of a block that is being written
+	partSuffix  = ".part" // of a block that is being written, and of a content
 )
 
 const keySize = 64
@@ -51,10 +51,10 @@ func (e *Endpoint) save(b *blob, c *content) error {
 		return err
 	}
 	name := b.dir + "/" + metaFile
-	if err := e.root.WriteFile(name+".new", text, 0o600); err != nil {
+	if err := e.root.WriteFile(name+partSuffix, text, 0o600); err != nil {
 		return err
 	}
-	return e.root.Rename(name+".new", name)
+	return e.root.Rename(name+partSuffix, name)
 }
 
 // load reads the directory of an Endpoint that is not in use yet.
@@ -89,6 +89,9 @@ func (e *Endpoint) load() error {
 // loadBlob takes in the directory of a blob. What a writer left half done is deleted.
 func (e *Endpoint) loadBlob(c *container, dir string) error {
 	name, err := e.root.ReadFile(dir + "/" + nameFile)
+	if errors.Is(err, fs.ErrNotExist) && e.root.Remove(dir) == nil {
+		return nil // it was being made, or deleted, and is empty
+	}
 	if err != nil {
 		return err
 	}

@@ -61,10 +61,13 @@ func TestBlobsAndBlocksOutliveTheEndpoint(t *testing.T) {
 		t.Fatal(err)
 	}
 	blob := s.containers[box].blobs["staged"].dir
-	for _, name := range []string{"block-000000000009-aa" + partSuffix, "block-000000000010-"} { // a crash left them
+	for _, name := range []string{"block-000000000009-aa" + partSuffix, "block-000000000010-", metaFile + partSuffix} { // a crash left them
 		if err := os.WriteFile(filepath.Join(dir, blob, name), []byte("half"), 0o600); err != nil {
 			t.Fatal(err)
 		}
+	}
+	if err := os.Mkdir(filepath.Join(dir, box, "empty"), 0o700); err != nil {
+		t.Fatal(err)
 	}
 
 	s = open(t, Options{Dir: dir})
@@ -83,6 +86,9 @@ func TestBlobsAndBlocksOutliveTheEndpoint(t *testing.T) {
 		s.ask("DELETE", name, "", "").want(t, "delete", 202, "")
 	}
 	s.wantNoBlobs()
+	if left, err := os.ReadDir(filepath.Join(dir, box)); err != nil || len(left) > 0 {
+		t.Errorf("left: %v, %v", left, err)
+	}
 }
 
 func TestADamagedBlobIsLeftOut(t *testing.T) {
