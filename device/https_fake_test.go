@@ -23,9 +23,8 @@ import (
 // restHub is a hub's REST endpoint that answers as a test wants, over connections in memory and
 // without TLS.
 type restHub struct {
-	t      *testing.T
-	conns  chan net.Conn
-	closed chan struct{}
+	t *testing.T
+	*testkit.Listener
 
 	mu       sync.Mutex
 	answer   http.HandlerFunc // to all but the question of Dial; nil says 204
@@ -48,7 +47,7 @@ func overREST(t *testing.T, test func(*testing.T, *restHub)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		testkit.LeakCheck(t)
-		h := &restHub{t: t, conns: make(chan net.Conn), closed: make(chan struct{})}
+		h := &restHub{t: t, Listener: testkit.NewListener()}
 		s := &http.Server{Handler: http.HandlerFunc(h.serve), ErrorLog: log.New(io.Discard, "", 0)}
 		served := make(chan error, 1)
 		go func() { served <- s.Serve(h) }()
@@ -126,40 +125,16 @@ func (h *restHub) taken() []seen {
 	return append([]seen(nil), h.requests...)
 }
 
-// Accept, Close and Addr make h a net.Listener.
-func (h *restHub) Accept() (net.Conn, error) {
-	select {
-	case nc := <-h.conns:
-		return nc, nil
-	case <-h.closed:
-		return nil, net.ErrClosed
-	}
-}
-
-func (h *restHub) Close() error {
-	select {
-	case <-h.closed:
-	default:
-		close(h.closed)
-	}
-	return nil
-}
-
-func (h *restHub) Addr() net.Addr { return &net.TCPAddr{} }
-
 // dialTo is Options.Dial.
 func (h *restHub) dialTo(ctx context.Context, _, addr string) (net.Conn, error) {
-	client, server := testkit.Pipe()
-	select {
-	case h.conns <- server:
-		h.mu.Lock()
-		defer h.mu.Unlock()
-		h.dials++
-		return notls.Conn{Conn: client}, nil
-	case <-h.closed:
-	case <-ctx.Done():
+	client, err := h.Dial(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("no way to %s: %w", addr, err)
 	}
-	return nil, fmt.Errorf("no way to %s", addr)
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.dials++
+	return notls.Conn{Conn: client}, nil
 }
 
 const restDevice = "HostName=hub.example;DeviceId=dev-1;SharedAccessKey=c2VjcmV0LXNlY3JldC1zZWNyZXQ="

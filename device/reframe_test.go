@@ -34,8 +34,8 @@ import (
 type reframer struct {
 	b       *bench
 	framing framing
-	cert    *authority
-	conns   chan net.Conn
+	cert    tls.Certificate
+	l       *testkit.Listener
 
 	mu      sync.Mutex
 	tunnels []*websocket.Conn
@@ -51,15 +51,13 @@ type framing struct {
 }
 
 func newReframer(b *bench, f framing) *reframer {
-	r := &reframer{b: b, framing: f, cert: newAuthority(b.t, "gateway", nil), conns: make(chan net.Conn)}
-	cert, key := sign(b.t, &x509.Certificate{DNSNames: []string{"localhost"}, NotBefore: r.cert.cert.NotBefore, NotAfter: r.cert.cert.NotAfter}, r.cert)
+	r := &reframer{b: b, framing: f, cert: testkit.Certificate("localhost"), l: testkit.NewListener()}
 	srv := &http.Server{
 		Handler:   http.HandlerFunc(r.serve),
-		TLSConfig: &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{cert.Raw}, PrivateKey: key}}},
+		TLSConfig: &tls.Config{Certificates: []tls.Certificate{r.cert}},
 		ErrorLog:  log.New(io.Discard, "", 0),
 	}
-	l := &pipeListener{conns: r.conns, closed: make(chan struct{})}
-	r.running.Go(func() { _ = srv.ServeTLS(l, "", "") })
+	r.running.Go(func() { _ = srv.ServeTLS(r.l, "", "") })
 	b.t.Cleanup(func() {
 		srv.Close()
 		r.each(func(c *websocket.Conn) { c.CloseNow() })
@@ -71,16 +69,8 @@ func newReframer(b *bench, f framing) *reframer {
 // options makes a Client trust the reframer and go to it.
 func (r *reframer) options(o *device.Options) {
 	o.TLSConfig.RootCAs = x509.NewCertPool()
-	o.TLSConfig.RootCAs.AddCert(r.cert.cert)
-	o.Dial = func(ctx context.Context, _, _ string) (net.Conn, error) {
-		client, server := testkit.Pipe()
-		select {
-		case r.conns <- server:
-			return client, nil
-		case <-ctx.Done():
-			return nil, ctx.Err()
-		}
-	}
+	o.TLSConfig.RootCAs.AddCert(r.cert.Leaf)
+	o.Dial = func(ctx context.Context, _, _ string) (net.Conn, error) { return r.l.Dial(ctx) }
 }
 
 func (r *reframer) each(do func(*websocket.Conn)) {
@@ -195,24 +185,6 @@ func (r *reframer) carry(read func([]byte) (int, error), write func([][]byte) er
 		}
 	}
 }
-
-type pipeListener struct {
-	conns  chan net.Conn
-	once   sync.Once
-	closed chan struct{}
-}
-
-func (l *pipeListener) Accept() (net.Conn, error) {
-	select {
-	case nc := <-l.conns:
-		return nc, nil
-	case <-l.closed:
-		return nil, net.ErrClosed
-	}
-}
-
-func (l *pipeListener) Close() error   { l.once.Do(func() { close(l.closed) }); return nil }
-func (l *pipeListener) Addr() net.Addr { return &net.TCPAddr{} }
 
 func constantly(n int) func() int { return func() int { return n } }
 

@@ -2,15 +2,11 @@ package service_test
 
 import (
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"io"
 	"log"
-	"math/big"
 	"net"
 	"net/http"
 	"slices"
@@ -37,8 +33,7 @@ var dev = hubwire.Identity{DeviceID: "dev-1"}
 type fake struct {
 	t      *testing.T
 	server http.Server
-	conns  chan net.Conn
-	ended  chan struct{}
+	*testkit.Listener
 
 	mu       sync.Mutex
 	requests []*seen
@@ -57,28 +52,15 @@ type seen struct {
 }
 
 // certificate is for the fake's name.
-var certificate, authority = newCertificate()
+var certificate = testkit.Certificate(hubName)
 
-func newCertificate() (tls.Certificate, *x509.CertPool) {
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		panic(err)
-	}
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1), DNSNames: []string{hubName}, IsCA: true, BasicConstraintsValid: true,
-		NotBefore: time.Date(1999, 1, 1, 0, 0, 0, 0, time.UTC), NotAfter: time.Date(2999, 1, 1, 0, 0, 0, 0, time.UTC),
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
-	if err != nil {
-		panic(err)
-	}
-	leaf, err := x509.ParseCertificate(der)
-	if err != nil {
-		panic(err)
-	}
+// authority is who made it.
+var authority = rootOf(certificate)
+
+func rootOf(c tls.Certificate) *x509.CertPool {
 	pool := x509.NewCertPool()
-	pool.AddCert(leaf)
-	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key, Leaf: leaf}, pool
+	pool.AddCert(c.Leaf)
+	return pool
 }
 
 // withFake runs a test with a fake hub in a bubble, which gives these answers, one
@@ -86,7 +68,7 @@ func newCertificate() (tls.Certificate, *x509.CertPool) {
 func withFake(t *testing.T, answers []http.HandlerFunc, test func(t *testing.T, f *fake)) {
 	synctest.Test(t, func(t *testing.T) {
 		testkit.LeakCheck(t)
-		f := &fake{t: t, conns: make(chan net.Conn), ended: make(chan struct{}), answers: answers}
+		f := &fake{t: t, Listener: testkit.NewListener(), answers: answers}
 		f.server.Handler = http.HandlerFunc(f.serve)
 		f.server.ErrorLog = log.New(io.Discard, "", 0)
 		done := make(chan struct{})
@@ -114,19 +96,6 @@ func (f *fake) certificate(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 	return &certificate, nil
 }
 
-// Accept, Close and Addr make a listener of the fake.
-func (f *fake) Accept() (net.Conn, error) {
-	select {
-	case nc := <-f.conns:
-		return nc, nil
-	case <-f.ended:
-		return nil, net.ErrClosed
-	}
-}
-
-func (f *fake) Close() error   { close(f.ended); return nil }
-func (f *fake) Addr() net.Addr { return &net.TCPAddr{} }
-
 func (f *fake) dial(ctx context.Context, _, addr string) (net.Conn, error) {
 	f.mu.Lock()
 	f.dials = append(f.dials, addr)
@@ -137,16 +106,11 @@ func (f *fake) dial(ctx context.Context, _, addr string) (net.Conn, error) {
 			return nil, err
 		}
 	}
-	client, server := testkit.Pipe()
 	if f.deaf {
+		client, _ := testkit.Pipe()
 		return client, nil
 	}
-	select {
-	case f.conns <- server:
-		return client, nil
-	case <-f.ended:
-		return nil, errors.New("connection refused")
-	}
+	return f.Dial(ctx)
 }
 
 func (f *fake) serve(w http.ResponseWriter, r *http.Request) {

@@ -113,7 +113,7 @@ func TestATrustThatIsMissing(t *testing.T) {
 // TestTheHubsAuthorityCanChange is theme 18: a client that trusts both has no outage.
 func TestTheHubsAuthorityCanChange(t *testing.T) {
 	withFake(t, []http.HandlerFunc{says(200, aTwin, "Connection", "close")}, func(t *testing.T, f *fake) {
-		next, _ := newCertificate()
+		next := testkit.Certificate(hubName)
 		both := authority.Clone()
 		both.AddCert(next.Leaf)
 		old, ready := f.client(nil), f.client(func(o *service.Options) { o.TLSConfig = &tls.Config{RootCAs: both} })

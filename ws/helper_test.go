@@ -3,20 +3,15 @@ package ws
 import (
 	"bufio"
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
 	"io"
 	"log"
-	"math/big"
 	"net"
 	"net/http"
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/hubwire/hubwire/internal/testkit"
 )
@@ -25,7 +20,7 @@ import (
 type server struct {
 	cfg   *tls.Config // the server's
 	roots *x509.CertPool
-	conns chan net.Conn
+	l     *testkit.Listener
 
 	mu    sync.Mutex
 	dials []string                // what was dialled
@@ -37,16 +32,15 @@ const hubName = "test-hub.azure-devices.net"
 // serve starts a server for the rest of t's life.
 func serve(t testing.TB, h http.Handler) *server {
 	t.Helper()
-	s := &server{conns: make(chan net.Conn), roots: x509.NewCertPool()}
-	cert := selfSigned(t)
+	s := &server{l: testkit.NewListener(), roots: x509.NewCertPool()}
+	cert := testkit.Certificate(hubName)
 	s.roots.AddCert(cert.Leaf)
 	s.cfg = &tls.Config{Certificates: []tls.Certificate{cert}, NextProtos: []string{"h2", "http/1.1"}}
 	srv := &http.Server{Handler: h, TLSConfig: s.cfg, ErrorLog: log.New(io.Discard, "", 0)}
-	l := &listener{conns: s.conns, closed: make(chan struct{})}
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		_ = srv.ServeTLS(l, "", "")
+		_ = srv.ServeTLS(s.l, "", "")
 	}()
 	t.Cleanup(func() {
 		srv.Close()
@@ -60,61 +54,15 @@ func (s *server) dial(ctx context.Context, network, addr string) (net.Conn, erro
 	s.dials = append(s.dials, network+" "+addr)
 	wrap := s.wrap
 	s.mu.Unlock()
-	client, srv := testkit.Pipe()
-	select {
-	case s.conns <- srv:
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	}
-	if wrap != nil {
+	client, err := s.l.Dial(ctx)
+	if err == nil && wrap != nil {
 		client = wrap(client)
 	}
-	return client, nil
+	return client, err
 }
 
 func (s *server) options() *DialOptions {
 	return &DialOptions{Dial: s.dial, TLSConfig: &tls.Config{RootCAs: s.roots}}
-}
-
-type listener struct {
-	conns  chan net.Conn
-	once   sync.Once
-	closed chan struct{}
-}
-
-func (l *listener) Accept() (net.Conn, error) {
-	select {
-	case nc := <-l.conns:
-		return nc, nil
-	case <-l.closed:
-		return nil, net.ErrClosed
-	}
-}
-
-func (l *listener) Close() error   { l.once.Do(func() { close(l.closed) }); return nil }
-func (l *listener) Addr() net.Addr { return &net.TCPAddr{} }
-
-func selfSigned(t testing.TB) tls.Certificate {
-	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1),
-		DNSNames:     []string{hubName},
-		NotBefore:    time.Now().Add(-time.Hour),
-		NotAfter:     time.Now().Add(time.Hour),
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	leaf, err := x509.ParseCertificate(der)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key, Leaf: leaf}
 }
 
 // accepting is a handler that hands the tunnels it accepts to the test.
