@@ -236,8 +236,9 @@ func (c Code) Retryable() bool {
 // in iothub-errorcode, or "" for a code it does not know.
 func (c Code) Name() string { return codeNames[c] }
 
-// ParseCode returns the code that the service writes as s: by its name, "DeviceNotFound",
-// or in decimal digits. It reports whether s is one that it knows, or the number of one that there could be.
+// ParseCode returns the code that the service writes as s: by its name, "DeviceNotFound", or
+// in decimal digits. It reports whether s is one that it knows, or the number of one that
+// there could be.
 func ParseCode(s string) (Code, bool) {
 	n, err := strconv.Atoi(s)
 	if err != nil {

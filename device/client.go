@@ -13,9 +13,9 @@ import (
 // any goroutine. Of any other Client, nil included, and with a nil context, they fail with
 // [hubwire.ArgumentInvalid]. Close it when done.
 //
-// Beside what its protocol needs (over MQTT one goroutine, and another while
-// there is something to write; through a WebSocket one more; over HTTPS two for each connection, none of
-// which outlasts a minute without a request) it owns one goroutine for each
+// Beside what its protocol needs (over MQTT one goroutine, and another while there is
+// something to write; through a WebSocket one more; over HTTPS two for each connection,
+// none of which outlasts a minute without a request) it owns one goroutine for each
 // direct method under way.
 type Client struct {
 	o    Options
@@ -169,11 +169,11 @@ func (c *Client) Err() error {
 	}
 }
 
-// Close ends the Client. It gives running method handlers, whose contexts it
-// ends, and pending sends a moment to be answered and acknowledged, then fails what is left (uploads at once), and
-// returns when all goroutines are gone, within [Options].CloseTimeout. It may be called more than
-// once, at any time, also when the hub is stalled, and from inside a handler, a
-// done function or a hook, whose own goroutine it does not wait for.
+// Close ends the Client. It gives running method handlers, whose contexts it ends, and
+// pending sends a moment to be answered and acknowledged, then fails what is left (uploads at
+// once), and returns when all goroutines are gone, within [Options].CloseTimeout. It may be
+// called more than once, at any time, also when the hub is stalled, and from inside a
+// handler, a done function or a hook, whose own goroutine it does not wait for.
 //
 // The error is nil or, when a function of the program has not returned in time,
 // one that matches [context.DeadlineExceeded]; the Client has ended all the same.

@@ -4,11 +4,11 @@ import (
 	"context"
 	"errors"
 	"iter"
-	"math/rand/v2"
 	"sync"
 	"time"
 
 	"github.com/hubwire/hubwire"
+	"github.com/hubwire/hubwire/internal/backoff"
 )
 
 // Desired yields the desired properties: first the whole section, then each
@@ -172,7 +172,7 @@ func (f *feed) isStale() bool {
 // either section, are news only on another connection, as a device that is made
 // anew is disconnected first; on the same, the hub reads from what lags behind.
 func (f *feed) read(ctx context.Context, yield func(hubwire.DesiredChange) bool, reconnected bool) (more bool, err error) {
-	for wait := f.client.o.MinBackoff; ; wait = min(2*wait, f.client.o.MaxBackoff) {
+	for n := 0; ; n++ {
 		t, err := f.client.Twin(ctx)
 		if err == nil {
 			v := t.Desired.Version
@@ -190,7 +190,7 @@ func (f *feed) read(ctx context.Context, yield func(hubwire.DesiredChange) bool,
 			return false, ended(ctx, f.client.life)
 		case !ok || !e.Retryable:
 			return false, err
-		case !pause(ctx, max(e.RetryAfter, rand.N(wait)+1)):
+		case !pause(ctx, max(e.RetryAfter, backoff.Wait(n, f.client.o.MinBackoff, f.client.o.MaxBackoff))):
 			end := ended(ctx, f.client.life)
 			end.Message = "the twin could not be read: " + err.Error()
 			return false, end

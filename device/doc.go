@@ -1,6 +1,6 @@
 // Package device is the client of a device or module on Azure IoT Hub: it
-// sends telemetry, receives cloud-to-device messages, answers direct methods
-// and keeps a twin, over any of the hub's protocols.
+// sends telemetry, receives cloud-to-device messages, answers direct methods,
+// keeps a twin and uploads files, over MQTT, MQTT over WebSockets or HTTPS.
 //
 //	c, err := device.Dial(ctx, "HostName=…;DeviceId=…;SharedAccessKey=…", device.MQTT(nil), nil)
 //	if err != nil { … }
@@ -25,12 +25,12 @@
 //
 // # Files
 //
-// [Client.InitiateUpload] and what goes with it upload files, over HTTPS beside whatever protocol the Client
-// speaks. Module github.com/hubwire/hubwire/upload makes one call of it.
+// [Client.InitiateUpload] and what goes with it upload files, over HTTPS beside whatever
+// protocol the Client speaks. Module github.com/hubwire/hubwire/upload makes one call of it.
 //
 // # Protocols
 //
-// A [Transport] is chosen at Dial; a program links only those it names. What a
-// protocol cannot do returns an error that is [errors.ErrUnsupported] and
-// names the protocol.
+// A [Transport] is chosen at Dial: [MQTT], [MQTTWebSocket] or [HTTPS]; a program links
+// only those it names. What a protocol cannot do (MQTT reject and abandon, HTTPS twins and
+// direct methods) returns an error that is [errors.ErrUnsupported] and names the protocol.
 package device

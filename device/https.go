@@ -1,6 +1,7 @@
 package device
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -43,20 +44,22 @@ type HTTPSOptions struct {
 // HTTPS is the REST API for devices, port 443: for devices that seldom have something to
 // say, or that nothing else lets out. o is copied; nil means the defaults.
 //
-// Telemetry is a POST, acknowledged by its answer. SendAsync puts what waits into one request, in the
-// order of the calls; messages that share one succeed or fail together. A
-// request whose answer was lost is sent again, so a message may arrive twice, and so is one that the hub answers
-// with throttling or trouble of its own, when the hub says ([hubwire.Error].RetryAfter) or after a
-// back-off. Names and values of properties are limited to the characters of an HTTP token
-// (a [*httpsx.PropertyError] names what is not), and names have no case: they arrive in lower case.
+// Telemetry is a POST, acknowledged by its answer. SendAsync puts what waits into one
+// request, in the order of the calls; messages that share one succeed or fail together. A
+// request whose answer was lost is sent again, so a message may arrive twice, and so is one
+// that the hub answers with throttling or trouble of its own, when the hub says
+// ([hubwire.Error].RetryAfter) or after a back-off. Names and values of properties are
+// limited to the characters of an HTTP token (a [*httpsx.PropertyError] names what is not),
+// and names have no case: they arrive in lower case.
 //
 // Receive asks for messages (see PollInterval): at its first call, then again at once for as
 // long as there are any. Complete, Reject and Abandon each are a request; when the lock
 // has run out they fail with [hubwire.MessageLockLost], and the hub delivers the message
 // again. A Receive that ends while it asks may leave a message locked until then.
 //
-// There are no twins and no direct methods, whose calls fail with an error that is [errors.ErrUnsupported],
-// and no messages by a module's inputs. A redirect is not followed, and is [ErrRedirect].
+// There are no twins and no direct methods, whose calls fail with an error that is
+// [errors.ErrUnsupported], and no messages by a module's inputs. A redirect is not followed,
+// and is [ErrRedirect].
 //
 // There is no connection that would say who is in: Dial asks the hub to abandon a message under
 // a lock token that does not exist, which has no effect, to learn whether the credentials are good. A
@@ -87,9 +90,9 @@ var ErrRedirect = errors.New("device: a redirect, which is not followed")
 
 // resolve fills in the defaults, and holds o against its limits.
 func (o *HTTPSOptions) resolve() error {
-	setDefault(&o.Connections, 8)
-	setDefault(&o.PollInterval, 25*time.Minute)
-	setDefault(&o.BatchBytes, httpsx.MaxBatchSize)
+	o.Connections = cmp.Or(o.Connections, 8)
+	o.PollInterval = cmp.Or(o.PollInterval, 25*time.Minute)
+	o.BatchBytes = cmp.Or(o.BatchBytes, httpsx.MaxBatchSize)
 	for _, c := range []struct {
 		name string
 		ok   bool
@@ -160,8 +163,8 @@ func (l *httpsLink) prepare() (err error) {
 // nobodysLock is a lock token that the hub never gives.
 const nobodysLock = "00000000-0000-0000-0000-000000000000"
 
-// knock asks whether the hub lets the device in. That the lock is lost, or any other answer that is not about
-// who asks, means that it does.
+// knock asks whether the hub lets the device in. That the lock is lost, or any other answer
+// that is not about who asks, means that it does.
 func (l *httpsLink) knock(ctx context.Context) error {
 	x, err := l.exchange(httpsx.AbandonC2D, nobodysLock)
 	if err != nil {

@@ -68,8 +68,9 @@ func (l *httpsLink) received(a *reply) (*hubwire.Received, error) {
 	return r, nil
 }
 
-// settle asks the hub to do with a message what how says. When the answer to an attempt
-// was lost, and the lock is by the next, that attempt may well have been what ended it: the outcome is then Unknown.
+// settle asks the hub to do with a message what how says. When the answer to an attempt was
+// lost, and the lock is by the next, that attempt may well have been what ended it: the
+// outcome is then Unknown.
 func (l *httpsLink) settle(ctx context.Context, lockToken string, how hubwire.Disposition) error {
 	op := httpsx.CompleteC2D
 	switch how {

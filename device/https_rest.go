@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"io"
-	"math/rand/v2"
 	"net"
 	"net/http"
 	"net/http/httptrace"
@@ -13,6 +12,7 @@ import (
 
 	"github.com/hubwire/hubwire"
 	"github.com/hubwire/hubwire/httpsx"
+	"github.com/hubwire/hubwire/internal/backoff"
 )
 
 // rest asks the hub's REST endpoint in the name of a device or module, with as
@@ -149,7 +149,7 @@ func (r *rest) insist(ctx context.Context, x *exchange) (*reply, error) {
 		case n == 0 && errors.Is(e, errStale):
 			continue
 		}
-		if !r.wait(ctx, max(r.backoff(n), min(e.RetryAfter, maxRetryAfter))) {
+		if !r.wait(ctx, max(backoff.Wait(n, r.cfg.MinBackoff, r.cfg.MaxBackoff), min(e.RetryAfter, maxRetryAfter))) {
 			return nil, r.gaveUp(ctx, last, unsure)
 		}
 	}
@@ -169,15 +169,6 @@ func (r *rest) refresh(token *heldToken) bool {
 // the day is the caller's to wait for.
 func passing(e *hubwire.Error) bool {
 	return e.Retryable && e.Code.Status() != http.StatusForbidden
-}
-
-// backoff is the n-th wait, from 0: full jitter.
-func (r *rest) backoff(n int) time.Duration {
-	limit := r.cfg.MaxBackoff
-	if n < 32 && r.cfg.MinBackoff<<n > 0 {
-		limit = min(limit, r.cfg.MinBackoff<<n)
-	}
-	return rand.N(limit) + 1
 }
 
 // wait reports whether d passed before ctx or r ended.

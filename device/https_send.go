@@ -69,7 +69,8 @@ type outcome struct {
 	err  error
 }
 
-// messageRoom is what a message takes beside what [hubwire.Message.Size] counts, about: its names on the wire.
+// messageRoom is what a message takes beside what [hubwire.Message.Size] counts, about: its
+// names on the wire.
 const messageRoom = 128
 
 func (o *outbox) init(l *httpsLink) { o.link, o.hurry = l, make(chan struct{}, 1) }
@@ -157,7 +158,8 @@ func (o *outbox) run() {
 	over = true
 }
 
-// linger waits for more to send, if it is to, and reports whether there is anything; if not, the goroutine ends.
+// linger waits for more to send, if it is to, and reports whether there is anything; if not,
+// the goroutine ends.
 func (o *outbox) linger() bool {
 	o.mu.Lock()
 	waiting := len(o.queue)
@@ -181,7 +183,8 @@ func (o *outbox) linger() bool {
 	return true
 }
 
-// take returns what goes into the next request, and has it in b unless it is alone. It stays in the queue.
+// take returns what goes into the next request, and has it in b unless it is alone. It stays
+// in the queue.
 func (o *outbox) take(b *httpsx.Batch) []queued {
 	o.mu.Lock()
 	waiting := o.queue

@@ -1,6 +1,7 @@
 package device
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"fmt"
@@ -24,8 +25,8 @@ type Options struct {
 	// Port replaces the protocol's own port (8883, 443, 5671). 0 means that port.
 	Port int
 
-	// HTTPSPort replaces 443 for what goes over HTTPS beside another protocol: file uploads. 0 means 443, or
-	// Port where the protocol itself has the port of HTTPS.
+	// HTTPSPort replaces 443 for what goes over HTTPS beside another protocol: file uploads.
+	// 0 means 443, or Port where the protocol itself has the port of HTTPS.
 	HTTPSPort int
 
 	// ModelID is the Plug and Play model that the device announces, "dtmi:…". Empty: none.
@@ -151,24 +152,18 @@ func (o *Options) resolve() (Options, error) {
 	if r.Hooks == nil {
 		r.Hooks = new(Hooks)
 	}
-	setDefault(&r.TokenTTL, time.Hour)
-	setDefault(&r.KeepAlive, 4*time.Minute)
-	setDefault(&r.Window, 1000)
-	setDefault(&r.WindowBytes, 4<<20)
-	setDefault(&r.MaxMethods, 1000)
-	setDefault(&r.ConnectTimeout, 30*time.Second)
-	setDefault(&r.AckTimeout, 60*time.Second)
-	setDefault(&r.OperationTimeout, 4*time.Minute)
-	setDefault(&r.MaxBackoff, max(time.Minute, r.MinBackoff))
-	setDefault(&r.MinBackoff, min(time.Second, r.MaxBackoff))
-	setDefault(&r.CloseTimeout, 2*time.Second)
+	r.TokenTTL = cmp.Or(r.TokenTTL, time.Hour)
+	r.KeepAlive = cmp.Or(r.KeepAlive, 4*time.Minute)
+	r.Window = cmp.Or(r.Window, 1000)
+	r.WindowBytes = cmp.Or(r.WindowBytes, 4<<20)
+	r.MaxMethods = cmp.Or(r.MaxMethods, 1000)
+	r.ConnectTimeout = cmp.Or(r.ConnectTimeout, 30*time.Second)
+	r.AckTimeout = cmp.Or(r.AckTimeout, 60*time.Second)
+	r.OperationTimeout = cmp.Or(r.OperationTimeout, 4*time.Minute)
+	r.MaxBackoff = cmp.Or(r.MaxBackoff, max(time.Minute, r.MinBackoff))
+	r.MinBackoff = cmp.Or(r.MinBackoff, min(time.Second, r.MaxBackoff))
+	r.CloseTimeout = cmp.Or(r.CloseTimeout, 2*time.Second)
 	return r, r.check()
-}
-
-func setDefault[T int | time.Duration](v *T, d T) {
-	if *v == 0 {
-		*v = d
-	}
 }
 
 // check holds o, with its defaults, against its limits.

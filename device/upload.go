@@ -30,14 +30,16 @@ type Upload struct {
 	Expires time.Time
 }
 
-// InitiateUpload asks the hub for a place where the device may upload a file, whatever protocol the Client
-// speaks: this goes over HTTPS beside it (see [Options].HTTPSPort). A device has ten uploads under way at most, so
-// each must be ended, by [Client.CompleteUpload] or [Client.FailUpload]; one that is not ends with its URL.
+// InitiateUpload asks the hub for a place where the device may upload a file, whatever
+// protocol the Client speaks: this goes over HTTPS beside it (see [Options].HTTPSPort). A
+// device has ten uploads under way at most, so each must be ended, by [Client.CompleteUpload]
+// or [Client.FailUpload]; one that is not ends with its URL.
 //
-// blobName has 1 to 1024 bytes with the device's id, which the hub puts in front, and may have slashes. Trouble
-// that can pass is retried until ctx ends, or OperationTimeout has passed when it has no deadline; where
-// an answer was lost, an upload remains that nobody can end. Codes: MaxActiveFileUploadExceeded,
-// DefaultStorageEndpointNotConfigured, ArgumentInvalid. Modules have no uploads.
+// blobName has 1 to 1024 bytes with the device's id, which the hub puts in front, and may
+// have slashes. Trouble that can pass is retried until ctx ends, or OperationTimeout has
+// passed when it has no deadline; where an answer was lost, an upload remains that nobody can
+// end. Codes: MaxActiveFileUploadExceeded, DefaultStorageEndpointNotConfigured,
+// ArgumentInvalid. Modules have no uploads.
 func (c *Client) InitiateUpload(ctx context.Context, blobName string) (*Upload, error) {
 	const op = "initiate upload"
 	doc := &httpsx.UploadRequest{BlobName: blobName}
@@ -66,10 +68,10 @@ func expiry(token sas.Secret) time.Time {
 	return t
 }
 
-// CompleteUpload tells the hub that the file of an upload is in its place, which the hub's service
-// side may then hear of. Codes: InvalidFileUploadCorrelationID for an upload that is not under way,
-// ExpiredFileUploadCorrelationID, InvalidStorageEndpointOrBlob when there is no such blob. Trouble that can pass is
-// retried as [Client.InitiateUpload] does.
+// CompleteUpload tells the hub that the file of an upload is in its place, which the hub's
+// service side may then hear of. Codes: InvalidFileUploadCorrelationID for an upload that is
+// not under way, ExpiredFileUploadCorrelationID, InvalidStorageEndpointOrBlob when there is
+// no such blob. Trouble that can pass is retried as [Client.InitiateUpload] does.
 func (c *Client) CompleteUpload(ctx context.Context, correlationID string) error {
 	return c.notifyUpload(ctx, "complete upload", &httpsx.UploadResult{CorrelationID: correlationID, IsSuccess: true, StatusCode: http.StatusOK, Description: "OK"})
 }
@@ -121,10 +123,11 @@ func (c *Client) askUpload(ctx context.Context, op string, what httpsx.Operation
 	return w.hub.insist(ctx, &x)
 }
 
-// StorageTransport returns a way to the storage account for clients of Azure Blob Storage, which goes through
-// [Options].Dial, or the proxy of the Client's protocol, as all that the Client does, with the roots of
-// [Options].TLSConfig and without the device's certificate. A connection that does not get on for
-// AckTimeout is lost. It works until the Client has ended; its errors then match [net.ErrClosed].
+// StorageTransport returns a way to the storage account for clients of Azure Blob Storage,
+// which goes through [Options].Dial, or the proxy of the Client's protocol, as all that the
+// Client does, with the roots of [Options].TLSConfig and without the device's certificate. A
+// connection that does not get on for AckTimeout is lost. It works until the Client has
+// ended; its errors then match [net.ErrClosed].
 //
 // It follows no redirect, and its errors quote no URL, where those of [http.Client] do, token and all.
 func (c *Client) StorageTransport() http.RoundTripper { return storageTransport{c} }

@@ -12,7 +12,8 @@ import (
 	"github.com/hubwire/hubwire"
 )
 
-// uploads has the ways of a Client that uploads go. They are made when they are first needed, and end with it.
+// uploads has the ways of a Client that uploads go. They are made when they are first needed,
+// and end with it.
 type uploads struct {
 	cfg *config // with the port of HTTPS, and the dialer that goes through the protocol's proxy
 

@@ -15,8 +15,8 @@ import (
 	"github.com/hubwire/hubwire/httpsx"
 )
 
-// A message that was read from headers, whoever wrote those, must come out of our own headers the same, as
-// telemetry, as an element of a batch, and as a message for a device, unless it
+// A message that was read from headers, whoever wrote those, must come out of our own headers
+// the same, as telemetry, as an element of a batch, and as a message for a device, unless it
 // holds what HTTPS does not carry, which is refused.
 func FuzzHTTPSHeaders(f *testing.F) {
 	for _, h := range []string{
@@ -107,8 +107,8 @@ func inBatch(t *testing.T, m *hubwire.Message) {
 	}
 }
 
-// A batch that is taken is JSON but for control characters, of as many elements as encoding/json finds, and
-// what HTTPS can carry of it comes out of our own batch the same.
+// A batch that is taken is JSON but for control characters, of as many elements as
+// encoding/json finds, and what HTTPS can carry of it comes out of our own batch the same.
 func FuzzHTTPSBatch(f *testing.F) {
 	for _, b := range []string{
 		"[]", `[{"body":"b25l","properties":{"iothub-app-k":"v"}},{"body":"dHdv"}]`, `[{"body":"say \"hi\" \ud83d\ude00","base64Encoded":false}]`,

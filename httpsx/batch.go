@@ -45,9 +45,9 @@ type Batch struct {
 	n    int
 }
 
-// Add appends m, unless the body would be larger than MaxSize: then it returns false, and the batch is as
-// it was. m must have passed [CheckProperties]; nil is an empty message. m is copied.
-// It allocates only to grow the body.
+// Add appends m, unless the body would be larger than MaxSize: then it returns false, and the
+// batch is as it was. m must have passed [CheckProperties]; nil is an empty message. m is
+// copied. It allocates only to grow the body.
 func (b *Batch) Add(m *hubwire.Message) bool {
 	if b == nil {
 		return false

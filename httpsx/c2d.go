@@ -21,7 +21,8 @@ const (
 	headerDeliveryCount = "iothub-deliverycount"
 )
 
-// toDevice are the names of system properties in an answer: two are spelled in another way than in a request.
+// toDevice are the names of system properties in an answer: two are spelled in another way
+// than in a request.
 var toDevice = func() [systems]string {
 	names := systemHeaders
 	names[sysContentType], names[sysContentEncoding] = "ContentType", "ContentEncoding"
@@ -48,9 +49,10 @@ var alwaysToDevice = [...]system{sysMessageID, sysCorrelationID, sysUserID, sysE
 //	ContentType: application/json                    when set
 //	ContentEncoding: utf-8                           when set
 //
-// The names are exactly these: the C SDK knows no other case, so they must
-// not go through [http.Header.Set]. What h has beside them stays. A property whose name cannot be that
-// of a header is left out, and control characters in values become blanks. A nil r or h sets nothing.
+// The names are exactly these: the C SDK knows no other case, so they must not go
+// through [http.Header.Set]. What h has beside them stays. A property whose name cannot
+// be that of a header is left out, and control characters in values become blanks. A nil
+// r or h sets nothing.
 //
 // Source: the device endpoint as the SDKs read it (spec/https.md 0.2 and 1.3).
 func SetReceived(h http.Header, id hubwire.Identity, r *hubwire.Received) {

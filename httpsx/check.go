@@ -51,9 +51,9 @@ func (e *PropertyError) Unwrap() error {
 
 // CheckProperties reports whether HTTPS can carry the properties of m: names and values of
 // application properties, which may be empty, only in the characters of an HTTP token, system
-// properties in printable ASCII without blanks at their ends. The error is a
-// [*PropertyError] about the first that is at fault. A nil m has none.
-// What else IoT Hub asks of a message [hubwire.Message.CheckTelemetry] tells. It does not allocate.
+// properties in printable ASCII without blanks at their ends. The error is a [*PropertyError]
+// about the first that is at fault. A nil m has none. What else IoT Hub asks of a message
+// [hubwire.Message.CheckTelemetry] tells. It does not allocate.
 //
 // Source: "Create and read IoT Hub messages", application properties over HTTPS.
 func CheckProperties(m *hubwire.Message) error {

@@ -11,6 +11,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/hubwire/hubwire"
+	"github.com/hubwire/hubwire/internal/jsonobject"
 )
 
 // MaxDepth is how deeply arrays and objects may be nested in a body.
@@ -118,21 +119,8 @@ func checkJSON(b []byte) error {
 	if len(bytes.TrimSpace(b)) == 0 {
 		return errors.New("there is no body")
 	}
-	depth, inString := 0, false
-	for i := 0; i < len(b); i++ {
-		switch c := b[i]; {
-		case inString && c == '\\':
-			i++
-		case c == '"':
-			inString = !inString
-		case inString:
-		case c == '{' || c == '[':
-			if depth++; depth > MaxDepth {
-				return fmt.Errorf("the body is nested more than %d deep at offset %d", MaxDepth, i)
-			}
-		case c == '}' || c == ']':
-			depth--
-		}
+	if i := jsonobject.IndexDeeper(b, MaxDepth); i >= 0 {
+		return fmt.Errorf("the body is nested more than %d deep at offset %d", MaxDepth, i)
 	}
 	return nil
 }

@@ -17,8 +17,8 @@ import (
 //	iothub-creationtimeutc: 2026-01-02T03:04:05.6789012Z
 //	iothub-app-level: 3
 //
-// Names are in lower case but for those of application properties, which keep
-// theirs; what is not set is left out. What h has beside them stays. m must have passed [CheckProperties];
+// Names are in lower case but for those of application properties, which keep theirs; what is
+// not set is left out. What h has beside them stays. m must have passed [CheckProperties];
 // else net/http refuses the request. A nil m or h sets nothing.
 //
 // It allocates once for eight headers, and once for each application property and each time; h
@@ -46,7 +46,8 @@ func setSystem(h http.Header, names *[systems]string, m *hubwire.Message, values
 	}
 }
 
-// setProperties sets the headers of application properties. One that comes twice is a header with two values.
+// setProperties sets the headers of application properties. One that comes twice is a header
+// with two values.
 func setProperties(h http.Header, properties []hubwire.Property, values *values) {
 	for i := range properties {
 		name := appPrefix + properties[i].Name

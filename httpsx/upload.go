@@ -18,8 +18,8 @@ type UploadRequest struct {
 	BlobName string `json:"blobName"` // without the device's id, which the hub puts in front
 }
 
-// Check reports whether u names a blob: in UTF-8, without control characters, in at most [MaxBlobName] bytes.
-// The error is an [*hubwire.Error] with code [hubwire.ArgumentInvalid].
+// Check reports whether u names a blob: in UTF-8, without control characters, in at most
+// [MaxBlobName] bytes. The error is an [*hubwire.Error] with code [hubwire.ArgumentInvalid].
 func (u *UploadRequest) Check() error {
 	switch {
 	case u == nil || u.BlobName == "":
@@ -110,8 +110,8 @@ func (u *UploadResult) append(dst []byte, _ bool) []byte {
 	return o.close()
 }
 
-// ReadUploadResult reads the result of an upload in any of the spellings that the SDKs have. correlationID is what the path
-// has ([Target.Name]), or empty:
+// ReadUploadResult reads the result of an upload in any of the spellings that the SDKs have.
+// correlationID is what the path has ([Target.Name]), or empty:
 //
 //	POST …/files/notifications        {"correlationId":"MjAy…","isSuccess":true,"statusCode":200,"statusDescription":"OK"}
 //	POST …/files/notifications/       the same, from C

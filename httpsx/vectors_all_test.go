@@ -33,8 +33,8 @@ var vectorTests = map[string]func(v *testkit.HTTPVector, r *http.Request) bool{
 	},
 }
 
-// vectorsElsewhere are those of https.md parts 5 and 6, which are about other services than a hub: device provisioning and
-// Azure's resource manager. This package does not speak to them.
+// vectorsElsewhere are those of https.md parts 5 and 6, which are about other services than a
+// hub: device provisioning and Azure's resource manager. This package does not speak to them.
 var vectorsElsewhere = map[string]string{
 	"dps-register": "provisioning", "dps-poll-assigned": "provisioning", "dps-tpm-challenge": "provisioning", "dps-query": "provisioning",
 	"arm-list-keys": "resource manager", "arm-get-key": "resource manager", "arm-consumer-groups": "resource manager",

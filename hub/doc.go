@@ -31,11 +31,10 @@
 // hub refuses is a [*hubwire.Error] with the service's code, outcome
 // [hubwire.Refused].
 //
-// Services in other languages and processes have all of it over REST, as the service
-// has it: identities, bulk operations, statistics, twins, queries, direct methods, jobs, import and export,
-// configurations, digital twins, feedback, and what IoT Edge asks for. One thing is
-// an extension of this hub, since the service takes cloud-to-device messages over
-// AMQP alone:
+// Services in other languages and processes have all of it over REST, as the service has it:
+// identities, bulk operations, statistics, twins, queries, direct methods, jobs, import and
+// export, configurations, digital twins, feedback, and what IoT Edge asks for. One thing is
+// an extension of this hub, since the service takes cloud-to-device messages over AMQP alone:
 //
 //	POST /devices/{id}[/modules/{mid}]/messages/deviceBound?api-version=…
 //
@@ -67,12 +66,12 @@
 //
 // # Limits
 //
-// Everything is bounded, by the service's own limits where they are documented:
-// a packet or message of 256 KiB, 64 KiB towards a device, 50 messages that wait
-// for one, 32 KiB for each half of a twin and 8 KiB of tags, 128 KiB for a
-// method, five subscriptions, 50 modules of a device, a million identities. The
-// log of events takes memory as it fills, and holds 100,000 entries or 64 MiB in
-// each of its four partitions, the feedback queue 10,000 records; the oldest make
-// room. So do file notifications; a device has ten uploads under way, and what it uploads takes
-// 16 GiB of the disk at most. A peer that does not read is dropped after 30 s or 8 MiB, whichever is first.
+// Everything is bounded, by the service's own limits where they are documented: a packet or
+// message of 256 KiB, 64 KiB towards a device, 50 messages that wait for one, 32 KiB for each
+// half of a twin and 8 KiB of tags, 128 KiB for a method, five subscriptions, 50 modules of a
+// device, a million identities. The log of events takes memory as it fills, and holds 100,000
+// entries or 64 MiB in each of its four partitions, the feedback queue 10,000 records; the
+// oldest make room. So do file notifications; a device has ten uploads under way, and what it
+// uploads takes 16 GiB of the disk at most. A peer that does not read is dropped after 30 s
+// or 8 MiB, whichever is first.
 package hub

@@ -183,7 +183,8 @@ func TestRESTIdentityService(t *testing.T) {
 	refusedAs(t, res, body, 401, "IotHubUnauthorized")
 }
 
-// TestRESTMethodByAModule has a module call others: those of its device, and of an edge device's children.
+// TestRESTMethodByAModule has a module call others: those of its device, and of an edge
+// device's children.
 func TestRESTMethodByAModule(t *testing.T) {
 	h := edgeHome(t)
 	for _, tt := range []struct {

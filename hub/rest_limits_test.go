@@ -30,7 +30,8 @@ var takesJSON = []httpsx.Operation{
 	httpsx.ListTargetScope, httpsx.GetOnBehalfOf, httpsx.PutModuleOnBehalfOf, httpsx.GetModuleOnBehalfOf, httpsx.ListModulesOnBehalfOf, httpsx.DeleteModuleOnBehalfOf,
 }
 
-// TestBodiesThatNoOperationTakes has each operation refuse what is no document of its own, and do nothing.
+// TestBodiesThatNoOperationTakes has each operation refuse what is no document of its own,
+// and do nothing.
 func TestBodiesThatNoOperationTakes(t *testing.T) {
 	m := newMatrix(t)
 	before := m.state()

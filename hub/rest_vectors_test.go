@@ -155,8 +155,8 @@ func (s *vectorScene) compare(res *http.Response, head string, body []byte) {
 	}
 }
 
-// compareJSON compares values but for what the hub makes up, of which the type counts, and what stands behind
-// the code of an error.
+// compareJSON compares values but for what the hub makes up, of which the type counts, and
+// what stands behind the code of an error.
 func (s *vectorScene) compareJSON(name string, want, got any) {
 	s.t.Helper()
 	if s.free[name] {
@@ -217,7 +217,8 @@ func (s *vectorScene) compareMessage(want, got string) {
 	}
 }
 
-// TestTheVectorsAreOneFile holds that this package's copy is that of httpsx, whose tests account for each vector.
+// TestTheVectorsAreOneFile holds that this package's copy is that of httpsx, whose tests
+// account for each vector.
 func TestTheVectorsAreOneFile(t *testing.T) {
 	ours, err := os.ReadFile("testdata/https.json")
 	if err != nil {

@@ -17,9 +17,9 @@ type Throttle struct {
 	// DPS. Over MQTT, one more is refused with CONNACK 3, which clients take as worth another try.
 	Connects float64
 
-	// Telemetry is messages from devices and modules. What is over the rate is held
-	// back, so that its PUBACK is late, along with whatever the device sends behind it.
-	// What would have to wait for longer than MaxDelay is refused: over HTTPS with 429, over MQTT, which
+	// Telemetry is messages from devices and modules. What is over the rate is held back, so
+	// that its PUBACK is late, along with whatever the device sends behind it. What would
+	// have to wait for longer than MaxDelay is refused: over HTTPS with 429, over MQTT, which
 	// has no word for that, by closing the connection. Wills are not bounded, and do not
 	// count for the quota.
 	Telemetry float64

@@ -46,8 +46,8 @@ type Upload struct {
 	// is gone with the hub. 0 means 16 GiB.
 	MaxBytes int64
 
-	// RoundTripper reaches the storage account, and the containers of import and export jobs that are not in
-	// the hub's own storage. nil means [http.DefaultTransport].
+	// RoundTripper reaches the storage account, and the containers of import and export jobs
+	// that are not in the hub's own storage. nil means [http.DefaultTransport].
 	RoundTripper http.RoundTripper
 }
 
@@ -97,8 +97,8 @@ func (h *Hub) closeStorage() error {
 	return h.blobs.Close()
 }
 
-// storageRoads leads import and export jobs to containers: to those of the hub's own storage through its
-// door, in memory, and to all others by Upload.RoundTripper.
+// storageRoads leads import and export jobs to containers: to those of the hub's own storage
+// through its door, in memory, and to all others by Upload.RoundTripper.
 type storageRoads struct{ h *Hub }
 
 // RoundTrip implements [http.RoundTripper].

@@ -121,7 +121,8 @@ func (a *azurite) read(t *testing.T, name string) []byte {
 	return b
 }
 
-// hub starts a hub whose devices upload to the account, as if its key were this one, and gives one of them.
+// hub starts a hub whose devices upload to the account, as if its key were this one, and
+// gives one of them.
 func (a *azurite) hub(t *testing.T, key string) (*hub.Hub, *device.Client) {
 	t.Helper()
 	h := hubtest.Start(t, &hub.Config{Upload: hub.Upload{
@@ -169,7 +170,8 @@ func (l *lockedBuffer) String() string {
 	return l.b.String()
 }
 
-// TestAzurite lets an account that nobody here wrote judge the tokens that the hub signs, and the uploads.
+// TestAzurite lets an account that nobody here wrote judge the tokens that the hub signs, and
+// the uploads.
 func TestAzurite(t *testing.T) {
 	wanted(t)
 	a := startAzurite(t)

@@ -163,8 +163,8 @@ func (b *broker) writeUsers(t *testing.T) {
 	writeFile(t, filepath.Join(b.dir, "users.json"), string(text))
 }
 
-// writeCertificate makes a certificate for 127.0.0.1 that is its own authority, adds it to roots, and returns
-// its file. Its key is beside it, in key.pem.
+// writeCertificate makes a certificate for 127.0.0.1 that is its own authority, adds it to
+// roots, and returns its file. Its key is beside it, in key.pem.
 func writeCertificate(t *testing.T, dir string, roots *x509.CertPool) (certFile string) {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)

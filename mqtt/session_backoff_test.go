@@ -1,7 +1,6 @@
 package mqtt
 
 import (
-	"math"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -9,37 +8,6 @@ import (
 
 	"github.com/hubwire/hubwire/internal/testkit"
 )
-
-func TestBackOffIsExponentialWithFullJitter(t *testing.T) {
-	const clients, attempts = 1000, 12
-	s := &Session{o: SessionOptions{MinBackoff: 100 * time.Millisecond, MaxBackoff: time.Minute}}
-	var buckets [100]int
-	for n := range attempts {
-		limit := min(time.Minute, 100*time.Millisecond<<n)
-		var sum time.Duration
-		for range clients {
-			d := s.backoff(n)
-			if d < 0 || d > limit {
-				t.Fatalf("attempt %d waits %v, the limit is %v", n, d, limit)
-			}
-			sum += d
-			if n == 9 { // 51.2 s at most
-				buckets[d*100/(limit+1)]++
-			}
-		}
-		if mean := float64(sum) / clients; math.Abs(mean/float64(limit)-0.5) > 0.05 {
-			t.Errorf("attempt %d waits %v on average, the limit is %v", n, time.Duration(mean), limit)
-		}
-	}
-	for i, n := range buckets {
-		if n > 3*clients/len(buckets) {
-			t.Errorf("%d of %d clients in bucket %d", n, clients, i)
-		}
-	}
-	if d := s.backoff(math.MaxInt); d < 0 || d > time.Minute {
-		t.Errorf("after very many attempts it waits %v", d)
-	}
-}
 
 func TestAThousandSessionsThatAreAcceptedAndDroppedDoNotComeInStep(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

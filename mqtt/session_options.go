@@ -1,6 +1,7 @@
 package mqtt
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net"
@@ -165,17 +166,17 @@ func (o *SessionOptions) resolve() (SessionOptions, error) {
 	if o != nil {
 		r = *o
 	}
-	setDefault(&r.KeepAlive, 4*time.Minute)
-	setDefault(&r.AckTimeout, 60*time.Second)
-	setDefault(&r.ConnectTimeout, 30*time.Second)
-	setDefault(&r.Window, 1000)
-	setDefault(&r.WindowBytes, 4<<20)
-	setDefault(&r.MaxPacket, DefaultMaxPacket)
-	setDefault(&r.SubscribeBatch, 8)
-	setDefault(&r.MaxBackoff, time.Minute)
-	setDefault(&r.MinBackoff, min(time.Second, r.MaxBackoff))
-	setDefault(&r.StableAfter, r.MaxBackoff)
-	setDefault(&r.CloseTimeout, 2*time.Second)
+	r.KeepAlive = cmp.Or(r.KeepAlive, 4*time.Minute)
+	r.AckTimeout = cmp.Or(r.AckTimeout, 60*time.Second)
+	r.ConnectTimeout = cmp.Or(r.ConnectTimeout, 30*time.Second)
+	r.Window = cmp.Or(r.Window, 1000)
+	r.WindowBytes = cmp.Or(r.WindowBytes, 4<<20)
+	r.MaxPacket = cmp.Or(r.MaxPacket, DefaultMaxPacket)
+	r.SubscribeBatch = cmp.Or(r.SubscribeBatch, 8)
+	r.MaxBackoff = cmp.Or(r.MaxBackoff, time.Minute)
+	r.MinBackoff = cmp.Or(r.MinBackoff, min(time.Second, r.MaxBackoff))
+	r.StableAfter = cmp.Or(r.StableAfter, r.MaxBackoff)
+	r.CloseTimeout = cmp.Or(r.CloseTimeout, 2*time.Second)
 	r.KeepAlive = max(0, (r.KeepAlive + time.Second - 1).Truncate(time.Second))
 	r.AckTimeout = max(0, r.AckTimeout)
 	for _, c := range []struct {
@@ -202,12 +203,6 @@ func (o *SessionOptions) resolve() (SessionOptions, error) {
 		return r, badArgument("start", "SessionOptions.Will", err)
 	}
 	return r, nil
-}
-
-func setDefault[T int | time.Duration](v *T, d T) {
-	if *v == 0 {
-		*v = d
-	}
 }
 
 // badArgument is the error for what is refused before anything is sent.

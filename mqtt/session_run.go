@@ -4,10 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"time"
 
 	"github.com/hubwire/hubwire"
+	"github.com/hubwire/hubwire/internal/backoff"
 )
 
 // patience is how the session's goroutine remembers, over attempts and
@@ -165,17 +165,7 @@ func (s *Session) wait() time.Duration {
 		return 0
 	}
 	p.waits++
-	return s.backoff(p.waits - 1)
-}
-
-// backoff is the n-th wait, from 0: full jitter, and so the first time too, as a
-// fleet that was cut off together would else come back in step.
-func (s *Session) backoff(n int) time.Duration {
-	limit := s.o.MaxBackoff
-	if n < 32 && s.o.MinBackoff <= limit>>n {
-		limit = s.o.MinBackoff << n
-	}
-	return rand.N(limit) + 1
+	return backoff.Wait(p.waits-1, s.o.MinBackoff, s.o.MaxBackoff)
 }
 
 // finish is the end of run: everybody gets an answer, and the goroutines go.

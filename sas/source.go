@@ -49,8 +49,9 @@ func (s *Source) Token(ctx context.Context, audience string) (string, time.Time,
 // [DefaultTTL]), or of the token that it has. It is nil when c has neither, but a certificate. The
 // errors are those of [NewKey] and [ParseToken].
 //
-// A token that c has can't be renewed. Its source gives no time of expiry, so that nobody tries to,
-// and once the hub will not take it any more fails with [hubwire.Unauthorized], not sent, which wraps [ErrExpired].
+// A token that c has can't be renewed. Its source gives no time of expiry, so that nobody
+// tries to, and once the hub will not take it any more fails with [hubwire.Unauthorized], not
+// sent, which wraps [ErrExpired].
 func (c *ConnectionString) Tokens(ttl time.Duration) (TokenSource, error) {
 	switch {
 	case c == nil:
@@ -77,7 +78,8 @@ type fixedToken struct {
 	expires time.Time
 }
 
-// Token gives the token for some minutes longer than it says, for clocks that differ: so does the hub take it.
+// Token gives the token for some minutes longer than it says, for clocks that differ: so does
+// the hub take it.
 func (f *fixedToken) Token(context.Context, string) (string, time.Time, error) {
 	if time.Now().After(f.expires.Add(DefaultSkew)) {
 		return "", time.Time{}, &hubwire.Error{

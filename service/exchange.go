@@ -2,12 +2,12 @@ package service
 
 import (
 	"context"
-	"math/rand/v2"
 	"net/http"
 	"time"
 
 	"github.com/hubwire/hubwire"
 	"github.com/hubwire/hubwire/httpsx"
+	"github.com/hubwire/hubwire/internal/backoff"
 )
 
 // request is one operation, as it is asked of the hub.
@@ -118,7 +118,7 @@ func (x *exchange) next(ctx context.Context, e *hubwire.Error) (wait time.Durati
 		return 0, false
 	}
 	x.lost = x.lost || e.Outcome == hubwire.Unknown && !x.r.reads()
-	wait = e.RetryAfter + x.c.backoff(x.attempts-1)
+	wait = e.RetryAfter + backoff.Wait(x.attempts-1, x.c.o.MinBackoff, x.c.o.MaxBackoff)
 	if end, ok := ctx.Deadline(); ok && time.Until(end) <= wait {
 		return 0, false
 	}
@@ -139,15 +139,6 @@ func (x *exchange) mayRepeat(e *hubwire.Error) bool {
 			e.Outcome == hubwire.Refused && (s == http.StatusTooManyRequests || s == http.StatusServiceUnavailable)
 	}
 	return false
-}
-
-// backoff is the random wait behind the n-th attempt, from 0.
-func (c *Client) backoff(n int) time.Duration {
-	limit := c.o.MinBackoff
-	for ; n > 0 && limit < c.o.MaxBackoff; n-- {
-		limit *= 2
-	}
-	return rand.N(min(limit, c.o.MaxBackoff)) + 1
 }
 
 // pause waits, and reports whether ctx and the Client lasted.

@@ -11,7 +11,8 @@ import (
 	"github.com/hubwire/hubwire/service"
 )
 
-// TestAConfiguration is scenario T9g: it is applied to the devices of its condition, and its metrics count them.
+// TestAConfiguration is scenario T9g: it is applied to the devices of its condition, and its
+// metrics count them.
 func TestAConfiguration(t *testing.T) {
 	onHub(t, hub.Config{}, func(t *testing.T, _ *hub.Hub, c *service.Client) {
 		ctx := t.Context()

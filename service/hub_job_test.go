@@ -17,8 +17,8 @@ import (
 	"github.com/hubwire/hubwire/service"
 )
 
-// TestJobs is scenario T6: a method in ten seconds and a twin update in twenty, on the devices of a condition, of
-// which one is away.
+// TestJobs is scenario T6: a method in ten seconds and a twin update in twenty, on the
+// devices of a condition, of which one is away.
 func TestJobs(t *testing.T) {
 	onHub(t, hub.Config{}, func(t *testing.T, h *hub.Hub, c *service.Client) {
 		ctx := t.Context()

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net"
-	"net/url"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -386,17 +385,17 @@ func TestFaultsOfTheHub(t *testing.T) {
 // TestTheHubThroughAProxy is theme 15 for the service's side.
 func TestTheHubThroughAProxy(t *testing.T) {
 	onHub(t, hub.Config{}, func(t *testing.T, h *hub.Hub, _ *service.Client) {
-		p := &proxy{up: h.Dial}
+		p := &testkit.Proxy{Up: h.Dial}
 		c := clientOf(t, h, "registryRead", func(o *service.Options) {
-			o.Dial, o.Proxy = p.dial, &url.URL{Scheme: "http", Host: proxyAddr, User: proxyUser}
+			o.Dial, o.Proxy = p.Dial, testkit.ProxyURL(testkit.ProxyUser())
 		})
 		if _, err := c.DeviceStatistics(t.Context()); err != nil {
 			t.Error(err)
 		}
 		c.Close()
-		p.open.Wait()
-		if p.directly != nil || len(p.asked) != 1 {
-			t.Errorf("asked %q, dials past the proxy %q", p.asked, p.directly)
+		p.End(t)
+		if asked := p.Asked(); len(asked) != 1 {
+			t.Errorf("asked %q", asked)
 		}
 	})
 }

@@ -1,6 +1,7 @@
 package service
 
 import (
+	"cmp"
 	"context"
 	"iter"
 	"time"
@@ -30,7 +31,8 @@ func (c *Client) ScheduleTwinUpdate(ctx context.Context, jobID, condition string
 	return c.schedule(ctx, &Job{ID: jobID, Type: JobUpdateTwin, Condition: condition, UpdateTwin: &own}, o)
 }
 
-// ScheduleMethod starts a job that invokes a direct method. Otherwise it is [Client.ScheduleTwinUpdate].
+// ScheduleMethod starts a job that invokes a direct method. Otherwise it is
+// [Client.ScheduleTwinUpdate].
 func (c *Client) ScheduleMethod(ctx context.Context, jobID, condition string, m hubwire.MethodRequest, o *JobOptions) (*Job, error) {
 	var timeouts *InvokeOptions
 	if o != nil {
@@ -43,7 +45,7 @@ func (c *Client) schedule(ctx context.Context, j *Job, o *JobOptions) (*Job, err
 	if o != nil {
 		j.Start, j.MaxExecutionTime = httpsx.NewTime(o.Start), o.MaxExecutionTime
 	}
-	setDefault(&j.MaxExecutionTime, time.Hour)
+	j.MaxExecutionTime = cmp.Or(j.MaxExecutionTime, time.Hour)
 	if err := j.Check(j.ID); err != nil {
 		return nil, unsent(err)
 	}

@@ -1,6 +1,7 @@
 package service
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"fmt"
@@ -113,23 +114,17 @@ func (o *Options) resolve() (Options, error) {
 	if r.Hooks == nil {
 		r.Hooks = new(Hooks)
 	}
-	setDefault(&r.Port, 443)
-	setDefault(&r.APIVersion, httpsx.APIVersion)
-	setDefault(&r.TokenTTL, time.Hour)
-	setDefault(&r.MaxConns, 1000)
-	setDefault(&r.RequestTimeout, time.Minute)
-	setDefault(&r.OperationTimeout, 4*time.Minute)
-	setDefault(&r.MaxAttempts, 5)
-	setDefault(&r.MaxBackoff, max(30*time.Second, r.MinBackoff))
-	setDefault(&r.MinBackoff, min(time.Second, r.MaxBackoff))
-	setDefault(&r.CloseTimeout, 2*time.Second)
+	r.Port = cmp.Or(r.Port, 443)
+	r.APIVersion = cmp.Or(r.APIVersion, httpsx.APIVersion)
+	r.TokenTTL = cmp.Or(r.TokenTTL, time.Hour)
+	r.MaxConns = cmp.Or(r.MaxConns, 1000)
+	r.RequestTimeout = cmp.Or(r.RequestTimeout, time.Minute)
+	r.OperationTimeout = cmp.Or(r.OperationTimeout, 4*time.Minute)
+	r.MaxAttempts = cmp.Or(r.MaxAttempts, 5)
+	r.MaxBackoff = cmp.Or(r.MaxBackoff, max(30*time.Second, r.MinBackoff))
+	r.MinBackoff = cmp.Or(r.MinBackoff, min(time.Second, r.MaxBackoff))
+	r.CloseTimeout = cmp.Or(r.CloseTimeout, 2*time.Second)
 	return r, r.check()
-}
-
-func setDefault[T int | time.Duration | string](v *T, d T) {
-	if *v == *new(T) {
-		*v = d
-	}
 }
 
 // check holds o, with its defaults, against its limits.

@@ -12,10 +12,11 @@
 //
 // # Interruptions
 //
-// A request that failed is tried again; a token that has expired is replaced by another. When all
-// that was in vain, or ctx has ended, the call returns an error, and what has travelled lies in
-// the account for a week. The same call, with the same BlockSize and no matter in which process,
-// goes on from there: the name of a block is made of its place, length and checksums, so a block that is there
-// already is known, and is not sent again. Nothing has to be kept for that; whoever keeps the
-// [State] also gives back the place among the device's uploads that a killed process has left.
+// A request that failed is tried again; a token that has expired is replaced by another. When
+// all that was in vain, or ctx has ended, the call returns an error, and what has travelled
+// lies in the account for a week. The same call, with the same BlockSize and no matter in
+// which process, goes on from there: the name of a block is made of its place, length and
+// checksums, so a block that is there already is known, and is not sent again. Nothing has to
+// be kept for that; whoever keeps the [State] also gives back the place among the device's
+// uploads that a killed process has left.
 package upload

@@ -284,7 +284,8 @@ func TestAFunctionThatPanicsEndsTheUpload(t *testing.T) {
 	})
 }
 
-// TestAnUploadGoesThroughTheProxy has a proxy by which the hub and the account are reached, and no other way.
+// TestAnUploadGoesThroughTheProxy has a proxy by which the hub and the account are reached,
+// and no other way.
 func TestAnUploadGoesThroughTheProxy(t *testing.T) {
 	at(t, hub.Upload{}, func(s *site) {
 		b := noise(5*blockSize + 1)

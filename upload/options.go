@@ -1,6 +1,7 @@
 package upload
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"regexp"
@@ -102,10 +103,10 @@ func (o *Options) resolve(blobName string, size int64) (Options, error) {
 		}
 		r.BlockSize = r.Resume.BlockSize
 	}
-	setDefault(&r.BlockSize, 4<<20)
-	setDefault(&r.Concurrency, 4)
-	setDefault(&r.Retries, 8)
-	setDefault(&r.NotifyTimeout, 10*time.Second)
+	r.BlockSize = cmp.Or(r.BlockSize, 4<<20)
+	r.Concurrency = cmp.Or(r.Concurrency, 4)
+	r.Retries = cmp.Or(r.Retries, 8)
+	r.NotifyTimeout = cmp.Or(r.NotifyTimeout, 10*time.Second)
 	if r.BlockSize < 1 || r.BlockSize > maxBlockSize {
 		return r, bad("Options.BlockSize is %d, not 1 to %d", r.BlockSize, maxBlockSize)
 	}
@@ -144,9 +145,3 @@ func (o *Options) checkHeaders() error {
 // identifier is what a name of metadata is, in ASCII as all names of headers.
 // Source: "Setting and retrieving properties and metadata for Blob service resources".
 var identifier = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
-
-func setDefault[T int | int64 | time.Duration](v *T, d T) {
-	if *v == 0 {
-		*v = d
-	}
-}

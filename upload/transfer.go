@@ -78,7 +78,8 @@ func (t *transfer) all(ctx context.Context) (*Result, error) {
 	return t.commit(ctx, size)
 }
 
-// read fills a buffer, for which it waits. At the end of the source the error is io.EOF itself, with what there was.
+// read fills a buffer, for which it waits. At the end of the source the error is io.EOF
+// itself, with what there was.
 func (t *transfer) read(ctx context.Context) ([]byte, error) {
 	var buf []byte
 	select {
@@ -100,8 +101,9 @@ func (t *transfer) read(ctx context.Context) ([]byte, error) {
 // maxEmpty is how often a source may give nothing, and no reason, in a row.
 const maxEmpty = 100
 
-// fill is [io.ReadFull] that ends with ctx, and takes nothing for the end but io.EOF itself: a source that was
-// cut off says io.ErrUnexpectedEOF, as ReadFull does of one that has come to its end.
+// fill is [io.ReadFull] that ends with ctx, and takes nothing for the end but io.EOF
+// itself: a source that was cut off says io.ErrUnexpectedEOF, as ReadFull does of one that
+// has come to its end.
 func (t *transfer) fill(ctx context.Context, buf []byte) (n int, err error) {
 	for empty := 0; n < len(buf); {
 		if ctx.Err() != nil {
@@ -173,8 +175,9 @@ func (t *transfer) send(ctx context.Context, b []byte) {
 	})
 }
 
-// blockID makes the id of a block: its place, length and two checksums (64 bits, which processors
-// make faster than one of 64), so that one that is there already is known. All ids of a blob must have one length.
+// blockID makes the id of a block: its place, length and two checksums (64 bits, which
+// processors make faster than one of 64), so that one that is there already is known. All ids
+// of a blob must have one length.
 func blockID(index int, b []byte) string {
 	var id [idSize]byte
 	binary.BigEndian.PutUint32(id[:], uint32(index))

@@ -104,7 +104,8 @@ func start(ctx context.Context, c *device.Client, blobName string, src source, o
 	return r, nil
 }
 
-// statusOf is what the hub is told of an error: the account's status, or that of a client that went away.
+// statusOf is what the hub is told of an error: the account's status, or that of a client
+// that went away.
 func statusOf(err error) (int, string) {
 	var e *azcore.ResponseError
 	switch {

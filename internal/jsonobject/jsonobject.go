@@ -1,6 +1,6 @@
-// Package jsonobject walks over the members of a JSON object, in their order and
-// with their values byte for byte as they are: encoding/json gives either a map
-// or single tokens.
+// Package jsonobject is what encoding/json lacks: the members of a JSON object in their
+// order and with their values byte for byte as they are, where it gives either a map or
+// single tokens, and a bound of the depth, where it has one of its own.
 package jsonobject
 
 import (
@@ -41,4 +41,26 @@ func Each(object []byte, f func(name string, value json.RawMessage) error) error
 		return ErrNotObject
 	}
 	return nil
+}
+
+// IndexDeeper returns the offset of the first bracket in valid JSON that is nested, with
+// others around it, more than limit deep, or -1. It allocates nothing.
+func IndexDeeper(text []byte, limit int) int {
+	depth, inString := 0, false
+	for i := 0; i < len(text); i++ {
+		switch c := text[i]; {
+		case inString && c == '\\':
+			i++
+		case c == '"':
+			inString = !inString
+		case inString:
+		case c == '{' || c == '[':
+			if depth++; depth > limit {
+				return i
+			}
+		case c == '}' || c == ']':
+			depth--
+		}
+	}
+	return -1
 }

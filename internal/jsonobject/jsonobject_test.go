@@ -51,3 +51,28 @@ func TestEach(t *testing.T) {
 
 // errAny stands for an error that is encoding/json's to word.
 var errAny = errors.New("any")
+
+func TestIndexDeeper(t *testing.T) {
+	for _, tt := range []struct {
+		name, text string
+		limit      int
+		want       int
+	}{
+		{"a number has no depth", `1`, 0, -1},
+		{"one object", `{}`, 0, 0},
+		{"as deep as may be", `[{"a":[1]}]`, 3, -1},
+		{"one deeper", `[{"a":[1]}]`, 2, 6},
+		{"side by side", `[[],{},[]]`, 2, -1},
+		{"brackets in a string", `["[{[{"]`, 1, -1},
+		{"behind an escaped quote", `["\"[[",[[]]]`, 2, 9},
+		{"behind an escaped backslash", `["\\",[[]]]`, 2, 7},
+		{"cut off in an escape", `["\`, 1, -1},
+		{"nothing", ``, 0, -1},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			if got := IndexDeeper([]byte(tt.text), tt.limit); got != tt.want {
+				t.Errorf("%d, want %d", got, tt.want)
+			}
+		})
+	}
+}

@@ -1,4 +1,4 @@
-// Package percent is what packages sas and topics have in common of
+// Package percent is what packages sas, topics and httpsx have in common of
 // percent-encoding (RFC 3986 section 2.1): the tables. Which bytes stay as they
 // are, and what becomes of a malformed escape, is theirs to say.
 package percent

@@ -1,5 +1,5 @@
 // Package systemtime writes and reads the times that IoT Hub has in the system
-// properties of messages, for all protocols.
+// properties of messages, for all protocols, and in its documents.
 package systemtime
 
 import "time"

@@ -144,7 +144,8 @@ func (w *blockWriter) put(query string, body []byte) error {
 	return nil
 }
 
-// do asks for a blob, with more in the query than the container's token. The errors do not hold the URL.
+// do asks for a blob, with more in the query than the container's token. The errors do not
+// hold the URL.
 func (c *Containers) do(ctx context.Context, method string, container sas.Secret, blob, query string, h http.Header, body []byte) (*http.Response, error) {
 	u, err := url.Parse(container.Reveal())
 	if err != nil || u.Scheme != "https" || u.Host == "" || strings.Trim(u.Path, "/") == "" {

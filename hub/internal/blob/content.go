@@ -161,7 +161,8 @@ func (e *Endpoint) release(b *blob, c *content) {
 	e.tidy(b)
 }
 
-// drop gives up one reference to a segment, and deletes a file that has no other. The caller holds the lock.
+// drop gives up one reference to a segment, and deletes a file that has no other. The caller
+// holds the lock.
 func (e *Endpoint) drop(b *blob, s *segment) {
 	if s.refs--; s.refs > 0 {
 		return

@@ -42,8 +42,8 @@ func FuzzBlockList(f *testing.F) {
 	})
 }
 
-// FuzzRequest asks for anything, with a token for the container where that is possible: whatever is written
-// can be read, and nothing is left when that is deleted.
+// FuzzRequest asks for anything, with a token for the container where that is possible:
+// whatever is written can be read, and nothing is left when that is deleted.
 func FuzzRequest(f *testing.F) {
 	for _, r := range [][4]string{
 		{"PUT", "/box/a", "", "body"}, {"PUT", "/box/a", "comp=block&blockid=YQ==", "body"}, {"PUT", "/box/a", "comp=blocklist", "<BlockList><Latest>YQ==</Latest></BlockList>"},

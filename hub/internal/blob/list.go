@@ -155,7 +155,8 @@ func (x *exchange) list() error {
 	return x.answerXML(l)
 }
 
-// fill puts a page of blobs into l: what comes after a name, or after the names that begin with it when it is a folder.
+// fill puts a page of blobs into l: what comes after a name, or after the names that begin
+// with it when it is a folder.
 func (e *Endpoint) fill(l *xmlList, after string) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()

@@ -42,7 +42,8 @@ func (e *Endpoint) Wants(r *http.Request) bool {
 	return len(r.Header["X-Ms-Version"]) > 0 || strings.HasPrefix(r.URL.RawQuery, "sig=") || strings.Contains(r.URL.RawQuery, "&sig=")
 }
 
-// Serve answers a request, and calls admit once it is authorized. It sets the deadlines of the connection.
+// Serve answers a request, and calls admit once it is authorized. It sets the deadlines of
+// the connection.
 func (e *Endpoint) Serve(w http.ResponseWriter, r *http.Request, admit func()) {
 	x := &exchange{Request: r, endpoint: e, w: w, control: http.NewResponseController(w), query: r.URL.Query()}
 	h := w.Header()

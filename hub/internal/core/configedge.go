@@ -8,8 +8,8 @@ import (
 	"github.com/hubwire/hubwire"
 )
 
-// modules returns the modules that a deployment is of: those that it writes the twins of, and those that it
-// has $edgeAgent run.
+// modules returns the modules that a deployment is of: those that it writes the twins of, and
+// those that it has $edgeAgent run.
 func (c content) modules() (names []string) {
 	for module, ws := range c {
 		names = append(names, module)
@@ -84,12 +84,12 @@ func (c *Core) makeModules(ctx context.Context, op, deviceID string, names []str
 	return nil
 }
 
-// ApplyConfigurationContent writes content into the twins of one device at once: of an edge device those of
-// its modules, which are registered as needed, of any other its own. Nothing stays of it when
-// it is refused; a configuration that is for the device takes its places back. Codes: DeviceNotFound,
-// InvalidConfigurationContent, also for modules of what is no edge device or a moduleContent,
-// TooManyModules, ArgumentInvalid for a twin that would be over its limit, and
-// ConfigurationBeingApplied when two do so at once.
+// ApplyConfigurationContent writes content into the twins of one device at once: of an edge
+// device those of its modules, which are registered as needed, of any other its own. Nothing
+// stays of it when it is refused; a configuration that is for the device takes its places
+// back. Codes: DeviceNotFound, InvalidConfigurationContent, also for modules of what is no
+// edge device or a moduleContent, TooManyModules, ArgumentInvalid for a twin that would be
+// over its limit, and ConfigurationBeingApplied when two do so at once.
 func (c *Core) ApplyConfigurationContent(ctx context.Context, deviceID string, want *ConfigurationContent) error {
 	const op = "apply configuration content"
 	if want == nil {

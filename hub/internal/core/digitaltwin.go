@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/hubwire/hubwire"
+	"github.com/hubwire/hubwire/internal/systemtime"
 )
 
 // Digital twins imitate the REST API's view of a Plug and Play device: the twin, by
@@ -95,7 +96,7 @@ func appendMetadataOf(b []byte, d, r *node) []byte {
 	}
 	if r != nil {
 		b = append(comma(b), `"lastUpdateTime":"`...)
-		b = append(r.At.UTC().AppendFormat(b, "2006-01-02T15:04:05.0000000Z"), '"')
+		b = append(systemtime.Append(b, r.At), '"')
 	}
 	return append(b, '}')
 }

@@ -8,11 +8,11 @@
 // connection is kept in the front: a kept session's subscriptions, and what
 // is delivered but not settled, live here.
 //
-// Every error that a peer could have caused is a [*hubwire.Error] with a code
-// and outcome [hubwire.Refused]. State is written through to a [store.Store],
-// which the Core must own alone. A Core starts no goroutine but the
-// momentary ones of its timers, those of jobs that run (imports and exports too) and one that carries
-// configurations out, and Close waits for them.
+// Every error that a peer could have caused is a [*hubwire.Error] with a code and
+// outcome [hubwire.Refused]. State is written through to a [store.Store], which the Core
+// must own alone. A Core starts no goroutine but the momentary ones of its timers, those
+// of jobs that run (imports and exports too) and one that carries configurations out,
+// and Close waits for them.
 //
 // Imitated: IoT Hub developer guide, REST API 2021-04-12. Left out:
 // message routing, dead-letter queues that can be read.

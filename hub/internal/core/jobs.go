@@ -217,8 +217,9 @@ func (c *Core) Jobs(f JobFilter, limit int, token string) ([]*Job, string, error
 	return page, "", nil
 }
 
-// CancelJob ends a job: what was not tried is canceled, and so is a method that is under
-// way, though the device may carry it out. A job that is over stays as it is. The code is JobNotFound when there is none.
+// CancelJob ends a job: what was not tried is canceled, and so is a method that is under way,
+// though the device may carry it out. A job that is over stays as it is. The code is
+// JobNotFound when there is none.
 func (c *Core) CancelJob(id string) (*Job, error) {
 	j, err := c.job("cancel job", id)
 	if err != nil {

@@ -10,6 +10,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/hubwire/hubwire"
+	"github.com/hubwire/hubwire/internal/jsonobject"
 )
 
 // Direct methods imitate the developer guide's "Understand and invoke direct
@@ -63,30 +64,10 @@ func checkPayload(op string, p []byte) error {
 	case len(p) == 0:
 	case !utf8.Valid(p) || !json.Valid(p):
 		return refuse(op, hubwire.FormatError, "method payload is not JSON in UTF-8")
-	case depthOf(p) > maxPayloadDepth:
+	case jsonobject.IndexDeeper(p, maxPayloadDepth) >= 0:
 		return refuse(op, hubwire.FormatError, "method payload is nested more than %d deep", maxPayloadDepth)
 	}
 	return nil
-}
-
-// depthOf returns how deeply arrays and objects are nested in valid JSON.
-func depthOf(text []byte) (most int) {
-	depth, inString := 0, false
-	for i := 0; i < len(text); i++ {
-		switch c := text[i]; {
-		case inString && c == '\\':
-			i++
-		case c == '"':
-			inString = !inString
-		case inString:
-		case c == '{' || c == '[':
-			depth++
-			most = max(most, depth)
-		case c == '}' || c == ']':
-			depth--
-		}
-	}
-	return most
 }
 
 // call is a method call that waits for its answer.

@@ -13,6 +13,7 @@ import (
 	"github.com/hubwire/hubwire"
 	"github.com/hubwire/hubwire/hub/internal/query"
 	"github.com/hubwire/hubwire/hub/internal/store"
+	"github.com/hubwire/hubwire/internal/systemtime"
 )
 
 // registryOf is a Core that has these devices only, with the tag n counting them.
@@ -128,7 +129,7 @@ func TestRowsAreTheTwinDocument(t *testing.T) {
 		doc, err := c.TwinDocument(ctx, d.ID)
 		must(t, err)
 		tw := doc.Twin
-		now := time.Now().UTC().Format(wireTime)
+		now := time.Now().UTC().Format(systemtime.Layout)
 		for path, want := range map[string]string{
 			"deviceId":                           `"x"`,
 			"etag":                               `"` + tw.ETag + `"`,

@@ -7,6 +7,7 @@ import (
 
 	"github.com/hubwire/hubwire"
 	"github.com/hubwire/hubwire/hub/internal/query"
+	"github.com/hubwire/hubwire/internal/systemtime"
 )
 
 // TwinDocument is what the twin document of a device or module is made of.
@@ -158,5 +159,5 @@ func timeValue(t time.Time) query.Value {
 	if t.IsZero() {
 		return query.String("0001-01-01T00:00:00Z")
 	}
-	return query.String(t.UTC().Format(wireTime))
+	return query.String(string(systemtime.Append(nil, t)))
 }

@@ -8,6 +8,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/hubwire/hubwire"
+	"github.com/hubwire/hubwire/internal/systemtime"
 )
 
 // node is a value in a twin: an object that remembers the order in which its
@@ -163,14 +164,11 @@ func (n *node) AppendJSON(dst []byte) []byte {
 	return append(dst, '}')
 }
 
-// wireTime is the layout of times in documents, which are in UTC.
-const wireTime = "2006-01-02T15:04:05.0000000Z"
-
 // appendMetadata appends n's $metadata: for each object and value when, and
 // for a service's write at which version, it last changed.
 func (n *node) appendMetadata(dst []byte) []byte {
 	dst = append(dst, `{"$lastUpdated":"`...)
-	dst = n.At.UTC().AppendFormat(dst, wireTime)
+	dst = systemtime.Append(dst, n.At)
 	dst = append(dst, '"')
 	if n.Version != 0 {
 		dst = append(dst, `,"$lastUpdatedVersion":`...)

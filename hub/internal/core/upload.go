@@ -184,10 +184,11 @@ func (e *entity) sweepUploads(ctx context.Context) {
 	})
 }
 
-// CompleteUpload ends an upload of a device, which makes room for another. When it
-// went well and the blob is there, the service gets a [FileNotification], unless the
-// hub has those turned off. Codes: DefaultStorageEndpointNotConfigured as above, InvalidFileUploadCorrelationID for an upload that
-// is not under way, ExpiredFileUploadCorrelationID for one whose token has expired,
+// CompleteUpload ends an upload of a device, which makes room for another. When it went well
+// and the blob is there, the service gets a [FileNotification], unless the hub has those
+// turned off. Codes: DefaultStorageEndpointNotConfigured as above,
+// InvalidFileUploadCorrelationID for an upload that is not under way,
+// ExpiredFileUploadCorrelationID for one whose token has expired,
 // InvalidFileUploadCompletionStatus for a success that says it is none,
 // InvalidStorageEndpointOrBlob when there is no such blob, ArgumentInvalid, DeviceNotFound.
 // After the last two and a wrong status the upload is still under way.

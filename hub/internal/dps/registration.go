@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/hubwire/hubwire"
+	"github.com/hubwire/hubwire/internal/systemtime"
 	"github.com/hubwire/hubwire/topics"
 )
 
@@ -101,7 +102,7 @@ func (s *Service) underWay(reg *registration) *Answer {
 // assign gives the device to the hub, and returns what it is told of that. The error is
 // of a hub that may take it later: to devices, a state is for good.
 func (s *Service) assign(ctx context.Context, g *Grant, now time.Time) (topics.DPSState, error) {
-	e, at := g.enrollment, now.Format("2006-01-02T15:04:05.0000000Z")
+	e, at := g.enrollment, now.Format(systemtime.Layout)
 	state := topics.DPSState{RegistrationID: g.RegistrationID, Created: at, LastUpdated: at, ETag: newETag(), Payload: e.Payload}
 	if g.thumbprint != "" {
 		state.X509 = json.RawMessage("{}")

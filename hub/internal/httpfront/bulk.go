@@ -37,7 +37,8 @@ var bulkModes = [...]core.BulkMode{
 	core.BulkDelete, core.BulkDeleteIfMatch, core.BulkUpdateTwin, core.BulkUpdateTwinIfMatch,
 }
 
-// bulkOperation is an element as the core takes it, which refuses modes and types that it does not know.
+// bulkOperation is an element as the core takes it, which refuses modes and types that it
+// does not know.
 func bulkOperation(v *httpsx.ImportDevice) core.BulkOperation {
 	op := core.BulkOperation{
 		Mode: core.BulkMode(v.ImportMode),

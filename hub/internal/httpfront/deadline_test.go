@@ -10,7 +10,8 @@ import (
 	"time"
 )
 
-// pair is a connection that puts its deadlines off, its other end, and how often the one below was asked for one.
+// pair is a connection that puts its deadlines off, its other end, and how often the one
+// below was asked for one.
 func pair(t *testing.T) (c *deferring, peer net.Conn, asked *int) {
 	t.Helper()
 	us, peer := net.Pipe()
@@ -76,7 +77,8 @@ func TestDeadlinesComeWhenTheyWereAskedFor(t *testing.T) {
 	}
 }
 
-// TestAWriteGoesOnWhereItTimedOutEarly has half of it gone when the deadline of the connection below comes.
+// TestAWriteGoesOnWhereItTimedOutEarly has half of it gone when the deadline of the
+// connection below comes.
 func TestAWriteGoesOnWhereItTimedOutEarly(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, peer, _ := pair(t)

@@ -12,18 +12,20 @@ import (
 )
 
 // The calls of IoT Edge imitate what edgeHub and the identity service ask for with the token
-// of an edge device's module $edgeHub: who is in its scope, and, behind it, on behalf
-// of an edge device further down, which a chain names, modules to be made and deleted. No document describes
-// them but the sources of those two.
+// of an edge device's module $edgeHub: who is in its scope, and, behind it, on behalf of an
+// edge device further down, which a chain names, modules to be made and deleted. No document
+// describes them but the sources of those two.
 
-// maxScope is how many devices a page of a scope has at most, and how many when the request does not say.
+// maxScope is how many devices a page of a scope has at most, and how many when the request
+// does not say.
 const maxScope = 100
 
 func (s *Server) listScope(r *request) (*httpsx.Answer, error) {
 	return s.scope(r, r.Target.Identity.DeviceID, r.Continuation, r.MaxItems)
 }
 
-// listTargetScope is listScope for the first of a chain, of which the edge device that asks is the last.
+// listTargetScope is listScope for the first of a chain, of which the edge device that asks
+// is the last.
 func (s *Server) listTargetScope(r *request) (*httpsx.Answer, error) {
 	b, target, err := s.onBehalfOf(r)
 	if err != nil {

@@ -8,8 +8,9 @@ import (
 	"github.com/hubwire/hubwire/hub/internal/core"
 )
 
-// Import and export jobs imitate the REST API's "Jobs - Create, Get, Cancel Import Export Job", of which
-// the lines in blobs are those documents that bulk operations and configurations have.
+// Import and export jobs imitate the REST API's "Jobs - Create, Get, Cancel Import Export
+// Job", of which the lines in blobs are those documents that bulk operations and
+// configurations have.
 
 func (s *Server) createTransfer(r *request) (*httpsx.Answer, error) {
 	var v httpsx.ImportExportJob
