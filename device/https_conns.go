@@ -26,6 +26,7 @@ type connections struct {
 
 	mu       sync.Mutex
 	all      map[*pooledConn]bool
+	retired  int // how often all that there were
 	dialling int
 	changed  chan struct{} // closed when a dial has returned; nil while nobody waits for it
 }
@@ -44,6 +45,7 @@ func (c *connections) dial(ctx context.Context, network, addr string) (net.Conn,
 		return nil, &dialError{context.Cause(c.over)}
 	}
 	c.dialling++
+	retired := c.retired
 	c.mu.Unlock()
 	ctx, cancel := context.WithTimeout(ctx, c.cfg.ConnectTimeout)
 	defer cancel()
@@ -66,6 +68,9 @@ func (c *connections) dial(ctx context.Context, network, addr string) (net.Conn,
 	}
 	pc := &pooledConn{Conn: nc, owner: c}
 	c.all[pc] = true
+	if c.retired != retired {
+		c.leave(pc) // it may have shown the certificate of before
+	}
 	c.noteCertificate()
 	return pc, nil
 }
@@ -108,12 +113,25 @@ func (c *connections) renew() {
 func (c *connections) retire() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.retired++
 	for pc := range c.all {
-		if !pc.old {
-			pc.old = true
-			c.old.Add(1)
-		}
+		c.leave(pc)
 	}
+}
+
+// leave marks a connection. Callers hold mu.
+func (c *connections) leave(pc *pooledConn) {
+	if !pc.old {
+		pc.old = true
+		c.old.Add(1)
+	}
+}
+
+// left reports whether pc, which may be nil, is one that renew leaves.
+func (c *connections) left(pc *pooledConn) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return pc != nil && pc.old
 }
 
 // abort closes all connections without a good-bye, which a stalled peer would hold up.
@@ -151,7 +169,7 @@ func (c *connections) wait(limit <-chan time.Time) bool {
 type pooledConn struct {
 	net.Conn
 	owner *connections
-	old   bool         // its certificate is due
+	old   bool         // it has to be left, and another made
 	sent  atomic.Int64 // bytes
 }
 
@@ -171,11 +189,10 @@ func (c *pooledConn) Write(b []byte) (int, error) {
 // TLS would wait for a peer that does not read.
 func (c *pooledConn) Close() error {
 	c.owner.mu.Lock()
-	delete(c.owner.all, c)
-	if c.old {
-		c.old = false
+	if c.old && c.owner.all[c] {
 		c.owner.old.Add(-1)
 	}
+	delete(c.owner.all, c)
 	c.owner.mu.Unlock()
 	return abort(c.Conn)
 }

@@ -139,6 +139,8 @@ func (r *rest) insist(ctx context.Context, x *exchange) (*reply, error) {
 			}
 		}
 		switch {
+		case !over && errors.Is(e, errLeft):
+			continue // until they are gone
 		case e.Code.Status() == http.StatusUnauthorized && !refreshed && !over && r.refresh(token):
 			refreshed = true
 			continue
@@ -164,6 +166,9 @@ func (r *rest) refresh(token *heldToken) bool {
 	}
 	return r.tokens.drop(token)
 }
+
+// errLeft is about a refusal on a connection whose certificate has been replaced.
+var errLeft = errors.New("device: the connection was made with an earlier certificate")
 
 // passing reports whether what failed with e is tried again. A quota that is used up for
 // the day is the caller's to wait for.
@@ -230,7 +235,9 @@ func (r *rest) attempt(ctx context.Context, x *exchange, token *heldToken) (*rep
 	if err != nil {
 		e = s.noAnswer(x.op, err)
 	} else {
-		answer, e = r.read(x.op, resp)
+		if answer, e = r.read(x.op, resp); e != nil && resp.StatusCode == http.StatusUnauthorized && r.cfg.cred.GetClientCertificate != nil && r.conns.left(s.conn) {
+			e.Err = errLeft
+		}
 	}
 	if s.written.Load() {
 		s.reset()

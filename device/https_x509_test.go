@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net"
 	"strconv"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -78,6 +79,46 @@ func TestHTTPSThumbprintsRoll(t *testing.T) {
 			b.update(d)
 			b.works(c, "with the new one, "+strconv.Itoa(i))
 		}
+	})
+}
+
+// TestHTTPSThumbprintsRollUnderLoad has all connections in use while certificates are replaced: what one of them
+// is refused is asked again by one that shows the new certificate, and not by another old one.
+func TestHTTPSThumbprintsRollUnderLoad(t *testing.T) {
+	overHTTPS(t, device.HTTPSOptions{Linger: -1, Connections: 10}, hub.Config{}, func(t *testing.T, b *bench) {
+		cert, print := selfSigned(t)
+		var now atomic.Pointer[tls.Certificate]
+		now.Store(cert)
+		d := &hub.Device{Auth: hub.AuthSelfSigned, PrimaryThumbprint: print}
+		c, err := b.dialX509(d, now.Load, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var stop atomic.Bool
+		var senders sync.WaitGroup
+		for range 10 {
+			senders.Go(func() {
+				for !stop.Load() {
+					if err := c.Send(t.Context(), &hubwire.Message{}); err != nil {
+						t.Error(err)
+						return
+					}
+					time.Sleep(5 * time.Millisecond)
+				}
+			})
+		}
+		for range 10 {
+			next, nextPrint := selfSigned(t)
+			d.SecondaryThumbprint = nextPrint
+			b.update(d)
+			now.Store(next)
+			time.Sleep(20 * time.Millisecond)
+			d.PrimaryThumbprint, d.SecondaryThumbprint = nextPrint, ""
+			b.update(d)
+			time.Sleep(20 * time.Millisecond)
+		}
+		stop.Store(true)
+		senders.Wait()
 	})
 }
 
