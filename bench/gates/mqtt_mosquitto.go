@@ -7,6 +7,7 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"os/exec"
@@ -40,6 +41,9 @@ func mosquittoRole(setup) (*actor, error) {
 	os.RemoveAll(dir)
 	return nil, fmt.Errorf("mosquitto: %w", err)
 }
+
+// mosquittoInput is the input of the broker's shell, held open until this process is gone.
+var mosquittoInput io.WriteCloser
 
 // startMosquitto runs the broker until this process is gone: the shell waits for
 // the end of its input, and tidies up.
@@ -89,6 +93,7 @@ keyfile %s
 		input.Close()
 		cmd.Wait()
 	}
+	mosquittoInput = input
 	return d, err
 }
 
