@@ -9,24 +9,24 @@ import (
 )
 
 func (l *mqttLink) send(ctx context.Context, m *hubwire.Message) error {
-	room, p := l.telemetry(m)
-	defer rooms.Put(room)
+	// Not in rooms: a thousand that wait for their acknowledgements would hold as many of them.
+	var room [256]byte
+	p := l.telemetry(room[:0], m)
 	return l.session.Publish(ctx, &p)
 }
 
 func (l *mqttLink) sendAsync(ctx context.Context, m *hubwire.Message, done func(error)) error {
-	room, p := l.telemetry(m)
+	room := rooms.Get().(*[]byte)
 	defer rooms.Put(room)
+	p := l.telemetry((*room)[:0], m)
+	*room = p.Topic
 	return l.session.PublishAsync(ctx, &p, done)
 }
 
-// rooms is where topics are made, by all clients: a fleet sends few messages at the same moment.
+// rooms is where topics of sendAsync are made, by all clients: a fleet sends few messages at the same moment.
 var rooms = sync.Pool{New: func() any { return new([]byte) }}
 
-// telemetry returns m as a PUBLISH. Its topic is in room, which goes back to
-// rooms when the session has copied it.
-func (l *mqttLink) telemetry(m *hubwire.Message) (room *[]byte, p mqtt.Publish) {
-	room = rooms.Get().(*[]byte)
-	*room = mqtt.AppendTelemetryTopic((*room)[:0], l.cfg.id, m)
-	return room, mqtt.Publish{Topic: *room, QoS: l.qos, Payload: m.Body}
+// telemetry returns m as a PUBLISH, with its topic in room, which the session copies.
+func (l *mqttLink) telemetry(room []byte, m *hubwire.Message) mqtt.Publish {
+	return mqtt.Publish{Topic: mqtt.AppendTelemetryTopic(room, l.cfg.id, m), QoS: l.qos, Payload: m.Body}
 }
