@@ -56,7 +56,7 @@ const longestHeader = len("iothub-creation-time-utc")
 // systemOf returns the system property that a header or a member of a batch's
 // properties names, in any case, or 0.
 func systemOf(name string) system {
-	if len(name) > longestHeader {
+	if len(name) > longestHeader || !beginsLikeOne(name) {
 		return 0
 	}
 	var room [longestHeader]byte
@@ -95,13 +95,21 @@ func systemOf(name string) system {
 	return 0
 }
 
+// beginsLikeOne rules most other headers out by their first letter.
+func beginsLikeOne(name string) bool {
+	if name == "" {
+		return false
+	}
+	switch name[0] | 0x20 {
+	case 'i', 'd', 'c':
+		return true
+	}
+	return false
+}
+
 // appName returns the name of the application property that a header carries, as it stands there.
 func appName(header string) (name string, ok bool) {
-	if len(header) < len(appPrefix) {
-		return "", false
-	}
-	var room [len(appPrefix)]byte
-	if string(appendLower(room[:0], header[:len(appPrefix)])) != appPrefix {
+	if len(header) < len(appPrefix) || !equalFold(header[:len(appPrefix)], appPrefix) {
 		return "", false
 	}
 	return header[len(appPrefix):], true
