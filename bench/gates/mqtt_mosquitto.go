@@ -42,9 +42,6 @@ func mosquittoRole(setup) (*actor, error) {
 	return nil, fmt.Errorf("mosquitto: %w", err)
 }
 
-// mosquittoInput is the input of the broker's shell, held open until this process is gone.
-var mosquittoInput io.WriteCloser
-
 // startMosquitto runs the broker until this process is gone: the shell waits for
 // the end of its input, and tidies up.
 func startMosquitto(program, dir string) (door, error) {
@@ -92,9 +89,13 @@ keyfile %s
 	if err = cmp.Or(err, listens(d.TCP), listens(d.TLS)); err != nil {
 		input.Close()
 		cmd.Wait()
+		return d, err
 	}
-	mosquittoInput = input
-	return d, err
+	go func() {
+		io.Copy(io.Discard, output) // until the shell ends; its input is held open meanwhile
+		input.Close()
+	}()
+	return d, nil
 }
 
 // writeKeyPair writes a server's certificate and key into dir, and returns who signed it.
