@@ -172,13 +172,18 @@ func (l *httpsLink) knock(ctx context.Context) error {
 	}
 	_, err = l.insist(ctx, &x)
 	e, ok := errors.AsType[*hubwire.Error](err)
-	if !ok || e.Outcome == hubwire.Refused && !shutsOut(e) && !errors.Is(e, ErrRedirect) && !passing(e) {
+	if !ok || answered(e) && !shutsOut(e) && !errors.Is(e, ErrRedirect) && !passing(e) {
 		return nil
 	}
 	if e.Outcome == hubwire.Unknown {
 		e.Outcome = hubwire.NotSent // nothing was to happen
 	}
 	return e
+}
+
+// answered reports whether e is what the hub said, if also of a request that was sent before, whose answer was lost.
+func answered(e *hubwire.Error) bool {
+	return e.Outcome == hubwire.Refused || e.Outcome == hubwire.Unknown && e.Code != 0
 }
 
 // shutsOut reports whether e says that the hub does not let this device in.
@@ -204,12 +209,12 @@ func (l *httpsLink) ask(ctx context.Context, x *exchange) (*reply, error) {
 // than a reason to go on waiting.
 func (l *httpsLink) note(e *hubwire.Error) {
 	accepted := l.accepted.Load()
-	answered := e == nil || e.Outcome == hubwire.Refused || e.Outcome == hubwire.Unknown && e.Code != 0
-	if answered {
+	heard := e == nil || answered(e)
+	if heard {
 		l.answered.Store(true)
 	}
 	switch {
-	case answered && accepted:
+	case heard && accepted:
 		l.status.set(Connected, nil)
 	case e == nil || !passing(e) || l.over.Err() != nil || errors.Is(e, context.Canceled) || errors.Is(e, context.DeadlineExceeded):
 	default:

@@ -94,6 +94,26 @@ func TestHTTPSWhoIsNotLetInLearnsItFromDial(t *testing.T) {
 	}
 }
 
+// TestHTTPSDialIsNotUnsureOfWhatItHeard has the answer of the first attempt lost, which says nothing of the second.
+func TestHTTPSDialIsNotUnsureOfWhatItHeard(t *testing.T) {
+	for code, letIn := range map[hubwire.Code]bool{hubwire.MessageLockLost: true, hubwire.ArgumentInvalid: true, hubwire.DeviceDisabled: false} {
+		overREST(t, func(t *testing.T, h *restHub) {
+			n := 0
+			h.admits = func(r *http.Request) error {
+				if n++; n == 1 {
+					cut(nil, r)
+				}
+				return &hubwire.Error{Code: code}
+			}
+			c, err := device.Dial(t.Context(), restDevice, device.HTTPS(nil), h.options(nil))
+			if letIn != (err == nil) || !letIn && !errors.Is(err, code) || n != 2 {
+				t.Errorf("%v: after %d requests: %v", code, n, err)
+			}
+			c.Close()
+		})
+	}
+}
+
 func TestHTTPSDialWaitsForTroubleToPass(t *testing.T) {
 	overREST(t, func(t *testing.T, h *restHub) {
 		n := 0
