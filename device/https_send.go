@@ -9,6 +9,7 @@ import (
 
 	"github.com/hubwire/hubwire"
 	"github.com/hubwire/hubwire/httpsx"
+	"github.com/hubwire/hubwire/internal/goroutine"
 )
 
 // enter begins a send, unless the Client has begun to end.
@@ -78,7 +79,7 @@ func (o *outbox) init(l *httpsLink) { o.link, o.hurry = l, make(chan struct{}, 1
 // mine reports whether the caller is on the outbox's goroutine.
 func (o *outbox) mine() bool {
 	id := o.id.Load()
-	return id != 0 && id == goroutineID()
+	return id != 0 && id == goroutine.ID()
 }
 
 func (l *httpsLink) sendAsync(ctx context.Context, m *hubwire.Message, done func(error)) error {
@@ -140,7 +141,7 @@ func (o *outbox) hasten() {
 
 // run sends until nothing waits.
 func (o *outbox) run() {
-	o.id.Store(goroutineID())
+	o.id.Store(goroutine.ID())
 	over := false
 	defer func() {
 		if !over {

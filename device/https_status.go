@@ -5,6 +5,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/hubwire/hubwire/internal/goroutine"
 )
 
 // status is the state of a link that has no connection to ask: what its last
@@ -51,7 +53,7 @@ func (s *status) set(state State, reason error) {
 		s.pending = slices.Delete(s.pending, 0, 2)
 	}
 	if s.teller.Load() == 0 {
-		s.teller.Store(goroutineID())
+		s.teller.Store(goroutine.ID())
 		s.tellPending()
 	}
 }
@@ -74,7 +76,7 @@ func (s *status) tellPending() {
 // mine reports whether the caller is inside of tell.
 func (s *status) mine() bool {
 	teller := s.teller.Load()
-	return teller != 0 && teller == goroutineID()
+	return teller != 0 && teller == goroutine.ID()
 }
 
 // busy counts what Close gives a moment.

@@ -1,18 +1,16 @@
 package device
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
 	"math"
 	"net/http"
-	"runtime"
-	"strconv"
 	"sync"
 	"time"
 
 	"github.com/hubwire/hubwire"
+	"github.com/hubwire/hubwire/internal/goroutine"
 )
 
 // MethodHandler answers a direct method. The error is for the device's own
@@ -130,7 +128,7 @@ func (c *Client) serveMethod(r hubwire.MethodRequest, reply replyFunc) {
 		return
 	}
 	go func() {
-		id := goroutineID()
+		id := goroutine.ID()
 		c.methods.enter(id)
 		defer c.methods.leave(id)
 		answer := c.answer(r)
@@ -218,7 +216,7 @@ func (m *methods) wait(limit <-chan time.Time) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if len(m.running) > 0 {
-		if id := goroutineID(); m.running[id] {
+		if id := goroutine.ID(); m.running[id] {
 			m.running[id] = false
 			m.changedLocked()
 		}
@@ -248,16 +246,4 @@ func (m *methods) pending() int {
 		}
 	}
 	return n
-}
-
-// goroutineID returns the number that the runtime prints in stack traces. Go
-// has no other way to tell that Close was called from inside a handler, which
-// would wait for itself; nothing but that rests on it.
-func goroutineID() uint64 {
-	var buf [64]byte
-	b := buf[:runtime.Stack(buf[:], false)] // "goroutine 18 [running]:..."
-	b = bytes.TrimPrefix(b, []byte("goroutine "))
-	b, _, _ = bytes.Cut(b, []byte(" "))
-	id, _ := strconv.ParseUint(string(b), 10, 64) // 0, nobody's id, if the form should change
-	return id
 }

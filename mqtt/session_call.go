@@ -1,17 +1,15 @@
 package mqtt
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"net"
-	"runtime"
 	"runtime/debug"
 	"slices"
-	"strconv"
-	"sync"
 	"time"
+
+	"github.com/hubwire/hubwire/internal/goroutine"
 )
 
 // completed is a publish whose outcome is known.
@@ -164,7 +162,7 @@ func (s *Session) ownGoroutine() uint64 {
 	if s == nil || s.calling.Load() == 0 {
 		return 0 // the usual case, without the cost of looking
 	}
-	id := goroutineID()
+	id := goroutine.ID()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if id == s.runner.Load() || slices.Contains(s.callers, id) {
@@ -172,19 +170,3 @@ func (s *Session) ownGoroutine() uint64 {
 	}
 	return 0
 }
-
-// goroutineID returns the number that the runtime prints in stack traces. Go
-// has no other way to tell that a function was called from inside a callback,
-// where waiting for that callback would last forever; nothing but that rests on it.
-func goroutineID() uint64 {
-	buf := idBuffers.Get().(*[64]byte)
-	defer idBuffers.Put(buf)
-	b := buf[:runtime.Stack(buf[:], false)] // "goroutine 18 [running]:..."
-	b = bytes.TrimPrefix(b, []byte("goroutine "))
-	b, _, _ = bytes.Cut(b, []byte(" "))
-	id, _ := strconv.ParseUint(string(b), 10, 64) // 0, nobody's id, if the form should change
-	return id
-}
-
-// idBuffers keeps goroutineID from allocating.
-var idBuffers = sync.Pool{New: func() any { return new([64]byte) }}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/hubwire/hubwire"
 	"github.com/hubwire/hubwire/internal/backoff"
+	"github.com/hubwire/hubwire/internal/goroutine"
 )
 
 // patience is how the session's goroutine remembers, over attempts and
@@ -24,7 +25,7 @@ type patience struct {
 // dialling, with its TLS handshake, leaves a large stack behind, and waiting
 // needs a small one, so that a new goroutine is cheaper to keep.
 func (s *Session) run() {
-	s.runner.Store(goroutineID())
+	s.runner.Store(goroutine.ID())
 	ends := true
 	defer func() {
 		if ends {
@@ -54,7 +55,7 @@ func (s *Session) run() {
 
 // stay reads from one connection until it ends, and then sees to the next one.
 func (s *Session) stay(l *link) {
-	s.runner.Store(goroutineID())
+	s.runner.Store(goroutine.ID())
 	ends := true
 	defer func() {
 		if ends {

@@ -6,6 +6,8 @@ import (
 	"runtime"
 	"slices"
 	"time"
+
+	"github.com/hubwire/hubwire/internal/goroutine"
 )
 
 // maxLone is how much may be under way unproved for a publish to be written by its
@@ -123,7 +125,7 @@ func (s *Session) runFlusher() {
 
 // callWritten calls back, without mu and without the right to write.
 func (s *Session) callWritten(l *link, ops []completed) {
-	id := goroutineID()
+	id := goroutine.ID()
 	l.writing = false
 	s.callers = append(s.callers, id)
 	s.changed.Broadcast()

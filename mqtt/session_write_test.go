@@ -10,6 +10,8 @@ import (
 	"unsafe"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/hubwire/hubwire/internal/goroutine"
 )
 
 // spy is a connection that takes note of its writes.
@@ -24,7 +26,7 @@ type spy struct {
 func (c *spy) Write(b []byte) (int, error) {
 	c.mu.Lock()
 	c.writes = append(c.writes, append([]byte(nil), b...))
-	c.by = append(c.by, goroutineID())
+	c.by = append(c.by, goroutine.ID())
 	c.mu.Unlock()
 	return c.Conn.Write(b)
 }
@@ -44,7 +46,7 @@ func TestALoneMessageIsWrittenByItsCaller(t *testing.T) {
 			if err := s.Publish(t.Context(), p); err != nil {
 				t.Fatal(err)
 			}
-			if by := c.by[len(c.by)-1]; by != goroutineID() {
+			if by := c.by[len(c.by)-1]; by != goroutine.ID() {
 				t.Errorf("%q was written by goroutine %d, not by its caller", p.Payload, by)
 			}
 		}
