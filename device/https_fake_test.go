@@ -115,8 +115,11 @@ func refusing(e *hubwire.Error) http.HandlerFunc {
 // cut ends the connection without an answer.
 func cut(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }
 
-// stall never answers.
-func stall(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }
+// stall never answers, not even when the client has gone (a handler that returned would).
+func stall(w http.ResponseWriter, r *http.Request) {
+	<-r.Context().Done()
+	cut(w, r)
+}
 
 // taken returns the requests that have come so far.
 func (h *restHub) taken() []seen {

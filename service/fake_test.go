@@ -197,8 +197,12 @@ func raw(text string) http.HandlerFunc {
 	}
 }
 
-// stalls reads, and does not answer until the client has gone.
-func stalls(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }
+// stalls reads, and does not answer. It aborts when the client has gone: a handler that
+// returned would have net/http write a 200, which the client's transport may still read.
+func stalls(_ http.ResponseWriter, r *http.Request) {
+	<-r.Context().Done()
+	panic(http.ErrAbortHandler)
+}
 
 // errorOf is err as it has to be.
 func errorOf(t *testing.T, err error) *hubwire.Error {
