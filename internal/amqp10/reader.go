@@ -200,16 +200,23 @@ func signExtend(bits uint64, width int) uint64 {
 
 // unsigned reads a whole number from 0 to max.
 func (r *Reader) unsigned(max uint64) (uint64, bool) {
-	if r.left > 0 && r.elem == 0 && r.pos+1 < len(r.b) { // the usual forms
-		switch r.b[r.pos] {
-		case CodeUint0, CodeUlong0:
-			r.left--
-			r.pos++
-			return 0, true
-		case CodeSmallUint, CodeSmallUlong, CodeUbyte:
+	if r.left <= 0 {
+		return 0, false
+	}
+	if b := r.b[r.pos:]; r.elem == 0 && len(b) >= 2 { // the usual forms
+		switch {
+		case b[0] == CodeSmallUint || b[0] == CodeSmallUlong:
 			r.left--
 			r.pos += 2
-			return uint64(r.b[r.pos-1]), true
+			return uint64(b[1]), true
+		case b[0] == CodeUint0 || b[0] == CodeNull:
+			r.left--
+			r.pos++
+			return 0, b[0] == CodeUint0
+		case b[0] == CodeUint && len(b) >= 5 && max >= math.MaxUint32:
+			r.left--
+			r.pos += 5
+			return uint64(binary.BigEndian.Uint32(b[1:])), true
 		}
 	}
 	v, negative, ok := r.integer()
