@@ -58,7 +58,7 @@ func violation(format string, args ...any) error {
 // serve serves a connection until it is over.
 func (s *Server) serve(nc net.Conn, p Peer) {
 	c := &conn{server: s, peer: p}
-	c.ctx, c.cancel = context.WithCancel(s.ctx)
+	c.ctx, c.cancel = context.WithCancel(s.conns.Context())
 	c.mqtt = mqtt.NewConn(nc, nil)
 	c.out = newOut(c.mqtt, &s.buffers, s.opt.WriteTimeout, c.cut)
 	err := c.run()
