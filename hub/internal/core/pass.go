@@ -18,12 +18,12 @@ import (
 
 // Pass is a policy's credential that was checked, except for what it allows. It does not change.
 type Pass struct {
-	Policy  string
-	Rights  Right
-	Expires time.Time // of the token; zero for a key
+	Policy   string
+	Rights   Right
+	Resource string    // of the token, still encoded; empty for a key, which is for the whole hub
+	Expires  time.Time // of the token; zero for a key
 
-	host  string
-	token sas.Token // for its resource; without one, the whole hub
+	host string
 }
 
 // PolicyPass checks the SAS token of a policy. The resource may be a URL, as Event Hubs clients
@@ -54,9 +54,7 @@ func (c *Core) policyPass(token sas.Secret) (*Pass, error) {
 			return nil, err
 		}
 	}
-	pass := &Pass{Policy: p.Name, Rights: p.Rights, Expires: t.Expires, host: c.cfg.HostName, token: t.Token}
-	pass.token.Resource = withoutScheme(t.Resource)
-	return pass, nil
+	return &Pass{Policy: p.Name, Rights: p.Rights, Resource: withoutScheme(t.Resource), Expires: t.Expires, host: c.cfg.HostName}, nil
 }
 
 // KeyPass checks the name and the key of a policy, as SASL PLAIN shows them at the Event
@@ -76,7 +74,8 @@ func (p *Pass) Allows(path string, anyOf ...Right) bool {
 	if !slices.ContainsFunc(anyOf, p.Rights.Has) {
 		return false
 	}
-	return p.token.Resource == "" || p.token.CheckResource(segments(p.host, path)...) == nil
+	t := sas.Token{Resource: p.Resource}
+	return p.Resource == "" || t.CheckResource(segments(p.host, path)...) == nil
 }
 
 // withoutScheme returns a token's resource from its host on, as a URL may have it.
