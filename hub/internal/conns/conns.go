@@ -5,6 +5,7 @@ package conns
 import (
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"log/slog"
 	"net"
@@ -14,6 +15,23 @@ import (
 
 // handshakeTimeout bounds the TLS handshake.
 const handshakeTimeout = 30 * time.Second
+
+// Peer is what is known of a connection before it says anything.
+type Peer struct {
+	Protocol     string              // "mqtt", "mqtt-ws", "amqp" or "amqp-ws"
+	Certificates []*x509.Certificate // that TLS showed, leaf first
+
+	// Raw is the connection below TLS and tunnel. Closing it never blocks. If it
+	// has a method Admit, that is called by Peer.Admit.
+	Raw net.Conn
+}
+
+// Admit tells the door that the peer is no stranger any more: its login has succeeded.
+func (p *Peer) Admit() {
+	if raw, ok := p.Raw.(interface{ Admit() }); ok {
+		raw.Admit()
+	}
+}
 
 // Set is the connections of a front, one goroutine each. Make one with [New].
 type Set struct {
@@ -30,7 +48,7 @@ type Set struct {
 	raw    map[net.Conn]struct{} // all of them, from accept on
 }
 
-// New returns an empty Set. Its name begins what it logs. The handshake of a connection may
+// New returns an empty Set. Its name, the protocol's, begins what it logs. The handshake of a connection may
 // take patience, and 30 s at most.
 func New(name string, patience time.Duration, log *slog.Logger) *Set {
 	s := &Set{name: name, patience: min(patience, handshakeTimeout), log: log, raw: map[net.Conn]struct{}{}}
@@ -42,8 +60,8 @@ func New(name string, patience time.Duration, log *slog.Logger) *Set {
 func (s *Set) Context() context.Context { return s.ctx }
 
 // Accept serves the connections of a listener with TLS, until the listener is closed. A connection
-// is closed when serve has returned. raw is the connection below TLS; closing it never blocks.
-func (s *Set) Accept(l net.Listener, cfg *tls.Config, serve func(nc *tls.Conn, raw net.Conn)) {
+// is closed when serve has returned.
+func (s *Set) Accept(l net.Listener, cfg *tls.Config, serve func(net.Conn, Peer)) {
 	const longest = time.Second
 	pause := time.Millisecond
 	for {
@@ -81,15 +99,14 @@ func (s *Set) start(raw net.Conn, serve func()) {
 	}()
 }
 
-// Serve serves a connection that came through a tunnel, of which raw is the bottom, until serve
-// has returned, and closes it.
-func (s *Set) Serve(raw net.Conn, serve func()) {
-	if !s.enter(raw) {
-		raw.Close()
+// Serve serves a connection that came through a tunnel, until serve has returned, and closes it.
+func (s *Set) Serve(nc net.Conn, p Peer, serve func(net.Conn, Peer)) {
+	if !s.enter(p.Raw) {
+		p.Raw.Close()
 		return
 	}
-	defer s.leave(raw)
-	serve()
+	defer s.leave(p.Raw)
+	serve(nc, p)
 }
 
 func (s *Set) enter(raw net.Conn) bool {
@@ -111,7 +128,7 @@ func (s *Set) leave(raw net.Conn) {
 	s.wg.Done()
 }
 
-func (s *Set) handshake(raw net.Conn, cfg *tls.Config, serve func(*tls.Conn, net.Conn)) {
+func (s *Set) handshake(raw net.Conn, cfg *tls.Config, serve func(net.Conn, Peer)) {
 	nc := tls.Server(raw, cfg)
 	ctx, cancel := context.WithTimeout(s.ctx, s.patience)
 	err := nc.HandshakeContext(ctx)
@@ -120,7 +137,7 @@ func (s *Set) handshake(raw net.Conn, cfg *tls.Config, serve func(*tls.Conn, net
 		s.log.Info(s.name+": TLS handshake", "peer", raw.RemoteAddr(), "error", err)
 		return
 	}
-	serve(nc, raw)
+	serve(nc, Peer{Protocol: s.name, Certificates: nc.ConnectionState().PeerCertificates, Raw: raw})
 }
 
 // Close cuts all connections and returns when they are over.

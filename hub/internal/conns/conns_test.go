@@ -71,7 +71,7 @@ func TestAfterClose(t *testing.T) {
 		s := New("test", time.Minute, slog.New(slog.DiscardHandler))
 		s.Close()
 		for _, serve := range []func(nc net.Conn){
-			func(nc net.Conn) { s.Serve(nc, func() { t.Error("it was served") }) },
+			func(nc net.Conn) { s.Serve(nc, Peer{Raw: nc}, func(net.Conn, Peer) { t.Error("it was served") }) },
 			func(nc net.Conn) { s.start(nc, func() { t.Error("it was served") }) },
 		} {
 			peer, nc := pipe.New(pipe.Addr("peer"), pipe.Addr("hub"))

@@ -10,7 +10,6 @@ import (
 	"cmp"
 	"context"
 	"crypto/tls"
-	"crypto/x509"
 	"log/slog"
 	"net"
 	"sync"
@@ -43,16 +42,6 @@ type Options struct {
 	Log *slog.Logger // nil means none
 }
 
-// Peer is what is known of a connection before its first packet.
-type Peer struct {
-	Protocol     string              // "mqtt" or "mqtt-ws"
-	Certificates []*x509.Certificate // that TLS showed, leaf first
-
-	// Raw is the connection below TLS and tunnel. Closing it never blocks. If it
-	// has a method Admit, that is called when the login has succeeded.
-	Raw net.Conn
-}
-
 // Server serves MQTT connections, one goroutine each.
 type Server struct {
 	core    *core.Core
@@ -78,15 +67,11 @@ func New(c *core.Core, o *Options) *Server {
 
 // Accept serves the connections of a listener with TLS, until the listener is closed.
 func (s *Server) Accept(l net.Listener, cfg *tls.Config) {
-	s.conns.Accept(l, cfg, func(nc *tls.Conn, raw net.Conn) {
-		s.serve(nc, Peer{Protocol: "mqtt", Certificates: nc.ConnectionState().PeerCertificates, Raw: raw})
-	})
+	s.conns.Accept(l, cfg, s.serve)
 }
 
 // Serve serves a connection that came through a tunnel, until it is over, and closes it.
-func (s *Server) Serve(nc net.Conn, p Peer) {
-	s.conns.Serve(p.Raw, func() { s.serve(nc, p) })
-}
+func (s *Server) Serve(nc net.Conn, p conns.Peer) { s.conns.Serve(nc, p, s.serve) }
 
 // Drop cuts the connection of an identity, and reports whether there was one.
 func (s *Server) Drop(id hubwire.Identity) bool {

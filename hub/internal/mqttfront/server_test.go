@@ -8,6 +8,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/hubwire/hubwire/hub/internal/conns"
 	"github.com/hubwire/hubwire/hub/internal/core"
 	"github.com/hubwire/hubwire/hub/internal/pipe"
 	"github.com/hubwire/hubwire/hub/internal/store"
@@ -20,7 +21,7 @@ func TestAfterClose(t *testing.T) {
 	bubble(t, core.Config{}, func(t *testing.T, f *front) {
 		f.server.Close()
 		peer, nc := pipe.New(pipe.Addr("peer"), pipe.Addr("hub"))
-		f.server.Serve(nc, Peer{Raw: nc})
+		f.server.Serve(nc, conns.Peer{Raw: nc})
 		if _, err := peer.Read(make([]byte, 1)); err != io.EOF {
 			t.Errorf("reading: %v", err)
 		}
@@ -68,7 +69,7 @@ func TestAdmit(t *testing.T) {
 				if name == "wrong" {
 					m.Password = mqtt.NewSecret([]byte("x"))
 				}
-				go f.server.Serve(nc, Peer{Raw: raw})
+				go f.server.Serve(nc, conns.Peer{Raw: raw})
 				peer.Write(m.AppendTo(nil))
 				peer.Read(make([]byte, 4))
 				synctest.Wait()
