@@ -149,7 +149,7 @@ func (e *entity) endSession(why *hubwire.Error, tell bool) {
 	close(s.done)
 	s.expiry.stop()
 	e.failCalls(s)
-	e.releaseAll(s)
+	e.release(s, FeatureC2D|FeatureInputs)
 	e.changed.broadcast()
 	e.core.look(e)
 	if tell {
