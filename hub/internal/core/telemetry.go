@@ -160,6 +160,12 @@ type Event struct {
 	ModelID       string // dt-dataschema; empty when none was announced
 }
 
+// eventDecoder makes events of a partition's entries.
+type eventDecoder struct {
+	partition int
+	origin    origin // of the event before, which many have too
+}
+
 // origin is what all events of a session have in common.
 type origin struct {
 	record string // what it was read from
@@ -168,28 +174,49 @@ type origin struct {
 	generationID, authMethod, messageSource, modelID string
 }
 
-// decode makes an event of an entry. Many have the origin of the one before.
-func (p *partReader) decode(entry *store.Entry) (*Event, error) {
-	if len(entry.Value) == 0 || entry.Value[0] != recordFormat {
-		return nil, errRecord
+// decode makes ev of an entry, of which it keeps nothing.
+func (d *eventDecoder) decode(ev *Event, entry *store.Entry) error {
+	r, err := d.stamps(ev, entry)
+	if err != nil {
+		return err
 	}
-	r := recordReader{b: entry.Value[1:]}
-	if record := r.bytes(); p.origin.record != string(record) {
+	r.message(&ev.Message)
+	return r.err
+}
+
+// view is decode that allocates nothing, if ev has room for the properties: the body is
+// a piece of the entry, and texts are pieces of text, which is the entry's value too.
+func (d *eventDecoder) view(ev *Event, entry *store.Entry, text string) error {
+	r, err := d.stamps(ev, entry)
+	if err != nil {
+		return err
+	}
+	r.text = text
+	ev.Message = hubwire.Message{Properties: ev.Properties[:0]}
+	r.messageView(&ev.Message)
+	return r.err
+}
+
+// stamps sets what the hub has added, and returns a reader of the rest, a message.
+func (d *eventDecoder) stamps(ev *Event, entry *store.Entry) (r recordReader, err error) {
+	if len(entry.Value) == 0 || entry.Value[0] != recordFormat {
+		return r, errRecord
+	}
+	r = recordReader{b: entry.Value[1:]}
+	if record := r.bytes(); d.origin.record != string(record) {
 		h := recordReader{b: record, text: string(record)}
-		p.origin = origin{
+		o := origin{
 			record: h.text, source: hubwire.Identity{DeviceID: h.string(), ModuleID: h.string()},
 			generationID: h.string(), authMethod: h.string(), messageSource: h.string(), modelID: h.string(),
 		}
 		if h.err != nil {
-			return nil, h.err
+			return r, h.err
 		}
+		d.origin = o
 	}
-	o := &p.origin
-	ev := &Event{
-		Received:  &hubwire.Received{Source: o.source, SequenceNumber: entry.Sequence, EnqueuedTime: entry.Time},
-		Partition: p.partition, Offset: entry.Offset,
-		GenerationID: o.generationID, AuthMethod: o.authMethod, MessageSource: o.messageSource, ModelID: o.modelID,
-	}
-	r.message(&ev.Message)
-	return ev, r.err
+	o := &d.origin
+	ev.Source, ev.SequenceNumber, ev.EnqueuedTime = o.source, entry.Sequence, entry.Time
+	ev.Partition, ev.Offset = d.partition, entry.Offset
+	ev.GenerationID, ev.AuthMethod, ev.MessageSource, ev.ModelID = o.generationID, o.authMethod, o.messageSource, o.modelID
+	return r, nil
 }
