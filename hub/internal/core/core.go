@@ -63,6 +63,9 @@ type Config struct {
 	// NoFileNotifications keeps uploads from the service, as an IoT Hub does at first.
 	NoFileNotifications bool
 
+	// ConsumerGroups are those of the Event Hubs-compatible endpoint, besides [DefaultGroup].
+	ConsumerGroups []string
+
 	// Intercept sees every operation before it happens. It may be called from
 	// many goroutines at once. See [Core.Intercept].
 	Intercept func(context.Context, *Op) Verdict
@@ -83,6 +86,7 @@ func (c Config) withDefaults() Config {
 	c.MaxDevices = cmp.Or(c.MaxDevices, 1_000_000)
 	c.UploadTTL = cmp.Or(c.UploadTTL, time.Hour)
 	c.MaxSubscriptions = cmp.Or(c.MaxSubscriptions, 5)
+	c.ConsumerGroups = append([]string{DefaultGroup}, c.ConsumerGroups...)
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
@@ -102,8 +106,10 @@ type Core struct {
 	requestID         atomic.Uint64 // of method calls
 	policies          []*Policy     // never changed
 	roots             *x509.CertPool
-	arrived           notifier  // events were appended
-	records           sync.Pool // of *[]byte, where events are encoded
+	arrived           notifier    // events were appended
+	consumers         []consumers // by partition
+	records           sync.Pool   // of *[]byte, where events are encoded
+	pages             sync.Pool   // of *eventPage
 	feedback          lockedQueue[FeedbackRecord]
 	fileNotifications lockedQueue[FileNotification]
 	timers            timers
@@ -149,6 +155,7 @@ func New(ctx context.Context, cfg *Config, s store.Store) (*Core, error) {
 	// Some bits of chance, so that an answer which a device sends again, to the hub that comes after
 	// this one, is not taken for that of another call.
 	c.requestID.Store(uint64(rand.Uint32()))
+	c.consumers = make([]consumers, s.Partitions())
 	c.feedback = lockedQueue[FeedbackRecord]{core: c, lockedRules: feedbackRules}
 	c.fileNotifications = lockedQueue[FileNotification]{core: c, lockedRules: fileNotificationRules}
 	c.throttle = newThrottle(&c.cfg.Throttle)

@@ -138,6 +138,7 @@ func (c *Core) appendEvent(ctx context.Context, op string, st *eventStamp, now t
 		return broken(op, err)
 	}
 	c.arrived.broadcast()
+	c.consumers[st.partition].bell.ring()
 	return nil
 }
 
