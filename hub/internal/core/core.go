@@ -201,6 +201,8 @@ func (c *Core) Close() error {
 	c.mu.Unlock()
 	c.timers.close()
 	c.stopJobs()
+	c.feedback.close()
+	c.fileNotifications.close()
 	for _, e := range es {
 		e.mu.Lock()
 		e.endSession(errClosing, true)
