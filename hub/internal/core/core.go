@@ -63,6 +63,9 @@ type Config struct {
 	// NoFileNotifications keeps uploads from the service, as an IoT Hub does at first.
 	NoFileNotifications bool
 
+	// EventSources are those of [EventSources] whose events go to the log. None do by default.
+	EventSources []EventSource
+
 	// ConsumerGroups are those of the Event Hubs-compatible endpoint, besides [DefaultGroup].
 	ConsumerGroups []string
 
@@ -104,6 +107,7 @@ type Core struct {
 	life              context.Context // ends with Close
 	end               context.CancelFunc
 	requestID         atomic.Uint64 // of method calls
+	states            atomic.Uint64 // connection state events
 	policies          []*Policy     // never changed
 	roots             *x509.CertPool
 	arrived           notifier    // events were appended

@@ -13,9 +13,6 @@ import (
 // reads: partitioned by device id, bounded, oldest first out. Left out:
 // routing to other endpoints, and a retention by time.
 
-// SourceTelemetry is the message source of what devices send.
-const SourceTelemetry = "Telemetry"
-
 // keepRecord is the largest buffer that is kept to encode another event in.
 const keepRecord = 16 << 10
 
@@ -27,13 +24,17 @@ type eventStamp struct {
 }
 
 func (c *Core) newStamp(e *entity, g *Grant, modelID string) eventStamp {
+	return c.stampFrom(Telemetry, e.id, e.dev.GenerationID, g.method, modelID)
+}
+
+func (c *Core) stampFrom(source EventSource, id hubwire.Identity, generationID, authMethod, modelID string) eventStamp {
 	var room [512]byte // mostly enough
 	origin := room[:0]
-	for _, s := range [...]string{e.id.DeviceID, e.id.ModuleID, e.dev.GenerationID, g.method, SourceTelemetry, modelID} {
+	for _, s := range [...]string{id.DeviceID, id.ModuleID, generationID, authMethod, string(source), modelID} {
 		origin = appendString(origin, s)
 	}
 	head := append(make([]byte, 0, len(origin)+8), recordFormat)
-	return eventStamp{c.partitionOf(e.id.DeviceID), appendString(head, origin)}
+	return eventStamp{c.partitionOf(id.DeviceID), appendString(head, origin)}
 }
 
 // Telemetry takes a message from the device and returns when it is in the
@@ -155,10 +156,10 @@ type Event struct {
 	*hubwire.Received
 	Partition     int
 	Offset        int64
-	GenerationID  string // iothub-connection-auth-generation-id
-	AuthMethod    string // iothub-connection-auth-method, a JSON object
-	MessageSource string // iothub-message-source
-	ModelID       string // dt-dataschema; empty when none was announced
+	GenerationID  string      // iothub-connection-auth-generation-id
+	AuthMethod    string      // iothub-connection-auth-method, a JSON object
+	MessageSource EventSource // iothub-message-source
+	ModelID       string      // dt-dataschema; empty when none was announced
 }
 
 // eventDecoder makes events of a partition's entries.
@@ -172,7 +173,8 @@ type origin struct {
 	record string // what it was read from
 	source hubwire.Identity
 
-	generationID, authMethod, messageSource, modelID string
+	generationID, authMethod, modelID string
+	messageSource                     EventSource
 }
 
 // decode makes ev of an entry, of which it keeps nothing.
@@ -208,7 +210,7 @@ func (d *eventDecoder) stamps(ev *Event, entry *store.Entry) (r recordReader, er
 		h := recordReader{b: record, text: string(record)}
 		o := origin{
 			record: h.text, source: hubwire.Identity{DeviceID: h.string(), ModuleID: h.string()},
-			generationID: h.string(), authMethod: h.string(), messageSource: h.string(), modelID: h.string(),
+			generationID: h.string(), authMethod: h.string(), messageSource: EventSource(h.string()), modelID: h.string(),
 		}
 		if h.err != nil {
 			return r, h.err
