@@ -22,20 +22,20 @@ type EventSource string
 
 // The sources.
 const (
-	Telemetry        EventSource = "Telemetry" // always there
-	TwinChanges      EventSource = "twinChangeEvents"
-	Lifecycles       EventSource = "deviceLifecycleEvents"
-	ConnectionStates EventSource = "deviceConnectionStateEvents"
+	SourceTelemetry        EventSource = "Telemetry" // always there
+	SourceTwinChanges      EventSource = "twinChangeEvents"
+	SourceLifecycles       EventSource = "deviceLifecycleEvents"
+	SourceConnectionStates EventSource = "deviceConnectionStateEvents"
 )
 
-// EventSources are the sources besides [Telemetry].
-var EventSources = []EventSource{TwinChanges, Lifecycles, ConnectionStates}
+// EventSources are the sources besides [SourceTelemetry].
+var EventSources = []EventSource{SourceTwinChanges, SourceLifecycles, SourceConnectionStates}
 
 // schemas are the values of iothub-message-schema.
 var schemas = map[EventSource]string{
-	TwinChanges:      "twinChangeNotification",
-	Lifecycles:       "deviceLifecycleNotification",
-	ConnectionStates: "deviceConnectionStateNotification",
+	SourceTwinChanges:      "twinChangeNotification",
+	SourceLifecycles:       "deviceLifecycleNotification",
+	SourceConnectionStates: "deviceConnectionStateNotification",
 }
 
 // announces reports whether there are events of a source.
@@ -69,43 +69,43 @@ func (e *entity) announce(source EventSource, opType string, body []byte) {
 // announceState tells that a session began or ended. The number in it grows, as text too.
 func (e *entity) announceState(connected bool) {
 	c := e.core
-	if !c.announces(ConnectionStates) {
+	if !c.announces(SourceConnectionStates) {
 		return
 	}
 	opType := "deviceDisconnected"
 	if connected {
 		opType = "deviceConnected"
 	}
-	e.announce(ConnectionStates, opType, fmt.Appendf(nil, `{"sequenceNumber":"%032X%032X"}`, time.Now().UnixNano(), c.states.Add(1)))
+	e.announce(SourceConnectionStates, opType, fmt.Appendf(nil, `{"sequenceNumber":"%032X%032X"}`, time.Now().UnixNano(), c.states.Add(1)))
 }
 
 // announceLife tells that an identity was created or deleted, with the twin t or a fresh one.
 func (e *entity) announceLife(opType string, t *twin) {
-	if !e.core.announces(Lifecycles) {
+	if !e.core.announces(SourceLifecycles) {
 		return
 	}
 	if t == nil {
 		fresh := freshTwin(&node{At: e.created})
 		t = &fresh
 	}
-	e.announce(Lifecycles, opType, t.appendWhole(nil, e.id))
+	e.announce(SourceLifecycles, opType, t.appendWhole(nil, e.id))
 }
 
 // announceChange tells of a twin that was changed by w to now.
 func (e *entity) announceChange(w twinWrite, now *twin) {
 	switch {
-	case !e.core.announces(TwinChanges):
+	case !e.core.announces(SourceTwinChanges):
 	case w.replace:
-		e.announce(TwinChanges, "replaceTwin", now.appendWhole(nil, e.id))
+		e.announce(SourceTwinChanges, "replaceTwin", now.appendWhole(nil, e.id))
 	default:
-		e.announce(TwinChanges, "updateTwin", now.appendChange(w.tags, w.desired, nil))
+		e.announce(SourceTwinChanges, "updateTwin", now.appendChange(w.tags, w.desired, nil))
 	}
 }
 
 // announceReport tells of reported properties that the device has changed.
 func (e *entity) announceReport(patch *node, now *twin) {
-	if e.core.announces(TwinChanges) {
-		e.announce(TwinChanges, "updateTwin", now.appendChange(nil, nil, patch))
+	if e.core.announces(SourceTwinChanges) {
+		e.announce(SourceTwinChanges, "updateTwin", now.appendChange(nil, nil, patch))
 	}
 }
 

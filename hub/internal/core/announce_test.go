@@ -50,7 +50,7 @@ func announcing(t *testing.T, sources ...EventSource) (*Core, *EventReader) {
 
 func TestTwinChangesAreEvents(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c, r := announcing(t, TwinChanges)
+		c, r := announcing(t, SourceTwinChanges)
 		s, _ := connect(t, c, dev)
 		patch := func(u *TwinUpdate) {
 			t.Helper()
@@ -100,7 +100,7 @@ func TestTwinChangesAreEvents(t *testing.T) {
 }
 
 func TestLivesAreEvents(t *testing.T) {
-	c, r := announcing(t, Lifecycles)
+	c, r := announcing(t, SourceLifecycles)
 	must(t, c.Delete(ctx, dev, "*"))
 	create(t, c, &Device{ID: dev})
 	connect(t, c, dev)
@@ -115,7 +115,7 @@ func TestLivesAreEvents(t *testing.T) {
 }
 
 func TestConnectionsAreEvents(t *testing.T) {
-	c, r := announcing(t, ConnectionStates)
+	c, r := announcing(t, SourceConnectionStates)
 	s, _ := connect(t, c, mod)
 	s.Disconnect()
 	s.Disconnect()

@@ -24,7 +24,7 @@ type eventStamp struct {
 }
 
 func (c *Core) newStamp(e *entity, g *Grant, modelID string) eventStamp {
-	return c.stampFrom(Telemetry, e.id, e.dev.GenerationID, g.method, modelID)
+	return c.stampFrom(SourceTelemetry, e.id, e.dev.GenerationID, g.method, modelID)
 }
 
 func (c *Core) stampFrom(source EventSource, id hubwire.Identity, generationID, authMethod, modelID string) eventStamp {
