@@ -13,6 +13,7 @@ import (
 
 	"github.com/hubwire/hubwire"
 	"github.com/hubwire/hubwire/hub/internal/blob"
+	"github.com/hubwire/hubwire/hub/internal/conns"
 	"github.com/hubwire/hubwire/hub/internal/core"
 	"github.com/hubwire/hubwire/hub/internal/dps"
 	"github.com/hubwire/hubwire/hub/internal/httpfront"
@@ -109,7 +110,7 @@ func Start(ctx context.Context, cfg *Config) (*Hub, error) {
 		WriteTimeout:   h.cfg.WriteTimeout,
 		Storage:        h.ownStorage(),
 		MQTT: func(tunnel, raw net.Conn, certs []*x509.Certificate) {
-			h.mqtt.Serve(tunnel, mqttfront.Peer{Protocol: "mqtt-ws", Certificates: certs, Raw: raw})
+			h.mqtt.Serve(tunnel, conns.Peer{Protocol: "mqtt-ws", Certificates: certs, Raw: raw})
 		},
 		Published: h.published(),
 		Log:       h.cfg.Log,

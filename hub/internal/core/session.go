@@ -151,7 +151,7 @@ func (e *entity) endSession(why *hubwire.Error, tell bool) {
 	s.expiry.stop()
 	e.announceState(false)
 	e.failCalls(s)
-	e.releaseAll(s)
+	e.release(s, FeatureC2D|FeatureInputs)
 	e.changed.broadcast()
 	e.core.look(e)
 	if tell {
