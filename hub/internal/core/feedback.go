@@ -68,9 +68,11 @@ func (e *entity) tell(q *queued, status FeedbackStatus) {
 // Feedback locks up to max records that wait, oldest first, or returns nil
 // when there are none now. Settle the batch with [Core.SettleFeedback].
 func (c *Core) Feedback(max int) *FeedbackBatch {
-	b, _ := c.feedback.take(max)
-	return b
+	return c.feedback.take(max)
 }
+
+// WatchFeedback returns a Watch for who found no [Core.Feedback].
+func (c *Core) WatchFeedback(wake func()) *Watch { return c.feedback.bell.watch(wake) }
 
 // WaitFeedback is [Core.Feedback] that waits for a record until ctx ends.
 func (c *Core) WaitFeedback(ctx context.Context, max int) (*FeedbackBatch, error) {

@@ -39,8 +39,12 @@ type LockedFileNotification struct {
 // FileNotification locks the oldest notification that waits, or returns nil when
 // there is none now. Settle it with [Core.SettleFileNotification].
 func (c *Core) FileNotification() *LockedFileNotification {
-	b, _ := c.fileNotifications.take(1)
-	return locked(b)
+	return locked(c.fileNotifications.take(1))
+}
+
+// WatchFileNotifications returns a Watch for who found no [Core.FileNotification].
+func (c *Core) WatchFileNotifications(wake func()) *Watch {
+	return c.fileNotifications.bell.watch(wake)
 }
 
 // WaitFileNotification is [Core.FileNotification] that waits for one until ctx ends.
