@@ -80,6 +80,26 @@ func (r *Reader) descriptor() Descriptor {
 	return descriptorOf(r.Value())
 }
 
+// mapping reads a field that is a map or null. What is in it is not looked at.
+func (r *Reader) mapping() Value {
+	v := r.Value()
+	if k := v.Kind(); k != KindMap && k != KindNull {
+		r.fail(faultType)
+	}
+	return v
+}
+
+// symbols reads a field that may be several symbols, in each of the forms that [Value.Items] knows.
+func (r *Reader) symbols() Value {
+	v := r.Value()
+	switch v.Kind() {
+	case KindNull, KindSymbol, KindString, KindArray, KindList:
+		return v
+	}
+	r.fail(faultType)
+	return Value{}
+}
+
 // PeekDescriptor returns what the described value that b begins with is: the performative of a
 // frame, or the next section of a message. It is 0 when the descriptor is none that the standard
 // has, or b does not begin with a described value.

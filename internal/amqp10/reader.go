@@ -22,7 +22,8 @@ type Reader struct {
 	base  int // where b begins in what the caller began with
 	fault found
 	what  Descriptor
-	elem  byte // the format code of all elements, in an array; else 0
+	alike bool // all values have the format code elem, which is not in b: those of an array
+	elem  byte
 }
 
 // found is a fault and where it is.
@@ -101,7 +102,7 @@ func (r *Reader) next() byte {
 		return CodeNull
 	}
 	r.left--
-	if r.elem != 0 {
+	if r.alike {
 		return r.elem
 	}
 	if r.pos >= len(r.b) {
@@ -153,7 +154,7 @@ func (r *Reader) Peek() byte {
 	switch {
 	case !r.More():
 		return CodeNull
-	case r.elem != 0:
+	case r.alike:
 		return r.elem
 	case r.pos < len(r.b):
 		return r.b[r.pos]
@@ -203,7 +204,7 @@ func (r *Reader) unsigned(max uint64) (uint64, bool) {
 	if r.left <= 0 {
 		return 0, false
 	}
-	if b := r.b[r.pos:]; r.elem == 0 && len(b) >= 2 { // the usual forms
+	if b := r.b[r.pos:]; !r.alike && len(b) >= 2 { // the usual forms
 		switch {
 		case b[0] == CodeSmallUint || b[0] == CodeSmallUlong:
 			r.left--
