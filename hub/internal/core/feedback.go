@@ -84,3 +84,6 @@ func (c *Core) WaitFeedback(ctx context.Context, max int) (*FeedbackBatch, error
 func (c *Core) SettleFeedback(_ context.Context, lockToken string, d hubwire.Disposition) error {
 	return c.feedback.settle(lockToken, d)
 }
+
+// ReleaseFeedback gives back a batch whose reader is gone: it counts as never delivered.
+func (c *Core) ReleaseFeedback(lockToken string) { c.feedback.release(lockToken) }

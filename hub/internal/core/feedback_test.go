@@ -198,7 +198,15 @@ func TestWhoWatchesFeedbackIsCalledOnce(t *testing.T) {
 		w.Arm()
 		must(t, c.SettleFeedback(ctx, b.LockToken, hubwire.Abandon))
 		want("abandoned", 1)
-		b = c.Feedback(1)
+		b = c.Feedback(10)
+		w.Arm()
+		c.ReleaseFeedback(b.LockToken)
+		c.ReleaseFeedback("")
+		want("released", 1)
+		wantCode(t, "settled after that", c.SettleFeedback(ctx, b.LockToken, hubwire.Complete), hubwire.MessageLockLost)
+		if b = c.Feedback(1); b.DeliveryCount != 1 {
+			t.Errorf("%d deliveries count", b.DeliveryCount)
+		}
 		w.Arm()
 		time.Sleep(feedbackRules.lock)
 		want("the lock ends", 1)

@@ -65,3 +65,6 @@ func locked(b *Batch[FileNotification]) *LockedFileNotification {
 func (c *Core) SettleFileNotification(_ context.Context, lockToken string, d hubwire.Disposition) error {
 	return c.fileNotifications.settle(lockToken, d)
 }
+
+// ReleaseFileNotification gives back a notification whose reader is gone: it counts as never delivered.
+func (c *Core) ReleaseFileNotification(lockToken string) { c.fileNotifications.release(lockToken) }

@@ -250,3 +250,16 @@ func (q *lockedQueue[T]) settle(token string, d hubwire.Disposition) error {
 	q.ready()
 	return nil
 }
+
+// release gives back a batch whose reader is gone, with the delivery counts as they were.
+func (q *lockedQueue[T]) release(token string) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for _, it := range q.items {
+		if it.token == token && token != "" {
+			it.token = ""
+		}
+	}
+	q.sweep()
+	q.ready()
+}
