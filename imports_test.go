@@ -48,6 +48,7 @@ var house = map[string]rule{
 	"hub/internal/query":           {floor: 3},
 	"hub/internal/store":           {floor: 3},
 	"hub/internal/store/storetest": {floor: 3, outside: []string{"github.com/google/go-cmp"}},
+	"hub/internal/conns":           {floor: 4},
 	"hub/internal/core":            {floor: 4},
 	"hub/internal/dps":             {floor: 4},
 	"hub/internal/blob":            {floor: 5},
