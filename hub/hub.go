@@ -56,10 +56,11 @@ func Start(ctx context.Context, cfg *Config) (*Hub, error) {
 	if ctx == nil {
 		return nil, invalid("the context is nil")
 	}
-	h := &Hub{cfg: cfg.withDefaults(), store: store.NewMemory(nil)}
+	h := &Hub{cfg: cfg.withDefaults()}
 	if err := h.cfg.check(); err != nil {
 		return nil, err
 	}
+	h.store = store.NewMemory(&store.MemoryOptions{Partitions: h.cfg.Partitions})
 	tlsConfig, err := h.openAuthority()
 	if err != nil {
 		return nil, fmt.Errorf("hub: %w", err)
@@ -81,6 +82,8 @@ func Start(ctx context.Context, cfg *Config) (*Hub, error) {
 		Containers:       blob.NewContainers(storageRoads{h}),
 		Lines:            httpfront.Lines(),
 		UploadTTL:        h.cfg.Upload.SASTTL,
+		ConsumerGroups:   h.cfg.ConsumerGroups,
+		EventSources:     h.cfg.EventSources,
 		Intercept:        interceptor(h.cfg.Intercept),
 		Log:              h.cfg.Log,
 
