@@ -92,6 +92,9 @@ func (k Kind) String() string {
 	return kindNames[k]
 }
 
+// KindOf returns the type of the values with that format code.
+func KindOf(code byte) Kind { return kinds[code] }
+
 var kinds = [256]Kind{
 	CodeDescribed: KindDescribed,
 	CodeNull:      KindNull,

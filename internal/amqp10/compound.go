@@ -92,7 +92,7 @@ func (r *Reader) constructor() (descriptor Value) {
 	case n > bound:
 		r.fail(faultCount)
 	default:
-		r.left, r.count, r.elem = n, n, c
+		r.left, r.count, r.alike, r.elem = n, n, true, c
 	}
 	return descriptor
 }
@@ -134,7 +134,7 @@ func (r *Reader) check(depth int) {
 }
 
 // hollow reports whether r reads an array of elements that have no bytes, and so nothing to check.
-func (r *Reader) hollow() bool { return r.elem != 0 && widths[r.elem] == 0 }
+func (r *Reader) hollow() bool { return r.alike && widths[r.elem] == 0 }
 
 func (r *Reader) checkDescribed(depth int) {
 	v := r.Value()

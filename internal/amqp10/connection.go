@@ -39,11 +39,11 @@ func (o *Open) Parse(b []byte) error {
 	o.MaxFrameSize = f.OptUint()
 	o.ChannelMax = f.OptUshort()
 	o.IdleTimeout = f.OptUint()
-	o.OutgoingLocales = f.Value()
-	o.IncomingLocales = f.Value()
-	o.OfferedCapabilities = f.Value()
-	o.DesiredCapabilities = f.Value()
-	o.Properties = f.Value()
+	o.OutgoingLocales = f.symbols()
+	o.IncomingLocales = f.symbols()
+	o.OfferedCapabilities = f.symbols()
+	o.DesiredCapabilities = f.symbols()
+	o.Properties = f.mapping()
 	return f.Done()
 }
 

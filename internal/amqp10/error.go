@@ -87,7 +87,7 @@ func (r *Reader) error() *Error {
 	}
 	condition := f.needText()
 	description := f.Text()
-	info := f.Value()
+	info := f.mapping()
 	f.Done()
 	r.adopt(&f)
 	if r.fault.fault != 0 {

@@ -79,13 +79,13 @@ func (a *Attach) Parse(b []byte) error {
 	a.ReceiveMode = f.OptUbyte()
 	a.Source.Valid = a.Source.Value.read(&f)
 	a.Target.Valid = a.Target.Value.read(&f)
-	a.Unsettled = f.Value()
+	a.Unsettled = f.mapping()
 	a.IncompleteUnsettled = f.OptBool()
 	a.InitialDeliveryCount = f.OptUint()
 	a.MaxMessageSize = f.OptUlong()
-	a.OfferedCapabilities = f.Value()
-	a.DesiredCapabilities = f.Value()
-	a.Properties = f.Value()
+	a.OfferedCapabilities = f.symbols()
+	a.DesiredCapabilities = f.symbols()
+	a.Properties = f.mapping()
 	return f.Done()
 }
 

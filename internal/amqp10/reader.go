@@ -22,7 +22,8 @@ type Reader struct {
 	base  int // where b begins in what the caller began with
 	fault found
 	what  Descriptor
-	elem  byte // the format code of all elements, in an array; else 0
+	alike bool // all values have the format code elem, which is not in b: those of an array
+	elem  byte
 }
 
 // found is a fault and where it is.
@@ -82,6 +83,8 @@ func (r *Reader) Done() error {
 }
 
 // fail notes f, unless there is a fault already, and ends the reading.
+//
+//go:noinline
 func (r *Reader) fail(f fault) {
 	if r.fault.fault != 0 {
 		return
@@ -99,16 +102,21 @@ func (r *Reader) next() byte {
 		return CodeNull
 	}
 	r.left--
-	if r.elem != 0 {
+	if r.alike {
 		return r.elem
 	}
 	if r.pos >= len(r.b) {
-		r.fail(faultTruncated)
-		return CodeNull
+		return r.ended()
 	}
 	c := r.b[r.pos]
 	r.pos++
 	return c
+}
+
+// ended says that bytes are missing.
+func (r *Reader) ended() byte {
+	r.fail(faultTruncated)
+	return CodeNull
 }
 
 // take returns the next n bytes, or nil when there are not so many.
@@ -146,7 +154,7 @@ func (r *Reader) Peek() byte {
 	switch {
 	case !r.More():
 		return CodeNull
-	case r.elem != 0:
+	case r.alike:
 		return r.elem
 	case r.pos < len(r.b):
 		return r.b[r.pos]
@@ -193,16 +201,23 @@ func signExtend(bits uint64, width int) uint64 {
 
 // unsigned reads a whole number from 0 to max.
 func (r *Reader) unsigned(max uint64) (uint64, bool) {
-	if r.left > 0 && r.elem == 0 && r.pos+1 < len(r.b) { // the usual forms
-		switch r.b[r.pos] {
-		case CodeUint0, CodeUlong0:
-			r.left--
-			r.pos++
-			return 0, true
-		case CodeSmallUint, CodeSmallUlong, CodeUbyte:
+	if r.left <= 0 {
+		return 0, false
+	}
+	if b := r.b[r.pos:]; !r.alike && len(b) >= 2 { // the usual forms
+		switch {
+		case b[0] == CodeSmallUint || b[0] == CodeSmallUlong:
 			r.left--
 			r.pos += 2
-			return uint64(r.b[r.pos-1]), true
+			return uint64(b[1]), true
+		case b[0] == CodeUint0 || b[0] == CodeNull:
+			r.left--
+			r.pos++
+			return 0, b[0] == CodeUint0
+		case b[0] == CodeUint && len(b) >= 5 && max >= math.MaxUint32:
+			r.left--
+			r.pos += 5
+			return uint64(binary.BigEndian.Uint32(b[1:])), true
 		}
 	}
 	v, negative, ok := r.integer()
@@ -319,10 +334,34 @@ func (r *Reader) Ulong() uint64 { v := r.OptUlong(); return need(r, v.Value, v.V
 func (r *Reader) Ubyte() uint8 { v := r.OptUbyte(); return need(r, v.Value, v.Valid) }
 
 // Text reads a string or a symbol, as a view. nil is null.
-func (r *Reader) Text() []byte { return r.sized(KindString, KindSymbol) }
+func (r *Reader) Text() []byte {
+	if c := r.Peek(); c == CodeString8 || c == CodeSymbol8 {
+		return r.short()
+	}
+	return r.sized(KindString, KindSymbol)
+}
 
 // Binary reads binary, as a view. nil is null.
-func (r *Reader) Binary() []byte { return r.sized(KindBinary, KindBinary) }
+func (r *Reader) Binary() []byte {
+	if r.Peek() == CodeBinary8 {
+		return r.short()
+	}
+	return r.sized(KindBinary, KindBinary)
+}
+
+// short reads a value of variable width whose size is one byte.
+func (r *Reader) short() []byte {
+	r.next()
+	if r.pos < len(r.b) {
+		start := r.pos + 1
+		if end := start + int(r.b[r.pos]); end <= len(r.b) {
+			r.pos = end
+			return r.b[start:end:end]
+		}
+	}
+	r.fail(faultTruncated)
+	return nil
+}
 
 // sized reads a value of variable width of one kind or the other.
 func (r *Reader) sized(kind, or Kind) []byte {
@@ -342,47 +381,80 @@ func (r *Reader) sized(kind, or Kind) []byte {
 func (r *Reader) Value() Value {
 	c := r.next()
 	start := r.pos
-	if !r.skip(c) {
+	end, f := extent(r.b, start, c)
+	if f != 0 {
+		r.fail(f)
 		return Value{}
 	}
-	return Value{data: r.b[start:r.pos:r.pos], offset: r.base + start, code: c}
+	r.pos = end
+	return Value{data: r.b[start:end:end], offset: r.base + start, code: c}
 }
 
 // Skip reads a value and forgets it.
-func (r *Reader) Skip() { r.skip(r.next()) }
-
-// skip moves behind what follows the format code c. It does not recurse: of a described value two
-// more values follow.
-func (r *Reader) skip(c byte) bool {
-	for pending := 0; ; pending-- {
-		n, room := 0, len(r.b)-r.pos
-		switch w := widths[c]; {
-		case w <= 16:
-			n = int(w)
-		case w == widthNone:
-			if c != CodeDescribed {
-				r.fail(faultCode)
-				return false
-			}
-			pending += 2
-		case w == widthSized8 && room >= 1:
-			r.pos, room = r.pos+1, room-1
-			n = int(r.b[r.pos-1])
-		case w == widthSized32 && room >= 4:
-			r.pos, room = r.pos+4, room-4
-			n = number(r.b[r.pos-4:])
-		default:
-			n = room + 1
-		}
-		if n > room || pending > 0 && n == room {
-			r.fail(faultTruncated)
-			return false
-		}
-		r.pos += n
-		if pending == 0 {
-			return true
-		}
-		c = r.b[r.pos]
-		r.pos++
+func (r *Reader) Skip() {
+	c := r.next()
+	end, f := extent(r.b, r.pos, c)
+	if f != 0 {
+		r.fail(f)
+		return
 	}
+	r.pos = end
+}
+
+// Extent returns where the value ends that begins at b[pos], or -1 when b ends before it does, or there
+// is no such format code. pos must be less than len(b). What is in the value is not looked at. It is
+// for loops that a [Reader] is too slow for.
+func Extent(b []byte, pos int) int {
+	end, f := extent(b, pos+1, b[pos])
+	if f != 0 {
+		return -1
+	}
+	return end
+}
+
+// extent returns where the value ends whose format code c is before b[pos].
+func extent(b []byte, pos int, c byte) (end int, f fault) {
+	w := widths[c]
+	switch {
+	case w <= 16:
+		end = pos + int(w)
+	case w == widthSized8 && pos < len(b):
+		end = pos + 1 + int(b[pos])
+	case w == widthSized32 && len(b)-pos >= 4:
+		size := binary.BigEndian.Uint32(b[pos:])
+		if pos += 4; uint64(size) > uint64(len(b)-pos) {
+			return pos, faultTruncated
+		}
+		return pos + int(size), 0
+	case c == CodeDescribed:
+		return describedExtent(b, pos)
+	case w == widthNone:
+		return pos, faultCode
+	default:
+		return pos, faultTruncated
+	}
+	if end > len(b) {
+		return pos, faultTruncated
+	}
+	return end, 0
+}
+
+// describedExtent is extent for a described value. Both of its values may be described in turn: it
+// counts those that are due, and does not recurse.
+func describedExtent(b []byte, pos int) (end int, f fault) {
+	for due := 2; due > 0; due-- {
+		if pos >= len(b) {
+			return pos, faultTruncated
+		}
+		c := b[pos]
+		pos++
+		if c == CodeDescribed {
+			due += 2
+			continue
+		}
+		if pos, f = extent(b, pos, c); f != 0 {
+			return pos, f
+		}
+	}
+	return pos, 0
 }

@@ -19,7 +19,7 @@ func (m *SASLMechanisms) AppendTo(dst []byte) []byte {
 // Parse reads m from b, the whole body of a frame.
 func (m *SASLMechanisms) Parse(b []byte) error {
 	f := openWhole(b, DescSASLMechanisms)
-	v := f.Value()
+	v := f.symbols()
 	m.Mechanisms = need(&f, v, !v.IsNull())
 	return f.Done()
 }

@@ -34,9 +34,9 @@ func (b *Begin) Parse(body []byte) error {
 	b.IncomingWindow = f.Uint()
 	b.OutgoingWindow = f.Uint()
 	b.HandleMax = f.OptUint()
-	b.OfferedCapabilities = f.Value()
-	b.DesiredCapabilities = f.Value()
-	b.Properties = f.Value()
+	b.OfferedCapabilities = f.symbols()
+	b.DesiredCapabilities = f.symbols()
+	b.Properties = f.mapping()
 	return f.Done()
 }
 
@@ -100,6 +100,6 @@ func (f *Flow) Parse(b []byte) error {
 	f.Available = in.OptUint()
 	f.Drain = in.OptBool()
 	f.Echo = in.OptBool()
-	f.Properties = in.Value()
+	f.Properties = in.mapping()
 	return in.Done()
 }

@@ -35,6 +35,13 @@ func stateOf(b []byte) State {
 
 // State reads a delivery state or null.
 func (r *Reader) State() State {
+	if b := r.b[r.pos:]; len(b) >= 4 && b[0] == CodeDescribed && b[1] == CodeSmallUlong && b[3] == CodeList0 {
+		if r.left > 0 && !r.alike { // the usual form: an outcome without fields
+			r.left--
+			r.pos += 4
+			return State{Value{data: b[1:4:4], offset: r.Offset() - 3}, known(Descriptor(b[2]))}
+		}
+	}
 	v := r.Value()
 	switch {
 	case v.IsNull():
@@ -134,6 +141,6 @@ func (s State) Modified() (m Modified, err error) {
 	f := s.fields(DescModified)
 	m.DeliveryFailed = f.OptBool()
 	m.UndeliverableHere = f.OptBool()
-	m.Annotations = f.Value()
+	m.Annotations = f.mapping()
 	return m, f.Done()
 }

@@ -54,12 +54,12 @@ func (s *Source) fields(f *Reader) {
 	s.ExpiryPolicy = f.Text()
 	s.Timeout = f.OptUint()
 	s.Dynamic = f.OptBool()
-	s.DynamicNodeProperties = f.Value()
+	s.DynamicNodeProperties = f.mapping()
 	s.DistributionMode = f.Text()
-	s.Filter = f.Value()
+	s.Filter = f.mapping()
 	s.DefaultOutcome = f.Value()
-	s.Outcomes = f.Value()
-	s.Capabilities = f.Value()
+	s.Outcomes = f.symbols()
+	s.Capabilities = f.symbols()
 }
 
 // Target is where a link's messages go to (part 3 section 3.5.4).
@@ -118,9 +118,9 @@ func (t *Target) read(r *Reader) bool {
 		t.ExpiryPolicy = f.Text()
 		t.Timeout = f.OptUint()
 		t.Dynamic = f.OptBool()
-		t.DynamicNodeProperties = f.Value()
+		t.DynamicNodeProperties = f.mapping()
 	}
-	t.Capabilities = f.Value()
+	t.Capabilities = f.symbols()
 	f.Done()
 	r.adopt(&f)
 	return ok

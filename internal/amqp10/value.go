@@ -61,7 +61,7 @@ func (v Value) Clone() Value {
 
 // reader returns a Reader that reads v itself.
 func (v Value) reader() Reader {
-	return Reader{b: v.data, left: 1, count: 1, base: v.offset, elem: v.Code()}
+	return Reader{b: v.data, left: 1, count: 1, base: v.offset, alike: true, elem: v.Code()}
 }
 
 // Bool returns the boolean v.
