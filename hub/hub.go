@@ -13,6 +13,7 @@ import (
 
 	"github.com/hubwire/hubwire"
 	"github.com/hubwire/hubwire/hub/internal/blob"
+	"github.com/hubwire/hubwire/hub/internal/conns"
 	"github.com/hubwire/hubwire/hub/internal/core"
 	"github.com/hubwire/hubwire/hub/internal/dps"
 	"github.com/hubwire/hubwire/hub/internal/httpfront"
@@ -55,10 +56,11 @@ func Start(ctx context.Context, cfg *Config) (*Hub, error) {
 	if ctx == nil {
 		return nil, invalid("the context is nil")
 	}
-	h := &Hub{cfg: cfg.withDefaults(), store: store.NewMemory(nil)}
+	h := &Hub{cfg: cfg.withDefaults()}
 	if err := h.cfg.check(); err != nil {
 		return nil, err
 	}
+	h.store = store.NewMemory(&store.MemoryOptions{Partitions: h.cfg.Partitions})
 	tlsConfig, err := h.openAuthority()
 	if err != nil {
 		return nil, fmt.Errorf("hub: %w", err)
@@ -80,6 +82,8 @@ func Start(ctx context.Context, cfg *Config) (*Hub, error) {
 		Containers:       blob.NewContainers(storageRoads{h}),
 		Lines:            httpfront.Lines(),
 		UploadTTL:        h.cfg.Upload.SASTTL,
+		ConsumerGroups:   h.cfg.ConsumerGroups,
+		EventSources:     h.cfg.EventSources,
 		Intercept:        interceptor(h.cfg.Intercept),
 		Log:              h.cfg.Log,
 
@@ -106,7 +110,7 @@ func Start(ctx context.Context, cfg *Config) (*Hub, error) {
 		WriteTimeout:   h.cfg.WriteTimeout,
 		Storage:        h.ownStorage(),
 		MQTT: func(tunnel, raw net.Conn, certs []*x509.Certificate) {
-			h.mqtt.Serve(tunnel, mqttfront.Peer{Protocol: "mqtt-ws", Certificates: certs, Raw: raw})
+			h.mqtt.Serve(tunnel, conns.Peer{Protocol: "mqtt-ws", Certificates: certs, Raw: raw})
 		},
 		Published: h.published(),
 		Log:       h.cfg.Log,

@@ -63,6 +63,12 @@ type Config struct {
 	// NoFileNotifications keeps uploads from the service, as an IoT Hub does at first.
 	NoFileNotifications bool
 
+	// EventSources are those of [EventSources] whose events go to the log. None do by default.
+	EventSources []EventSource
+
+	// ConsumerGroups are those of the Event Hubs-compatible endpoint, besides [DefaultGroup].
+	ConsumerGroups []string
+
 	// Intercept sees every operation before it happens. It may be called from
 	// many goroutines at once. See [Core.Intercept].
 	Intercept func(context.Context, *Op) Verdict
@@ -83,6 +89,7 @@ func (c Config) withDefaults() Config {
 	c.MaxDevices = cmp.Or(c.MaxDevices, 1_000_000)
 	c.UploadTTL = cmp.Or(c.UploadTTL, time.Hour)
 	c.MaxSubscriptions = cmp.Or(c.MaxSubscriptions, 5)
+	c.ConsumerGroups = append([]string{DefaultGroup}, c.ConsumerGroups...)
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
@@ -100,10 +107,13 @@ type Core struct {
 	life              context.Context // ends with Close
 	end               context.CancelFunc
 	requestID         atomic.Uint64 // of method calls
+	states            atomic.Uint64 // connection state events
 	policies          []*Policy     // never changed
 	roots             *x509.CertPool
-	arrived           notifier  // events were appended
-	records           sync.Pool // of *[]byte, where events are encoded
+	arrived           notifier    // events were appended
+	consumers         []consumers // by partition
+	records           sync.Pool   // of *[]byte, where events are encoded
+	pages             sync.Pool   // of *eventPage
 	feedback          lockedQueue[FeedbackRecord]
 	fileNotifications lockedQueue[FileNotification]
 	timers            timers
@@ -149,6 +159,7 @@ func New(ctx context.Context, cfg *Config, s store.Store) (*Core, error) {
 	// Some bits of chance, so that an answer which a device sends again, to the hub that comes after
 	// this one, is not taken for that of another call.
 	c.requestID.Store(uint64(rand.Uint32()))
+	c.consumers = make([]consumers, s.Partitions())
 	c.feedback = lockedQueue[FeedbackRecord]{core: c, lockedRules: feedbackRules}
 	c.fileNotifications = lockedQueue[FileNotification]{core: c, lockedRules: fileNotificationRules}
 	c.throttle = newThrottle(&c.cfg.Throttle)
@@ -194,6 +205,8 @@ func (c *Core) Close() error {
 	c.mu.Unlock()
 	c.timers.close()
 	c.stopJobs()
+	c.feedback.close()
+	c.fileNotifications.close()
 	for _, e := range es {
 		e.mu.Lock()
 		e.endSession(errClosing, true)

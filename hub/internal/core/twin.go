@@ -263,6 +263,9 @@ func (e *entity) commit(ctx context.Context, op string, w twinWrite, now *twin) 
 		}
 		e.pushDesired(patch, now.Desired.Version)
 	}
+	if e.version != 0 { // else it begins with this
+		e.announceChange(w, now)
+	}
 	return nil
 }
 
@@ -331,6 +334,7 @@ func (s *Session) PatchReported(ctx context.Context, patch []byte, ifVersion int
 	if err := e.putTwin(ctx, op, &now); err != nil {
 		return 0, err
 	}
+	e.announceReport(n, &now)
 	e.core.look(e)
 	return now.Reported.Version, nil
 }
