@@ -1,6 +1,6 @@
 // Package hub is an IoT Hub that runs inside a program: devices, modules and
-// services connect to it as they do to Azure's, over MQTT, MQTT over
-// WebSockets and HTTPS, always with TLS.
+// services connect to it as they do to Azure's, over MQTT and AMQP, both
+// also over WebSockets, and HTTPS, always with TLS.
 //
 //	h, err := hub.Start(ctx, nil)
 //	if err != nil { … }
@@ -18,7 +18,7 @@
 //
 // A hub listens on loopback ([Config]), and is there in memory at the same
 // time: [Hub.Dial] has the form of [net.Dialer.DialContext] and leads to the
-// door that the port in the address names (8883 MQTT, 443 HTTPS and
+// door that the port in the address names (8883 MQTT, 5671 AMQP, 443 HTTPS and
 // WebSockets). With [Config.InMemory] there are no sockets at all; such a hub
 // lives inside a testing/synctest bubble, where hours pass at once.
 //
@@ -70,7 +70,7 @@
 // message of 256 KiB, 64 KiB towards a device, 50 messages that wait for one, 32 KiB for each
 // half of a twin and 8 KiB of tags, 128 KiB for a method, five subscriptions, 50 modules of a
 // device, a million identities. The log of events takes memory as it fills, and holds 100,000
-// entries or 64 MiB in each of its four partitions, the feedback queue 10,000 records; the
+// entries or 64 MiB in each of its partitions ([Config.Partitions]), the feedback queue 10,000 records; the
 // oldest make room. So do file notifications; a device has ten uploads under way, and what it
 // uploads takes 16 GiB of the disk at most. A peer that does not read is dropped after 30 s
 // or 8 MiB, whichever is first.

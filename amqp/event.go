@@ -1,0 +1,150 @@
+package amqp
+
+import (
+	"bytes"
+	"time"
+
+	"github.com/hubwire/hubwire"
+)
+
+// Event is what a service reads from a [Partition]: a message of a device, or one that the hub
+// itself made. Of Received, Source, SequenceNumber and EnqueuedTime are what they
+// say; Input, DeliveryCount and LockToken are not used.
+type Event struct {
+	Received *hubwire.Received // nil is the zero Received
+
+	Offset       string    // x-opt-offset; opaque
+	StoredTime   time.Time // x-opt-enqueued-time; the zero time stands for EnqueuedTime
+	PartitionKey string    // x-opt-partition-key; IoT Hub sets none
+
+	AuthMethod    string // a JSON object
+	GenerationID  string // of the identity
+	MessageSource string // "Telemetry", "twinChangeEvents" and the like
+	ModelID       string // dt-dataschema
+
+	Metric *PartitionMetric // nil unless the reader asked for it: see [RuntimeMetric]
+}
+
+// PartitionMetric is what a partition holds at the moment, for a reader that wants it with each
+// event.
+type PartitionMetric struct {
+	LastSequence int64
+	LastOffset   string
+	LastTime     time.Time
+	Retrieved    time.Time // when this was found out
+}
+
+// AppendEvent appends the message of e:
+//
+//	delivery-annotations   those of e.Metric
+//	message-annotations    iothub-connection-device-id, -module-id, -auth-method, -auth-generation-id,
+//	                       iothub-enqueuedtime, iothub-message-source, dt-dataschema, those of
+//	                       [AppendTelemetry], x-opt-sequence-number, x-opt-offset,
+//	                       x-opt-enqueued-time, x-opt-partition-key
+//	the rest               as AppendTelemetry has it
+//
+// What is not set is left out, but for x-opt-sequence-number (a long), x-opt-offset and
+// x-opt-enqueued-time, without which it is no event to its readers. A nil e is the zero Event.
+// It allocates only to grow dst.
+//
+// Source: spec/amqp.md 6.4.
+func AppendEvent(dst []byte, e *Event) []byte {
+	e = orZero(e)
+	r := orZero(e.Received)
+	var s system
+	d := s.draft(&r.Message)
+	a := s.annotations[:0]
+	a = appendTextPair(a, KeyDeviceID, r.Source.DeviceID)
+	a = appendTextPair(a, KeyModuleID, r.Source.ModuleID)
+	a = appendTextPair(a, KeyAuthMethod, e.AuthMethod)
+	a = appendTextPair(a, KeyGenerationID, e.GenerationID)
+	if !r.EnqueuedTime.IsZero() {
+		a = append(a, Pair{KeyEnqueuedTime, Timestamp(r.EnqueuedTime)})
+	}
+	a = appendTextPair(a, KeyMessageSource, e.MessageSource)
+	a = appendTextPair(a, KeyModelID, e.ModelID)
+	a = s.deviceAnnotations(a, &r.Message)
+	stored := e.StoredTime
+	if stored.IsZero() {
+		stored = r.EnqueuedTime
+	}
+	a = append(a,
+		Pair{KeySequenceNumber, Long(r.SequenceNumber)},
+		Pair{KeyOffset, String(e.Offset)},
+		Pair{KeyStoredTime, Timestamp(stored)})
+	d.Annotations = appendTextPair(a, KeyPartitionKey, e.PartitionKey)
+	if e.Metric != nil {
+		metric := e.Metric.pairs()
+		d.DeliveryAnnotations = metric[:]
+	}
+	return AppendMessage(dst, &d)
+}
+
+func (m *PartitionMetric) pairs() [4]Pair {
+	return [...]Pair{
+		{keyLastSequence, Long(m.LastSequence)},
+		{keyLastOffset, String(m.LastOffset)},
+		{keyLastTime, Timestamp(m.LastTime)},
+		{keyRetrieved, Timestamp(m.Retrieved)},
+	}
+}
+
+// ParseEvent returns the event that m is. It sets the message as [ParseTelemetry] does, but
+// copies the body too. Errors are those of ParseTelemetry.
+func ParseEvent(m *Message) (*Event, error) {
+	m = m.orZero()
+	e := &Event{Received: new(hubwire.Received)}
+	if err := parseInto("read events", m, &e.Received.Message); err != nil {
+		return nil, err
+	}
+	e.Received.Body = bytes.Clone(e.Received.Body)
+	for key, v := range m.annotations.All() {
+		e.annotation(string(key), v)
+	}
+	if d := m.deliveryAnnotations; d.Len() > 0 {
+		if last, ok := d.number(keyLastSequence); ok {
+			e.Metric = &PartitionMetric{last, string(d.text(keyLastOffset)), d.time(keyLastTime), d.time(keyRetrieved)}
+		}
+	}
+	return e, nil
+}
+
+// annotation sets what a message annotation says.
+func (e *Event) annotation(key string, v Value) {
+	if field := e.text(key); field != nil {
+		s, _ := v.Text()
+		*field = string(s)
+		return
+	}
+	switch key {
+	case KeySequenceNumber:
+		e.Received.SequenceNumber, _ = v.Int()
+	case KeyEnqueuedTime:
+		e.Received.EnqueuedTime = timeOf(v)
+	case KeyStoredTime:
+		e.StoredTime = timeOf(v)
+	}
+}
+
+// text returns the field that an annotation is for, or nil if that is none of text.
+func (e *Event) text(key string) *string {
+	switch key {
+	case KeyDeviceID:
+		return &e.Received.Source.DeviceID
+	case KeyModuleID:
+		return &e.Received.Source.ModuleID
+	case KeyAuthMethod:
+		return &e.AuthMethod
+	case KeyGenerationID:
+		return &e.GenerationID
+	case KeyMessageSource:
+		return &e.MessageSource
+	case KeyModelID:
+		return &e.ModelID
+	case KeyOffset:
+		return &e.Offset
+	case KeyPartitionKey:
+		return &e.PartitionKey
+	}
+	return nil
+}
