@@ -125,14 +125,13 @@ func AppendUUID(dst []byte, v [16]byte) []byte {
 	return append(append(dst, CodeUUID), v[:]...)
 }
 
-// AppendBinary appends binary. Bytes that [Opt] would call null are the caller's matter: nil is
-// binary of no bytes here. What is longer than 4 GiB - 1 is cut there.
+// AppendBinary appends binary: nil is no null, but no bytes. It must not be longer than 4 GiB - 1,
+// nor what the next two append.
 func AppendBinary[T text](dst []byte, v T) []byte {
 	return append(appendLength(dst, CodeBinary8, len(v)), v...)
 }
 
-// AppendString appends a string, which must be UTF-8 and is not checked. What is longer than
-// 4 GiB - 1 must not be given to it.
+// AppendString appends a string, which must be UTF-8 and is not checked.
 func AppendString[T text](dst []byte, v T) []byte {
 	return append(appendLength(dst, CodeString8, len(v)), v...)
 }
