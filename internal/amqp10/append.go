@@ -35,12 +35,6 @@ func AppendUint(dst []byte, v uint32) []byte {
 	case v <= math.MaxUint8:
 		return append(dst, CodeSmallUint, byte(v))
 	}
-	return AppendWideUint(dst, v)
-}
-
-// AppendWideUint appends a uint in its form of five bytes, whatever its value is, so that the
-// last four can be written later.
-func AppendWideUint(dst []byte, v uint32) []byte {
 	return binary.BigEndian.AppendUint32(append(dst, CodeUint), v)
 }
 
@@ -76,12 +70,6 @@ func AppendLong(dst []byte, v int64) []byte {
 	if v == int64(int8(v)) {
 		return append(dst, CodeSmallLong, byte(v))
 	}
-	return AppendWideLong(dst, v)
-}
-
-// AppendWideLong appends a long in its form of nine bytes, so that the last eight can be written
-// later.
-func AppendWideLong(dst []byte, v int64) []byte {
 	return binary.BigEndian.AppendUint64(append(dst, CodeLong), uint64(v))
 }
 

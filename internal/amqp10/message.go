@@ -153,11 +153,11 @@ func (p *Properties) Parse(content Value) error {
 }
 
 // id reads a message-id or correlation-id, which may have any of four types (part 3 sections
-// 3.2.11 to 3.2.14).
+// 3.2.11 to 3.2.14), and a symbol for a string.
 func (r *Reader) id() Value {
 	v := r.Value()
 	switch v.Kind() {
-	case KindNull, KindUlong, KindUUID, KindBinary, KindString:
+	case KindNull, KindUlong, KindUUID, KindBinary, KindString, KindSymbol:
 		return v
 	}
 	r.fail(faultType)

@@ -41,14 +41,6 @@ func NewReader(b []byte) Reader { return Reader{b: b, left: endless, count: endl
 // More reports whether there is another value to read.
 func (r *Reader) More() bool { return r.left > 0 && (r.count != endless || r.pos < len(r.b)) }
 
-// Left returns how many values are left in a list, a map (keys and values) or an array.
-func (r *Reader) Left() int {
-	if r.count == endless {
-		return 0
-	}
-	return r.left
-}
-
 // Rest returns the bytes behind what was read.
 func (r *Reader) Rest() []byte { return r.b[r.pos:] }
 
