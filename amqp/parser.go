@@ -344,34 +344,30 @@ func (p *parser) propertyList() []byte {
 
 // What follows reads what the parser has looked at: it cannot fail.
 
-// width returns how many bytes the first value of b has.
-func width(b []byte) int {
-	w := widths[b[0]]
-	switch {
-	case w < sized8:
-		return 1 + int(w)
-	case w == sized8:
-		return 2 + int(b[1])
+// end returns where the value of b at i ends.
+func end(b []byte, i int) int {
+	if b[i]&0xf0 == 0xa0 { // nearly all
+		return i + 2 + int(b[i+1])
 	}
-	r := amqp10.NewReader(b)
+	return endOther(b, i)
+}
+
+func endOther(b []byte, i int) int {
+	if w := widths[b[i]]; w < sized8 {
+		return i + 1 + int(w)
+	}
+	r := amqp10.NewReader(b[i:])
 	r.Skip()
 	return len(b) - len(r.Rest())
 }
 
-// cut returns the first value of b, and what follows it.
-func cut(b []byte) (v Value, rest []byte) {
-	n := width(b)
-	return amqp10.View(b[0], b[1:n:n]), b[n:]
+// content returns where the text or binary of b at i begins.
+func content(b []byte, i int) int {
+	if b[i]&0x10 == 0 {
+		return i + 2
+	}
+	return i + 5
 }
 
-// cutPair returns the first key of b with its value, and what follows them.
-func cutPair(b []byte) (key []byte, v Value, rest []byte) {
-	n := width(b)
-	if widths[b[0]] == sized8 {
-		key = b[2:n:n]
-	} else {
-		key = b[5:n:n]
-	}
-	v, rest = cut(b[n:])
-	return key, v, rest
-}
+// viewAt returns the value of b from i to end.
+func viewAt(b []byte, i, end int) Value { return amqp10.View(b[i], b[i+1:end:end]) }
