@@ -18,13 +18,21 @@ var (
 		amqp.Telemetry:       (*conn).attachTelemetry,
 		amqp.MethodResponses: (*conn).attachMethodResponses,
 		amqp.TwinRequests:    (*conn).attachTwinRequests,
+		amqp.C2DSend:         (*conn).attachC2DSend,
+		amqp.Events:          (*conn).redirectSender,
+		amqp.Management:      (*conn).attachManagement,
 	}
 	senders = map[amqp.Node]func(*conn, *amqpserver.Attach, *amqp.Address) (amqpserver.Sender, error){
-		amqp.CBS:            (*conn).attachTokenAnswers,
-		amqp.C2D:            (*conn).attachC2D,
-		amqp.Input:          (*conn).attachC2D,
-		amqp.MethodRequests: (*conn).attachMethodRequests,
-		amqp.TwinResponses:  (*conn).attachTwinResponses,
+		amqp.CBS:               (*conn).attachTokenAnswers,
+		amqp.C2D:               (*conn).attachC2D,
+		amqp.Input:             (*conn).attachC2D,
+		amqp.MethodRequests:    (*conn).attachMethodRequests,
+		amqp.TwinResponses:     (*conn).attachTwinResponses,
+		amqp.Feedback:          (*conn).attachFeedback,
+		amqp.FileNotifications: (*conn).attachFileNotifications,
+		amqp.Events:            (*conn).redirectReceiver,
+		amqp.Partition:         (*conn).attachPartition,
+		amqp.Management:        (*conn).attachManager,
 	}
 )
 

@@ -39,6 +39,7 @@ type conn struct {
 	services map[*amqpserver.Link]need
 	alarm    *time.Timer // for the next credential that expires, or the first that is late
 	cbs      []*outbox   // links that the answers of $cbs go to
+	managers []*manager  // links that the answers of $management go to
 }
 
 // need is what a link of a service must be allowed.

@@ -178,6 +178,7 @@ type Event struct {
 	*hubwire.Received
 	Partition     int
 	Offset        int64
+	OffsetText    string      // Offset in decimal; only of what a Consumer reads
 	GenerationID  string      // iothub-connection-auth-generation-id
 	AuthMethod    string      // iothub-connection-auth-method, a JSON object
 	MessageSource EventSource // iothub-message-source
