@@ -64,11 +64,11 @@ func (m Map) Len() int { return m.n }
 
 // Lookup returns the value of the first entry with that key, or null.
 func (m Map) Lookup(key string) (v Value, ok bool) {
-	for r := amqp10.NewReader(m.entries); r.More(); {
-		if k := r.Text(); string(k) == key {
-			return r.Value(), true
+	for b := m.entries; len(b) > 0; {
+		var k []byte
+		if k, v, b = cutPair(b); string(k) == key {
+			return v, true
 		}
-		r.Skip()
 	}
 	return Value{}, false
 }
@@ -111,8 +111,10 @@ const (
 // All gives the entries in their order.
 func (m Map) All() iter.Seq2[[]byte, Value] {
 	return func(yield func(key []byte, v Value) bool) {
-		for r := amqp10.NewReader(m.entries); r.More(); {
-			if key := r.Text(); !yield(key, r.Value()) {
+		for b := m.entries; len(b) > 0; {
+			var key []byte
+			var v Value
+			if key, v, b = cutPair(b); !yield(key, v) {
 				return
 			}
 		}
@@ -157,17 +159,15 @@ const (
 
 // property returns a field of the section, or null.
 func (m *Message) property(field int) Value {
-	r := amqp10.NewReader(m.orZero().properties)
-	for range field {
-		if !r.More() {
-			return Value{}
-		}
-		r.Skip()
+	b := m.orZero().properties
+	for ; field > 0 && len(b) > 0; field-- {
+		b = b[width(b):]
 	}
-	if !r.More() {
+	if len(b) == 0 {
 		return Value{}
 	}
-	return r.Value()
+	v, _ := cut(b)
+	return v
 }
 
 func (m *Message) textProperty(field int) []byte {
@@ -201,6 +201,9 @@ func (m *Message) ReplyTo() []byte { return m.textProperty(propReplyTo) }
 
 // ContentType returns the content type, or nil.
 func (m *Message) ContentType() []byte { return m.textProperty(propContentType) }
+
+// ContentEncoding returns the content encoding, or nil.
+func (m *Message) ContentEncoding() []byte { return m.textProperty(propContentEncoding) }
 
 // Expiry returns the absolute expiry time, or the zero time when there is none: also for a
 // time that is not after 1970, which is what some clients write for none.

@@ -341,3 +341,37 @@ func (p *parser) propertyList() []byte {
 	}
 	return b[:len(b):len(b)]
 }
+
+// What follows reads what the parser has looked at: it cannot fail.
+
+// width returns how many bytes the first value of b has.
+func width(b []byte) int {
+	w := widths[b[0]]
+	switch {
+	case w < sized8:
+		return 1 + int(w)
+	case w == sized8:
+		return 2 + int(b[1])
+	}
+	r := amqp10.NewReader(b)
+	r.Skip()
+	return len(b) - len(r.Rest())
+}
+
+// cut returns the first value of b, and what follows it.
+func cut(b []byte) (v Value, rest []byte) {
+	n := width(b)
+	return amqp10.View(b[0], b[1:n:n]), b[n:]
+}
+
+// cutPair returns the first key of b with its value, and what follows them.
+func cutPair(b []byte) (key []byte, v Value, rest []byte) {
+	n := width(b)
+	if widths[b[0]] == sized8 {
+		key = b[2:n:n]
+	} else {
+		key = b[5:n:n]
+	}
+	v, rest = cut(b[n:])
+	return key, v, rest
+}

@@ -12,60 +12,39 @@ import (
 // application properties of names that begin with "iothub-", some in annotations.
 // Source: spec/amqp.md 4.4, 4.6 and 5.1.
 
-// system is the room for what those of a message become.
-type system struct {
-	annotations [16]Pair
-	names       [4]Pair
-	time        [len(systemtime.Layout) + 8]byte // AppendFormat wants some more while it is at work
+// deviceAnnotations writes those that a device may set.
+func (e *entries) deviceAnnotations(m *hubwire.Message) {
+	e.text(KeyInterfaceID, m.InterfaceID)
+	e.text(KeyComponent, m.Component)
+	e.text(KeyDiagnosticID, m.DiagnosticID)
+	e.text(KeyDiagnosticContext, m.DiagnosticContext)
 }
 
-// draft returns the message with the body and all properties of m. Its annotations are the
-// device's own, without those of the hub.
-func (s *system) draft(m *hubwire.Message) Draft {
-	return Draft{
-		Annotations: s.deviceAnnotations(s.annotations[:0], m),
-		Properties: Properties{
-			MessageID: text(m.ID), UserID: m.UserID, To: m.To, CorrelationID: text(m.CorrelationID),
-			ContentType: m.ContentType, ContentEncoding: m.ContentEncoding, Expiry: m.Expiry,
-		},
-		ApplicationProperties: s.named(m),
-		Text:                  m.Properties,
-		Body:                  DataBody,
-		Data:                  m.Body,
+// appendRest appends the sections of m that follow its annotations. to, unless it is empty, stands
+// for m.To.
+func appendRest(dst []byte, m *hubwire.Message, to []byte) []byte {
+	l := fields{dst: amqp10.OpenCompound(amqp10.AppendDescriptor(dst, amqp10.DescProperties))}
+	l.string(m.ID)
+	l.binary(m.UserID)
+	if len(to) > 0 {
+		l.dst = amqp10.AppendString(l.next(), to)
+	} else {
+		l.string(m.To)
 	}
-}
+	l.nulls += 2 // subject, reply-to
+	l.string(m.CorrelationID)
+	l.symbol(m.ContentType)
+	l.symbol(m.ContentEncoding)
+	l.time(m.Expiry)
+	dst = l.close(len(dst))
 
-// text is a string, or null for none.
-func text(s string) Typed {
-	if s == "" {
-		return Typed{}
-	}
-	return String(s)
-}
-
-func appendTextPair(pairs []Pair, key, s string) []Pair {
-	if s == "" {
-		return pairs
-	}
-	return append(pairs, Pair{key, String(s)})
-}
-
-func (s *system) deviceAnnotations(pairs []Pair, m *hubwire.Message) []Pair {
-	pairs = appendTextPair(pairs, KeyInterfaceID, m.InterfaceID)
-	pairs = appendTextPair(pairs, KeyComponent, m.Component)
-	pairs = appendTextPair(pairs, KeyDiagnosticID, m.DiagnosticID)
-	return appendTextPair(pairs, KeyDiagnosticContext, m.DiagnosticContext)
-}
-
-func (s *system) named(m *hubwire.Message) []Pair {
-	pairs := s.names[:0]
-	if !m.CreationTime.IsZero() {
-		at := Typed{kind: amqp10.KindString, data: systemtime.Append(s.time[:0], m.CreationTime)}
-		pairs = append(pairs, Pair{NameCreationTime, at})
-	}
-	pairs = appendTextPair(pairs, NameSchema, m.Schema)
-	pairs = appendTextPair(pairs, NameOutput, m.Output)
-	return appendTextPair(pairs, NameAck, string(m.Ack))
+	e := openSection(dst, amqp10.DescApplicationProperties)
+	e.systemTime(NameCreationTime, m.CreationTime)
+	e.text(NameSchema, m.Schema)
+	e.text(NameOutput, m.Output)
+	e.text(NameAck, string(m.Ack))
+	e.properties(m.Properties)
+	return AppendData(e.close(), m.Body)
 }
 
 // parseInto sets r to what m says. The body is a view; the rest is not.
@@ -84,9 +63,10 @@ func parseInto(op string, m *Message, r *hubwire.Message) *hubwire.Error {
 
 // properties sets what the section of that name says.
 func (t *texts) properties(m *Message, r *hubwire.Message) {
-	fields := amqp10.NewReader(m.properties)
-	for i := 0; fields.More(); i++ {
-		v := fields.Value()
+	b := m.properties
+	for i := 0; len(b) > 0; i++ {
+		var v Value
+		v, b = cut(b)
 		if i == propExpiry {
 			t.expiry(v, r)
 		} else if field := propertyField(r, i); field != nil && !v.IsNull() {
