@@ -151,7 +151,9 @@ func TestAMQPSASL(t *testing.T) {
 		return token(d.PrimaryKey, audience(id), "", time.Now().Add(time.Hour))
 	}
 	plain := func(user string, id hubwire.Identity) func(t *testing.T, h *hub.Hub) goamqp.SASLType {
-		return func(t *testing.T, h *hub.Hub) goamqp.SASLType { return goamqp.SASLTypePlain(user, deviceToken(t, h, id)) }
+		return func(t *testing.T, h *hub.Hub) goamqp.SASLType {
+			return goamqp.SASLTypePlain(user, deviceToken(t, h, id))
+		}
 	}
 	tests := []struct {
 		name  string
