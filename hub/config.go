@@ -27,13 +27,10 @@ type Config struct {
 	// addresses below are then not used.
 	InMemory bool
 
-	// MQTTAddr and HTTPSAddr are where to listen, as "host:port" or ":port".
+	// MQTTAddr, AMQPAddr and HTTPSAddr are where to listen, as "host:port" or ":port".
 	// HTTPS also serves WebSockets. No host means 127.0.0.1; empty, and port
 	// 0, mean any free port.
-	MQTTAddr, HTTPSAddr string
-
-	// AMQPAddr is where AMQP will be served. Nothing listens there yet.
-	AMQPAddr string
+	MQTTAddr, AMQPAddr, HTTPSAddr string
 
 	// DataDir is a directory, made when missing, for what outlives the hub: its
 	// certificate authority (ca.pem, and ca-key.pem, which only the owner can

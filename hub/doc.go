@@ -1,6 +1,6 @@
 // Package hub is an IoT Hub that runs inside a program: devices, modules and
-// services connect to it as they do to Azure's, over MQTT, MQTT over
-// WebSockets and HTTPS, always with TLS.
+// services connect to it as they do to Azure's, over MQTT and AMQP, both
+// also over WebSockets, and HTTPS, always with TLS.
 //
 //	h, err := hub.Start(ctx, nil)
 //	if err != nil { … }
@@ -18,7 +18,7 @@
 //
 // A hub listens on loopback ([Config]), and is there in memory at the same
 // time: [Hub.Dial] has the form of [net.Dialer.DialContext] and leads to the
-// door that the port in the address names (8883 MQTT, 443 HTTPS and
+// door that the port in the address names (8883 MQTT, 5671 AMQP, 443 HTTPS and
 // WebSockets). With [Config.InMemory] there are no sockets at all; such a hub
 // lives inside a testing/synctest bubble, where hours pass at once.
 //

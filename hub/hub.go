@@ -6,14 +6,13 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
-	"net"
 	"slices"
 	"sync"
 	"time"
 
 	"github.com/hubwire/hubwire"
+	"github.com/hubwire/hubwire/hub/internal/amqpfront"
 	"github.com/hubwire/hubwire/hub/internal/blob"
-	"github.com/hubwire/hubwire/hub/internal/conns"
 	"github.com/hubwire/hubwire/hub/internal/core"
 	"github.com/hubwire/hubwire/hub/internal/dps"
 	"github.com/hubwire/hubwire/hub/internal/httpfront"
@@ -21,6 +20,7 @@ import (
 	"github.com/hubwire/hubwire/hub/internal/pki"
 	"github.com/hubwire/hubwire/hub/internal/store"
 	"github.com/hubwire/hubwire/topics"
+	"github.com/hubwire/hubwire/ws"
 )
 
 // closePatience bounds Close: how long connections get to end after they were cut.
@@ -39,6 +39,7 @@ type Hub struct {
 	core  *core.Core
 	dps   *dps.Service
 	mqtt  *mqttfront.Server
+	amqp  *amqpfront.Server
 	https *httpfront.Server
 	blobs *blob.Endpoint // nil when devices upload elsewhere
 	doors []*door
@@ -105,12 +106,20 @@ func Start(ctx context.Context, cfg *Config) (*Hub, error) {
 		Skew:              h.core.Skew(),
 		Log:               h.cfg.Log,
 	})
+	h.amqp = amqpfront.New(h.core, &amqpfront.Options{
+		HostName:       h.cfg.HostName,
+		ConnectTimeout: h.cfg.ConnectTimeout,
+		WriteTimeout:   h.cfg.WriteTimeout,
+		Published:      h.published(),
+		Log:            h.cfg.Log,
+	})
 	h.https = httpfront.New(h.core, &httpfront.Options{
 		ConnectTimeout: h.cfg.ConnectTimeout,
 		WriteTimeout:   h.cfg.WriteTimeout,
 		Storage:        h.ownStorage(),
-		MQTT: func(tunnel, raw net.Conn, certs []*x509.Certificate) {
-			h.mqtt.Serve(tunnel, conns.Peer{Protocol: "mqtt-ws", Certificates: certs, Raw: raw})
+		Tunnels: []httpfront.Tunnel{
+			{Subprotocol: ws.MQTT, Protocol: "mqtt-ws", Serve: h.mqtt.Serve},
+			{Subprotocol: ws.AMQP, Protocol: "amqp-ws", Serve: h.amqp.Serve},
 		},
 		Published: h.published(),
 		Log:       h.cfg.Log,
@@ -196,6 +205,7 @@ func (h *Hub) close() error {
 	go func() {
 		defer close(done)
 		h.https.Close()
+		h.amqp.Close()
 		h.mqtt.Close()
 		h.serving.Wait()
 		h.https.Wait()

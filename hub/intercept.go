@@ -29,6 +29,7 @@ const (
 	OpRequest        = core.OpRequest        // an HTTPS request, which may be one of the others too; Name is "METHOD /path"
 	OpRegister       = core.OpRegister       // a device registers with DPS; Identity has its registration id, Body is the request
 	OpRegisterQuery  = core.OpRegisterQuery  // it asks how that is going; Name is the operation's id
+	OpToken          = core.OpToken          // a token is shown for later, as AMQP's put-token does; Name is the audience
 	OpTunnel         = core.OpTunnel         // a WebSocket opens; Name is its subprotocol
 )
 

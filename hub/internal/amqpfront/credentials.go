@@ -33,6 +33,14 @@ func (c *credential) expires() time.Time {
 	return c.pass.Expires
 }
 
+// speaksFor reports whether c lets an identity connect.
+func (c *credential) speaksFor(id hubwire.Identity) bool {
+	if c.grant != nil {
+		return c.grant.Identity == id
+	}
+	return c.pass.Allows(devicePath(id), core.DeviceConnect)
+}
+
 // replaces reports whether c takes the place of another pass.
 func (c *credential) replaces(other *credential) bool {
 	return c.pass.Policy == other.pass.Policy && c.pass.Resource == other.pass.Resource

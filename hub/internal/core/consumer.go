@@ -3,6 +3,7 @@ package core
 import (
 	"context"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 
@@ -60,9 +61,10 @@ type Consumer struct {
 // eventPage is a page of the log that is being read.
 type eventPage struct {
 	store.Page
-	at   int    // entries read
-	text string // of what is not read yet
-	ev   Event
+	at      int    // entries read
+	text    string // of what is not read yet
+	offsets string // of the same, each with a blank behind it
+	ev      Event
 }
 
 // consumers are those of a partition.
@@ -189,6 +191,7 @@ func (r *Consumer) Next(ctx context.Context) (*Event, error) {
 	entry := &p.Entries[p.at]
 	text := p.text[:len(entry.Value)]
 	p.at, p.text, r.next = p.at+1, p.text[len(text):], entry.Sequence+1
+	p.ev.OffsetText, p.offsets, _ = strings.Cut(p.offsets, " ")
 	if err := r.decoder.view(&p.ev, entry, text); err != nil {
 		return nil, broken(op, err)
 	}
@@ -218,7 +221,12 @@ func (r *Consumer) turn(ctx context.Context, op string) error {
 		return nil
 	}
 	r.watch.disarm()
-	p.at, p.text = 0, string(p.Bytes)
+	values := len(p.Bytes)
+	for i := range p.Entries {
+		p.Bytes = append(strconv.AppendInt(p.Bytes, p.Entries[i].Offset, 10), ' ')
+	}
+	text := string(p.Bytes)
+	p.at, p.text, p.offsets = 0, text[:values], text[values:]
 	r.ahead = p
 	return nil
 }

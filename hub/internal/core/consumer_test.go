@@ -3,6 +3,7 @@ package core
 import (
 	"fmt"
 	"math"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -203,6 +204,10 @@ func TestAnEventIsTheSameAsAView(t *testing.T) {
 		must(t, err)
 		got, err := r.Next(ctx)
 		must(t, err)
+		if got.OffsetText != strconv.FormatInt(want.Offset, 10) {
+			t.Fatalf("offset %q, want %d", got.OffsetText, want.Offset)
+		}
+		got.OffsetText = ""
 		opts := cmp.FilterPath(func(p cmp.Path) bool { return p.Last().String() == ".Received" }, cmp.Ignore())
 		if diff := cmp.Diff(want, got, opts); diff != "" {
 			t.Fatalf("stamps (-want +got):\n%s", diff)

@@ -103,6 +103,7 @@ func (c Config) withDefaults() Config {
 // these with none of those; the lock on changes of configurations comes before all.
 type Core struct {
 	cfg               Config
+	created           time.Time
 	store             store.Store
 	life              context.Context // ends with Close
 	end               context.CancelFunc
@@ -143,6 +144,7 @@ var errClosing = refuse("connection", hubwire.ServiceUnavailable, "the hub is cl
 // store stays the caller's, to close after the Core.
 func New(ctx context.Context, cfg *Config, s store.Store) (*Core, error) {
 	c := &Core{
+		created:  time.Now().UTC(),
 		store:    s,
 		roots:    x509.NewCertPool(),
 		entities: map[hubwire.Identity]*entity{},
@@ -175,6 +177,9 @@ func New(ctx context.Context, cfg *Config, s store.Store) (*Core, error) {
 
 // Skew returns how long a token is taken after its expiry.
 func (c *Core) Skew() time.Duration { return c.cfg.Skew }
+
+// Created returns when New was called.
+func (c *Core) Created() time.Time { return c.created }
 
 // Open returns nil until Close, and then the one answer of a closed hub: code
 // ServiceUnavailable, which also matches [net.ErrClosed].

@@ -50,6 +50,28 @@ func (s *Session) Telemetry(ctx context.Context, m *hubwire.Message) error {
 	return s.entity.core.appendEvent(ctx, op, &s.stamp, now, m)
 }
 
+// TelemetryBatch is [Session.Telemetry] for several messages, of which all are taken or, when one
+// of them cannot be, none. Together they may be as large as one.
+func (s *Session) TelemetryBatch(ctx context.Context, ms []hubwire.Message) error {
+	const op = "send batch"
+	total := 0
+	for i := range ms {
+		if err := ms[i].CheckTelemetry(); err != nil {
+			return refused(op, err)
+		}
+		total += ms[i].Size()
+	}
+	if total > hubwire.MaxTelemetrySize {
+		return refuse(op, hubwire.MessageTooLarge, "the batch has %d bytes, the limit is %d", total, hubwire.MaxTelemetrySize)
+	}
+	for i := range ms {
+		if err := s.Telemetry(ctx, &ms[i]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // Will takes the message that speaks for a device whose connection has ended
 // without a good-bye. It is stamped as the session's own telemetry, and like that
 // when the session is over; but not when its identity is gone (code DeviceNotFound or
@@ -156,6 +178,7 @@ type Event struct {
 	*hubwire.Received
 	Partition     int
 	Offset        int64
+	OffsetText    string      // Offset in decimal; only of what a Consumer reads
 	GenerationID  string      // iothub-connection-auth-generation-id
 	AuthMethod    string      // iothub-connection-auth-method, a JSON object
 	MessageSource EventSource // iothub-message-source

@@ -339,6 +339,14 @@ func (s *Session) PatchReported(ctx context.Context, patch []byte, ifVersion int
 	return now.Reported.Version, nil
 }
 
+// TwinBody is a twin as a device gets it: {"desired":{…,"$version":n},"reported":{…,"$version":n}}.
+func TwinBody(t *hubwire.Twin) []byte {
+	b := append([]byte(`{"desired":`), WithVersion(t.Desired.JSON, t.Desired.Version)...)
+	b = append(b, `,"reported":`...)
+	b = append(b, WithVersion(t.Reported.JSON, t.Reported.Version)...)
+	return append(b, '}')
+}
+
 // WithVersion returns a section or patch as it goes to a device: the members
 // of a JSON object, then "$version".
 func WithVersion(object json.RawMessage, version int64) json.RawMessage {
