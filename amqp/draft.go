@@ -60,23 +60,10 @@ func AppendMessage(dst []byte, d *Draft) []byte {
 	if d == nil {
 		return dst
 	}
-	if len(d.DeliveryAnnotations) > 0 {
-		s := openSection(dst, amqp10.DescDeliveryAnnotations)
-		s.pairs(d.DeliveryAnnotations)
-		dst = s.close()
-	}
-	if len(d.Annotations) > 0 {
-		s := openSection(dst, amqp10.DescMessageAnnotations)
-		s.pairs(d.Annotations)
-		dst = s.close()
-	}
+	dst = appendSection(dst, amqp10.DescDeliveryAnnotations, d.DeliveryAnnotations, nil)
+	dst = appendSection(dst, amqp10.DescMessageAnnotations, d.Annotations, nil)
 	dst = d.Properties.append(dst)
-	if len(d.ApplicationProperties)+len(d.Text) > 0 {
-		s := openSection(dst, amqp10.DescApplicationProperties)
-		s.pairs(d.ApplicationProperties)
-		s.properties(d.Text)
-		dst = s.close()
-	}
+	dst = appendSection(dst, amqp10.DescApplicationProperties, d.ApplicationProperties, d.Text)
 	switch d.Body {
 	case DataBody:
 		dst = AppendData(dst, d.Data)
@@ -95,7 +82,7 @@ func AppendData(dst, data []byte) []byte {
 
 // append appends the section, or nothing when there is nothing in it.
 func (p *Properties) append(dst []byte) []byte {
-	l := fields{dst: amqp10.OpenCompound(amqp10.AppendDescriptor(dst, amqp10.DescProperties))}
+	l := fields{dst: openAt(dst, amqp10.DescProperties)}
 	l.typed(&p.MessageID)
 	l.binary(p.UserID)
 	l.string(p.To)

@@ -64,11 +64,13 @@ func (m Map) Len() int { return m.n }
 
 // Lookup returns the value of the first entry with that key, or null.
 func (m Map) Lookup(key string) (v Value, ok bool) {
-	for b := m.entries; len(b) > 0; {
-		var k []byte
-		if k, v, b = cutPair(b); string(k) == key {
-			return v, true
+	for i := 0; i < len(m.entries); {
+		at := end(m.entries, i)
+		next := end(m.entries, at)
+		if string(m.entries[content(m.entries, i):at]) == key {
+			return viewAt(m.entries, at, next), true
 		}
+		i = next
 	}
 	return Value{}, false
 }
@@ -111,12 +113,13 @@ const (
 // All gives the entries in their order.
 func (m Map) All() iter.Seq2[[]byte, Value] {
 	return func(yield func(key []byte, v Value) bool) {
-		for b := m.entries; len(b) > 0; {
-			var key []byte
-			var v Value
-			if key, v, b = cutPair(b); !yield(key, v) {
+		for i, b := 0, m.entries; i < len(b); {
+			at := end(b, i)
+			next := end(b, at)
+			if !yield(b[content(b, i):at:at], viewAt(b, at, next)) {
 				return
 			}
+			i = next
 		}
 	}
 }
@@ -159,15 +162,14 @@ const (
 
 // property returns a field of the section, or null.
 func (m *Message) property(field int) Value {
-	b := m.orZero().properties
-	for ; field > 0 && len(b) > 0; field-- {
-		b = b[width(b):]
+	b, i := m.orZero().properties, 0
+	for ; field > 0 && i < len(b); field-- {
+		i = end(b, i)
 	}
-	if len(b) == 0 {
+	if i >= len(b) {
 		return Value{}
 	}
-	v, _ := cut(b)
-	return v
+	return viewAt(b, i, end(b, i))
 }
 
 func (m *Message) textProperty(field int) []byte {

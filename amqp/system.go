@@ -1,7 +1,7 @@
 package amqp
 
 import (
-	"bytes"
+	"strings"
 
 	"github.com/hubwire/hubwire"
 	"github.com/hubwire/hubwire/internal/amqp10"
@@ -23,7 +23,7 @@ func (e *entries) deviceAnnotations(m *hubwire.Message) {
 // appendRest appends the sections of m that follow its annotations. to, unless it is empty, stands
 // for m.To.
 func appendRest(dst []byte, m *hubwire.Message, to []byte) []byte {
-	l := fields{dst: amqp10.OpenCompound(amqp10.AppendDescriptor(dst, amqp10.DescProperties))}
+	l := fields{dst: openAt(dst, amqp10.DescProperties)}
 	l.string(m.ID)
 	l.binary(m.UserID)
 	if len(to) > 0 {
@@ -56,22 +56,22 @@ func parseInto(op string, m *Message, r *hubwire.Message) *hubwire.Error {
 	*r = hubwire.Message{Body: body}
 	var t texts
 	t.b.Grow(len(m.properties) + len(m.annotations.entries) + len(m.application.entries))
-	t.properties(m, r)
+	t.properties(m.properties, r)
 	t.annotations(m.annotations, r)
 	return t.applicationProperties(op, m.application, r)
 }
 
 // properties sets what the section of that name says.
-func (t *texts) properties(m *Message, r *hubwire.Message) {
-	b := m.properties
-	for i := 0; len(b) > 0; i++ {
-		var v Value
-		v, b = cut(b)
-		if i == propExpiry {
-			t.expiry(v, r)
-		} else if field := propertyField(r, i); field != nil && !v.IsNull() {
-			*field, _ = t.value(v)
+func (t *texts) properties(b []byte, r *hubwire.Message) {
+	s := t.add(b)
+	for i, n := 0, 0; i < len(b); n++ {
+		next := end(b, i)
+		if n == propExpiry {
+			t.expiry(viewAt(b, i, next), r)
+		} else if field := propertyField(r, n); field != nil && b[i] != amqp10.CodeNull {
+			*field, _ = t.at(s, b, i, next)
 		}
+		i = next
 	}
 }
 
@@ -106,54 +106,59 @@ func (t *texts) expiry(v Value, r *hubwire.Message) {
 // annotations sets what those say that a device may set.
 func (t *texts) annotations(a Map, r *hubwire.Message) {
 	for key, v := range a.All() {
-		var field *string
-		switch string(key) {
-		case KeyInterfaceID:
-			field = &r.InterfaceID
-		case KeyComponent:
-			field = &r.Component
-		case KeyDiagnosticID:
-			field = &r.DiagnosticID
-		case KeyDiagnosticContext:
-			field = &r.DiagnosticContext
-		default:
-			continue
+		if field := annotationField(r, key); field != nil {
+			*field, _ = t.value(v)
 		}
-		*field, _ = t.value(v)
 	}
 }
 
-func (t *texts) applicationProperties(op string, a Map, r *hubwire.Message) *hubwire.Error {
-	for key, v := range a.All() {
-		value, ok := t.value(v)
-		if !ok {
-			return refused(op, hubwire.ArgumentInvalid, "the application property %.100q is a %v", key, v.Kind())
-		}
-		if setNamed(r, key, value) {
-			continue
-		}
-		name := "$.ctime" // a time that is none
-		if string(key) != NameCreationTime {
-			name = t.add(key)
-		}
-		if r.Properties == nil {
-			r.Properties = make([]hubwire.Property, 0, a.Len())
-		}
-		r.Properties = append(r.Properties, hubwire.Property{Name: name, Value: value})
+// annotationField returns the field of r that an annotation is, or nil for one that has none.
+func annotationField(r *hubwire.Message, key []byte) *string {
+	switch string(key) {
+	case KeyInterfaceID:
+		return &r.InterfaceID
+	case KeyComponent:
+		return &r.Component
+	case KeyDiagnosticID:
+		return &r.DiagnosticID
+	case KeyDiagnosticContext:
+		return &r.DiagnosticContext
 	}
 	return nil
 }
 
-// namePrefix is what the names begin with that [setNamed] knows.
-var namePrefix = []byte("iothub-")
+func (t *texts) applicationProperties(op string, a Map, r *hubwire.Message) *hubwire.Error {
+	b := a.entries
+	s := t.add(b)
+	for i := 0; i < len(b); {
+		at := end(b, i)
+		next := end(b, at)
+		key := s[content(b, i):at]
+		value, ok := t.at(s, b, at, next)
+		if !ok {
+			return refused(op, hubwire.ArgumentInvalid, "the application property %.100q is a %v", key, viewAt(b, at, next).Kind())
+		}
+		if i = next; setNamed(r, key, value) {
+			continue
+		}
+		if key == NameCreationTime {
+			key = "$.ctime" // which is no time
+		}
+		if r.Properties == nil {
+			r.Properties = make([]hubwire.Property, 0, a.n)
+		}
+		r.Properties = append(r.Properties, hubwire.Property{Name: key, Value: value})
+	}
+	return nil
+}
 
 // setNamed sets the system property that an application property is, and reports whether it is one
 // and the value fits it.
-func setNamed(r *hubwire.Message, key []byte, value string) bool {
-	if !bytes.HasPrefix(key, namePrefix) {
+func setNamed(r *hubwire.Message, key, value string) bool {
+	if !strings.HasPrefix(key, "iothub-") {
 		return false
 	}
-	switch string(key) {
+	switch key {
 	case NameCreationTime:
 		at, ok := systemtime.Parse(value)
 		if ok {

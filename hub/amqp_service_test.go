@@ -103,7 +103,7 @@ func TestAMQPServiceSends(t *testing.T) {
 				ContentType: "application/json", ContentEncoding: "utf-8", Properties: []hubwire.Property{{Name: "Alert", Value: "high"}},
 			}
 			want.To = got.To // MQTT has its own spelling of some
-		if diff := cmp.Diff(want, got.Message); diff != "" {
+			if diff := cmp.Diff(want, got.Message); diff != "" {
 				t.Errorf("%s (-want +got):\n%s", tt.name, diff)
 			}
 			c.Close()

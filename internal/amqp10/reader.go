@@ -20,13 +20,13 @@ type Reader struct {
 	left  int // values that are still to come
 	count int // how many there were; endless when that is not known
 	base  int // where b begins in what the caller began with
-	fault found
+	found found
 	what  Descriptor
 	alike bool // all values have the format code elem, which is not in b: those of an array
 	elem  byte
 }
 
-// found is a fault and where it is.
+// found is a fault and where it is; no fault if it is zero.
 type found struct {
 	offset, field int
 	what          Descriptor
@@ -41,14 +41,6 @@ func NewReader(b []byte) Reader { return Reader{b: b, left: endless, count: endl
 // More reports whether there is another value to read.
 func (r *Reader) More() bool { return r.left > 0 && (r.count != endless || r.pos < len(r.b)) }
 
-// Left returns how many values are left in a list, a map (keys and values) or an array.
-func (r *Reader) Left() int {
-	if r.count == endless {
-		return 0
-	}
-	return r.left
-}
-
 // Rest returns the bytes behind what was read.
 func (r *Reader) Rest() []byte { return r.b[r.pos:] }
 
@@ -57,10 +49,10 @@ func (r *Reader) Offset() int { return r.base + r.pos }
 
 // Err returns the first fault as a [*SyntaxError], or nil.
 func (r *Reader) Err() error {
-	if r.fault.fault == 0 {
+	if !r.failed() {
 		return nil
 	}
-	return r.fault.err()
+	return r.found.err()
 }
 
 func (f found) err() error {
@@ -71,12 +63,14 @@ func (f found) err() error {
 	return refuse(f.what, f.field, f.fault, f.offset, limit)
 }
 
+func (r *Reader) failed() bool { return r.found.fault != 0 }
+
 // Done skips what is left, and returns Err, or that there are bytes behind the last value.
 func (r *Reader) Done() error {
 	for r.More() {
 		r.Skip()
 	}
-	if r.fault.fault == 0 && r.pos != len(r.b) {
+	if !r.failed() && r.pos != len(r.b) {
 		r.fail(faultTrailing)
 	}
 	return r.Err()
@@ -86,12 +80,12 @@ func (r *Reader) Done() error {
 //
 //go:noinline
 func (r *Reader) fail(f fault) {
-	if r.fault.fault != 0 {
+	if r.failed() {
 		return
 	}
-	r.fault = found{offset: r.base + r.pos, what: r.what, fault: f}
+	r.found = found{offset: r.base + r.pos, what: r.what, fault: f}
 	if r.count != endless {
-		r.fault.field = r.count - r.left
+		r.found.field = r.count - r.left
 	}
 	r.left = 0
 }

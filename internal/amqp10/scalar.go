@@ -21,11 +21,11 @@ func (r *Reader) integer() (bits uint64, negative, ok bool) {
 		return 0, false, false
 	case KindUbyte, KindUshort, KindUint, KindUlong:
 		bits = bigEndian(r.take(int(widths[c])))
-		return bits, false, r.fault.fault == 0
+		return bits, false, !r.failed()
 	case KindByte, KindShort, KindInt, KindLong:
 		b := r.take(int(widths[c]))
 		bits = signExtend(bigEndian(b), len(b))
-		return bits, int64(bits) < 0, r.fault.fault == 0
+		return bits, int64(bits) < 0, !r.failed()
 	}
 }
 
@@ -162,9 +162,7 @@ func (r *Reader) OptTimestamp() Opt[int64] {
 	return Opt[int64]{}
 }
 
-// Bool, Ubyte, Uint and Ulong read what must not be null.
-
-// Bool reads a boolean.
+// Bool reads a boolean. Null is a fault here and below.
 func (r *Reader) Bool() bool { v := r.OptBool(); return need(r, v.Value, v.Valid) }
 
 // Uint reads a uint.

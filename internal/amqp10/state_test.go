@@ -108,6 +108,7 @@ func TestAnErrorSaysItsConditionAndDescription(t *testing.T) {
 		"amqp10: no error":        nil,
 		"amqp:not-found":          {Condition: NotFound},
 		"amqp:not-found: nowhere": {Condition: NotFound, Description: "nowhere"},
+		"amqp:not-found: a  b":    {Condition: NotFound, Description: "a\r\nb\n"},
 	} {
 		if got := e.Error(); got != want {
 			t.Errorf("%q, want %q", got, want)
