@@ -5,6 +5,7 @@ import (
 	"math"
 
 	"github.com/hubwire/hubwire"
+	"github.com/hubwire/hubwire/internal/amqp10"
 )
 
 // AppendSend appends the message that a service sends m to the device or module id with, over
@@ -14,16 +15,15 @@ import (
 //	/devices/{device}[/modules/{module}]/messages/devicebound
 //
 // and m.To else, which must be such an address then. m must have passed
-// [hubwire.Message.CheckC2D]. It allocates only to grow dst, and for an id that must be escaped.
+// [hubwire.Message.CheckC2D]. It allocates only to grow dst.
 //
 // Source: spec/amqp.md 5.1.
 func AppendSend(dst []byte, id hubwire.Identity, m *hubwire.Message) []byte {
-	var s system
-	d := s.draft(orZero(m))
-	if d.Properties.To == "" {
-		d.Properties.To = Address{Node: C2D, Identity: id}.String()
-	}
-	return AppendMessage(dst, &d)
+	m = orZero(m)
+	e := openSection(dst, amqp10.DescMessageAnnotations)
+	e.deviceAnnotations(m)
+	var room [addressRoom]byte
+	return appendRest(e.close(), m, appendDestination(room[:0], id, m))
 }
 
 // ParseSend sets r to the message that a service sends with m, as [ParseTelemetry] does, and
@@ -55,25 +55,35 @@ func ParseSend(m *Message, r *hubwire.Message) (hubwire.Identity, error) {
 // Source: spec/amqp.md 4.4 and 4.8.
 func AppendC2D(dst []byte, id hubwire.Identity, r *hubwire.Received) []byte {
 	r = orZero(r)
-	var s system
-	d := s.draft(&r.Message)
-	a := s.annotations[:0]
-	a = appendTextPair(a, KeyInputName, r.Input)
-	a = appendTextPair(a, KeyDeviceID, r.Source.DeviceID)
-	a = appendTextPair(a, KeyModuleID, r.Source.ModuleID)
+	e := openSection(dst, amqp10.DescMessageAnnotations)
+	e.text(KeyInputName, r.Input)
+	e.text(KeyDeviceID, r.Source.DeviceID)
+	e.text(KeyModuleID, r.Source.ModuleID)
 	if !r.EnqueuedTime.IsZero() {
-		count := uint8(min(max(r.DeliveryCount, 0), math.MaxUint8))
-		a = append(a, Pair{KeyEnqueuedTime, Timestamp(r.EnqueuedTime)}, Pair{KeyDeliveryCount, Ubyte(count)})
+		e.time(KeyEnqueuedTime, r.EnqueuedTime)
+		e.ubyte(KeyDeliveryCount, uint8(min(max(r.DeliveryCount, 0), math.MaxUint8)))
 	}
-	a = appendTextPair(a, KeyLockToken, r.LockToken)
+	e.text(KeyLockToken, r.LockToken)
 	if r.SequenceNumber != 0 {
-		a = append(a, Pair{KeySequenceNumber, Ulong(uint64(r.SequenceNumber))})
+		e.ulong(KeySequenceNumber, uint64(r.SequenceNumber))
 	}
-	d.Annotations = s.deviceAnnotations(a, &r.Message)
-	if d.Properties.To == "" && r.Input == "" {
-		d.Properties.To = Address{Node: C2D, Identity: id}.String()
+	e.deviceAnnotations(&r.Message)
+	if r.Input != "" {
+		return appendRest(e.close(), &r.Message, nil)
 	}
-	return AppendMessage(dst, &d)
+	var room [addressRoom]byte
+	return appendRest(e.close(), &r.Message, appendDestination(room[:0], id, &r.Message))
+}
+
+// addressRoom takes the address of any legal identity, but for one of many escapes.
+const addressRoom = 512
+
+// appendDestination appends the "to" of a message for id that does not say it itself.
+func appendDestination(dst []byte, id hubwire.Identity, m *hubwire.Message) []byte {
+	if m.To != "" {
+		return dst
+	}
+	return Address{Node: C2D, Identity: id}.AppendTo(dst)
 }
 
 // ParseC2D sets r to the message that a device or module got in a transfer with this delivery

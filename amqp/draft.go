@@ -60,19 +60,10 @@ func AppendMessage(dst []byte, d *Draft) []byte {
 	if d == nil {
 		return dst
 	}
-	if len(d.DeliveryAnnotations) > 0 {
-		dst = amqp10.AppendDescriptor(dst, amqp10.DescDeliveryAnnotations)
-		dst = appendMap(dst, amqp10.CodeSymbol8, d.DeliveryAnnotations)
-	}
-	if len(d.Annotations) > 0 {
-		dst = amqp10.AppendDescriptor(dst, amqp10.DescMessageAnnotations)
-		dst = appendMap(dst, amqp10.CodeSymbol8, d.Annotations)
-	}
+	dst = appendSection(dst, amqp10.DescDeliveryAnnotations, d.DeliveryAnnotations, nil)
+	dst = appendSection(dst, amqp10.DescMessageAnnotations, d.Annotations, nil)
 	dst = d.Properties.append(dst)
-	if len(d.ApplicationProperties)+len(d.Text) > 0 {
-		dst = amqp10.AppendDescriptor(dst, amqp10.DescApplicationProperties)
-		dst = appendApplicationProperties(dst, d.ApplicationProperties, d.Text)
-	}
+	dst = appendSection(dst, amqp10.DescApplicationProperties, d.ApplicationProperties, d.Text)
 	switch d.Body {
 	case DataBody:
 		dst = AppendData(dst, d.Data)
@@ -89,100 +80,18 @@ func AppendData(dst, data []byte) []byte {
 	return amqp10.AppendBinary(amqp10.AppendDescriptor(dst, amqp10.DescData), data)
 }
 
-// appendMap appends a map whose keys are strings or symbols.
-func appendMap(dst []byte, key byte, pairs []Pair) []byte {
-	at := len(dst)
-	dst = amqp10.OpenCompound(dst)
-	for i := range pairs {
-		dst = appendPair(dst, key, &pairs[i])
-	}
-	return amqp10.CloseMap(dst, at, 2*len(pairs))
-}
-
-func appendPair(dst []byte, key byte, p *Pair) []byte {
-	if key == amqp10.CodeSymbol8 {
-		dst = amqp10.AppendSymbol(dst, p.Key)
-	} else {
-		dst = amqp10.AppendString(dst, p.Key)
-	}
-	return p.Value.AppendTo(dst)
-}
-
-func appendApplicationProperties(dst []byte, pairs []Pair, text []hubwire.Property) []byte {
-	at := len(dst)
-	dst = amqp10.OpenCompound(dst)
-	for i := range pairs {
-		dst = appendPair(dst, amqp10.CodeString8, &pairs[i])
-	}
-	for i := range text {
-		dst = amqp10.AppendString(dst, text[i].Name)
-		dst = amqp10.AppendString(dst, text[i].Value)
-	}
-	return amqp10.CloseMap(dst, at, 2*(len(pairs)+len(text)))
-}
-
 // append appends the section, or nothing when there is nothing in it.
 func (p *Properties) append(dst []byte) []byte {
-	start := len(dst)
-	dst = amqp10.AppendDescriptor(dst, amqp10.DescProperties)
-	at := len(dst)
-	l := fields{dst: amqp10.OpenCompound(dst)}
+	l := fields{dst: openAt(dst, amqp10.DescProperties)}
 	l.typed(&p.MessageID)
-	l.sized(amqp10.CodeBinary8, p.UserID)
-	l.sized(amqp10.CodeString8, p.To)
-	l.sized(amqp10.CodeString8, p.Subject)
-	l.sized(amqp10.CodeString8, p.ReplyTo)
+	l.binary(p.UserID)
+	l.string(p.To)
+	l.string(p.Subject)
+	l.string(p.ReplyTo)
 	l.typed(&p.CorrelationID)
-	l.sized(amqp10.CodeSymbol8, p.ContentType)
-	l.sized(amqp10.CodeSymbol8, p.ContentEncoding)
+	l.symbol(p.ContentType)
+	l.symbol(p.ContentEncoding)
 	l.time(p.Expiry)
 	l.time(p.Creation)
-	if l.n == 0 {
-		return dst[:start]
-	}
-	return amqp10.CloseList(l.dst, at, l.n)
-}
-
-// fields appends the fields of a list. Nulls are held back until another field follows.
-type fields struct {
-	dst      []byte
-	n, nulls int
-}
-
-func (f *fields) next() []byte {
-	for ; f.nulls > 0; f.nulls-- {
-		f.dst = amqp10.AppendNull(f.dst)
-		f.n++
-	}
-	f.n++
-	return f.dst
-}
-
-func (f *fields) typed(t *Typed) {
-	if t.IsNull() {
-		f.nulls++
-	} else {
-		f.dst = t.AppendTo(f.next())
-	}
-}
-
-func (f *fields) sized(code byte, s string) {
-	switch {
-	case s == "":
-		f.nulls++
-	case code == amqp10.CodeBinary8:
-		f.dst = amqp10.AppendBinary(f.next(), s)
-	case code == amqp10.CodeSymbol8:
-		f.dst = amqp10.AppendSymbol(f.next(), s)
-	default:
-		f.dst = amqp10.AppendString(f.next(), s)
-	}
-}
-
-func (f *fields) time(t time.Time) {
-	if t.IsZero() {
-		f.nulls++
-	} else {
-		f.dst = amqp10.AppendTimestamp(f.next(), t.UnixMilli())
-	}
+	return l.close(len(dst))
 }

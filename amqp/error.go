@@ -126,25 +126,18 @@ func (e *Error) Wire() *amqp10.Error {
 
 // AppendInfo appends the info of e, a map, or nothing when it has none.
 func (e *Error) AppendInfo(dst []byte) []byte {
-	if e == nil || e.Redirect == (Redirect{}) && e.TrackingID == "" {
+	if e == nil {
 		return dst
 	}
-	var room [5]Pair
-	info := room[:0]
-	for _, p := range [...]struct{ key, text string }{
-		{infoTrackingID, e.TrackingID},
-		{infoHostname, e.Redirect.Hostname},
-		{infoNetworkHost, e.Redirect.NetworkHost},
-		{infoAddress, e.Redirect.Address},
-	} {
-		if p.text != "" {
-			info = append(info, Pair{p.key, String(p.text)})
-		}
-	}
+	m := openMap(dst, amqp10.CodeSymbol8)
+	m.text(infoTrackingID, e.TrackingID)
+	m.text(infoHostname, e.Redirect.Hostname)
+	m.text(infoNetworkHost, e.Redirect.NetworkHost)
 	if e.Redirect.Port != 0 {
-		info = append(info, Pair{infoPort, Uint(uint32(e.Redirect.Port))})
+		m.uint(infoPort, uint32(e.Redirect.Port))
 	}
-	return appendMap(dst, amqp10.CodeSymbol8, info)
+	m.text(infoAddress, e.Redirect.Address)
+	return m.close()
 }
 
 // hubwireError returns the error of a hub that err is or wraps. What was wrong with bytes is one

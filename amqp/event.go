@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/hubwire/hubwire"
+	"github.com/hubwire/hubwire/internal/amqp10"
 )
 
 // Event is what a service reads from a [Partition]: a message of a device, or one that the hub
@@ -51,42 +52,37 @@ type PartitionMetric struct {
 func AppendEvent(dst []byte, e *Event) []byte {
 	e = orZero(e)
 	r := orZero(e.Received)
-	var s system
-	d := s.draft(&r.Message)
-	a := s.annotations[:0]
-	a = appendTextPair(a, KeyDeviceID, r.Source.DeviceID)
-	a = appendTextPair(a, KeyModuleID, r.Source.ModuleID)
-	a = appendTextPair(a, KeyAuthMethod, e.AuthMethod)
-	a = appendTextPair(a, KeyGenerationID, e.GenerationID)
-	if !r.EnqueuedTime.IsZero() {
-		a = append(a, Pair{KeyEnqueuedTime, Timestamp(r.EnqueuedTime)})
+	if e.Metric != nil {
+		dst = e.Metric.append(dst)
 	}
-	a = appendTextPair(a, KeyMessageSource, e.MessageSource)
-	a = appendTextPair(a, KeyModelID, e.ModelID)
-	a = s.deviceAnnotations(a, &r.Message)
+	a := openSection(dst, amqp10.DescMessageAnnotations)
+	a.text(KeyDeviceID, r.Source.DeviceID)
+	a.text(KeyModuleID, r.Source.ModuleID)
+	a.text(KeyAuthMethod, e.AuthMethod)
+	a.text(KeyGenerationID, e.GenerationID)
+	a.time(KeyEnqueuedTime, r.EnqueuedTime)
+	a.text(KeyMessageSource, e.MessageSource)
+	a.text(KeyModelID, e.ModelID)
+	a.deviceAnnotations(&r.Message)
+	a.long(KeySequenceNumber, r.SequenceNumber)
+	a.dst = amqp10.AppendString(a.key(KeyOffset), e.Offset)
 	stored := e.StoredTime
 	if stored.IsZero() {
 		stored = r.EnqueuedTime
 	}
-	a = append(a,
-		Pair{KeySequenceNumber, Long(r.SequenceNumber)},
-		Pair{KeyOffset, String(e.Offset)},
-		Pair{KeyStoredTime, Timestamp(stored)})
-	d.Annotations = appendTextPair(a, KeyPartitionKey, e.PartitionKey)
-	if e.Metric != nil {
-		metric := e.Metric.pairs()
-		d.DeliveryAnnotations = metric[:]
-	}
-	return AppendMessage(dst, &d)
+	a.dst = amqp10.AppendTimestamp(a.key(KeyStoredTime), stored.UnixMilli())
+	a.text(KeyPartitionKey, e.PartitionKey)
+	return appendRest(a.close(), &r.Message, nil)
 }
 
-func (m *PartitionMetric) pairs() [4]Pair {
-	return [...]Pair{
-		{keyLastSequence, Long(m.LastSequence)},
-		{keyLastOffset, String(m.LastOffset)},
-		{keyLastTime, Timestamp(m.LastTime)},
-		{keyRetrieved, Timestamp(m.Retrieved)},
-	}
+// append appends the delivery annotations.
+func (m *PartitionMetric) append(dst []byte) []byte {
+	a := openSection(dst, amqp10.DescDeliveryAnnotations)
+	a.long(keyLastSequence, m.LastSequence)
+	a.dst = amqp10.AppendString(a.key(keyLastOffset), m.LastOffset)
+	a.dst = amqp10.AppendTimestamp(a.key(keyLastTime), m.LastTime.UnixMilli())
+	a.dst = amqp10.AppendTimestamp(a.key(keyRetrieved), m.Retrieved.UnixMilli())
+	return a.close()
 }
 
 // ParseEvent returns the event that m is. It sets the message as [ParseTelemetry] does, but

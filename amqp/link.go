@@ -1,6 +1,7 @@
 package amqp
 
 import (
+	"math"
 	"strings"
 	"time"
 
@@ -89,23 +90,17 @@ func (p *LinkProperties) AppendTo(dst []byte) []byte {
 	if p == nil {
 		return dst
 	}
-	var room [len(linkTexts) + 2]Pair
-	pairs := room[:0]
+	m := openMap(dst, amqp10.CodeSymbol8)
 	for _, key := range linkTexts {
-		if s := *p.text(key); s != "" {
-			pairs = append(pairs, Pair{key, String(s)})
-		}
+		m.text(key, *p.text(key))
 	}
 	if ms := p.Timeout.Milliseconds(); ms > 0 {
-		pairs = append(pairs, Pair{LinkTimeout, Uint(uint32(min(ms, 1<<32-1)))})
+		m.uint(LinkTimeout, uint32(min(ms, math.MaxUint32)))
 	}
 	if p.Epoch != nil {
-		pairs = append(pairs, Pair{LinkEpoch, Long(*p.Epoch)})
+		m.long(LinkEpoch, *p.Epoch)
 	}
-	if len(pairs) == 0 {
-		return dst
-	}
-	return appendMap(dst, amqp10.CodeSymbol8, pairs)
+	return m.close()
 }
 
 // Pair returns what the two links of a pair, requests and responses, have in common: what

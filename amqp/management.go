@@ -45,14 +45,18 @@ func AppendReadRequest(dst []byte, r *ReadRequest) []byte {
 	if r.Partition != "" {
 		kind = partitionType
 	}
-	var room [4]Pair
-	pairs := append(room[:0],
-		Pair{nameOperation, String(readOperation)}, Pair{nameName, String(r.EventHub)}, Pair{nameType, String(kind)})
-	return AppendMessage(dst, &Draft{
-		Properties:            Properties{MessageID: Echo(r.ID), ReplyTo: r.ReplyTo},
-		ApplicationProperties: appendTextPair(pairs, namePartition, r.Partition),
-		Body:                  ValueBody,
-	})
+	d := Draft{
+		Properties: Properties{MessageID: Echo(r.ID), ReplyTo: r.ReplyTo},
+		ApplicationProperties: []Pair{
+			{nameOperation, String(readOperation)}, {nameName, String(r.EventHub)}, {nameType, String(kind)},
+			{namePartition, String(r.Partition)},
+		},
+		Body: ValueBody,
+	}
+	if r.Partition == "" {
+		d.ApplicationProperties = d.ApplicationProperties[:3]
+	}
+	return AppendMessage(dst, &d)
 }
 
 // ParseReadRequest returns the request that m is. ID is a view. A body, and a security token, are
@@ -104,7 +108,9 @@ func AppendEventHubInfo(dst []byte, id Value, i *EventHubInfo) []byte {
 
 func appendInfo(dst []byte, id Value, pairs []Pair) []byte {
 	ok := NewResponse(id, nil)
-	return ok.append(dst, Typed{data: appendMap(nil, amqp10.CodeString8, pairs)})
+	m := openMap(nil, amqp10.CodeString8)
+	m.pairs(pairs)
+	return ok.append(dst, Typed{data: m.close()})
 }
 
 // ParseEventHubInfo returns what m, the answer to a request, says of the endpoint. Whether it is

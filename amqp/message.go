@@ -64,11 +64,13 @@ func (m Map) Len() int { return m.n }
 
 // Lookup returns the value of the first entry with that key, or null.
 func (m Map) Lookup(key string) (v Value, ok bool) {
-	for r := amqp10.NewReader(m.entries); r.More(); {
-		if k := r.Text(); string(k) == key {
-			return r.Value(), true
+	for i := 0; i < len(m.entries); {
+		at := end(m.entries, i)
+		next := end(m.entries, at)
+		if string(m.entries[content(m.entries, i):at]) == key {
+			return viewAt(m.entries, at, next), true
 		}
-		r.Skip()
+		i = next
 	}
 	return Value{}, false
 }
@@ -111,10 +113,13 @@ const (
 // All gives the entries in their order.
 func (m Map) All() iter.Seq2[[]byte, Value] {
 	return func(yield func(key []byte, v Value) bool) {
-		for r := amqp10.NewReader(m.entries); r.More(); {
-			if key := r.Text(); !yield(key, r.Value()) {
+		for i, b := 0, m.entries; i < len(b); {
+			at := end(b, i)
+			next := end(b, at)
+			if !yield(b[content(b, i):at:at], viewAt(b, at, next)) {
 				return
 			}
+			i = next
 		}
 	}
 }
@@ -157,17 +162,14 @@ const (
 
 // property returns a field of the section, or null.
 func (m *Message) property(field int) Value {
-	r := amqp10.NewReader(m.orZero().properties)
-	for range field {
-		if !r.More() {
-			return Value{}
-		}
-		r.Skip()
+	b, i := m.orZero().properties, 0
+	for ; field > 0 && i < len(b); field-- {
+		i = end(b, i)
 	}
-	if !r.More() {
+	if i >= len(b) {
 		return Value{}
 	}
-	return r.Value()
+	return viewAt(b, i, end(b, i))
 }
 
 func (m *Message) textProperty(field int) []byte {
@@ -201,6 +203,9 @@ func (m *Message) ReplyTo() []byte { return m.textProperty(propReplyTo) }
 
 // ContentType returns the content type, or nil.
 func (m *Message) ContentType() []byte { return m.textProperty(propContentType) }
+
+// ContentEncoding returns the content encoding, or nil.
+func (m *Message) ContentEncoding() []byte { return m.textProperty(propContentEncoding) }
 
 // Expiry returns the absolute expiry time, or the zero time when there is none: also for a
 // time that is not after 1970, which is what some clients write for none.

@@ -48,8 +48,7 @@ func ParseMethodRequest(m *Message) (id UUID, r hubwire.MethodRequest, err error
 // a data section. It allocates only to grow dst.
 func AppendMethodResponse(dst []byte, id UUID, r *hubwire.MethodResponse) []byte {
 	r = orZero(r)
-	status := int32(min(max(r.Status, math.MinInt32), math.MaxInt32))
-	pair := [...]Pair{{NameMethodStatus, Int(status)}}
+	pair := [...]Pair{{NameMethodStatus, Int(toInt32(r.Status))}}
 	return AppendMessage(dst, &Draft{
 		Properties:            Properties{CorrelationID: ID(id)},
 		ApplicationProperties: pair[:],
@@ -94,3 +93,6 @@ func (m *Message) callID(op string) (UUID, error) {
 	}
 	return UUID{}, refused(op, hubwire.FormatError, "the correlation id is no uuid but a %v", v.Kind())
 }
+
+// toInt32 returns the int32 that is the nearest to n.
+func toInt32(n int) int32 { return int32(min(max(n, math.MinInt32), math.MaxInt32)) }

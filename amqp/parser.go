@@ -238,29 +238,39 @@ func (p *parser) compound(code8 byte) (items []byte, count int) {
 	return b[i : i+size : len(b)], count
 }
 
+// isShort reports whether a value with the format code c is short text or binary: its size
+// is the next byte. Nearly all in a message are.
+func isShort(c byte) bool { return c>>4 == 0xa }
+
 // mapOf reads a map whose keys are text.
 func (p *parser) mapOf() Map {
 	b, count := p.compound(amqp10.CodeMap8)
 	i, n := 0, 0
 	for i < len(b) {
-		if classes[b[i]] != classText {
+		switch c := b[i]; {
+		case classes[c] != classText:
 			p.failAt(b, i, amqp10.ErrType)
 			return Map{}
+		case isShort(c) && i+1 < len(b):
+			i += 2 + int(b[i+1])
+		default:
+			if i = p.next(b, i); i < 0 {
+				return Map{}
+			}
 		}
-		if i = p.next(b, i); i < 0 {
+		if i >= len(b) {
+			p.failAt(b, len(b), amqp10.ErrTruncated)
 			return Map{}
 		}
-		if i == len(b) {
-			p.failAt(b, i, amqp10.ErrCount)
-			return Map{}
-		}
-		if i = p.next(b, i); i < 0 {
+		if isShort(b[i]) && i+1 < len(b) {
+			i += 2 + int(b[i+1])
+		} else if i = p.next(b, i); i < 0 {
 			return Map{}
 		}
 		n += 2
 	}
-	if n != count {
-		p.failAt(b, 0, amqp10.ErrCount)
+	if i != len(b) || n != count {
+		p.failAt(b, len(b), amqp10.ErrCount)
 		return Map{}
 	}
 	return Map{b[:len(b):len(b)], n / 2}
@@ -323,21 +333,59 @@ func (p *parser) propertyList() []byte {
 	b, count := p.compound(amqp10.CodeList8)
 	i, n := 0, 0
 	for ; i < len(b); n++ {
-		if n == propCount {
+		switch c := b[i]; {
+		case n >= propCount:
 			p.failAt(b, i, ErrFields)
 			return nil
-		}
-		if classes[b[i]]&propertyClasses[n] == 0 {
+		case classes[c]&propertyClasses[n] == 0:
 			p.failAt(b, i, amqp10.ErrType)
 			return nil
-		}
-		if i = p.next(b, i); i < 0 {
-			return nil
+		case c == amqp10.CodeNull:
+			i++
+		case isShort(c) && i+1 < len(b):
+			i += 2 + int(b[i+1])
+		default:
+			if i = p.next(b, i); i < 0 {
+				return nil
+			}
 		}
 	}
-	if n != count {
-		p.failAt(b, 0, amqp10.ErrCount)
+	if i != len(b) || n != count {
+		p.failAt(b, len(b), amqp10.ErrCount)
 		return nil
 	}
 	return b[:len(b):len(b)]
 }
+
+// What follows reads what the parser has looked at: it cannot fail.
+
+// end returns where the value of b at i ends.
+func end(b []byte, i int) int { return i + width(b[i:]) }
+
+// width returns how many bytes the first value of b has.
+func width(b []byte) int {
+	if isShort(b[0]) {
+		return 2 + int(b[1])
+	}
+	return otherWidth(b)
+}
+
+func otherWidth(b []byte) int {
+	if w := widths[b[0]]; w < sized8 {
+		return 1 + int(w)
+	}
+	r := amqp10.NewReader(b)
+	r.Skip()
+	return len(b) - len(r.Rest())
+}
+
+// content returns where the text or binary of b at i begins.
+func content(b []byte, i int) int {
+	if b[i]&0x10 == 0 {
+		return i + 2
+	}
+	return i + 5
+}
+
+// viewAt returns the value of b from i to end.
+func viewAt(b []byte, i, end int) Value { return amqp10.View(b[i], b[i+1:end:end]) }

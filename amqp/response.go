@@ -1,7 +1,6 @@
 package amqp
 
 import (
-	"math"
 	"net/http"
 
 	"github.com/hubwire/hubwire"
@@ -49,7 +48,7 @@ func AppendResponse(dst []byte, r *Response) []byte { return r.append(dst, Typed
 func (r *Response) append(dst []byte, body Typed) []byte {
 	r = orZero(r)
 	pairs := [...]Pair{
-		{nameStatus, Int(int32(min(max(r.Status, 0), math.MaxInt32)))},
+		{nameStatus, Int(toInt32(r.Status))},
 		{nameDescription, String(r.Description)},
 	}
 	return AppendMessage(dst, &Draft{

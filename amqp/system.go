@@ -1,7 +1,7 @@
 package amqp
 
 import (
-	"bytes"
+	"strings"
 
 	"github.com/hubwire/hubwire"
 	"github.com/hubwire/hubwire/internal/amqp10"
@@ -12,60 +12,39 @@ import (
 // application properties of names that begin with "iothub-", some in annotations.
 // Source: spec/amqp.md 4.4, 4.6 and 5.1.
 
-// system is the room for what those of a message become.
-type system struct {
-	annotations [16]Pair
-	names       [4]Pair
-	time        [len(systemtime.Layout) + 8]byte // AppendFormat wants some more while it is at work
+// deviceAnnotations writes those that a device may set.
+func (e *entries) deviceAnnotations(m *hubwire.Message) {
+	e.text(KeyInterfaceID, m.InterfaceID)
+	e.text(KeyComponent, m.Component)
+	e.text(KeyDiagnosticID, m.DiagnosticID)
+	e.text(KeyDiagnosticContext, m.DiagnosticContext)
 }
 
-// draft returns the message with the body and all properties of m. Its annotations are the
-// device's own, without those of the hub.
-func (s *system) draft(m *hubwire.Message) Draft {
-	return Draft{
-		Annotations: s.deviceAnnotations(s.annotations[:0], m),
-		Properties: Properties{
-			MessageID: text(m.ID), UserID: m.UserID, To: m.To, CorrelationID: text(m.CorrelationID),
-			ContentType: m.ContentType, ContentEncoding: m.ContentEncoding, Expiry: m.Expiry,
-		},
-		ApplicationProperties: s.named(m),
-		Text:                  m.Properties,
-		Body:                  DataBody,
-		Data:                  m.Body,
+// appendRest appends the sections of m that follow its annotations. to, unless it is empty, stands
+// for m.To.
+func appendRest(dst []byte, m *hubwire.Message, to []byte) []byte {
+	l := fields{dst: openAt(dst, amqp10.DescProperties)}
+	l.string(m.ID)
+	l.binary(m.UserID)
+	if len(to) > 0 {
+		l.dst = amqp10.AppendString(l.next(), to)
+	} else {
+		l.string(m.To)
 	}
-}
+	l.nulls += 2 // subject, reply-to
+	l.string(m.CorrelationID)
+	l.symbol(m.ContentType)
+	l.symbol(m.ContentEncoding)
+	l.time(m.Expiry)
+	dst = l.close(len(dst))
 
-// text is a string, or null for none.
-func text(s string) Typed {
-	if s == "" {
-		return Typed{}
-	}
-	return String(s)
-}
-
-func appendTextPair(pairs []Pair, key, s string) []Pair {
-	if s == "" {
-		return pairs
-	}
-	return append(pairs, Pair{key, String(s)})
-}
-
-func (s *system) deviceAnnotations(pairs []Pair, m *hubwire.Message) []Pair {
-	pairs = appendTextPair(pairs, KeyInterfaceID, m.InterfaceID)
-	pairs = appendTextPair(pairs, KeyComponent, m.Component)
-	pairs = appendTextPair(pairs, KeyDiagnosticID, m.DiagnosticID)
-	return appendTextPair(pairs, KeyDiagnosticContext, m.DiagnosticContext)
-}
-
-func (s *system) named(m *hubwire.Message) []Pair {
-	pairs := s.names[:0]
-	if !m.CreationTime.IsZero() {
-		at := Typed{kind: amqp10.KindString, data: systemtime.Append(s.time[:0], m.CreationTime)}
-		pairs = append(pairs, Pair{NameCreationTime, at})
-	}
-	pairs = appendTextPair(pairs, NameSchema, m.Schema)
-	pairs = appendTextPair(pairs, NameOutput, m.Output)
-	return appendTextPair(pairs, NameAck, string(m.Ack))
+	e := openSection(dst, amqp10.DescApplicationProperties)
+	e.systemTime(NameCreationTime, m.CreationTime)
+	e.text(NameSchema, m.Schema)
+	e.text(NameOutput, m.Output)
+	e.text(NameAck, string(m.Ack))
+	e.properties(m.Properties)
+	return AppendData(e.close(), m.Body)
 }
 
 // parseInto sets r to what m says. The body is a view; the rest is not.
@@ -77,21 +56,22 @@ func parseInto(op string, m *Message, r *hubwire.Message) *hubwire.Error {
 	*r = hubwire.Message{Body: body}
 	var t texts
 	t.b.Grow(len(m.properties) + len(m.annotations.entries) + len(m.application.entries))
-	t.properties(m, r)
+	t.properties(m.properties, r)
 	t.annotations(m.annotations, r)
 	return t.applicationProperties(op, m.application, r)
 }
 
 // properties sets what the section of that name says.
-func (t *texts) properties(m *Message, r *hubwire.Message) {
-	fields := amqp10.NewReader(m.properties)
-	for i := 0; fields.More(); i++ {
-		v := fields.Value()
-		if i == propExpiry {
-			t.expiry(v, r)
-		} else if field := propertyField(r, i); field != nil && !v.IsNull() {
-			*field, _ = t.value(v)
+func (t *texts) properties(b []byte, r *hubwire.Message) {
+	s := t.add(b)
+	for i, n := 0, 0; i < len(b); n++ {
+		next := end(b, i)
+		if n == propExpiry {
+			t.expiry(viewAt(b, i, next), r)
+		} else if field := propertyField(r, n); field != nil && b[i] != amqp10.CodeNull {
+			*field, _ = t.at(s, b, i, next)
 		}
+		i = next
 	}
 }
 
@@ -126,54 +106,59 @@ func (t *texts) expiry(v Value, r *hubwire.Message) {
 // annotations sets what those say that a device may set.
 func (t *texts) annotations(a Map, r *hubwire.Message) {
 	for key, v := range a.All() {
-		var field *string
-		switch string(key) {
-		case KeyInterfaceID:
-			field = &r.InterfaceID
-		case KeyComponent:
-			field = &r.Component
-		case KeyDiagnosticID:
-			field = &r.DiagnosticID
-		case KeyDiagnosticContext:
-			field = &r.DiagnosticContext
-		default:
-			continue
+		if field := annotationField(r, key); field != nil {
+			*field, _ = t.value(v)
 		}
-		*field, _ = t.value(v)
 	}
 }
 
-func (t *texts) applicationProperties(op string, a Map, r *hubwire.Message) *hubwire.Error {
-	for key, v := range a.All() {
-		value, ok := t.value(v)
-		if !ok {
-			return refused(op, hubwire.ArgumentInvalid, "the application property %.100q is a %v", key, v.Kind())
-		}
-		if setNamed(r, key, value) {
-			continue
-		}
-		name := "$.ctime" // a time that is none
-		if string(key) != NameCreationTime {
-			name = t.add(key)
-		}
-		if r.Properties == nil {
-			r.Properties = make([]hubwire.Property, 0, a.Len())
-		}
-		r.Properties = append(r.Properties, hubwire.Property{Name: name, Value: value})
+// annotationField returns the field of r that an annotation is, or nil for one that has none.
+func annotationField(r *hubwire.Message, key []byte) *string {
+	switch string(key) {
+	case KeyInterfaceID:
+		return &r.InterfaceID
+	case KeyComponent:
+		return &r.Component
+	case KeyDiagnosticID:
+		return &r.DiagnosticID
+	case KeyDiagnosticContext:
+		return &r.DiagnosticContext
 	}
 	return nil
 }
 
-// namePrefix is what the names begin with that [setNamed] knows.
-var namePrefix = []byte("iothub-")
+func (t *texts) applicationProperties(op string, a Map, r *hubwire.Message) *hubwire.Error {
+	b := a.entries
+	s := t.add(b)
+	for i := 0; i < len(b); {
+		at := end(b, i)
+		next := end(b, at)
+		key := s[content(b, i):at]
+		value, ok := t.at(s, b, at, next)
+		if !ok {
+			return refused(op, hubwire.ArgumentInvalid, "the application property %.100q is a %v", key, viewAt(b, at, next).Kind())
+		}
+		if i = next; setNamed(r, key, value) {
+			continue
+		}
+		if key == NameCreationTime {
+			key = "$.ctime" // which is no time
+		}
+		if r.Properties == nil {
+			r.Properties = make([]hubwire.Property, 0, a.n)
+		}
+		r.Properties = append(r.Properties, hubwire.Property{Name: key, Value: value})
+	}
+	return nil
+}
 
 // setNamed sets the system property that an application property is, and reports whether it is one
 // and the value fits it.
-func setNamed(r *hubwire.Message, key []byte, value string) bool {
-	if !bytes.HasPrefix(key, namePrefix) {
+func setNamed(r *hubwire.Message, key, value string) bool {
+	if !strings.HasPrefix(key, "iothub-") {
 		return false
 	}
-	switch string(key) {
+	switch key {
 	case NameCreationTime:
 		at, ok := systemtime.Parse(value)
 		if ok {

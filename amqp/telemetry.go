@@ -31,9 +31,10 @@ func orZero[T any](v *T) *T {
 //
 // Source: spec/amqp.md 4.6.
 func AppendTelemetry(dst []byte, m *hubwire.Message) []byte {
-	var s system
-	d := s.draft(orZero(m))
-	return AppendMessage(dst, &d)
+	m = orZero(m)
+	e := openSection(dst, amqp10.DescMessageAnnotations)
+	e.deviceAnnotations(m)
+	return appendRest(e.close(), m, nil)
 }
 
 // AppendToBatch appends m to a message of the batch format, which is nothing else than what

@@ -20,11 +20,16 @@ func (t *texts) add(s []byte) string {
 	return t.b.String()[start:]
 }
 
-// value adds the text of a value, see [appendText].
-func (t *texts) value(v Value) (s string, ok bool) {
-	if b := bytesOf(v); b != nil && utf8.Valid(b) {
-		return t.add(b), true
+// at returns the text of the value from i to end of b, of which s is the string.
+func (t *texts) at(s string, b []byte, i, end int) (text string, ok bool) {
+	if classes[b[i]] == classText {
+		return s[content(b, i):end], true
 	}
+	return t.value(viewAt(b, i, end))
+}
+
+// value adds the text of a value, see [appendText].
+func (t *texts) value(v Value) (text string, ok bool) {
 	var room [64]byte
 	b, ok := appendText(room[:0], v)
 	return t.add(b), ok

@@ -1,9 +1,8 @@
 package amqp
 
 import (
-	"math"
-
 	"github.com/hubwire/hubwire"
+	"github.com/hubwire/hubwire/internal/amqp10"
 )
 
 // TwinOperation is what a device asks of its twin. The zero TwinOperation is not valid.
@@ -56,17 +55,21 @@ func AppendTwinRequest(dst []byte, r *TwinRequest) []byte {
 		return dst
 	}
 	op := twinOperations[r.Operation]
-	var room [2]Pair
-	a := append(room[:0], Pair{KeyTwinOperation, String(op.name)})
-	a = appendTextPair(a, KeyTwinResource, op.resource)
+	a := openSection(dst, amqp10.DescMessageAnnotations)
+	a.text(KeyTwinOperation, op.name)
+	a.text(KeyTwinResource, op.resource)
 	body := r.Body
 	if len(body) == 0 {
 		body = blank
 	}
-	return AppendMessage(dst, &Draft{Annotations: a, Properties: Properties{CorrelationID: Echo(r.ID)}, Body: DataBody, Data: body})
+	return appendTwinRest(a.close(), r.ID, body)
 }
 
 var blank = []byte{' '}
+
+func appendTwinRest(dst []byte, id Value, body []byte) []byte {
+	return AppendMessage(dst, &Draft{Properties: Properties{CorrelationID: Echo(id)}, Body: DataBody, Data: body})
+}
 
 // ParseTwinRequest returns the request that m is, as a view. The error is a [*hubwire.Error]: code
 // [hubwire.FormatError] for one without an id or whose body is not data, and
@@ -116,17 +119,16 @@ func AppendTwinResponse(dst []byte, r *TwinResponse) []byte {
 	if r == nil {
 		return dst
 	}
-	var room [2]Pair
-	a := room[:0]
+	a := openSection(dst, amqp10.DescMessageAnnotations)
 	if r.IsChange() {
-		a = append(a, Pair{KeyTwinResource, String(desiredResource)})
+		a.text(KeyTwinResource, desiredResource)
 	} else {
-		a = append(a, Pair{KeyTwinStatus, Int(int32(min(max(r.Status, math.MinInt32), math.MaxInt32)))})
+		a.int(KeyTwinStatus, r.Status)
 	}
 	if r.Version != 0 {
-		a = append(a, Pair{KeyTwinVersion, Long(r.Version)})
+		a.long(KeyTwinVersion, r.Version)
 	}
-	return AppendMessage(dst, &Draft{Annotations: a, Properties: Properties{CorrelationID: Echo(r.ID)}, Body: DataBody, Data: r.Body})
+	return appendTwinRest(a.close(), r.ID, r.Body)
 }
 
 // ParseTwinResponse returns the answer or change that m is, as a view. An answer without a status

@@ -2,8 +2,6 @@ package amqp
 
 import (
 	"encoding/json"
-	"maps"
-	"slices"
 	"strings"
 	"testing"
 
@@ -220,22 +218,6 @@ func TestRedirectVectors(t *testing.T) {
 		}
 		if diff := cmp.Diff(v.Info, types); diff != "" {
 			t.Errorf("info (-want +got):\n%s", diff)
-		}
-	}
-}
-
-// vectorTests says which test runs each table of the file, and for those of others where it is run.
-var vectorTests = map[string]string{
-	"addresses":        "TestAddressVectors",
-	"error_conditions": "TestConditionVectors",
-	"link_redirect":    "TestRedirectVectors",
-}
-
-func TestEachTableHasItsTest(t *testing.T) {
-	got := slices.Sorted(maps.Keys(readVectors(t)))
-	for _, name := range got {
-		if vectorTests[name] == "" {
-			t.Logf("no test runs the table %s", name)
 		}
 	}
 }

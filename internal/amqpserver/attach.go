@@ -54,23 +54,28 @@ func (s *Session) attach(body []byte) error {
 	return nil
 }
 
-// resolve asks the handler for a node.
+// resolve asks the handler for a node, with no lock held.
 func (s *Session) resolve(a *Attach) (refused *amqp10.Error) {
 	c, l, h := s.conn, a.Link, s.conn.handler
+	var in Receiver
+	var out Sender
+	refused = &amqp10.Error{Condition: amqp10.NotImplemented, Description: "no links of this kind"}
 	c.mu.Unlock()
-	defer c.mu.Lock()
-	refused = &amqp10.Error{Condition: amqp10.NotImplemented, Description: "no links in this direction"}
 	switch {
+	case a.Peer.Target.Value.Coordinator:
 	case a.Peer.Role == amqp10.RoleSender && h.Receiver != nil:
-		if l.in, refused = h.Receiver(a); refused == nil && l.in != nil {
-			l.node = l.in
-		}
+		in, refused = h.Receiver(a)
 	case a.Peer.Role == amqp10.RoleReceiver && h.Sender != nil:
-		if l.out, refused = h.Sender(a); refused == nil && l.out != nil {
-			l.node = l.out
-		}
+		out, refused = h.Sender(a)
 	}
-	if refused == nil && l.node == nil {
+	c.mu.Lock()
+	switch {
+	case refused != nil:
+	case in != nil:
+		l.in, l.node = in, in
+	case out != nil:
+		l.out, l.node = out, out
+	default:
 		refused = &amqp10.Error{Condition: amqp10.InternalError, Description: "the address has no node"}
 	}
 	return refused
@@ -117,11 +122,12 @@ func (l *Link) accept(a *Attach) {
 // refuse answers an attach with one that lacks the terminus that the peer wanted, and a detach: many clients
 // need both (part 2 section 2.6.3).
 func (l *Link) refuse(a *Attach, e *amqp10.Error) {
-	r := amqp10.Attach{Name: a.Peer.Name, Handle: l.handle, Role: !a.Peer.Role, Source: a.Peer.Source, Target: a.Peer.Target}
+	r := reply(l, a.Peer, l.session.conn.cfg)
+	r.MaxMessageSize.Valid = false
 	if r.Role == amqp10.RoleSender {
-		r.Source, r.InitialDeliveryCount = amqp10.Opt[amqp10.Source]{}, amqp10.Some[uint32](0)
+		r.Source.Valid = false
 	} else {
-		r.Target = amqp10.Opt[amqp10.Target]{}
+		r.Target.Valid = false
 	}
 	l.session.append(r.AppendTo)
 	l.sendDetach(e)

@@ -22,6 +22,7 @@ type Conn struct {
 	// Of the goroutine of Serve.
 	in       reader
 	delivery Delivery
+	spare    *partial        // of a message that came in part
 	moved    amqp10.Transfer // the peer's, as it is read: what escapes is made once
 	told     amqp10.Disposition
 	flowed   amqp10.Flow
@@ -67,7 +68,7 @@ var (
 	ErrOpenTimeout = errors.New("amqpserver: no open in time")
 	ErrNoClose     = errors.New("amqpserver: the connection ended without a close")
 	ErrSASL        = errors.New("amqpserver: authentication failed")
-	ErrCut         = errors.New("amqpserver: closed before it was open")
+	ErrCut         = errors.New("amqpserver: cut")
 )
 
 // errClosed ends the loop of Serve when both have said close.
@@ -180,7 +181,10 @@ func (c *Conn) idle() error {
 	if c.err != nil {
 		return c.err
 	}
-	return c.nc.SetReadDeadline(c.deadline())
+	if err := c.nc.SetReadDeadline(c.deadline()); err != nil {
+		return fmt.Errorf("%w: %w", ErrNoClose, err)
+	}
+	return nil
 }
 
 // deadline is until when the peer must have sent something.
@@ -218,9 +222,14 @@ func (c *Conn) close(e *amqp10.Error) {
 		c.cause = asError(e)
 		c.dropSessions(c.cause)
 		c.appendFrame(0, (&amqp10.Close{Error: e}).AppendTo)
-		c.phase, c.closeBy = phaseClosing, time.Now().Add(c.cfg.CloseTimeout)
-		c.nc.SetReadDeadline(c.closeBy) // a read that waits already, too
+		c.closing()
 	}
+}
+
+// closing gives the peer its time to take our close and send its own. It holds for reads and writes that wait already, too.
+func (c *Conn) closing() {
+	c.phase, c.closeBy = phaseClosing, time.Now().Add(c.cfg.CloseTimeout)
+	c.nc.SetDeadline(c.closeBy)
 }
 
 // ignoreAll waits for the end of what the peer sends: closing at once could take our close from under way.

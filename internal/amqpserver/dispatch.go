@@ -75,7 +75,7 @@ func (c *Conn) closed(body []byte) error {
 		c.cause = asError(p.Error)
 		c.dropSessions(c.cause)
 		c.appendFrame(0, (&amqp10.Close{}).AppendTo)
-		c.phase = phaseClosing
+		c.closing()
 	}
 	c.drain()
 	return errClosed

@@ -58,7 +58,7 @@ func (l *Link) flow(p *amqp10.Flow) {
 
 // appendFlow tells the peer the state of the session, and of l if that is not nil. It opens the window again.
 func (s *Session) appendFlow(l *Link, drained bool) {
-	s.windowIn, s.widen = s.conn.cfg.Window, false
+	s.windowIn, s.widen = max(s.windowIn, s.window()), false // what was granted stays
 	f := amqp10.Flow{
 		NextIncomingID: amqp10.Some(s.nextIn),
 		IncomingWindow: s.windowIn,

@@ -1,6 +1,7 @@
 package amqpserver
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -21,25 +22,28 @@ func (c *Conn) shakeHands() error {
 		}
 		p, err = c.protocol()
 	}
+	if err != nil {
+		return err
+	}
 	c.say(amqp10.AppendProtocol(nil, amqp10.ProtocolAMQP))
-	switch {
-	case err != nil:
-		return c.hangUp(err)
-	case p != amqp10.ProtocolAMQP:
+	if p != amqp10.ProtocolAMQP {
 		return c.hangUp(fmt.Errorf("amqpserver: protocol %d is not offered here", p))
 	}
 	return nil
 }
 
-// protocol reads a protocol header.
+// protocol reads a protocol header. A wrong beginning is known before it is whole, and answered with what
+// would be right.
 func (c *Conn) protocol() (amqp10.Protocol, error) {
 	for {
-		if b := c.in.take(amqp10.ProtocolHead); b != nil {
-			return amqp10.ParseProtocol(b)
-		}
-		// A wrong beginning is known before it is whole.
-		if _, err := amqp10.ParseProtocol(c.in.buf[c.in.r:c.in.w]); err != nil && !truncated(err) {
-			return 0, err
+		p, err := amqp10.ParseProtocol(c.in.buf[c.in.r:c.in.w])
+		switch {
+		case err == nil:
+			c.in.r += amqp10.ProtocolHead
+			return p, nil
+		case !errors.Is(err, amqp10.ErrTruncated):
+			c.say(amqp10.AppendProtocol(nil, amqp10.ProtocolAMQP))
+			return 0, c.hangUp(err)
 		}
 		if err := c.wait(); err != nil {
 			return 0, err
@@ -55,8 +59,11 @@ func (c *Conn) authenticate() error {
 	c.sasl(offer.AppendTo)
 
 	f, err := c.next()
+	if e := new(amqp10.Error); errors.As(err, &e) {
+		return c.hangUp(fmt.Errorf("%w: %w", ErrSASL, err))
+	}
 	if err != nil {
-		return c.hangUp(err)
+		return err
 	}
 	var init amqp10.SASLInit
 	switch {
@@ -95,7 +102,8 @@ func (c *Conn) sasl(body func(dst []byte) []byte) {
 func (c *Conn) hangUp(why error) error {
 	c.mu.Lock()
 	if c.err == nil {
-		c.phase, c.closeBy, c.cause = phaseClosing, time.Now().Add(c.cfg.CloseTimeout), why
+		c.cause = why
+		c.closing()
 	}
 	c.mu.Unlock()
 	c.ignoreAll()

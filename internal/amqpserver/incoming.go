@@ -47,10 +47,8 @@ func (s *Session) transfer(body []byte) error {
 		return nil
 	}
 	s.nextIn++
-	if s.windowIn--; s.windowIn <= c.cfg.Window/2 {
-		s.widen = true
-		s.setDue()
-	}
+	s.windowIn--
+	s.reopen()
 	l := s.handles[t.Handle]
 	switch {
 	case l == nil:
@@ -64,6 +62,20 @@ func (s *Session) transfer(body []byte) error {
 		l.first(t, payload)
 	}
 	return nil
+}
+
+// window is how many transfers the peer may send: none when too much is unsettled.
+func (s *Session) window() uint32 {
+	room := s.conn.cfg.MaxUnsettled - s.in.open
+	return min(s.conn.cfg.Window, uint32(max(room, 0)))
+}
+
+// reopen sees to it that the peer is told of its window when half of it is used.
+func (s *Session) reopen() {
+	if s.windowIn <= s.conn.cfg.Window/2 && s.window() > s.windowIn {
+		s.widen = true
+		s.setDue()
+	}
 }
 
 // first acts on the first frame of a delivery.
@@ -85,10 +97,19 @@ func (l *Link) first(t *amqp10.Transfer, payload []byte) {
 		l.deliver(t, payload) // as most are: from the read buffer
 		return
 	}
-	l.partial = &partial{head: *t}
-	l.partial.head.DeliveryTag = l.partial.tag[:copy(l.partial.tag[:], t.DeliveryTag)]
-	l.partial.head.State = amqp10.State{}
+	l.partial = newPartial(s.conn, t)
 	l.add(t, payload)
+}
+
+// newPartial begins a message that comes in part, in the memory of an earlier one if there is such.
+func newPartial(c *Conn, t *amqp10.Transfer) *partial {
+	p := c.spare
+	if c.spare = nil; p == nil {
+		p = &partial{}
+	}
+	p.head, p.message = *t, p.message[:0]
+	p.head.DeliveryTag, p.head.State = p.tag[:copy(p.tag[:], t.DeliveryTag)], amqp10.State{}
+	return p
 }
 
 // more acts on a further frame of a delivery.
@@ -128,6 +149,7 @@ func (l *Link) add(t *amqp10.Transfer, payload []byte) {
 		c.partial -= len(p.message)
 		l.partial = nil
 		l.deliver(&p.head, p.message)
+		c.spare = p
 	}
 }
 
@@ -170,7 +192,7 @@ func (l *Link) deliver(t *amqp10.Transfer, message []byte) {
 // topUp grants credit when half of it is used: for what is neither under way nor unsettled.
 func (l *Link) topUp() {
 	used := l.credit + l.unsettled
-	if l.state != linkAttached || l.paused || used > l.window/2 {
+	if l.state != linkAttached || l.in == nil || l.paused || used > l.window/2 {
 		return
 	}
 	l.credit = l.window - l.unsettled
@@ -197,8 +219,6 @@ func (l *Link) pause(on bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	l.paused = on
-	if l.in != nil {
-		l.topUp()
-		c.wakeWriter()
-	}
+	l.topUp()
+	c.wakeWriter()
 }

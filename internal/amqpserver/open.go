@@ -1,7 +1,6 @@
 package amqpserver
 
 import (
-	"errors"
 	"math"
 	"time"
 
@@ -15,8 +14,6 @@ const (
 	// and forgets connections.
 	defaultBeat = 120 * time.Second
 )
-
-func truncated(err error) bool { return errors.Is(err, amqp10.ErrTruncated) }
 
 // open acts on the peer's open (part 2 section 2.4.1).
 func (c *Conn) open(body []byte) error {
@@ -74,7 +71,7 @@ func (c *Conn) startBeat() {
 	c.beat = time.AfterFunc(every, func() {
 		c.mu.Lock()
 		defer c.mu.Unlock()
-		if c.phase == phaseOver || c.err != nil {
+		if c.phase != phaseOpen || c.err != nil {
 			return
 		}
 		if !c.wrote && !c.writing && !c.pending() {
@@ -89,6 +86,7 @@ func (c *Conn) startBeat() {
 // quiet gives back the memory that only a busy connection needs. The peer has just said that it has nothing to say.
 func (c *Conn) quiet() {
 	c.in.quiet()
+	c.spare = nil
 	if len(c.frames) == 0 {
 		c.frames = nil
 	}

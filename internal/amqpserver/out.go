@@ -103,8 +103,11 @@ func (c *Conn) write() {
 		b = c.pull(l, b)
 	}
 	if len(b) > 0 && c.err == nil {
+		err := c.nc.SetWriteDeadline(c.writeBy())
 		c.mu.Unlock()
-		err := c.send(b)
+		if err == nil {
+			_, err = c.nc.Write(b)
+		}
 		c.mu.Lock()
 		c.wrote = true
 		c.changed.Broadcast()
@@ -116,13 +119,12 @@ func (c *Conn) write() {
 	c.server.buffers.put(w)
 }
 
-// send writes to the peer, which has its time to take it.
-func (c *Conn) send(b []byte) error {
-	if err := c.nc.SetWriteDeadline(time.Now().Add(c.cfg.WriteTimeout)); err != nil {
-		return err
+// writeBy is until when the peer must have taken what is written next.
+func (c *Conn) writeBy() time.Time {
+	if c.phase == phaseClosing {
+		return c.closeBy
 	}
-	_, err := c.nc.Write(b)
-	return err
+	return time.Now().Add(c.cfg.WriteTimeout)
 }
 
 // fail ends all reading and writing.

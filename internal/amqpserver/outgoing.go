@@ -104,6 +104,7 @@ func (c *Conn) ask(l *Link, b []byte) []byte {
 	c.called(l)
 	msg, out, ok := l.out.Next(b)
 	c.returned(l)
+	c.wakeTeller() // it may have ended meanwhile
 	if !ok || l.state != linkAttached || len(msg) < len(b) {
 		return b[:start]
 	}

@@ -22,15 +22,6 @@ func (in *reader) frame(limit uint32) (amqp10.Frame, error) {
 	return f, err
 }
 
-// take takes the next n bytes, or returns nil when they are not all there.
-func (in *reader) take(n int) []byte {
-	if in.w-in.r < n {
-		return nil
-	}
-	in.r += n
-	return in.buf[in.r-n : in.r]
-}
-
 // fill waits for more, with one read. The buffer grows when a read has filled it: to the size of a
 // busy one for more of what comes, beyond that only for a frame that has begun.
 func (in *reader) fill() error {

@@ -26,8 +26,8 @@ type Config struct {
 	HandleMax uint32
 	// MaxLinks bounds the links of a connection, those included that the peer has not confirmed the end of. Default 32768.
 	MaxLinks int
-	// MaxUnsettled bounds the deliveries of a session that were sent and are not settled: no more are sent until the
-	// peer settles some. Default 16384.
+	// MaxUnsettled bounds the deliveries of a session that are not settled, in each direction: no more are sent until
+	// the peer settles some, or its window stays closed until nodes do. Default 8192.
 	MaxUnsettled int
 
 	// Window is the incoming window of a session, in transfer frames. Default 5000.
@@ -72,8 +72,9 @@ func NewServer(cfg *Config) *Server {
 	byDefault(&c.ChannelMax, 8191)
 	byDefault(&c.HandleMax, 262143)
 	byDefault(&c.MaxLinks, 32<<10)
-	byDefault(&c.MaxUnsettled, 16<<10)
+	byDefault(&c.MaxUnsettled, 8<<10)
 	byDefault(&c.Window, 5000)
+	c.Window = min(c.Window, uint32(max(c.MaxUnsettled, 1)))
 	byDefault(&c.Credit, 1000)
 	byDefault(&c.IdleTimeout, 240*time.Second)
 	byDefault(&c.OpenTimeout, 60*time.Second)

@@ -147,14 +147,15 @@ func (s *Session) drop(state sessionState, why error) {
 	}
 	s.state, s.why = state, why
 	s.conn.links -= len(s.handles)
+	s.names, s.credits, s.stalled, s.rest = nil, nil, nil, rest{}
+	s.in, s.out = unsettled{}, unsettled{}
 	for _, l := range s.handles {
 		if l.state < linkDetaching {
 			l.end(linkGone, why)
 		}
 		l.state = linkGone
 	}
-	s.handles, s.names, s.credits, s.stalled, s.rest = nil, nil, nil, nil, rest{}
-	s.in, s.out = unsettled{}, unsettled{}
+	s.handles = nil
 	s.farewell()
 }
 
@@ -173,12 +174,17 @@ func (s *Session) appendDue() {
 	}
 	s.appendOutcome()
 	for _, l := range s.credits {
-		if l.tellCredit = false; l.state == linkAttached {
-			s.appendFlow(l, false)
+		l.tellCredit = false
+		if l.state != linkAttached {
+			continue
 		}
+		if !l.paused {
+			l.credit = max(l.credit, l.window-l.unsettled) // more may have been settled since
+		}
+		s.appendFlow(l, false)
 	}
 	s.credits = s.credits[:0]
-	if s.widen {
+	if s.widen && s.window() > s.windowIn {
 		s.appendFlow(nil, false)
 	}
 }

@@ -56,6 +56,7 @@ func (s *Session) settleIn(e *entry) {
 	s.in.settle(e)
 	l.unsettled--
 	l.topUp()
+	s.reopen()
 }
 
 // say tells the peer of the outcome of a delivery, together with its neighbours if it is the same.
