@@ -320,16 +320,12 @@ func TestGoAMQPDrains(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for i := range 5 {
-		if err := receiver.IssueCredit(10); err != nil {
-			t.Fatal(err)
-		}
+	send := func(i int) {
 		if err := sender.Send(ctx, amqp.NewMessage([]byte{byte(i)}), nil); err != nil {
 			t.Fatal(err)
 		}
-		if err := receiver.DrainCredit(ctx, nil); err != nil {
-			t.Fatal(err)
-		}
+	}
+	receive := func() {
 		m, err := receiver.Receive(ctx, nil)
 		if err != nil {
 			t.Fatal(err)
@@ -337,6 +333,18 @@ func TestGoAMQPDrains(t *testing.T) {
 		if err := receiver.AcceptMessage(ctx, m); err != nil {
 			t.Fatal(err)
 		}
+	}
+	for i := range 5 {
+		if err := receiver.IssueCredit(10); err != nil {
+			t.Fatal(err)
+		}
+		send(2 * i)
+		receive() // so the credit is out: go-amqp forgets it when it drains before
+		send(2*i + 1)
+		if err := receiver.DrainCredit(ctx, nil); err != nil {
+			t.Fatal(err)
+		}
+		receive()
 	}
 }
 
