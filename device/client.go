@@ -184,20 +184,20 @@ func (c *Client) Close() error {
 	}
 	c.end(errClosed)
 	c.uploads.end(errClosed)
-	limit := time.NewTimer(c.o.CloseTimeout)
-	defer limit.Stop()
-	moment := time.NewTimer(c.o.CloseTimeout / handlerShare)
-	defer moment.Stop()
-	c.methods.wait(moment.C)
+	limit, stop := within(c.o.CloseTimeout)
+	defer stop()
+	moment, stop := within(c.o.CloseTimeout / handlerShare)
+	defer stop()
+	c.methods.wait(moment)
 	if err := l.close(); err != nil {
 		return withOp("close", err)
 	}
 	// What a handler waited for on the link has failed by now.
 	late := ""
 	switch {
-	case !c.methods.wait(limit.C):
+	case !c.methods.wait(limit):
 		late = "a method handler has not returned after its context ended"
-	case !c.uploads.wait(limit.C):
+	case !c.uploads.wait(limit):
 		late = "Options.Dial has not returned after its context ended"
 	default:
 		return nil
@@ -208,6 +208,13 @@ func (c *Client) Close() error {
 // handlerShare is the part of CloseTimeout that method handlers get for their
 // answers; what remains is the link's.
 const handlerShare = 4
+
+// within returns what is closed when d is over, and stays so: one wait after the other may
+// look at it, where a timer would tell only the first.
+func within(d time.Duration) (limit <-chan struct{}, stop context.CancelFunc) {
+	ctx, stop := context.WithTimeout(context.Background(), d)
+	return ctx.Done(), stop
+}
 
 // contain keeps a panic of the program's function from the Client, and tells of it. It is to be deferred.
 func contain(panicked func(value any, stack []byte)) {

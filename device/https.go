@@ -239,19 +239,19 @@ func (l *httpsLink) teardown(cause error) {
 
 // close implements [link].
 func (l *httpsLink) close() error {
-	limit := time.NewTimer(l.cfg.CloseTimeout - l.cfg.CloseTimeout/handlerShare)
-	defer limit.Stop()
+	limit, stop := within(l.cfg.CloseTimeout - l.cfg.CloseTimeout/handlerShare)
+	defer stop()
 	own := 0 // what the caller itself is at
 	if l.out.mine() || l.status.mine() {
 		own = 1
 	}
 	if l.over.Err() == nil {
-		moment := time.NewTimer(l.cfg.CloseTimeout / 2)
-		l.busy.wait(own, moment.C)
-		moment.Stop()
+		moment, stop := within(l.cfg.CloseTimeout / 2)
+		l.busy.wait(own, moment)
+		stop()
 	}
 	l.teardown(errClosed)
-	done := l.busy.wait(own, limit.C) && l.conns.wait(limit.C)
+	done := l.busy.wait(own, limit) && l.conns.wait(limit)
 	l.status.set(Closed, nil)
 	if !done {
 		return &hubwire.Error{

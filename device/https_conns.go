@@ -145,7 +145,7 @@ func (c *connections) abort() {
 }
 
 // wait reports whether all dials have returned before limit.
-func (c *connections) wait(limit <-chan time.Time) bool {
+func (c *connections) wait(limit <-chan struct{}) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for c.dialling > 0 {

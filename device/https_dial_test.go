@@ -269,3 +269,47 @@ func TestHTTPSCloseDoesNotWaitForAFunctionThatDoesNotReturn(t *testing.T) {
 		}
 	})
 }
+
+// TestHTTPSCloseIsInTimeWhateverEndsLast has a done function return when the time of Close is
+// over, and not a moment earlier: the Dial after it, which never returns, gets no more of it.
+func TestHTTPSCloseIsInTimeWhateverEndsLast(t *testing.T) {
+	for range 20 { // who of the two is first is anybody's guess
+		overREST(t, func(t *testing.T, h *restHub) {
+			stuck, goOn, closing := make(chan struct{}), make(chan struct{}), make(chan struct{})
+			time.AfterFunc(2*time.Hour, func() { close(goOn) })
+			dials := 0
+			c, err := device.Dial(t.Context(), restDevice, device.HTTPS(nil), h.options(func(o *device.Options) {
+				dial := o.Dial
+				o.Dial = func(ctx context.Context, network, addr string) (net.Conn, error) {
+					if dials++; dials > 1 {
+						close(stuck)
+						<-goOn // whatever its context says
+					}
+					return dial(ctx, network, addr)
+				}
+			}))
+			if err != nil {
+				t.Fatal(err)
+			}
+			err = c.SendAsync(t.Context(), &hubwire.Message{}, func(error) {
+				<-closing
+				time.Sleep(closeTimeout * 3 / 4)
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(time.Hour) // no connection is kept for so long
+			ctx, giveUp := context.WithCancel(t.Context())
+			go c.Send(ctx, &hubwire.Message{})
+			<-stuck
+			giveUp()
+			synctest.Wait()
+			start := time.Now()
+			close(closing)
+			if err := c.Close(); !errors.Is(err, context.DeadlineExceeded) || time.Since(start) > closeTimeout {
+				t.Errorf("after %v: %v", time.Since(start), err)
+			}
+			<-goOn
+		})
+	}
+}

@@ -4,7 +4,6 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"github.com/hubwire/hubwire/internal/goroutine"
 )
@@ -103,7 +102,7 @@ func (b *busy) end() {
 }
 
 // wait reports whether no more than spare were left before limit.
-func (b *busy) wait(spare int, limit <-chan time.Time) bool {
+func (b *busy) wait(spare int, limit <-chan struct{}) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	for b.n > spare {

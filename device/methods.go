@@ -7,7 +7,6 @@ import (
 	"math"
 	"net/http"
 	"sync"
-	"time"
 
 	"github.com/hubwire/hubwire"
 	"github.com/hubwire/hubwire/internal/goroutine"
@@ -212,7 +211,7 @@ func (m *methods) changedLocked() {
 
 // wait returns when no handler runs but those that wait in Close themselves,
 // of which the calling goroutine may be one, or false when limit is over first.
-func (m *methods) wait(limit <-chan time.Time) bool {
+func (m *methods) wait(limit <-chan struct{}) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if len(m.running) > 0 {

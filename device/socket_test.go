@@ -48,9 +48,9 @@ func overSockets(t *testing.T, test func(t *testing.T, h *hub.Hub, tr device.Tra
 
 func TestOverRealSockets(t *testing.T) {
 	overSockets(t, func(t *testing.T, h *hub.Hub, tr device.Transport, o *device.Options) {
-		ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 		defer cancel()
-		o.MinBackoff = time.Millisecond
+		o.MinBackoff, o.CloseTimeout = time.Millisecond, time.Minute
 		c, err := device.Dial(ctx, hubtest.Device(t, h, "dev-1"), tr, o)
 		if err != nil {
 			t.Fatal(err)

@@ -134,7 +134,7 @@ func (u *uploads) end(cause error) {
 }
 
 // wait reports whether all dials have returned before limit.
-func (u *uploads) wait(limit <-chan time.Time) bool {
+func (u *uploads) wait(limit <-chan struct{}) bool {
 	u.mu.Lock()
 	w := u.made
 	u.mu.Unlock()

@@ -27,13 +27,15 @@ func TestMain(m *testing.M) {
 		// without it the suite runs on all processors.
 		runtime.GOMAXPROCS(1)
 	}
+	before := testkit.Running()
 	goroutines, heap := footprint()
 	start := time.Now()
 	code := m.Run()
+	left := testkit.Leftovers(before) // and not those that are about to end
 	goroutinesAfter, heapAfter := footprint()
 	fmt.Printf("faults: %d cases in %v; goroutines %d before, %d after; heap %d KiB before, %d KiB after, in use after GC\n",
 		cases.Load(), time.Since(start).Round(time.Millisecond), goroutines, goroutinesAfter, heap>>10, heapAfter>>10)
-	if code == 0 && (goroutinesAfter > goroutines || heapAfter > heap+maxGrowth) {
+	if code == 0 && (len(left) > 0 || heapAfter > heap+maxGrowth) {
 		fmt.Println("faults: FAIL: something was left behind")
 		_ = pprof.Lookup("goroutine").WriteTo(os.Stdout, 1)
 		code = 1

@@ -12,7 +12,7 @@ import (
 // is busy may take a link for dead that is not, and the client then makes another.
 var loopback = pace{
 	keepAlive: time.Second, ackTimeout: 500 * time.Millisecond, backoff: 100 * time.Millisecond,
-	connect: 2 * time.Second, patience: time.Minute,
+	connect: 10 * time.Second, patience: 5 * time.Minute, closing: time.Minute,
 }
 
 // TestOverSockets runs a part of the table over TCP and TLS: all that ends a connection,

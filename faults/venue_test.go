@@ -54,6 +54,7 @@ type pace struct {
 	backoff    time.Duration // the longest
 	connect    time.Duration // the longest attempt
 	patience   time.Duration // for one use of a feature, whatever happens
+	closing    time.Duration // the longest good-bye; zero: the default of Options
 	curves     []tls.CurveID // nil: TLS's own choice
 }
 
@@ -185,7 +186,7 @@ func (v *venue) options(change func(*device.Options)) *device.Options {
 	}
 	o := &device.Options{
 		Dial: v.net.dial, TLSConfig: &tls.Config{RootCAs: roots, CurvePreferences: v.pace.curves},
-		KeepAlive: v.pace.keepAlive, AckTimeout: v.pace.ackTimeout, ConnectTimeout: v.pace.connect,
+		KeepAlive: v.pace.keepAlive, AckTimeout: v.pace.ackTimeout, ConnectTimeout: v.pace.connect, CloseTimeout: v.pace.closing,
 		MinBackoff: v.pace.backoff / 100, MaxBackoff: v.pace.backoff,
 		Hooks: &device.Hooks{
 			State: v.audit.state, Packet: v.audit.packet,

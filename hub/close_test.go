@@ -73,7 +73,7 @@ type racer struct {
 
 func (r *racer) run(f func(ctx context.Context)) {
 	r.wg.Go(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 		defer cancel()
 		for {
 			f(ctx)

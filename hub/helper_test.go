@@ -87,7 +87,7 @@ func dialTLS(t testing.TB, h *hub.Hub, port string, adapt func(*tls.Config)) *tl
 		adapt(cfg)
 	}
 	c := tls.Client(nc, cfg)
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	if err := c.HandshakeContext(ctx); err != nil {
 		t.Fatalf("TLS: %v", err)

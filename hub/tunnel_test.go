@@ -260,7 +260,7 @@ func TestOverSockets(t *testing.T) {
 	testkit.LeakCheck(t)
 	h := hubtest.Start(t, nil)
 	create(t, h, dev, other, mod)
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
 	cfg := h.ClientTLS()
 	cfg.ServerName = "localhost"

@@ -81,7 +81,7 @@ func subscribesInVain(t *testing.T, r *road) {
 // sendsTooMuch has a packet that the broker answers with the end of the connection, each time.
 func sendsTooMuch(t *testing.T, r *road) {
 	s := r.session(t, nextID(), func(o *mqtt.SessionOptions) {
-		o.MaxPacket, o.CloseTimeout = 2*brokerMaxPacket, 300*time.Millisecond
+		o.MaxPacket, o.CloseTimeout = 2*brokerMaxPacket, 2*time.Second
 	})
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
@@ -111,7 +111,7 @@ func comesByAnyPath(t *testing.T, r *road) {
 // staysWhenIdle has a keep-alive that the broker is strict about, and that
 // takes no more pings than it has to.
 func staysWhenIdle(t *testing.T, r *road) {
-	const keepAlive = 2 * time.Second
+	const keepAlive = 5 * time.Second // of which the broker gives half more, to a machine that is busy
 	start := time.Now()
 	s := r.session(t, nextID(), func(o *mqtt.SessionOptions) { o.KeepAlive = keepAlive })
 	r.says(t, s.id, 3, "Sending PINGRESP to it")
@@ -126,7 +126,8 @@ func staysWhenIdle(t *testing.T, r *road) {
 // which goes on talking all the time. Of the latter the broker may be first to have enough.
 func noticesSilence(t *testing.T, r *road) {
 	s := r.session(t, nextID(), func(o *mqtt.SessionOptions) { o.KeepAlive = time.Second })
-	for i, lose := range []func(){r.loseDown, r.loseUp} {
+	for _, lose := range []func(){r.loseDown, r.loseUp} {
+		before := s.connections()
 		lose()
 		poll(t, "nobody notices the silence", func() bool {
 			p := message("x", "")
@@ -134,7 +135,7 @@ func noticesSilence(t *testing.T, r *road) {
 			if err := s.PublishAsync(t.Context(), p, nil); err != nil {
 				t.Fatal(err)
 			}
-			return s.connections() == i+2
+			return s.connections() > before
 		})
 		if n := s.lost(mqtt.ErrKeepAlive); n == 0 {
 			t.Error("the session did not notice the silence itself")
@@ -144,12 +145,12 @@ func noticesSilence(t *testing.T, r *road) {
 }
 
 // willed is a session with a will, and who waits for that.
-func willed(t *testing.T, r *road) (*ours, *observer, received) {
+func willed(t *testing.T, r *road, keepAlive time.Duration) (*ours, *observer, received) {
 	t.Helper()
 	topic := nextID()
 	o := r.observe(t, topic)
 	s := r.session(t, nextID(), func(o *mqtt.SessionOptions) {
-		o.KeepAlive = time.Second
+		o.KeepAlive = keepAlive
 		o.Will = mqtt.Will{Topic: []byte(topic), Payload: []byte("gone"), QoS: mqtt.AtLeastOnce}
 	})
 	return s, o, received{"1", topic, "gone"}
@@ -157,7 +158,7 @@ func willed(t *testing.T, r *road) (*ours, *observer, received) {
 
 // leavesAWill: the broker publishes it for who is cut off, and not for who closes.
 func leavesAWill(t *testing.T, r *road) {
-	s, o, will := willed(t, r)
+	s, o, will := willed(t, r, time.Minute)
 	r.each(reset)
 	if got := o.next(t); got != will {
 		t.Errorf("after a cut came %v", got)
@@ -175,7 +176,7 @@ func leavesAWill(t *testing.T, r *road) {
 
 // vanishes leaves the broker with a connection that says nothing any more.
 func vanishes(t *testing.T, r *road) {
-	s, o, will := willed(t, r)
+	s, o, will := willed(t, r, time.Second)
 	r.closed.Store(true)
 	r.each(orphan)
 	if got := o.next(t); got != will {
@@ -193,11 +194,11 @@ func fightsOverAnID(t *testing.T, r *road) {
 	slow := func(o *mqtt.SessionOptions) { o.MinBackoff, o.MaxBackoff = 200*time.Millisecond, 2*time.Second }
 	first := r.session(t, id, slow)
 	second := r.session(t, id, slow)
-	enough := time.After(1500 * time.Millisecond)
+	start, enough := time.Now(), time.After(1500*time.Millisecond)
 	poll(t, "nobody is thrown out", func() bool { return first.lost(mqtt.ErrServerClosed) > 0 && second.lost(mqtt.ErrServerClosed) > 0 })
 	<-enough
-	if n := first.connections() + second.connections(); n > 30 {
-		t.Errorf("%d connections in a second and a half", n)
+	if n, took := first.connections()+second.connections(), time.Since(start); n > int(20*took.Seconds()) {
+		t.Errorf("%d connections in %v", n, took)
 	}
 	if r.said(id, "Client it already connected, closing old connection.") == 0 {
 		t.Error("the broker knows of no take-over")

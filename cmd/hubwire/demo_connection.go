@@ -130,6 +130,18 @@ func (t *countedTokens) Token(ctx context.Context, audience string) (string, tim
 // connectionRenewal sends while the token is renewed, which over MQTT takes a
 // new connection, and over HTTPS nothing.
 func connectionRenewal(ctx context.Context, s *stage) error {
+	for life := 5 * time.Second; ; life *= 2 {
+		if err := s.renews(ctx, life); !errors.Is(err, errTooSoon) {
+			return err
+		}
+	}
+}
+
+// errTooSoon is why a token was renewed before all was ready for it, as on a machine that is busy.
+var errTooSoon = errors.New("the token was renewed too soon")
+
+// renews is connectionRenewal with tokens that hold for so long.
+func (s *stage) renews(ctx context.Context, life time.Duration) error {
 	a, err := s.device(ctx)
 	if err != nil {
 		return err
@@ -138,7 +150,7 @@ func connectionRenewal(ctx context.Context, s *stage) error {
 	if err != nil {
 		return err
 	}
-	tokens, err := shortTokens(a)
+	tokens, err := shortTokens(a, life)
 	if err != nil {
 		return err
 	}
@@ -148,6 +160,9 @@ func connectionRenewal(ctx context.Context, s *stage) error {
 		return err
 	}
 	events, err := s.listen(ctx, c)
+	if tokens.n.Load() > 1 {
+		return errors.Join(errTooSoon, c.Close())
+	}
 	if err != nil {
 		return err
 	}
@@ -172,8 +187,8 @@ func connectionRenewal(ctx context.Context, s *stage) error {
 	return complete(ctx, events, b.sent)
 }
 
-// shortTokens makes tokens for a that hold for 5 s.
-func shortTokens(a *actor) (*countedTokens, error) {
+// shortTokens makes tokens for a that hold for so long.
+func shortTokens(a *actor, life time.Duration) (*countedTokens, error) {
 	cs, err := sas.ParseConnectionString(a.connectionString)
 	if err != nil {
 		return nil, err
@@ -182,7 +197,7 @@ func shortTokens(a *actor) (*countedTokens, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &countedTokens{Source: sas.Source{Signer: key, TTL: 5 * time.Second}}, nil
+	return &countedTokens{Source: sas.Source{Signer: key, TTL: life}}, nil
 }
 
 // connectionWill cuts the network of a device that left word with the hub.

@@ -58,7 +58,7 @@ func jobTwins(ctx context.Context, s *stage) error {
 	if err != nil {
 		return err
 	}
-	if j.Status.Done() {
+	if j.Status.Done() && time.Now().Before(start) {
 		return fmt.Errorf("a job of the future is %s already", j.Status)
 	}
 	if err := s.awaitJob(ctx, id, service.JobCompleted, size/2, 0); err != nil {

@@ -49,7 +49,7 @@ func localHubWith(t *testing.T, cfg *hub.Config) *hub.Hub {
 
 func nextEvent(t *testing.T, r *hub.EventReader) *hub.Event {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	ev, err := r.Next(ctx)
 	if err != nil {
@@ -61,7 +61,7 @@ func nextEvent(t *testing.T, r *hub.EventReader) *hub.Event {
 // feedback waits for n records and returns what they say.
 func feedback(t *testing.T, h *hub.Hub, n int) string {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	var got []string
 	for len(got) < n {

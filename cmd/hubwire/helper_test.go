@@ -64,7 +64,7 @@ type job struct {
 // start runs hubwire with args and stops it with the test.
 func start(t *testing.T, stdin string, args ...string) *job {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute) // longer than any takes
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute) // longer than any takes
 	j := &job{stdout: newBuffer(), stderr: newBuffer(), cancel: cancel, done: make(chan struct{})}
 	root := newRoot()
 	root.SetArgs(args)

@@ -38,7 +38,7 @@ func fileOf(t *testing.T, b []byte) string {
 // notified takes the next notification of an upload, which has to be of that blob and size.
 func notified(t *testing.T, h *hub.Hub, blob string, size int) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	n, err := h.FileNotification(ctx)
 	if err != nil {

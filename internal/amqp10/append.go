@@ -35,12 +35,6 @@ func AppendUint(dst []byte, v uint32) []byte {
 	case v <= math.MaxUint8:
 		return append(dst, CodeSmallUint, byte(v))
 	}
-	return AppendWideUint(dst, v)
-}
-
-// AppendWideUint appends a uint in its form of five bytes, whatever its value is, so that the
-// last four can be written later.
-func AppendWideUint(dst []byte, v uint32) []byte {
 	return binary.BigEndian.AppendUint32(append(dst, CodeUint), v)
 }
 
@@ -76,12 +70,6 @@ func AppendLong(dst []byte, v int64) []byte {
 	if v == int64(int8(v)) {
 		return append(dst, CodeSmallLong, byte(v))
 	}
-	return AppendWideLong(dst, v)
-}
-
-// AppendWideLong appends a long in its form of nine bytes, so that the last eight can be written
-// later.
-func AppendWideLong(dst []byte, v int64) []byte {
 	return binary.BigEndian.AppendUint64(append(dst, CodeLong), uint64(v))
 }
 
@@ -125,14 +113,13 @@ func AppendUUID(dst []byte, v [16]byte) []byte {
 	return append(append(dst, CodeUUID), v[:]...)
 }
 
-// AppendBinary appends binary. Bytes that [Opt] would call null are the caller's matter: nil is
-// binary of no bytes here. What is longer than 4 GiB - 1 is cut there.
+// AppendBinary appends binary: nil is no null, but no bytes. It must not be longer than 4 GiB - 1,
+// nor what the next two append.
 func AppendBinary[T text](dst []byte, v T) []byte {
 	return append(appendLength(dst, CodeBinary8, len(v)), v...)
 }
 
-// AppendString appends a string, which must be UTF-8 and is not checked. What is longer than
-// 4 GiB - 1 must not be given to it.
+// AppendString appends a string, which must be UTF-8 and is not checked.
 func AppendString[T text](dst []byte, v T) []byte {
 	return append(appendLength(dst, CodeString8, len(v)), v...)
 }

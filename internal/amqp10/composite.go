@@ -41,8 +41,8 @@ func usual(b []byte, what Descriptor) (start, count, end int) {
 // openWhole is open for what nothing may follow.
 func openWhole(b []byte, what Descriptor) Reader {
 	fields, rest := open(b, what)
-	if len(rest) > 0 && fields.fault.fault == 0 {
-		fields.fault = found{offset: len(b) - len(rest), what: what, fault: faultTrailing}
+	if len(rest) > 0 && !fields.failed() {
+		fields.found = found{offset: len(b) - len(rest), what: what, fault: faultTrailing}
 		fields.left = 0
 	}
 	return fields
@@ -54,10 +54,10 @@ func (r *Reader) composite(what Descriptor) (fields Reader, ok bool) {
 	switch r.next() {
 	case CodeDescribed:
 	case CodeNull:
-		return Reader{what: what, fault: r.fault}, false
+		return r.nothing(), false
 	default:
 		r.fail(faultType)
-		return Reader{what: what, fault: r.fault}, false
+		return r.nothing(), false
 	}
 	in := Reader{b: r.b, pos: r.pos, left: 2, count: endless, base: r.base, what: what}
 	if in.descriptor() != what {

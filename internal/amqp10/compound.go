@@ -5,72 +5,62 @@ package amqp10
 const maxHollow = 255
 
 // List reads a list, and returns a Reader of its items. The list of null is empty.
-func (r *Reader) List() Reader { return r.compound(KindList) }
+func (r *Reader) List() Reader { return r.items(KindList) }
 
 // Map reads a map, and returns a Reader of its keys and values, in turns. The map of null is
 // empty.
-func (r *Reader) Map() Reader { return r.compound(KindMap) }
+func (r *Reader) Map() Reader { return r.items(KindMap) }
 
-func (r *Reader) compound(kind Kind) Reader {
-	c := r.next()
-	if c == CodeNull || c == CodeList0 && kind == KindList {
-		return Reader{base: r.Offset(), what: r.what, fault: r.fault}
-	}
-	if kinds[c] != kind {
-		r.fail(faultType)
-		return Reader{fault: r.fault, what: r.what}
-	}
-	in, ok := r.enter(c)
-	if ok && (in.left > len(in.b) || kind == KindMap && in.left&1 != 0) {
+func (r *Reader) items(kind Kind) Reader {
+	in := r.enter(kind)
+	if in.left > len(in.b) || kind == KindMap && in.left&1 != 0 {
 		r.fail(faultCount)
-		ok = false
-	}
-	if !ok {
-		return Reader{fault: r.fault, what: r.what}
+		return r.nothing()
 	}
 	return in
-}
-
-// enter reads size and count of a list, map or array, and returns a Reader of what follows them.
-func (r *Reader) enter(c byte) (in Reader, ok bool) {
-	body := r.takeSized(c)
-	if r.fault.fault != 0 {
-		return in, false
-	}
-	base := r.base + r.pos - len(body)
-	if c&0x10 == 0 && len(body) >= 1 {
-		n := int(body[0])
-		return Reader{b: body[1:], left: n, count: n, base: base + 1, what: r.what}, true
-	}
-	if c&0x10 != 0 && len(body) >= 4 {
-		n := number(body)
-		return Reader{b: body[4:], left: n, count: n, base: base + 4, what: r.what}, true
-	}
-	r.fail(faultCount)
-	return in, false
 }
 
 // Array reads an array, and returns a Reader of its elements. If they are described, descriptor is
 // not null, and the Reader gives what is described. The array of null is empty.
 func (r *Reader) Array() (descriptor Value, elements Reader) {
-	c := r.next()
-	if c == CodeNull {
-		return Value{}, Reader{base: r.Offset(), what: r.what, fault: r.fault}
-	}
-	if kinds[c] != KindArray {
-		r.fail(faultType)
-		return Value{}, Reader{fault: r.fault, what: r.what}
-	}
-	in, ok := r.enter(c)
-	if !ok {
-		return Value{}, Reader{fault: r.fault, what: r.what}
+	in := r.enter(KindArray)
+	if in.b == nil {
+		return Value{}, in
 	}
 	descriptor = in.constructor()
-	if in.fault.fault != 0 {
-		r.fault, r.left = in.fault, 0
-	}
+	r.adopt(&in)
 	return descriptor, in
 }
+
+// enter reads size and count of a list, map or array, and returns a Reader of what follows them, or
+// of nothing for null.
+func (r *Reader) enter(kind Kind) Reader {
+	c := r.next()
+	switch {
+	case c == CodeNull || c == CodeList0 && kind == KindList:
+		return r.nothing()
+	case kinds[c] != kind:
+		r.fail(faultType)
+		return r.nothing()
+	}
+	body := r.takeSized(c)
+	base := r.base + r.pos - len(body)
+	switch {
+	case r.failed():
+		return r.nothing()
+	case c&0x10 == 0 && len(body) >= 1:
+		n := int(body[0])
+		return Reader{b: body[1:], left: n, count: n, base: base + 1, what: r.what}
+	case c&0x10 != 0 && len(body) >= 4:
+		n := number(body)
+		return Reader{b: body[4:], left: n, count: n, base: base + 4, what: r.what}
+	}
+	r.fail(faultCount)
+	return r.nothing()
+}
+
+// nothing returns a Reader of no values, which has the fault that r has.
+func (r *Reader) nothing() Reader { return Reader{base: r.Offset(), what: r.what, found: r.found} }
 
 // constructor reads what the elements of an array have in common.
 func (r *Reader) constructor() (descriptor Value) {
@@ -86,7 +76,7 @@ func (r *Reader) constructor() (descriptor Value) {
 		bound = maxHollow
 	}
 	switch {
-	case r.fault.fault != 0:
+	case r.failed():
 	case widths[c] == widthNone: // described twice, or no code
 		r.fail(faultCode)
 	case n > bound:
@@ -138,7 +128,7 @@ func (r *Reader) hollow() bool { return r.alike && widths[r.elem] == 0 }
 
 func (r *Reader) checkDescribed(depth int) {
 	v := r.Value()
-	if r.fault.fault != 0 {
+	if r.failed() {
 		return
 	}
 	in := Reader{b: v.data, left: 2, count: endless, base: v.offset, what: r.what}
@@ -149,7 +139,7 @@ func (r *Reader) checkDescribed(depth int) {
 
 // adopt takes the fault of a Reader of what is in r as its own.
 func (r *Reader) adopt(in *Reader) {
-	if r.fault.fault == 0 && in.fault.fault != 0 {
-		r.fault, r.left = in.fault, 0
+	if !r.failed() && in.failed() {
+		r.found, r.left = in.found, 0
 	}
 }

@@ -1,5 +1,7 @@
 package amqp10
 
+import "github.com/hubwire/hubwire/internal/errtext"
+
 // Condition is what went wrong, as a symbol. Address spaces have more than the standard's.
 type Condition string
 
@@ -44,15 +46,15 @@ type Error struct {
 	Info        Value  // a map with symbols as keys, or null
 }
 
-// Error gives condition and description.
+// Error gives condition and description, made fit to print: it may be a peer that chose them.
 func (e *Error) Error() string {
 	switch {
 	case e == nil:
 		return "amqp10: no error"
 	case e.Description == "":
-		return string(e.Condition)
+		return errtext.Line(string(e.Condition))
 	}
-	return string(e.Condition) + ": " + e.Description
+	return errtext.Line(string(e.Condition) + ": " + e.Description)
 }
 
 // AppendTo appends e. A nil e is null.
@@ -90,7 +92,7 @@ func (r *Reader) error() *Error {
 	info := f.mapping()
 	f.Done()
 	r.adopt(&f)
-	if r.fault.fault != 0 {
+	if r.failed() {
 		return nil
 	}
 	return &Error{Condition(condition), string(description), info.Clone()}

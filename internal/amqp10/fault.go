@@ -17,8 +17,8 @@ var (
 	ErrCount      = errors.New("count does not fit the size")
 	ErrDepth      = errors.New("is nested too deeply")
 	ErrDescriptor = errors.New("is not described as what is due here")
-	ErrFrame      = errors.New("frame header is wrong")       // of [amqp:connection:framing-error]
-	ErrTooLarge   = errors.New("frame is larger than agreed") // of [amqp:connection:framing-error]
+	ErrFrame      = errors.New("frame header is wrong")       // a peer is told [FramingError]
+	ErrTooLarge   = errors.New("frame is larger than agreed") // a peer is told [FramingError]
 	ErrProtocol   = errors.New("not the protocol header")
 )
 

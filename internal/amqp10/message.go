@@ -17,7 +17,7 @@ package amqp10
 func (r *Reader) Section() (what Descriptor, content Value) {
 	at := r.pos
 	if c := r.next(); c != CodeDescribed {
-		if r.fault.fault == 0 {
+		if !r.failed() {
 			r.pos = at
 			r.fail(faultType)
 		}
@@ -27,12 +27,12 @@ func (r *Reader) Section() (what Descriptor, content Value) {
 	what = in.descriptor()
 	in.what = what
 	content = in.Value()
-	if in.fault.fault == 0 && !isSection(what, content.code) {
+	if !in.failed() && !isSection(what, content.code) {
 		in.pos = at
 		in.fail(faultDescriptor)
 	}
 	r.pos = in.pos
-	if in.fault.fault != 0 {
+	if in.failed() {
 		r.adopt(&in)
 		return 0, Value{}
 	}
@@ -153,11 +153,11 @@ func (p *Properties) Parse(content Value) error {
 }
 
 // id reads a message-id or correlation-id, which may have any of four types (part 3 sections
-// 3.2.11 to 3.2.14).
+// 3.2.11 to 3.2.14), and a symbol for a string.
 func (r *Reader) id() Value {
 	v := r.Value()
 	switch v.Kind() {
-	case KindNull, KindUlong, KindUUID, KindBinary, KindString:
+	case KindNull, KindUlong, KindUUID, KindBinary, KindString, KindSymbol:
 		return v
 	}
 	r.fail(faultType)

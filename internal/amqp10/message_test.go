@@ -3,6 +3,8 @@ package amqp10
 import (
 	"bytes"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 )
 
 func TestMessageVectorsBothWays(t *testing.T) {
@@ -12,6 +14,89 @@ func TestMessageVectorsBothWays(t *testing.T) {
 		if !bytes.Equal(again, b) && (len(again) >= len(b) || !bytes.Equal(rewriteMessage(t, v.Name, again), again)) {
 			t.Errorf("%s:\n got %x\nwant %x", v.Name, again, b)
 		}
+	}
+}
+
+func TestASectionIsWhatItSays(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		hex  string
+		want SyntaxError
+	}{
+		{"a value that is not described", "a0 00", SyntaxError{Err: ErrType}},
+		{"a section without a content", "00 53 75", SyntaxError{What: DescData, Offset: 3, Err: ErrTruncated}},
+		{"a section of another kind", "00 53 10 45", SyntaxError{What: DescOpen, Err: ErrDescriptor}},
+		{"a section that nobody knows", "00 a3 01 'x' 45", SyntaxError{Err: ErrDescriptor}},
+		{"data that is text", "00 53 75 a1 00", SyntaxError{What: DescData, Err: ErrDescriptor}},
+		{"properties that are a map", "00 53 73 c1 01 00", SyntaxError{What: DescProperties, Err: ErrDescriptor}},
+		{"annotations that are a list", "00 53 72 45", SyntaxError{What: DescMessageAnnotations, Err: ErrDescriptor}},
+		{"a sequence that is binary", "00 53 76 a0 00", SyntaxError{What: DescSequence, Err: ErrDescriptor}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			good := AppendData(nil, "x")
+			r := NewReader(append(good, unhex(t, c.hex)...))
+			if what, v := r.Section(); what != DescData || string(first(v.Binary())) != "x" {
+				t.Fatalf("%v, %v", what, r.Err())
+			}
+			if what, v := r.Section(); what != 0 || !v.IsNull() || r.More() {
+				t.Errorf("it is a %v of %v", what, v.Kind())
+			}
+			c.want.Offset += len(good)
+			wantFault(t, r.Err(), c.want)
+		})
+	}
+}
+
+func TestEveryFieldOfASectionIsWrittenAndRead(t *testing.T) {
+	for _, want := range []Properties{
+		{},
+		{
+			text8("id"), []byte("user"), []byte("to"), []byte("subject"), []byte("reply"), ValueOf(AppendUUID(nil, [16]byte{1})),
+			[]byte("type"), []byte{}, Some(int64(1767225600000)), Some(int64(-1)), []byte("group"), Some(uint32(0)), []byte("reply group"),
+		},
+		{MessageID: ValueOf(AppendUlong(nil, 7)), CorrelationID: ValueOf(AppendBinary(nil, "b"))},
+	} {
+		r := NewReader(want.AppendTo(nil))
+		what, v := r.Section()
+		var got Properties
+		if err := got.Parse(v); err != nil || what != DescProperties {
+			t.Fatalf("%v, %v", what, err)
+		}
+		if diff := cmp.Diff(want, got, same); diff != "" {
+			t.Errorf("(-want +got)\n%s", diff)
+		}
+	}
+	for _, want := range []Header{{}, {Some(true), Some(uint8(0)), Some(uint32(0)), Some(false), Some(uint32(3))}} {
+		r := NewReader(want.AppendTo(nil))
+		what, v := r.Section()
+		var got Header
+		if err := got.Parse(v); err != nil || what != DescHeader || got != want {
+			t.Errorf("%v, %v: %+v, want %+v", what, err, got, want)
+		}
+	}
+}
+
+func TestWhatIsWrongInASectionIsSaidWithItsPlace(t *testing.T) {
+	for name, c := range map[string]struct {
+		hex  string
+		want SyntaxError
+	}{
+		"an id that is a map":        {"c0 04 01 c1 01 00", SyntaxError{What: DescProperties, Field: 1, Offset: 6, Err: ErrType}},
+		"an id that is a uint":       {"c0 02 01 43", SyntaxError{What: DescProperties, Field: 1, Offset: 4, Err: ErrType}},
+		"a user-id that is text":     {"c0 04 02 40 a1 00", SyntaxError{What: DescProperties, Field: 2, Offset: 5, Err: ErrType}},
+		"a time that is a number":    {"c0 0a 09 40 40 40 40 40 40 40 40 43", SyntaxError{What: DescProperties, Field: 9, Offset: 12, Err: ErrType}},
+		"a time that is cut":         {"c0 0b 09 40 40 40 40 40 40 40 40 83 00", SyntaxError{What: DescProperties, Field: 9, Offset: 12, Err: ErrTruncated}},
+		"a list of nothing but null": {"40", SyntaxError{}},
+	} {
+		var p Properties
+		err := p.Parse(ValueOf(unhex(t, c.hex)))
+		if c.want.Err == nil {
+			if err != nil {
+				t.Errorf("%s: %v", name, err)
+			}
+			continue
+		}
+		t.Run(name, func(t *testing.T) { wantFault(t, err, c.want) })
 	}
 }
 

@@ -2,8 +2,8 @@ package amqp10
 
 import "encoding/binary"
 
-// appendShortest writes v anew, in the shortest form of each value in it. Floating values and what
-// has one form only are copied.
+// appendShortest writes v anew, in the shortest form of each value in it. Arrays are copied, and
+// so is NaN, of which there are many.
 func appendShortest(dst []byte, v Value) []byte {
 	switch v.Kind() {
 	case KindNull:
@@ -53,6 +53,15 @@ func appendShortest(dst []byte, v Value) []byte {
 	case KindDecimal128:
 		b, _ := v.Decimal()
 		return AppendDecimal128(dst, [16]byte(b))
+	case KindFloat, KindDouble:
+		f, _ := v.Float()
+		switch {
+		case f != f:
+			return v.AppendTo(dst)
+		case v.Kind() == KindFloat:
+			return AppendFloat(dst, float32(f))
+		}
+		return AppendDouble(dst, f)
 	case KindBinary:
 		b, _ := v.Binary()
 		return AppendBinary(dst, b)

@@ -1,5 +1,10 @@
 package amqp10
 
+import (
+	"fmt"
+	"io"
+)
+
 // SASLMechanisms offers ways to authenticate, in the order of preference (part 5 section 5.3.3.1).
 type SASLMechanisms struct {
 	Mechanisms Value // symbols, see [Value.Items]; must not be null
@@ -24,12 +29,18 @@ func (m *SASLMechanisms) Parse(b []byte) error {
 	return f.Done()
 }
 
-// SASLInit chooses a mechanism (part 5 section 5.3.3.2). It holds a secret: do not print it.
+// SASLInit chooses a mechanism (part 5 section 5.3.3.2). It holds a secret, which package fmt and
+// JSON do not show.
 type SASLInit struct {
 	Mechanism       []byte // a symbol; must not be null
-	InitialResponse []byte
+	InitialResponse []byte `json:"-"`
 	Hostname        []byte
 }
+
+// Format implements [fmt.Formatter]: every verb gives "[redacted]".
+func (SASLInit) Format(f fmt.State, _ rune) { io.WriteString(f, redacted) }
+
+const redacted = "[redacted]"
 
 // AppendTo appends i.
 func (i *SASLInit) AppendTo(dst []byte) []byte {
@@ -65,10 +76,14 @@ func (c *SASLChallenge) Parse(b []byte) (err error) {
 	return err
 }
 
-// SASLResponse answers a challenge (part 5 section 5.3.3.4). It holds a secret: do not print it.
+// SASLResponse answers a challenge (part 5 section 5.3.3.4). It holds a secret, which package fmt
+// and JSON do not show.
 type SASLResponse struct {
-	Response []byte // must not be null
+	Response []byte `json:"-"` // must not be null
 }
+
+// Format implements [fmt.Formatter]: every verb gives "[redacted]".
+func (SASLResponse) Format(f fmt.State, _ rune) { io.WriteString(f, redacted) }
 
 // AppendTo appends r.
 func (r *SASLResponse) AppendTo(dst []byte) []byte {

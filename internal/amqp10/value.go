@@ -68,7 +68,7 @@ func (v Value) reader() Reader {
 func (v Value) Bool() (b, ok bool) {
 	r := v.reader()
 	o := r.OptBool()
-	return o.Value, o.Valid && r.fault.fault == 0
+	return o.Value, o.Valid && !r.failed()
 }
 
 // Uint returns v if it is a whole number, of any kind, that is not negative.
@@ -205,7 +205,7 @@ func (v Value) Entries() iter.Seq2[Value, Value] {
 	return func(yield func(k, v Value) bool) {
 		for r, _ := v.Map(); r.More(); {
 			key, value := r.Value(), r.Value()
-			if r.fault.fault != 0 || !yield(key, value) {
+			if r.failed() || !yield(key, value) {
 				return
 			}
 		}
@@ -216,7 +216,7 @@ func (v Value) Entries() iter.Seq2[Value, Value] {
 func (v Value) Lookup(key string) (value Value, ok bool) {
 	for r, _ := v.Map(); r.More(); {
 		k, value := r.Value(), r.Value()
-		if name, isText := k.Text(); isText && string(name) == key && r.fault.fault == 0 {
+		if name, isText := k.Text(); isText && string(name) == key && !r.failed() {
 			return value, true
 		}
 	}

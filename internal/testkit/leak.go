@@ -8,11 +8,12 @@ import (
 	"time"
 )
 
-// leakPatience is how long goroutines get to end after the test has.
-const leakPatience = 5 * time.Second
+// leakLooks is how often it is looked for goroutines that have not ended, within some five
+// seconds. By count, for on a busy machine seconds pass in which nobody runs.
+const leakLooks = 60
 
 // LeakCheck fails t when goroutines that did not exist at the call still do,
-// five seconds after t and the cleanups registered later than this call are
+// some five seconds after t and the cleanups registered later than this call are
 // done; the failure shows their stacks. Call it first in a test. It sees the
 // whole process, so it is not for tests that run in parallel with others.
 func LeakCheck(t testing.TB) {
@@ -20,19 +21,20 @@ func LeakCheck(t testing.TB) {
 	before := Running()
 	t.Cleanup(func() {
 		t.Helper()
-		if left := leftovers(before); len(left) > 0 {
+		if left := Leftovers(before); len(left) > 0 {
 			t.Errorf("testkit: %d goroutines leaked:\n\n%s", len(left), strings.Join(left, "\n\n"))
 		}
 	})
 }
 
-// leftovers returns the stacks of the goroutines that are not in before and do
-// not end within leakPatience.
-func leftovers(before Goroutines) []string {
+// Leftovers returns the stacks of the goroutines that are not in before, once there are
+// none, or some five seconds have passed.
+func Leftovers(before Goroutines) []string {
 	left := Running().Beyond(before)
-	end := time.Now().Add(leakPatience)
-	for pause := time.Millisecond; len(left) > 0 && time.Now().Before(end); pause = min(2*pause, 100*time.Millisecond) {
+	pause := time.Millisecond
+	for look := 1; len(left) > 0 && look < leakLooks; look++ {
 		time.Sleep(pause)
+		pause = min(2*pause, 100*time.Millisecond)
 		left = Running().Beyond(before)
 	}
 	return left

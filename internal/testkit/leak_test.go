@@ -12,7 +12,7 @@ func TestSignalsAreNoLeak(t *testing.T) {
 	c := make(chan os.Signal, 1)
 	signal.Notify(c, os.Interrupt)
 	signal.Stop(c)
-	if left := leftovers(before); len(left) != 0 {
+	if left := Leftovers(before); len(left) != 0 {
 		t.Errorf("%q", left)
 	}
 }

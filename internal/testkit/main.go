@@ -13,7 +13,7 @@ import (
 func Main(m *testing.M) {
 	before := Running()
 	code := m.Run()
-	if left := leftovers(before); code == 0 && len(left) > 0 {
+	if left := Leftovers(before); code == 0 && len(left) > 0 {
 		fmt.Fprintf(os.Stderr, "testkit: %d goroutines are left after all tests:\n\n%s\n", len(left), strings.Join(left, "\n\n"))
 		code = 1
 	}

@@ -129,7 +129,7 @@ func TestLeakCheckWaitsForGoroutinesOnTheirWayOut(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := new(recorder).run(func(t testing.TB) {
 			LeakCheck(t)
-			go time.Sleep(leakPatience / 2)
+			go time.Sleep(2 * time.Second)
 		})
 		if len(r.failed) != 0 {
 			t.Errorf("failed: %q", r.failed)

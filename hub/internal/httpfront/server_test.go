@@ -227,6 +227,7 @@ func TestEveryPrefixOfARequest(t *testing.T) {
 			d.write(nc, whole[:n])
 			nc.Close()
 		}
+		synctest.Wait() // until the last of them is counted
 		d.server.conns.Wait()
 		if ds := d.core.Devices(1); len(ds) != 0 {
 			t.Error("a part of a request registered a device")
