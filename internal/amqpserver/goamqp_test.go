@@ -327,14 +327,14 @@ func TestGoAMQPDrains(t *testing.T) {
 		if err := sender.Send(ctx, amqp.NewMessage([]byte{byte(i)}), nil); err != nil {
 			t.Fatal(err)
 		}
-		if err := receiver.DrainCredit(ctx, nil); err != nil {
-			t.Fatal(err)
-		}
-		m, err := receiver.Receive(ctx, nil)
+		m, err := receiver.Receive(ctx, nil) // go-amqp drains with a credit of 0, so not before
 		if err != nil {
 			t.Fatal(err)
 		}
 		if err := receiver.AcceptMessage(ctx, m); err != nil {
+			t.Fatal(err)
+		}
+		if err := receiver.DrainCredit(ctx, nil); err != nil {
 			t.Fatal(err)
 		}
 	}
