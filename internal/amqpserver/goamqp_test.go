@@ -81,7 +81,6 @@ type fifo struct {
 	tokens  uint64
 	settled map[string]int // outcomes, counted
 	readers []*amqpserver.Link
-	refuse  bool
 }
 
 func newQueues() *queues { return &queues{all: map[string]*fifo{}} }
