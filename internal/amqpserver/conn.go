@@ -82,7 +82,7 @@ func (s *Server) NewConn(nc, raw net.Conn, h *Handler) *Conn {
 	}
 	c := &Conn{server: s, cfg: &s.cfg, handler: h, nc: nc, raw: raw, sessions: map[uint16]*Session{}}
 	c.in.src = nc
-	c.eager, c.rarer = holdAgain, holdAgain
+	c.eager, c.rarer, c.needed = holdAgain, holdAgain, restAfter
 	c.changed = sync.NewCond(&c.mu)
 	return c
 }

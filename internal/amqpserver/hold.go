@@ -23,6 +23,7 @@ type hold struct {
 	eager   int // outcomes that are told at once before holding is tried again
 	rarer   int // what eager will be
 	timer   *time.Timer
+	pace
 }
 
 // holdBack reports whether what waits is only outcomes, to be held for more of them.
@@ -49,8 +50,10 @@ func (c *Conn) holdOver() {
 	if !c.holding {
 		return
 	}
-	c.eager = c.rarer
-	c.rarer = min(2*c.rarer, holdRarely)
+	if !c.resting { // or else it was us
+		c.eager, c.filled = c.rarer, 0
+		c.rarer = min(2*c.rarer, holdRarely)
+	}
 	c.urgent = true
 	c.wakeWriter()
 }
@@ -62,7 +65,9 @@ func (c *Conn) released() {
 		c.eager = max(c.eager-c.said, 0)
 	case c.said >= holdBatch:
 		c.rarer = holdAgain
+		c.filled++
 	}
+	c.brought += c.said
 	if c.holding {
 		c.holding = false
 		c.timer.Stop()
