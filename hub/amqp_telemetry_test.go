@@ -93,7 +93,7 @@ func TestAMQPTelemetry(t *testing.T) {
 							t.Errorf("the event is stamped %v, %q, %q, %q", ev.Source, ev.ModelID, ev.AuthMethod, ev.GenerationID)
 						}
 					}
-					if diff := cmp.Diff(tt.want, got); diff != "" {
+					if diff := cmp.Diff(tt.want, got, cmp.Comparer(bytes.Equal)); diff != "" {
 						t.Errorf("the log (-want +got):\n%s", diff)
 					}
 				})

@@ -67,13 +67,14 @@ func parsePlain(response []byte, host string) (p plain, err error) {
 	if p.policy != "" {
 		return p, nil
 	}
-	p.identity.DeviceID, p.identity.ModuleID, _ = strings.Cut(name, "/modules/")
+	var isModule bool
+	p.identity.DeviceID, p.identity.ModuleID, isModule = strings.Cut(name, "/modules/")
 	for _, id := range []*string{&p.identity.DeviceID, &p.identity.ModuleID} {
 		if decoded, err := url.PathUnescape(*id); err == nil {
 			*id = decoded
 		}
 	}
-	if p.identity.Check() != nil {
+	if p.identity.Check() != nil || isModule != p.identity.IsModule() {
 		return p, errPlain
 	}
 	return p, nil

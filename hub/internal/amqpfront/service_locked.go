@@ -57,7 +57,7 @@ func (c *conn) attachLocked(a *amqpserver.Attach, to *amqp.Address, path string,
 	if err != nil {
 		return nil, err
 	}
-	n := &locked{serving: s, queue: q, tokens: map[uint64]string{}, once: a.Reply.SendMode.Or(amqp10.SendMixed) == amqp10.SendSettled}
+	n := &locked{serving: s, queue: q, once: a.Reply.SendMode.Or(amqp10.SendMixed) == amqp10.SendSettled}
 	n.watch = q.watch(a.Link.Wake)
 	return n, nil
 }
@@ -80,6 +80,9 @@ func (n *locked) Next(dst []byte) ([]byte, amqpserver.Outgoing, bool) {
 	if n.gone {
 		n.queue.release(token)
 		return dst, amqpserver.Outgoing{}, false
+	}
+	if n.tokens == nil {
+		n.tokens = map[uint64]string{}
 	}
 	n.count++
 	n.tokens[n.count] = token
