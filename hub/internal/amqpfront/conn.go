@@ -3,9 +3,11 @@ package amqpfront
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -86,8 +88,7 @@ func (c *conn) end(reason error) {
 	c.logEnd(reason)
 }
 
-// logEnd tells why a connection is over. What the peer gave as its reason is its own text,
-// which could hold anything.
+// logEnd tells why a connection is over.
 func (c *conn) logEnd(reason error) {
 	level := slog.LevelInfo
 	if reason == nil || errors.Is(reason, io.EOF) {
@@ -95,9 +96,20 @@ func (c *conn) logEnd(reason error) {
 	}
 	var e *amqp10.Error
 	if errors.As(reason, &e) {
-		reason = errors.New(string(e.Condition))
+		reason = errors.New(quote(string(e.Condition)))
 	}
 	c.server.opt.Log.Log(context.Background(), level, "amqp: connection closed", "protocol", c.peer.Protocol, "peer", c.peer.Raw.RemoteAddr(), "reason", reason)
+}
+
+// quote returns what the log may say of a condition, which may be the peer's own text: people
+// paste keys anywhere.
+func quote(condition string) string {
+	for _, family := range []string{"amqp:", "com.microsoft:"} {
+		if strings.HasPrefix(condition, family) && len(condition) < 100 {
+			return condition
+		}
+	}
+	return fmt.Sprintf("a condition of %d bytes", len(condition))
 }
 
 // authenticate answers the first frame of the SASL layer.
