@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"testing"
+	"time"
 
 	goamqp "github.com/Azure/go-amqp"
 
@@ -117,7 +118,7 @@ func BenchmarkAMQPEventsFloor(b *testing.B) {
 	defer l.Close()
 	m := benchMessage()
 	ev := &amqp.Event{Received: &hubwire.Received{Message: *m}, Offset: "12345", AuthMethod: `{"scope":"device","type":"sas","issuer":"iothub","acceptingIpFilterRule":null}`, GenerationID: "637735437391372435", MessageSource: "Telemetry"}
-	ev.Received.Source.DeviceID = "dev-1"
+	ev.Received.Source.DeviceID, ev.Received.EnqueuedTime = "dev-1", time.Now()
 	node := idleSender{amqp.AppendEvent(nil, ev)}
 	go func() {
 		nc, err := l.Accept()

@@ -42,14 +42,26 @@
 //
 // Services in other languages and processes have all of it over REST, as the service has it:
 // identities, bulk operations, statistics, twins, queries, direct methods, jobs, import and
-// export, configurations, digital twins, feedback, and what IoT Edge asks for. One thing is
-// an extension of this hub, since the service takes cloud-to-device messages over AMQP alone:
+// export, configurations, digital twins, feedback, and what IoT Edge asks for. Over AMQP they
+// send cloud-to-device messages, get feedback and file notifications, and read events, see below. One
+// thing is an extension of this hub, since the service takes cloud-to-device messages over AMQP alone:
 //
 //	POST /devices/{id}[/modules/{mid}]/messages/deviceBound?api-version=…
 //
 // The body is the message's. Properties are headers: iothub-app-{name}, and iothub-messageid,
 // -correlationid, -userid, -to, -contenttype, -contentencoding, -expiry (ISO 8601) and -ack, as
 // for devices that send over HTTPS. The right is ServiceConnect, the answer 204.
+//
+// # Reading events
+//
+// [Hub.Events] reads what devices send inside of the process. For others the hub is an Event
+// Hubs-compatible endpoint, behind the door of AMQP: [Hub.EventHubConnectionString] is for clients
+// of Event Hubs. They read a partition ([Config.Partitions]) for a consumer group
+// ([Config.ConsumerGroups]) from an offset, a sequence number, a time or either end, with owner levels;
+// a reader whose place the log has dropped goes on with the oldest event that is left, and one that
+// starts behind the end of the log is refused. The address messages/events redirects there, to the
+// hub's own host name and port 5671. Events of other sources than telemetry come with
+// [Config.EventSources].
 //
 // # File upload
 //

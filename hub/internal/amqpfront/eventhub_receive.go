@@ -24,6 +24,9 @@ func (s *Server) eventHub() string {
 	return name
 }
 
+// maxReaderName bounds what is kept of the name that a reader gives itself.
+const maxReaderName = 64
+
 // checkEventHub refuses another name.
 func (c *conn) checkEventHub(name string) error {
 	if name != "" && !strings.EqualFold(name, c.server.eventHub()) {
@@ -74,7 +77,7 @@ func consumerOptions(a *amqp10.Attach, to *amqp.Address) (*core.ConsumerOptions,
 	if err != nil {
 		return nil, err
 	}
-	o := &core.ConsumerOptions{Group: to.ConsumerGroup, Level: p.Epoch, Name: p.ReceiverName}
+	o := &core.ConsumerOptions{Group: to.ConsumerGroup, Level: p.Epoch, Name: p.ReceiverName[:min(len(p.ReceiverName), maxReaderName)]}
 	if o.Start, err = startOf(start); err != nil {
 		return nil, err
 	}

@@ -9,6 +9,7 @@ import (
 // Links of a service imitate the developer guide's "Control access to IoT Hub": all of them need the
 // right ServiceConnect, by a token of a policy or, at the Event Hubs-compatible endpoint, by its key.
 // The token must cover the path of the link, so one for a part of the hub is good for that part.
+// Intercept functions see what a service does, and not what goes out to it.
 
 // serving is a link of a service. What leads to a node embeds it.
 type serving struct {

@@ -61,10 +61,9 @@ type Consumer struct {
 // eventPage is a page of the log that is being read.
 type eventPage struct {
 	store.Page
-	at      int    // entries read
-	text    string // of what is not read yet
-	offsets string // of the same, each with a blank behind it
-	ev      Event
+	at   int    // entries read
+	text string // of what is not read yet: an offset, a blank, and the record behind its body
+	ev   Event
 }
 
 // consumers are those of a partition.
@@ -189,9 +188,11 @@ func (r *Consumer) Next(ctx context.Context) (*Event, error) {
 	}
 	p := r.ahead
 	entry := &p.Entries[p.at]
-	text := p.text[:len(entry.Value)]
-	p.at, p.text, r.next = p.at+1, p.text[len(text):], entry.Sequence+1
-	p.ev.OffsetText, p.offsets, _ = strings.Cut(p.offsets, " ")
+	p.at, r.next = p.at+1, entry.Sequence+1
+	p.ev.OffsetText, p.text, _ = strings.Cut(p.text, " ")
+	n := len(behindBody(entry.Value))
+	text := p.text[:n]
+	p.text = p.text[n:]
 	if err := r.decoder.view(&p.ev, entry, text); err != nil {
 		return nil, broken(op, err)
 	}
@@ -224,9 +225,9 @@ func (r *Consumer) turn(ctx context.Context, op string) error {
 	values := len(p.Bytes)
 	for i := range p.Entries {
 		p.Bytes = append(strconv.AppendInt(p.Bytes, p.Entries[i].Offset, 10), ' ')
+		p.Bytes = append(p.Bytes, behindBody(p.Entries[i].Value)...)
 	}
-	text := string(p.Bytes)
-	p.at, p.text, p.offsets = 0, text[:values], text[values:]
+	p.at, p.text = 0, string(p.Bytes[values:])
 	r.ahead = p
 	return nil
 }

@@ -1,6 +1,7 @@
 package core
 
 import (
+	"bytes"
 	"fmt"
 	"math"
 	"strconv"
@@ -292,6 +293,27 @@ func TestAConsumerDoesNotAllocateForEachEvent(t *testing.T) {
 			t.Fatal(ev, err)
 		}
 	})
+}
+
+func TestAConsumerGoesOnBehindWhatIsDamaged(t *testing.T) {
+	c := newCoreOn(t, nil, store.NewMemory(&store.MemoryOptions{Partitions: 1}))
+	emitNow(t, c, 1)
+	var page store.Page
+	must(t, c.store.Read(ctx, 0, 0, 1, &page))
+	whole := bytes.Clone(page.Entries[0].Value)
+	for n := range whole {
+		_, err := c.store.Append(ctx, 0, time.Now(), whole[:n])
+		must(t, err)
+	}
+	emitNow(t, c, 1)
+	r, _ := consume(t, c, ConsumerOptions{Start: Start{Sequence: 1}})
+	for n := range whole {
+		_, err := r.Next(ctx)
+		wantCode(t, fmt.Sprintf("%d of %d bytes", n, len(whole)), err, hubwire.ServerError)
+	}
+	if got := unread(t, r); got != "0" {
+		t.Errorf("then %q", got)
+	}
 }
 
 // emitNow sends n messages 0, 1, … as dev at once.

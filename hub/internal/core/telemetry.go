@@ -211,7 +211,7 @@ func (d *eventDecoder) decode(ev *Event, entry *store.Entry) error {
 }
 
 // view is decode that allocates nothing, if ev has room for the properties: the body is
-// a piece of the entry, and texts are pieces of text, which is the entry's value too.
+// a piece of the entry, and texts are pieces of text, which is [behindBody] of the entry's value.
 func (d *eventDecoder) view(ev *Event, entry *store.Entry, text string) error {
 	r, err := d.stamps(ev, entry)
 	if err != nil {
@@ -221,6 +221,18 @@ func (d *eventDecoder) view(ev *Event, entry *store.Entry, text string) error {
 	ev.Message = hubwire.Message{Properties: ev.Properties[:0]}
 	r.messageView(&ev.Message)
 	return r.err
+}
+
+// behindBody returns what stands behind the body in the record of an event: all that texts are
+// made of. It is nil in a record that is damaged.
+func behindBody(record []byte) []byte {
+	if len(record) == 0 {
+		return nil
+	}
+	r := recordReader{b: record[1:]}
+	r.bytes() // the origin
+	r.bytes()
+	return r.b
 }
 
 // stamps sets what the hub has added, and returns a reader of the rest, a message.
