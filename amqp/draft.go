@@ -76,9 +76,7 @@ func AppendMessage(dst []byte, d *Draft) []byte {
 
 // AppendData appends a data section. A message in the batch format is nothing but such
 // sections, each a whole message; see [BatchFormat].
-func AppendData(dst, data []byte) []byte {
-	return amqp10.AppendBinary(amqp10.AppendDescriptor(dst, amqp10.DescData), data)
-}
+func AppendData(dst, data []byte) []byte { return amqp10.AppendData(dst, data) }
 
 // append appends the section, or nothing when there is nothing in it.
 func (p *Properties) append(dst []byte) []byte {

@@ -98,48 +98,27 @@ func (p *parser) descriptor() amqp10.Descriptor {
 	return d
 }
 
-// widths says of each format code how many bytes follow it: up to 16, or what is below.
-var widths = func() (w [256]uint8) {
-	for c := range w {
-		w[c] = [16]uint8{other, other, other, other, 0, 1, 2, 4, 8, 16, sized8, other, other, other, other, other}[c>>4]
-	}
-	return w
-}()
-
-const (
-	sized8 = 17 // a size of one byte, and as many as it says
-	other  = 18 // what [parser.long] reads
-)
-
-// next returns where the value at i ends, or -1 and has failed.
+// next returns where the value at i ends, or -1 and has failed. What has others in it is looked at too.
 func (p *parser) next(b []byte, i int) int {
-	w := widths[b[i]]
-	switch {
-	case w < sized8:
-		i += 1 + int(w)
-	case w == sized8 && i+1 < len(b):
-		i += 2 + int(b[i+1])
-	default:
-		return p.long(b, i)
+	if k := amqp10.KindOf(b[i]); k >= amqp10.KindList || k == amqp10.KindUnknown {
+		return p.nested(b, i)
 	}
-	if i > len(b) {
+	end := amqp10.Extent(b, i)
+	if end < 0 {
 		p.failAt(b, len(b), amqp10.ErrTruncated)
-		return -1
 	}
-	return i
+	return end
 }
 
-// long is next for the values that are rare, or long, or have others in them. It looks at these too.
-func (p *parser) long(b []byte, i int) int {
+func (p *parser) nested(b []byte, i int) int {
 	r := amqp10.NewReader(b[i:])
 	v := r.Value()
 	err := r.Err()
-	if k := v.Kind(); err == nil && (k >= amqp10.KindList || k == amqp10.KindUnknown) {
-		if k == amqp10.KindUnknown {
-			err = amqp10.ErrCode
-		} else {
-			err = v.Check()
-		}
+	if err == nil {
+		err = v.Check()
+	}
+	if err == nil && v.Kind() == amqp10.KindUnknown {
+		err = amqp10.ErrCode
 	}
 	if err != nil {
 		p.failAt(b, i, reason(err))
@@ -360,23 +339,11 @@ func (p *parser) propertyList() []byte {
 // What follows reads what the parser has looked at: it cannot fail.
 
 // end returns where the value of b at i ends.
-func end(b []byte, i int) int { return i + width(b[i:]) }
-
-// width returns how many bytes the first value of b has.
-func width(b []byte) int {
-	if isShort(b[0]) {
-		return 2 + int(b[1])
+func end(b []byte, i int) int {
+	if isShort(b[i]) {
+		return i + 2 + int(b[i+1])
 	}
-	return otherWidth(b)
-}
-
-func otherWidth(b []byte) int {
-	if w := widths[b[0]]; w < sized8 {
-		return 1 + int(w)
-	}
-	r := amqp10.NewReader(b)
-	r.Skip()
-	return len(b) - len(r.Rest())
+	return amqp10.Extent(b, i)
 }
 
 // content returns where the text or binary of b at i begins.

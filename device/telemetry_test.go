@@ -162,6 +162,9 @@ func TestPendingSendsFailWhenTheClientIsClosed(t *testing.T) {
 		return hub.Verdict{SwallowAck: op.Kind == hub.OpPublish}
 	}}
 	overAll(t, cfg, func(t *testing.T, b *bench) {
+		if b.transport.String() == "https" { // where what comes while a request is under way is not sent: one is to have all
+			b.transport = device.HTTPS(&device.HTTPSOptions{Linger: time.Millisecond})
+		}
 		var y tally
 		c := b.dial(b.device, nil)
 		for i := range n {
@@ -171,7 +174,7 @@ func TestPendingSendsFailWhenTheClientIsClosed(t *testing.T) {
 		}
 		failed := make(chan error)
 		go func() { failed <- c.Send(t.Context(), &hubwire.Message{}) }()
-		synctest.Wait()
+		time.Sleep(time.Second)
 		if err := c.Close(); err != nil {
 			t.Error(err)
 		}

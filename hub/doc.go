@@ -24,6 +24,15 @@
 //
 // Certificates come from an authority of the hub's own: [Hub.CAPEM], [Hub.CertPool].
 //
+// # AMQP
+//
+// An AMQP connection takes any number of tokens, by claims-based security (put-token to $cbs)
+// or one by SASL PLAIN, or the certificate that TLS showed; MSSBCBS, ANONYMOUS, EXTERNAL and no SASL at all
+// leave it to what comes later. A link is accepted when one of them covers its address. A token
+// can be replaced at any time, and when it has expired (and [Config.Skew] passed) the links that it was
+// for are detached with amqp:unauthorized-access, and the connection is closed when nobody is left. So
+// it is when another connection takes over (amqp:link:stolen), and when a device is disabled or deleted.
+//
 // # The service's side
 //
 // The methods of [Hub] are what a service does: register identities, read

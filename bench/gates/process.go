@@ -45,6 +45,7 @@ func launch(role string, s setup, onOne bool) (*process, error) {
 	}
 	begin := cmd.Start
 	if onOne {
+		cmd.Env = append(cmd.Env, "GOMAXPROCS=1") // whatever that is here
 		begin = func() error { return pinned(cmd.Start) }
 	}
 	if err := begin(); err != nil {

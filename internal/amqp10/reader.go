@@ -185,6 +185,13 @@ func (r *Reader) Skip() {
 // is no such format code. pos must be less than len(b). What is in the value is not looked at. It is
 // for loops that a [Reader] is too slow for.
 func Extent(b []byte, pos int) int {
+	if end := pos + 1 + int(widths[b[pos]]); end <= len(b) && widths[b[pos]] <= 16 {
+		return end
+	}
+	return sizedExtent(b, pos)
+}
+
+func sizedExtent(b []byte, pos int) int {
 	end, f := extent(b, pos+1, b[pos])
 	if f != 0 {
 		return -1

@@ -82,6 +82,7 @@ func (s *Server) NewConn(nc, raw net.Conn, h *Handler) *Conn {
 	}
 	c := &Conn{server: s, cfg: &s.cfg, handler: h, nc: nc, raw: raw, sessions: map[uint16]*Session{}}
 	c.in.src = nc
+	c.eager, c.rarer = holdAgain, holdAgain
 	c.changed = sync.NewCond(&c.mu)
 	return c
 }
@@ -220,6 +221,7 @@ func (c *Conn) close(e *amqp10.Error) {
 		c.fail(ErrCut)
 	case phaseOpen:
 		c.cause = asError(e)
+		c.gather() // what was said before
 		c.dropSessions(c.cause)
 		c.appendFrame(0, (&amqp10.Close{Error: e}).AppendTo)
 		c.closing()
@@ -251,8 +253,10 @@ func (c *Conn) finish(why error) error {
 	}
 	c.dropSessions(c.cause)
 	c.phase = phaseOver
-	if c.beat != nil {
-		c.beat.Stop()
+	for _, t := range []*time.Timer{c.beat, c.timer} {
+		if t != nil {
+			t.Stop()
+		}
 	}
 	c.mu.Unlock()
 	if why == errClosed {

@@ -73,6 +73,7 @@ func (c *Conn) closed(body []byte) error {
 	}
 	if c.phase == phaseOpen {
 		c.cause = asError(p.Error)
+		c.gather() // what was said before
 		c.dropSessions(c.cause)
 		c.appendFrame(0, (&amqp10.Close{}).AppendTo)
 		c.closing()

@@ -75,6 +75,7 @@ func (s *Session) reopen() {
 	if s.windowIn <= s.conn.cfg.Window/2 && s.window() > s.windowIn {
 		s.widen = true
 		s.setDue()
+		s.conn.urgent = true
 	}
 }
 
@@ -205,6 +206,7 @@ func (l *Link) dueCredit() {
 		l.tellCredit = true
 		l.session.credits = append(l.session.credits, l)
 		l.session.setDue()
+		l.session.conn.urgent = true
 	}
 }
 

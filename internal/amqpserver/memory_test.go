@@ -98,7 +98,7 @@ func newBatch(n int) *batch {
 		at := len(t.b)
 		t.b = amqp10.AppendUint(amqp10.OpenCompound(t.b), 0)
 		t.at = append(t.at, len(t.b)+1)
-		t.b = amqp10.AppendUint(amqp10.AppendBinary(amqp10.AppendWideUint(t.b, 0), []byte("12345678")), 0)
+		t.b = amqp10.AppendUint(amqp10.AppendBinary(append(t.b, amqp10.CodeUint, 0, 0, 0, 0), []byte("12345678")), 0)
 		t.b = append(amqp10.CloseList(t.b, at, 4), make([]byte, 256)...)
 		t.b = amqp10.CloseFrame(t.b, start)
 	}

@@ -22,6 +22,7 @@ type out struct {
 	writing bool       // somebody is writing, or about to
 	wrote   bool       // something, since the last beat
 	err     error      // why nothing can be written or read any more
+	hold
 }
 
 // appendFrame adds a frame to those that wait. The caller holds the lock, here and below.
@@ -38,6 +39,7 @@ func (c *Conn) gather() {
 		s.appendDue()
 	}
 	c.due = c.due[:0]
+	c.released()
 }
 
 // pending reports whether there is something to write.
@@ -67,6 +69,10 @@ func (c *Conn) wakeWriter() {
 func (c *Conn) flush() {
 	for c.writing && len(c.frames) > softLimit && c.err == nil {
 		c.changed.Wait()
+	}
+	if !c.writing && c.holdBack() {
+		c.busy = false
+		return
 	}
 	if !c.writing && c.err == nil && c.pending() {
 		c.writing = true

@@ -73,6 +73,10 @@ func (s *Session) say(role amqp10.Role, settled bool, id uint32, state amqp10.St
 		*o = outcome{true, role, settled, id, id, state}
 	}
 	s.setDue()
+	s.conn.said++
+	if role == amqp10.RoleSender {
+		s.conn.urgent = true // a peer that wants our word waits for it
+	}
 	if k := state.Kind(); k != amqp10.DescAccepted && k != amqp10.DescReleased {
 		s.appendOutcome() // it is the caller's, and not kept
 	}
