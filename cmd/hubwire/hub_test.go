@@ -203,8 +203,10 @@ func TestAHubThatCannotStartSaysWhichFlagHelps(t *testing.T) {
 		want string
 	}{
 		{"the MQTT port is taken", []string{"--mqtt-port", taken, "--amqp-port", "0", "--https-port", "0"}, "port " + taken + " is taken: choose another with --mqtt-port, or 0 for any free one"},
+		{"the AMQP port is taken", []string{"--mqtt-port", "0", "--amqp-port", taken, "--https-port", "0"}, "port " + taken + " is taken: choose another with --amqp-port, or 0 for any free one"},
 		{"the HTTPS port is taken", []string{"--mqtt-port", "0", "--amqp-port", "0", "--https-port", taken}, "port " + taken + " is taken: choose another with --https-port, or 0 for any free one"},
 		{"one port is asked for twice", []string{"--mqtt-port", "4711", "--https-port", "4711"}, "--mqtt-port and --https-port are both 4711"},
+		{"another port is asked for twice", []string{"--amqp-port", "4711", "--https-port", "4711"}, "--amqp-port and --https-port are both 4711"},
 		{"a port is no port", []string{"--mqtt-port", "65536"}, "--mqtt-port takes a number from 0 to 65535; see hubwire hub --help"},
 		{"the name has a port", []string{"--host", "localhost:8884"}, `hubwire: start hub: 400004 ArgumentInvalid, not sent: HostName "localhost:8884" is not the name of a host`},
 		{"the name is two", []string{"--host", "a;b=c"}, `hubwire: start hub: 400004 ArgumentInvalid, not sent: HostName "a;b=c" is not the name of a host`},
@@ -222,8 +224,8 @@ func TestAHubThatCannotStartSaysWhichFlagHelps(t *testing.T) {
 }
 
 func TestAPortThatIsNotPermittedNamesItsFlag(t *testing.T) {
-	f := hubFlags{mqttPort: 8883, httpsPort: 443}
-	for port, flag := range map[int]string{443: "--https-port", 8883: "--mqtt-port"} {
+	f := hubFlags{mqttPort: 8883, amqpPort: 5671, httpsPort: 443}
+	for port, flag := range map[int]string{443: "--https-port", 5671: "--amqp-port", 8883: "--mqtt-port"} {
 		refused := &net.OpError{Op: "listen", Net: "tcp", Addr: &net.TCPAddr{Port: port}, Err: os.NewSyscallError("bind", syscall.EACCES)}
 		want := fmt.Sprintf("port %d is not permitted to this user: choose another with %s, or 0 for any free one", port, flag)
 		if got := f.explain(fmt.Errorf("hub: %w", refused)); got.Error() != want {

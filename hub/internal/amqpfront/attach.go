@@ -78,15 +78,15 @@ func (c *conn) refused(a *amqpserver.Attach, err error) *amqp10.Error {
 	return e
 }
 
-// answered heeds what the verdict on an attach says about its answer.
+// answered heeds what the verdict on an attach says about its answer. Without one, whatever the peer
+// says from here on has none either.
 func (c *conn) answered(v core.Verdict) error {
-	switch {
-	case v.DropAfter:
+	if v.DropAfter {
 		c.cut()
 		return core.ErrDrop
-	case v.SwallowAck:
-		<-c.ctx.Done() // there is no other way to leave an attach unanswered
-		return core.ErrDrop
+	}
+	if v.SwallowAck {
+		c.line.mute.Store(true)
 	}
 	return nil
 }

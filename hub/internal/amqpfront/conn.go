@@ -9,7 +9,6 @@ import (
 	"net"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/hubwire/hubwire"
@@ -32,7 +31,7 @@ type conn struct {
 	cancel context.CancelFunc
 	amqp   *amqpserver.Conn
 	judges sync.WaitGroup // goroutines that wait for the intercept function
-	lit    atomic.Bool    // to be cut behind the next write; see fuse
+	line   *line          // nil without an intercept function
 
 	mu       sync.Mutex // guards what follows, and what a device says so of
 	over     bool
@@ -56,7 +55,8 @@ func (s *Server) serve(nc net.Conn, p conns.Peer) {
 	c.ctx, c.cancel = context.WithCancel(s.conns.Context())
 	defer c.cancel()
 	if s.core.Intercepts() {
-		nc = &fuse{Conn: nc, cut: c.cut, lit: &c.lit}
+		c.line = &line{Conn: nc, cut: c.cut}
+		nc = c.line
 	}
 	c.amqp = s.engine.NewConn(nc, p.Raw, &amqpserver.Handler{
 		Authenticate: c.authenticate,
@@ -164,11 +164,8 @@ func (c *conn) admit(cred *credential) error {
 	return nil
 }
 
-// arm sets the alarm for the credential that expires next. The caller holds the lock.
+// arm drops what has expired, and sets the alarm for the credential that expires next. The caller holds the lock.
 func (c *conn) arm() {
-	if c.over {
-		return
-	}
 	next := c.creds.expire(time.Now(), c.server.core.Skew())
 	if next.IsZero() {
 		c.alarm.Stop()
@@ -181,6 +178,10 @@ func (c *conn) arm() {
 // Those of devices go with the sessions, which expire by themselves.
 func (c *conn) ring() {
 	c.mu.Lock()
+	if c.over {
+		c.mu.Unlock()
+		return
+	}
 	c.arm()
 	var gone []*amqpserver.Link
 	for l, n := range c.services {

@@ -126,7 +126,7 @@ func (d *device) connect(p *amqp.LinkProperties) error {
 	if gone != nil {
 		return gone
 	}
-	c.server.remember(d.id, c)
+	c.server.remember(d)
 	c.peer.Admit()
 	return nil
 }

@@ -148,11 +148,13 @@ func (s *Server) leave(c *conn) {
 	delete(s.open, c)
 }
 
-// remember makes c the connection of an identity, for Drop.
-func (s *Server) remember(id hubwire.Identity, c *conn) {
+// remember makes the connection of a device that of its identity, for Drop.
+func (s *Server) remember(d *device) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.current[id] = c
+	if d.session.Err() == nil { // else another one has taken over, and may be here already
+		s.current[d.id] = d.conn
+	}
 }
 
 func (s *Server) forget(id hubwire.Identity, c *conn) {
