@@ -35,6 +35,7 @@ type conn struct {
 
 	mu       sync.Mutex // guards what follows, and what a device says so of
 	over     bool
+	parting  bool // nobody is left, and the peer has a moment to end the connection
 	creds    credentials
 	devices  map[hubwire.Identity]*device
 	services map[*amqpserver.Link]need
@@ -190,14 +191,38 @@ func (c *conn) ring() {
 			delete(c.services, l)
 		}
 	}
-	deserted := c.deserted(hubwire.Identity{})
+	deserted := c.deserted(hubwire.Identity{}) && !c.parting
 	c.mu.Unlock()
 	for _, l := range gone {
 		l.Detach(unauthorized)
 	}
-	if deserted {
+	switch {
+	case deserted && len(gone) > 0:
+		c.part(unauthorized)
+	case deserted:
 		c.amqp.Close(unauthorized)
 	}
+}
+
+// partingTime is how long a peer has to end a connection on which nobody is left.
+const partingTime = 2 * time.Second
+
+// part ends a connection whose last links have been detached. The peer may do so first: the Node
+// SDK answers the end of a link by detaching its others and ending its session, and when the
+// connection is closed before it is through with that, it waits for 45 seconds (observed).
+func (c *conn) part(why *amqp10.Error) {
+	c.mu.Lock()
+	c.parting = true
+	c.mu.Unlock()
+	time.AfterFunc(partingTime, func() {
+		c.mu.Lock()
+		c.parting = false
+		deserted := len(c.devices)+len(c.services) == 0
+		c.mu.Unlock()
+		if deserted {
+			c.amqp.Close(why)
+		}
+	})
 }
 
 // unauthorized is what ends who has shown no credential, or none that still holds.

@@ -260,7 +260,7 @@ func (d *device) Close(reason *hubwire.Error) {
 		l.Detach(why)
 	}
 	if deserted {
-		c.amqp.Close(why)
+		c.part(why)
 	}
 }
 
