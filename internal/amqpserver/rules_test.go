@@ -32,6 +32,7 @@ func TestRules(t *testing.T) {
 		"an unknown target is refused with an attach and a detach":     {{say(sender("a", "nowhere", 0)), []string{"attach a 0 receiver refused", "detach 0 closed not-found"}}},
 		"an unknown source is refused with an attach and a detach":     {{say(receiver("a", "nowhere", 0)), []string{"attach a 0 sender from 0 refused", "detach 0 closed not-found"}}},
 		"a handle in use ends the session":                             {{say(sender("a", "sink", 0)), started("a")}, {say(sender("b", "sink", 0)), []string{"end session:handle-in-use"}}},
+		"a name beyond the limit ends the session":                     {{say(sender(string(make([]byte, 1025)), "sink", 0)), []string{"end invalid-field"}}},
 		"a handle beyond the limit closes the connection":              {{say(sender("a", "sink", 6)), []string{"close connection:framing-error"}}},
 		"a channel beyond the limit closes the connection":             {{say(on{3, &amqp10.Begin{}}), []string{"close connection:framing-error"}}},
 		"a channel in use closes the connection":                       {{say(&amqp10.Begin{}), []string{"close not-allowed"}}},
