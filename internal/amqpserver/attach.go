@@ -33,6 +33,7 @@ func (s *Session) attach(body []byte) error {
 	}
 	l := &Link{session: s, key: linkKey{string(p.Name), p.Role}, handle: handle, peerHandle: p.Handle}
 	s.handles[p.Handle] = l
+	s.handlesSeen = max(s.handlesSeen, p.Handle+1)
 	c.links++
 	if old := s.names[l.key]; old != nil {
 		old.detach(&amqp10.Error{Condition: amqp10.Stolen, Description: "the link was attached again"})
@@ -151,7 +152,7 @@ func (s *Session) detached(body []byte) error {
 	}
 	l := s.handles[p.Handle]
 	if l == nil {
-		s.noLink(p.Handle)
+		s.noLink(amqp10.DescDetach, p.Handle)
 		return nil
 	}
 	if l.state == linkAttached {
@@ -166,8 +167,8 @@ func (s *Session) detached(body []byte) error {
 }
 
 // noLink ends a session whose peer names a handle that has no link.
-func (s *Session) noLink(handle uint32) {
-	s.end(&amqp10.Error{Condition: amqp10.UnattachedHandle, Description: fmt.Sprintf("handle %d has no link", handle)})
+func (s *Session) noLink(what amqp10.Descriptor, handle uint32) {
+	s.end(&amqp10.Error{Condition: amqp10.UnattachedHandle, Description: fmt.Sprintf("%v on handle %d, which has no link", what, handle)})
 }
 
 // newHandle returns a handle of ours that is free. It is taken by who puts a link on it.

@@ -14,8 +14,12 @@ func (s *Session) flow(body []byte) error {
 	}
 	var l *Link
 	if p.Handle.Valid {
-		if l = s.handles[p.Handle.Value]; l == nil {
-			s.noLink(p.Handle.Value)
+		l = s.handles[p.Handle.Value]
+		switch {
+		case l == nil && p.Handle.Value < s.handlesSeen:
+			return nil // go-amqp may grant credit behind its own detach
+		case l == nil:
+			s.noLink(amqp10.DescFlow, p.Handle.Value)
 			return nil
 		}
 	}
