@@ -14,11 +14,8 @@ func (s *Session) flow(body []byte) error {
 	}
 	var l *Link
 	if p.Handle.Valid {
-		l = s.handles[p.Handle.Value]
-		switch {
-		case l == nil && p.Handle.Value < s.handlesSeen:
-			return nil // go-amqp may grant credit behind its own detach
-		case l == nil:
+		// One behind the link's detach still counts for the session: go-amqp tops up its credit then, too.
+		if l = s.handles[p.Handle.Value]; l == nil && uint64(p.Handle.Value) >= s.peerHandles {
 			s.noLink(amqp10.DescFlow, p.Handle.Value)
 			return nil
 		}
