@@ -9,7 +9,7 @@ const (
 	holdTime = time.Millisecond
 	// holdAgain is how many outcomes are told at once before holding is tried, and holdRarely what that
 	// grows to with a peer that waits for them.
-	holdAgain  = 256
+	holdAgain  = 128
 	holdRarely = 4096
 )
 
@@ -22,6 +22,7 @@ type hold struct {
 	holding bool
 	eager   int // outcomes that are told at once before holding is tried again
 	rarer   int // what eager will be
+	expired int // how many were held the last time that no batch filled
 	timer   *time.Timer
 	pace
 }
@@ -50,12 +51,22 @@ func (c *Conn) holdOver() {
 	if !c.holding {
 		return
 	}
-	if !c.resting { // or else it was us
-		c.eager, c.filled = c.rarer, 0
-		c.rarer = min(2*c.rarer, holdRarely)
+	if !c.resting { // or else it was us who had no batch in time
+		c.backOff()
 	}
 	c.urgent = true
 	c.wakeWriter()
+}
+
+// backOff has outcomes told at once for a while.
+func (c *Conn) backOff() {
+	// A peer that waits does so each time behind as many; one whose process had to wait for a processor does not.
+	if waits := c.said == 1 || c.said == c.expired; !waits {
+		c.rarer = holdAgain
+	}
+	c.expired = c.said
+	c.eager, c.filled = c.rarer, 0
+	c.rarer = min(2*c.rarer, holdRarely)
 }
 
 // released takes note that what waited is being written.
