@@ -52,7 +52,7 @@ func TestReadingRestsInAStream(t *testing.T) {
 			p.stream(&id, n)
 			return slow.reads.Load() - before
 		}
-		if got := reads(256 + 8*32 - 1); got != 256+8*32-1 {
+		if got := reads(128 + 8*32 - 1); got != 128+8*32-1 {
 			t.Errorf("%d reads before it is known for a stream, want one for each message", got)
 		}
 		if got := reads(100); got != 0 {
@@ -68,7 +68,7 @@ func TestReadingRestsInAStream(t *testing.T) {
 		if got := reads(10); got != 10 {
 			t.Errorf("%d reads after a rest that was not worth it, want 10", got)
 		}
-		time.Sleep(time.Millisecond)
+		time.Sleep(2 * time.Millisecond)
 		p.frames()
 		p.send(message(0, id-1, "x"))
 		p.want("end invalid-field") // so the last one was taken
