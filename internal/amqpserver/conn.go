@@ -158,7 +158,7 @@ func (c *Conn) wait() error {
 	err := c.in.fill()
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.busy = true
+	c.busy, c.lull = true, false
 	switch {
 	case err == nil:
 		return nil

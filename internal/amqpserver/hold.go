@@ -29,7 +29,10 @@ type hold struct {
 
 // holdBack reports whether what waits is only outcomes, to be held for more of them.
 func (c *Conn) holdBack() bool {
-	if c.urgent || c.said == 0 || c.said >= holdBatch || c.eager > 0 || len(c.frames) > 0 || c.ready.first != nil {
+	if c.urgent || c.said == 0 || c.said >= holdBatch || len(c.frames) > 0 || c.ready.first != nil {
+		return false
+	}
+	if c.eager > 0 && c.waiting() {
 		return false
 	}
 	if c.holding {
@@ -51,7 +54,7 @@ func (c *Conn) holdOver() {
 	if !c.holding {
 		return
 	}
-	if !c.resting { // or else it was us who had no batch in time
+	if c.waiting() && !c.resting { // or else it was us who had no batch in time
 		c.backOff()
 	}
 	c.urgent = true
@@ -65,14 +68,14 @@ func (c *Conn) backOff() {
 		c.rarer = holdAgain
 	}
 	c.expired = c.said
-	c.eager, c.filled = c.rarer, 0
+	c.eager, c.filled = c.said+c.rarer, 0
 	c.rarer = min(2*c.rarer, holdRarely)
 }
 
 // released takes note that what waited is being written.
 func (c *Conn) released() {
 	switch {
-	case !c.holding:
+	case c.eager > 0:
 		c.eager = max(c.eager-c.said, 0)
 	case c.said >= holdBatch:
 		c.rarer = holdAgain

@@ -13,6 +13,8 @@ const (
 // each, which costs several times what the message does. So it is read once in a holdTime, for as long as a
 // rest brings a batch: a peer whose window is small would only be held up.
 type pace struct {
+	lulls, lull bool // lulls are told of; there is one
+
 	filled  int  // batches in a row
 	needed  int  // of them, for the next rest
 	resting bool // the last lull that counts has had a rest
@@ -20,18 +22,25 @@ type pace struct {
 	brought int  // outcomes since the last rest
 }
 
+// waiting reports whether the peer may be waiting for us, as far as is known: there is nothing more of it.
+func (c *Conn) waiting() bool { return c.lull || !c.lulls }
+
 // Lull tells that all that has come is read, and that a read is about to wait for more. Who can tell calls it within
 // the Read of the connection's [net.Conn], which itself cannot when it is one with TLS, and on the goroutine of
 // Serve. It returns within a few milliseconds. Without it the peer is read as things come.
 func (c *Conn) Lull() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.lulls, c.lull = true, true
+	if c.said > 0 {
+		c.flush()
+	}
 	if c.soon { // only what we have read lets TCP send on
 		c.soon = false
 		return
 	}
 	switch {
-	case c.resting && c.brought < holdBatch:
+	case c.resting && c.brought+c.said < holdBatch:
 		c.resting, c.filled = false, 0
 		c.needed = min(2*c.needed, restRarely)
 		return
