@@ -5,8 +5,8 @@ import "time"
 const (
 	// restAfter is how many batches of outcomes must fill in a row before reading rests, and restRarely what that grows
 	// to when rests are not worth it.
-	restAfter  = 8
-	restRarely = 128
+	restAfter  = 2
+	restRarely = 64
 )
 
 // pace is how reading rests. A peer that streams and writes each message by itself, as go-amqp does, wakes us for

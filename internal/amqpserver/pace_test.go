@@ -52,7 +52,7 @@ func TestReadingRestsInAStream(t *testing.T) {
 			p.stream(&id, n)
 			return slow.reads.Load() - before
 		}
-		if got := reads(128 + 8*32 - 1); got != 128+8*32-1 {
+		if got := reads(128 + 2*32 - 1); got != 128+2*32-1 {
 			t.Errorf("%d reads before it is known for a stream, want one for each message", got)
 		}
 		if got := reads(100); got != 0 {
