@@ -137,9 +137,26 @@ func (r *Reader) checkDescribed(depth int) {
 	r.adopt(&in)
 }
 
+// checked reads a value of any type, and looks at all that is in it.
+func (r *Reader) checked() Value {
+	v := r.Value()
+	if v.Kind() >= KindList {
+		in := v.reader()
+		in.what = r.what
+		in.check(1)
+		r.adopt(&in)
+	}
+	return v
+}
+
 // adopt takes the fault of a Reader of what is in r as its own.
 func (r *Reader) adopt(in *Reader) {
-	if !r.failed() && in.failed() {
-		r.found, r.left = in.found, 0
+	if r.failed() || !in.failed() {
+		return
 	}
+	r.found = in.found
+	if in.found.what == r.what { // what it read was no more than a value of a field
+		r.found.field = r.field()
+	}
+	r.left = 0
 }
