@@ -87,25 +87,21 @@ func (t *Typed) IsNull() bool {
 	return t == nil || t.kind == amqp10.KindNull || t.kind == amqp10.KindUnknown && t.data == nil
 }
 
-// string returns the text of a string, or nothing when t is not of a text alone.
-func (t *Typed) string() string {
-	if t.kind != amqp10.KindString {
-		return ""
-	}
-	return t.text
-}
-
 // AppendTo appends t in the smallest form of its type.
 func (t *Typed) AppendTo(dst []byte) []byte {
 	if t.IsNull() {
 		return amqp10.AppendNull(dst)
 	}
+	if t.kind == amqp10.KindString && t.data == nil { // as nearly all are
+		return amqp10.AppendText(dst, amqp10.CodeString8, t.text)
+	}
+	return t.appendOther(dst)
+}
+
+func (t *Typed) appendOther(dst []byte) []byte {
 	switch t.kind {
 	case amqp10.KindString:
-		if t.data != nil {
-			return amqp10.AppendString(dst, t.data)
-		}
-		return amqp10.AppendString(dst, t.text)
+		return amqp10.AppendString(dst, t.data)
 	case amqp10.KindSymbol:
 		if t.data != nil {
 			return amqp10.AppendSymbol(dst, t.data)
