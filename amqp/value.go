@@ -2,6 +2,7 @@ package amqp
 
 import (
 	"encoding/binary"
+	"math"
 	"time"
 
 	"github.com/hubwire/hubwire/internal/amqp10"
@@ -92,8 +93,8 @@ func (t *Typed) AppendTo(dst []byte) []byte {
 	if t.IsNull() {
 		return amqp10.AppendNull(dst)
 	}
-	if t.kind == amqp10.KindString && t.data == nil { // as nearly all are
-		return amqp10.AppendText(dst, amqp10.CodeString8, t.text)
+	if t.kind == amqp10.KindString && t.data == nil && len(t.text) <= math.MaxUint8 { // as nearly all are
+		return append(append(dst, amqp10.CodeString8, byte(len(t.text))), t.text...)
 	}
 	return t.appendOther(dst)
 }
@@ -101,7 +102,10 @@ func (t *Typed) AppendTo(dst []byte) []byte {
 func (t *Typed) appendOther(dst []byte) []byte {
 	switch t.kind {
 	case amqp10.KindString:
-		return amqp10.AppendString(dst, t.data)
+		if t.data != nil {
+			return amqp10.AppendString(dst, t.data)
+		}
+		return amqp10.AppendString(dst, t.text)
 	case amqp10.KindSymbol:
 		if t.data != nil {
 			return amqp10.AppendSymbol(dst, t.data)
