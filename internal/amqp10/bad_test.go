@@ -125,6 +125,8 @@ func TestWhatIsWrongWithAValueIsSaidWithItsPlace(t *testing.T) {
 		{"an array of no type", "e0 03 01 0f 40", SyntaxError{Offset: 4, Err: ErrCode}},
 		{"an array of what is described twice", "e0 08 01 00 53 01 00 53 01 40", SyntaxError{Offset: 7, Err: ErrCode}},
 		{"an array that goes on behind its elements", "e0 04 01 50 01 02", SyntaxError{Offset: 5, Err: ErrTrailing}},
+		{"a boolean that is 2", "56 02", SyntaxError{Offset: 2, Err: ErrRange}},
+		{"a boolean that is 2 in a list", "c0 03 01 56 02", SyntaxError{Offset: 5, Err: ErrRange}},
 		{"a descriptor of nothing", "00 53 24", SyntaxError{Offset: 1, Err: ErrTruncated}},
 		{"described values without end", strings.Repeat("00", 5000), SyntaxError{Offset: 1, Err: ErrTruncated}},
 	} {

@@ -87,8 +87,8 @@ func (r *Reader) constructor() (descriptor Value) {
 	return descriptor
 }
 
-// Check looks at all of v: format codes, sizes, counts, nesting up to [MaxDepth], and that maps
-// have pairs. Text is not looked at. The error is a [*SyntaxError].
+// Check looks at all of v: format codes, sizes, counts, nesting up to [MaxDepth], that maps have
+// pairs, and booleans a value. Text is not looked at. The error is a [*SyntaxError].
 func (v Value) Check() error {
 	r := v.reader()
 	r.check(1)
@@ -105,6 +105,9 @@ func (r *Reader) check(depth int) {
 	switch kinds[r.Peek()] {
 	default:
 		r.Skip()
+		return
+	case KindBool:
+		r.OptBool() // which may be a byte that is neither 0 nor 1
 		return
 	case KindList:
 		in = r.List()
