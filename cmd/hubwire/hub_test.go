@@ -6,6 +6,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"net"
 	"os"
@@ -15,6 +16,10 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"github.com/hubwire/hubwire/hub"
 	"github.com/hubwire/hubwire/internal/testkit"
 	"github.com/hubwire/hubwire/sas"
 )
@@ -110,6 +115,8 @@ func TestAHubThatDoesNotStartLeavesTheEnvFileOfAnother(t *testing.T) {
 	for name, args := range map[string][]string{
 		"its port is taken":          {"--mqtt-port", vars["HUBWIRE_MQTT_PORT"], "--amqp-port", "0", "--https-port", "0"},
 		"its name is none":           {"--host", "a;b"},
+		"a consumer group is none":   {"--mqtt-port", "0", "--amqp-port", "0", "--https-port", "0", "--consumer-group", "a/b"},
+		"an event source is none":    {"--mqtt-port", "0", "--amqp-port", "0", "--https-port", "0", "--event-source", "events"},
 		"a device's id is not legal": {"--mqtt-port", "0", "--amqp-port", "0", "--https-port", "0", "--device", "a b"},
 	} {
 		if _, err := command(t, "", append([]string{"hub", "--env-file", envFile}, args...)...); err == nil {
@@ -117,6 +124,25 @@ func TestAHubThatDoesNotStartLeavesTheEnvFileOfAnother(t *testing.T) {
 		}
 		if !exists(t, envFile) {
 			t.Fatalf("%s: the env file of the first hub is gone", name)
+		}
+	}
+}
+
+func TestFlagsOfEvents(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		f    hubFlags
+		want hub.Config
+	}{
+		{"on the port of AMQP", hubFlags{amqpPort: 5671}, hub.Config{AMQPAddr: "127.0.0.1:5671"}},
+		{"elsewhere", hubFlags{amqpPort: 5672, consumerGroups: []string{"a", "b"}, eventSources: []string{"twinChangeEvents"}}, hub.Config{
+			AMQPAddr: "127.0.0.1:5672", NoRedirect: true, ConsumerGroups: []string{"a", "b"}, EventSources: []hub.EventSource{hub.SourceTwinChanges},
+		}},
+	} {
+		got := tt.f.config(io.Discard)
+		got.MQTTAddr, got.HTTPSAddr = "", ""
+		if diff := cmp.Diff(&tt.want, got, cmpopts.IgnoreFields(hub.Config{}, "Intercept")); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", tt.name, diff)
 		}
 	}
 }

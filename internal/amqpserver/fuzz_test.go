@@ -101,8 +101,8 @@ func (w *wild) step(p *peer, r *referee) {
 		p.send(on{channel, m})
 	case 5:
 		c := w.byte()
-		f := credit(uint32(b&7), uint32(c&3), uint32(c>>2&15))
-		f.NextIncomingID, f.IncomingWindow = amqp10.Some(uint32(1+c&15)), uint32(c>>4)
+		f := credit(uint32(b&7), 0, uint32(c&7))
+		f.IncomingWindow = uint32(c >> 3 & 7)
 		f.Drain, f.Echo = amqp10.Some(b&8 != 0), amqp10.Some(b&16 != 0)
 		r.granted(channel, f)
 		p.send(on{channel, f})

@@ -67,16 +67,18 @@ func (r *referee) attached(n uint16, a *amqp10.Attach) {
 	}
 }
 
+// granted fills a flow with what the peer has seen so far, and notes what it allows.
 func (r *referee) granted(n uint16, f *amqp10.Flow) {
 	s := r.channel(n).latest
 	if s == nil {
 		return
 	}
-	s.window = max(s.window, f.NextIncomingID.Value-1+f.IncomingWindow)
-	for _, l := range s.links { // whichever of them has the handle by now
-		l.limit = max(l.limit, f.DeliveryCount.Value+f.LinkCredit.Value)
+	f.NextIncomingID = amqp10.Some(s.out + 1)
+	if l := s.byPeer[f.Handle.Value]; l != nil {
+		f.DeliveryCount = amqp10.Some(l.count)
 	}
-	for _, l := range s.attaches {
+	s.window = max(s.window, f.NextIncomingID.Value-1+f.IncomingWindow)
+	if l := s.byPeer[f.Handle.Value]; l != nil {
 		l.limit = max(l.limit, f.DeliveryCount.Value+f.LinkCredit.Value)
 	}
 }

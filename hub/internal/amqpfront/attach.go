@@ -19,7 +19,7 @@ var (
 		amqp.MethodResponses: (*conn).attachMethodResponses,
 		amqp.TwinRequests:    (*conn).attachTwinRequests,
 		amqp.C2DSend:         (*conn).attachC2DSend,
-		amqp.Events:          (*conn).redirectSender,
+		amqp.Events:          (*conn).attachEventsSender,
 		amqp.Management:      (*conn).attachManagement,
 	}
 	senders = map[amqp.Node]func(*conn, *amqpserver.Attach, *amqp.Address) (amqpserver.Sender, error){
@@ -30,7 +30,7 @@ var (
 		amqp.TwinResponses:     (*conn).attachTwinResponses,
 		amqp.Feedback:          (*conn).attachFeedback,
 		amqp.FileNotifications: (*conn).attachFileNotifications,
-		amqp.Events:            (*conn).redirectReceiver,
+		amqp.Events:            (*conn).attachEventsReceiver,
 		amqp.Partition:         (*conn).attachPartition,
 		amqp.Management:        (*conn).attachManager,
 	}

@@ -32,6 +32,8 @@ type Options struct {
 	ConnectTimeout time.Duration // from accept to open, and again to the first credential; 0 means 60 s
 	WriteTimeout   time.Duration // for a peer to take what it is sent; 0 means 30 s
 
+	NoRedirect bool // messages/events is served in place
+
 	// Published is called after each telemetry message that the hub has taken,
 	// and must not keep m. May be nil.
 	Published func(ctx context.Context, from hubwire.Identity, m *hubwire.Message)
