@@ -35,10 +35,10 @@ type conn struct {
 
 	mu       sync.Mutex // guards what follows, and what a device says so of
 	over     bool
-	parting  bool // nobody is left, and the peer has a moment to end the connection
 	creds    credentials
 	devices  map[hubwire.Identity]*device
 	services map[*amqpserver.Link]need
+	parting  *time.Timer // nobody is left, and the peer has until then to end the connection; or nil
 	alarm    *time.Timer // for the next credential that expires, or the first that is late
 	cbs      []*outbox   // links that the answers of $cbs go to
 	managers []*manager  // links that the answers of $management go to
@@ -84,6 +84,9 @@ func (c *conn) end(reason error) {
 	c.mu.Lock()
 	c.over = true
 	c.alarm.Stop()
+	if c.parting != nil {
+		c.parting.Stop()
+	}
 	c.mu.Unlock()
 	c.judges.Wait()
 	c.logEnd(reason)
@@ -191,14 +194,14 @@ func (c *conn) ring() {
 			delete(c.services, l)
 		}
 	}
-	deserted := c.deserted(hubwire.Identity{}) && !c.parting
+	deserted := c.deserted(hubwire.Identity{}) && c.parting == nil
 	c.mu.Unlock()
 	for _, l := range gone {
 		l.Detach(unauthorized)
 	}
 	switch {
 	case deserted && len(gone) > 0:
-		c.part(unauthorized)
+		c.part(hubwire.Identity{}, unauthorized)
 	case deserted:
 		c.amqp.Close(unauthorized)
 	}
@@ -207,17 +210,20 @@ func (c *conn) ring() {
 // partingTime is how long a peer has to end a connection on which nobody is left.
 const partingTime = 2 * time.Second
 
-// part ends a connection whose last links have been detached. The peer may do so first: the Node
-// SDK answers the end of a link by detaching its others and ending its session, and when the
-// connection is closed before it is through with that, it waits for 45 seconds (observed).
-func (c *conn) part(why *amqp10.Error) {
+// part ends a connection whose last links have been detached, those of an identity or of a service. The
+// peer may do so first: the Node SDK answers the end of a link by detaching its others and ending its
+// session, and when the connection is closed before it is through with that, it waits for 45
+// seconds (observed).
+func (c *conn) part(than hubwire.Identity, why *amqp10.Error) {
 	c.mu.Lock()
-	c.parting = true
-	c.mu.Unlock()
-	time.AfterFunc(partingTime, func() {
+	defer c.mu.Unlock()
+	if c.over || c.parting != nil {
+		return
+	}
+	c.parting = time.AfterFunc(partingTime, func() {
 		c.mu.Lock()
-		c.parting = false
-		deserted := len(c.devices)+len(c.services) == 0
+		c.parting = nil
+		deserted := c.deserted(than)
 		c.mu.Unlock()
 		if deserted {
 			c.amqp.Close(why)

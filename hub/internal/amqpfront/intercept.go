@@ -44,6 +44,9 @@ func (c *conn) settle(r amqpserver.Receipt, v core.Verdict) {
 
 // refusal returns err as a refusal, or nil when it is something else.
 func refusal(err error) *hubwire.Error {
+	if err == nil {
+		return nil // without the allocation of what follows
+	}
 	var e *hubwire.Error
 	if errors.As(err, &e) && e.Outcome == hubwire.Refused && !errors.Is(err, net.ErrClosed) {
 		return e
