@@ -33,6 +33,7 @@ func (s *Session) attach(body []byte) error {
 	}
 	l := &Link{session: s, key: linkKey{string(p.Name), p.Role}, handle: handle, peerHandle: p.Handle}
 	s.handles[p.Handle] = l
+	s.peerHandles = max(s.peerHandles, uint64(p.Handle)+1)
 	c.links++
 	if old := s.names[l.key]; old != nil {
 		old.detach(&amqp10.Error{Condition: amqp10.Stolen, Description: "the link was attached again"})
