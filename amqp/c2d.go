@@ -23,7 +23,7 @@ func AppendSend(dst []byte, id hubwire.Identity, m *hubwire.Message) []byte {
 	e := openSection(dst, amqp10.DescMessageAnnotations)
 	e.deviceAnnotations(m)
 	var room [addressRoom]byte
-	return appendRest(e.close(), m, appendDestination(room[:0], id, m))
+	return appendRest(e.close(), m, Address{Node: C2D, Identity: id}.AppendTo(room[:0]))
 }
 
 // ParseSend sets r to the message that a service sends with m, as [ParseTelemetry] does, and
@@ -72,19 +72,11 @@ func AppendC2D(dst []byte, id hubwire.Identity, r *hubwire.Received) []byte {
 		return appendRest(e.close(), &r.Message, nil)
 	}
 	var room [addressRoom]byte
-	return appendRest(e.close(), &r.Message, appendDestination(room[:0], id, &r.Message))
+	return appendRest(e.close(), &r.Message, Address{Node: C2D, Identity: id}.AppendTo(room[:0]))
 }
 
 // addressRoom takes the address of any legal identity, but for one of many escapes.
 const addressRoom = 512
-
-// appendDestination appends the "to" of a message for id that does not say it itself.
-func appendDestination(dst []byte, id hubwire.Identity, m *hubwire.Message) []byte {
-	if m.To != "" {
-		return dst
-	}
-	return Address{Node: C2D, Identity: id}.AppendTo(dst)
-}
 
 // ParseC2D sets r to the message that a device or module got in a transfer with this delivery
 // tag, or that came to an input of a module. It sets the message as [ParseTelemetry] does,

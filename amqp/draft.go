@@ -60,10 +60,16 @@ func AppendMessage(dst []byte, d *Draft) []byte {
 	if d == nil {
 		return dst
 	}
-	dst = appendSection(dst, amqp10.DescDeliveryAnnotations, d.DeliveryAnnotations, nil)
-	dst = appendSection(dst, amqp10.DescMessageAnnotations, d.Annotations, nil)
+	if len(d.DeliveryAnnotations) > 0 {
+		dst = appendSection(dst, amqp10.DescDeliveryAnnotations, d.DeliveryAnnotations, nil)
+	}
+	if len(d.Annotations) > 0 {
+		dst = appendSection(dst, amqp10.DescMessageAnnotations, d.Annotations, nil)
+	}
 	dst = d.Properties.append(dst)
-	dst = appendSection(dst, amqp10.DescApplicationProperties, d.ApplicationProperties, d.Text)
+	if len(d.ApplicationProperties)+len(d.Text) > 0 {
+		dst = appendSection(dst, amqp10.DescApplicationProperties, d.ApplicationProperties, d.Text)
+	}
 	switch d.Body {
 	case DataBody:
 		dst = AppendData(dst, d.Data)
@@ -80,16 +86,8 @@ func AppendData(dst, data []byte) []byte { return amqp10.AppendData(dst, data) }
 
 // append appends the section, or nothing when there is nothing in it.
 func (p *Properties) append(dst []byte) []byte {
-	l := fields{dst: openAt(dst, amqp10.DescProperties)}
-	l.typed(&p.MessageID)
-	l.binary(p.UserID)
-	l.string(p.To)
-	l.string(p.Subject)
-	l.string(p.ReplyTo)
-	l.typed(&p.CorrelationID)
-	l.symbol(p.ContentType)
-	l.symbol(p.ContentEncoding)
-	l.time(p.Expiry)
-	l.time(p.Creation)
-	return l.close(len(dst))
+	return appendPropertyList(dst, &propertyTexts{
+		propMessageID: p.MessageID.string(), propUserID: p.UserID, propTo: p.To, propSubject: p.Subject, propReplyTo: p.ReplyTo,
+		propCorrelationID: p.CorrelationID.string(), propContentType: p.ContentType, propContentEncoding: p.ContentEncoding,
+	}, nil, p)
 }

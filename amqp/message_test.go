@@ -317,6 +317,11 @@ func TestMessagesDoNotAllocate(t *testing.T) {
 			t.Fatal("nothing")
 		}
 	})
+	testkit.NoAllocs(t, "refuse a message again", func() {
+		if _, err := ParseMessage(wire[:len(wire)-1]); err == nil {
+			t.Fatal("taken")
+		}
+	})
 	for _, v := range messageVectors(t) {
 		wire := v.wire(t)
 		testkit.NoAllocs(t, "parse "+v.Name, func() {

@@ -3,6 +3,7 @@ package amqp
 import (
 	"encoding/binary"
 	"math"
+	"sync/atomic"
 
 	"github.com/hubwire/hubwire/internal/amqp10"
 )
@@ -18,9 +19,23 @@ type parser struct {
 
 func (p *parser) fail(err error) {
 	if p.err == nil {
-		p.err = &SyntaxError{What: p.at, Offset: min(p.i, len(p.b)), Err: err}
+		p.err = syntaxError(SyntaxError{What: p.at, Offset: min(p.i, len(p.b)), Err: err})
 	}
 	p.i = len(p.b)
+}
+
+// keptErrors are for reuse, so that refusing is not dearer than accepting: a peer that repeats its
+// mistake gets the same error again. Slots are overwritten, never added.
+var keptErrors [256]atomic.Pointer[SyntaxError]
+
+func syntaxError(want SyntaxError) error {
+	slot := &keptErrors[(want.Offset*31+int(want.What))%len(keptErrors)]
+	if e := slot.Load(); e != nil && *e == want {
+		return e
+	}
+	kept := want
+	slot.Store(&kept)
+	return &kept
 }
 
 // section reads a section into m.

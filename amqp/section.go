@@ -41,17 +41,22 @@ func keyCodeOf(d amqp10.Descriptor) byte {
 	return amqp10.CodeSymbol8
 }
 
-// appendSection appends a section that is a map, or nothing when it would be empty.
+// appendSection appends a section that is a map and would not be empty.
 func appendSection(dst []byte, d amqp10.Descriptor, pairs []Pair, properties []hubwire.Property) []byte {
-	n := len(pairs) + len(properties)
-	if n == 0 {
+	dst = openAt(dst, d)
+	at := len(dst) - 3
+	if len(pairs) > 0 {
+		dst = appendPairs(dst, keyCodeOf(d), pairs)
+	}
+	if len(properties) > 0 {
+		dst = appendProperties(dst, properties)
+	}
+	count := 2 * (len(pairs) + len(properties))
+	if size := len(dst) - at - 2; size|count <= math.MaxUint8 {
+		dst[at], dst[at+1], dst[at+2] = amqp10.CodeMap8, byte(size), byte(count)
 		return dst
 	}
-	at := len(dst) + 3
-	dst = openAt(dst, d)
-	dst = appendPairs(dst, keyCodeOf(d), pairs)
-	dst = appendProperties(dst, properties)
-	return amqp10.CloseMap(dst, at, 2*n)
+	return amqp10.CloseMap(dst, at, count)
 }
 
 // close ends the map, or takes it back when it is empty.
@@ -65,7 +70,7 @@ func (e *entries) close() []byte {
 // key writes a key, for one value to follow.
 func (e *entries) key(key string) []byte {
 	e.n += 2
-	return appendKey(e.dst, e.keyCode, key)
+	return appendTextAs(e.dst, e.keyCode, key)
 }
 
 // text writes an entry whose value is a string, or none when that is empty.
@@ -78,26 +83,12 @@ func (e *entries) text(key, value string) {
 
 // appendText2 appends a key and a string. Nearly all are short, and there is room for both.
 func appendText2(dst []byte, keyCode byte, key, value string) []byte {
-	at := len(dst)
-	whole := at + 4 + len(key) + len(value)
-	if whole > cap(dst) || len(key) > math.MaxUint8 || len(value) > math.MaxUint8 {
-		return amqp10.AppendString(appendKey(dst, keyCode, key), value)
+	room, n := dst[:cap(dst)], len(dst)
+	if len(key)|len(value) > math.MaxUint8 || len(room)-n < 4+len(key)+len(value) {
+		return amqp10.AppendString(appendTextAs(dst, keyCode, key), value)
 	}
-	dst = dst[:whole]
-	b := dst[at:]
-	b[0], b[1] = keyCode, byte(len(key))
-	copy(b[2:], key)
-	b = b[2+len(key):]
-	b[0], b[1] = amqp10.CodeString8, byte(len(value))
-	copy(b[2:], value)
-	return dst
-}
-
-func appendKey(dst []byte, keyCode byte, key string) []byte {
-	if keyCode == amqp10.CodeSymbol8 {
-		return amqp10.AppendSymbol(dst, key)
-	}
-	return amqp10.AppendString(dst, key)
+	n = put(room, n, keyCode, key)
+	return room[:put(room, n, amqp10.CodeString8, value)]
 }
 
 // time writes an entry whose value is a timestamp, or none for the zero time.
@@ -126,16 +117,29 @@ func (e *entries) pairs(pairs []Pair) {
 	e.n += 2 * len(pairs)
 }
 
+// appendPairs appends the entries of a map. Nearly all are short texts for which there is room:
+// they are put in without an append for each of their parts.
 func appendPairs(dst []byte, keyCode byte, pairs []Pair) []byte {
+	room, n := dst[:cap(dst)], len(dst)
 	for i := range pairs {
 		p := &pairs[i]
-		if p.Value.kind == amqp10.KindString && p.Value.data == nil {
-			dst = appendText2(dst, keyCode, p.Key, p.Value.text)
-		} else {
-			dst = p.Value.AppendTo(appendKey(dst, keyCode, p.Key))
+		key, value := p.Key, p.Value.text
+		if p.Value.kind != amqp10.KindString || p.Value.data != nil || len(key)|len(value) > math.MaxUint8 || len(room)-n < 4+len(key)+len(value) {
+			dst = p.Value.AppendTo(appendTextAs(room[:n], keyCode, key))
+			room, n = dst[:cap(dst)], len(dst)
+			continue
 		}
+		n = put(room, n, keyCode, key)
+		n = put(room, n, amqp10.CodeString8, value)
 	}
-	return dst
+	return room[:n]
+}
+
+// put writes a short text into room at n, and returns where it ends. There is room.
+func put(room []byte, n int, code byte, s string) int {
+	room[n], room[n+1] = code, byte(len(s))
+	n += 2
+	return n + copy(room[n:], s)
 }
 
 func (e *entries) properties(properties []hubwire.Property) {
@@ -144,72 +148,89 @@ func (e *entries) properties(properties []hubwire.Property) {
 }
 
 func appendProperties(dst []byte, properties []hubwire.Property) []byte {
+	room, n := dst[:cap(dst)], len(dst)
 	for i := range properties {
-		dst = appendText2(dst, amqp10.CodeString8, properties[i].Name, properties[i].Value)
+		key, value := properties[i].Name, properties[i].Value
+		if len(key)|len(value) > math.MaxUint8 || len(room)-n < 4+len(key)+len(value) {
+			dst = amqp10.AppendString(amqp10.AppendString(room[:n], key), value)
+			room, n = dst[:cap(dst)], len(dst)
+			continue
+		}
+		n = put(room, n, amqp10.CodeString8, key)
+		n = put(room, n, amqp10.CodeString8, value)
+	}
+	return room[:n]
+}
+
+// propertyTexts are the properties that are text, by their places. An empty one is absent.
+type propertyTexts [propExpiry]string
+
+// propertyCodes are the short forms of those.
+var propertyCodes = [propExpiry]byte{
+	propMessageID: amqp10.CodeString8, propUserID: amqp10.CodeBinary8, propTo: amqp10.CodeString8, propSubject: amqp10.CodeString8,
+	propReplyTo: amqp10.CodeString8, propCorrelationID: amqp10.CodeString8, propContentType: amqp10.CodeSymbol8, propContentEncoding: amqp10.CodeSymbol8,
+}
+
+// appendPropertyList appends the properties, or nothing when there are none: texts, and of p the
+// ids that have no text, and the times. to stands for a text that is empty. What is absent is
+// null, and nothing at the end.
+func appendPropertyList(dst []byte, texts *propertyTexts, to []byte, p *Properties) []byte {
+	start := len(dst)
+	dst = openAt(dst, amqp10.DescProperties)
+	room, n, count := dst[:cap(dst)], len(dst), 0
+	for field := range texts {
+		s := texts[field]
+		switch {
+		case s == "":
+			if field == propMessageID && !p.MessageID.IsNull() {
+				dst = p.MessageID.AppendTo(room[:n])
+			} else if field == propCorrelationID && !p.CorrelationID.IsNull() {
+				dst = p.CorrelationID.AppendTo(appendNulls(room[:n], field-count))
+			} else if field == propTo && len(to) > 0 {
+				dst = amqp10.AppendString(appendNulls(room[:n], field-count), to)
+			} else {
+				continue
+			}
+			room, n, count = dst[:cap(dst)], len(dst), field+1
+		case len(s) > math.MaxUint8 || len(room)-n < propCount+len(s):
+			dst = appendTextAs(appendNulls(room[:n], field-count), propertyCodes[field], s)
+			room, n, count = dst[:cap(dst)], len(dst), field+1
+		default:
+			for ; count < field; count++ {
+				room[n] = amqp10.CodeNull
+				n++
+			}
+			n = put(room, n, propertyCodes[field], s)
+			count++
+		}
+	}
+	dst = room[:n]
+	if !p.Expiry.IsZero() {
+		dst, count = amqp10.AppendTimestamp(appendNulls(dst, propExpiry-count), p.Expiry.UnixMilli()), propExpiry+1
+	}
+	if !p.Creation.IsZero() {
+		dst, count = amqp10.AppendTimestamp(appendNulls(dst, propCreation-count), p.Creation.UnixMilli()), propCreation+1
+	}
+	if count == 0 {
+		return dst[:start]
+	}
+	return amqp10.CloseList(dst, start+3, count)
+}
+
+func appendNulls(dst []byte, n int) []byte {
+	for range n {
+		dst = amqp10.AppendNull(dst)
 	}
 	return dst
 }
 
-// fields writes the fields of a list. Nulls are held back until a field follows that is none.
-type fields struct {
-	dst      []byte
-	n, nulls int
-}
-
-func (f *fields) next() []byte {
-	for ; f.nulls > 0; f.nulls-- {
-		f.dst = amqp10.AppendNull(f.dst)
-		f.n++
+// appendTextAs appends text or binary, whose short form has this format code.
+func appendTextAs(dst []byte, code byte, s string) []byte {
+	switch code {
+	case amqp10.CodeBinary8:
+		return amqp10.AppendBinary(dst, s)
+	case amqp10.CodeSymbol8:
+		return amqp10.AppendSymbol(dst, s)
 	}
-	f.n++
-	return f.dst
-}
-
-// close ends the list of a section that was begun when dst had length start, or takes it back when
-// it is empty.
-func (f *fields) close(start int) []byte {
-	if f.n == 0 {
-		return f.dst[:start]
-	}
-	return amqp10.CloseList(f.dst, start+3, f.n)
-}
-
-func (f *fields) typed(t *Typed) {
-	if t.IsNull() {
-		f.nulls++
-	} else {
-		f.dst = t.AppendTo(f.next())
-	}
-}
-
-func (f *fields) string(s string) {
-	if s == "" {
-		f.nulls++
-	} else {
-		f.dst = amqp10.AppendString(f.next(), s)
-	}
-}
-
-func (f *fields) symbol(s string) {
-	if s == "" {
-		f.nulls++
-	} else {
-		f.dst = amqp10.AppendSymbol(f.next(), s)
-	}
-}
-
-func (f *fields) binary(s string) {
-	if s == "" {
-		f.nulls++
-	} else {
-		f.dst = amqp10.AppendBinary(f.next(), s)
-	}
-}
-
-func (f *fields) time(t time.Time) {
-	if t.IsZero() {
-		f.nulls++
-	} else {
-		f.dst = amqp10.AppendTimestamp(f.next(), t.UnixMilli())
-	}
+	return amqp10.AppendString(dst, s)
 }

@@ -20,24 +20,13 @@ func (e *entries) deviceAnnotations(m *hubwire.Message) {
 	e.text(KeyDiagnosticContext, m.DiagnosticContext)
 }
 
-// appendRest appends the sections of m that follow its annotations. to, unless it is empty, stands
-// for m.To.
+// appendRest appends the sections of m that follow its annotations. to stands for an m.To that is
+// empty.
 func appendRest(dst []byte, m *hubwire.Message, to []byte) []byte {
-	l := fields{dst: openAt(dst, amqp10.DescProperties)}
-	l.string(m.ID)
-	l.binary(m.UserID)
-	if len(to) > 0 {
-		l.dst = amqp10.AppendString(l.next(), to)
-	} else {
-		l.string(m.To)
-	}
-	l.nulls += 2 // subject, reply-to
-	l.string(m.CorrelationID)
-	l.symbol(m.ContentType)
-	l.symbol(m.ContentEncoding)
-	l.time(m.Expiry)
-	dst = l.close(len(dst))
-
+	dst = appendPropertyList(dst, &propertyTexts{
+		propMessageID: m.ID, propUserID: m.UserID, propTo: m.To, propCorrelationID: m.CorrelationID,
+		propContentType: m.ContentType, propContentEncoding: m.ContentEncoding,
+	}, to, &Properties{Expiry: m.Expiry})
 	e := openSection(dst, amqp10.DescApplicationProperties)
 	e.systemTime(NameCreationTime, m.CreationTime)
 	e.text(NameSchema, m.Schema)

@@ -1,6 +1,9 @@
 package amqp
 
 import (
+	"bytes"
+	"strings"
+
 	"github.com/hubwire/hubwire"
 	"github.com/hubwire/hubwire/internal/amqp10"
 )
@@ -73,7 +76,8 @@ func appendTwinRest(dst []byte, id Value, body []byte) []byte {
 
 // ParseTwinRequest returns the request that m is, as a view. The error is a [*hubwire.Error]: code
 // [hubwire.FormatError] for one without an id or whose body is not data, and
-// [hubwire.InvalidOperation] for an operation that there is not, or not of that resource. A
+// [hubwire.InvalidOperation] for an operation that there is not, or not of that resource. Names are
+// taken in any case. A
 // request that has an id keeps it also then, so that it can be answered.
 func ParseTwinRequest(m *Message) (TwinRequest, error) {
 	const op = "twin"
@@ -82,7 +86,7 @@ func ParseTwinRequest(m *Message) (TwinRequest, error) {
 	name, resource := a.text(KeyTwinOperation), a.text(KeyTwinResource)
 	for o := TwinGet; o <= TwinUnsubscribe; o++ {
 		want := &twinOperations[o]
-		if string(name) == want.name && (string(resource) == want.resource || o == TwinGet) {
+		if equalFold(name, want.name) && (o == TwinGet || equalFold(bytes.TrimSuffix(resource, slash), want.resource)) {
 			r.Operation = o
 		}
 	}
@@ -97,6 +101,11 @@ func ParseTwinRequest(m *Message) (TwinRequest, error) {
 	}
 	return r, nil
 }
+
+var slash = []byte{'/'}
+
+// equalFold is strings.EqualFold without a string.
+func equalFold(b []byte, s string) bool { return len(b) == len(s) && strings.EqualFold(string(b), s) }
 
 // TwinResponse is what a device gets over a link to [TwinResponses]: the answer to a request
 // or, when ID is null, a change of the desired properties.

@@ -87,6 +87,14 @@ func (t *Typed) IsNull() bool {
 	return t == nil || t.kind == amqp10.KindNull || t.kind == amqp10.KindUnknown && t.data == nil
 }
 
+// string returns the text of a string, or nothing when t is not of a text alone.
+func (t *Typed) string() string {
+	if t.kind != amqp10.KindString {
+		return ""
+	}
+	return t.text
+}
+
 // AppendTo appends t in the smallest form of its type.
 func (t *Typed) AppendTo(dst []byte) []byte {
 	if t.IsNull() {

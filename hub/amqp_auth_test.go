@@ -229,3 +229,18 @@ func TestAMQPX509(t *testing.T) {
 		wantCondition(t, "a link whose certificate is none of the device's any more", err, goamqp.ErrCondUnauthorizedAccess)
 	})
 }
+
+func TestAMQPConnectsThrottled(t *testing.T) {
+	bubble(t, &hub.Config{Throttle: hub.Throttle{Connects: 1}}, func(t *testing.T, h *hub.Hub) {
+		c := dialAMQP(t, h, nil)
+		c.login(h, dev)
+		c.login(h, other)
+		s := c.session()
+		sender(t, s, eventsAddress(dev), nil)
+		_, err := s.NewSender(t.Context(), eventsAddress(other), nil)
+		wantCondition(t, "a second device", err, "com.microsoft:device-container-throttled")
+		sender(t, s, eventsAddress(dev), nil) // no new device
+		time.Sleep(time.Second)
+		sender(t, s, eventsAddress(other), nil)
+	})
+}

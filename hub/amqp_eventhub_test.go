@@ -159,6 +159,28 @@ func TestAMQPRedirect(t *testing.T) {
 	})
 }
 
+func TestAMQPEventsInPlace(t *testing.T) {
+	eventBubble(t, hub.Config{NoRedirect: true}, func(t *testing.T, h *hub.Hub) {
+		emit(t, h, 1)
+		c := dialAMQP(t, h, nil)
+		if status := c.put("x", token(policyKey(t, h, "service"), "localhost/messages/events", "service", time.Now().Add(time.Hour))); status != 200 {
+			t.Fatalf("status %d", status)
+		}
+		s := c.session()
+		receive(t, receiver(t, s, "/messages/events/ConsumerGroups/$Default/Partitions/0", nil))
+		m := manage(t, s, "messages/events/$management", "1", read("com.microsoft:eventhub", "localhost"))
+		if m.ApplicationProperties["status-code"] != int32(200) {
+			t.Errorf("the answer has %v", m.ApplicationProperties)
+		}
+		_, err := s.NewReceiver(t.Context(), "messages/events/", nil)
+		wantCondition(t, "no partition", err, "amqp:not-found")
+		c = dialAMQP(t, h, nil)
+		c.loginPolicy(h, "device")
+		_, err = c.session().NewReceiver(t.Context(), "/messages/events/ConsumerGroups/$Default/Partitions/0", nil)
+		wantCondition(t, "without the right", err, "amqp:unauthorized-access")
+	})
+}
+
 // textToken is a token as Event Hubs clients make it: by the bytes of the key's text.
 func textToken(key hub.Secret, resource, policy string) string {
 	sr, se := strings.ToLower(url.QueryEscape(resource)), strconv.FormatInt(time.Now().Add(time.Hour).Unix(), 10)

@@ -83,8 +83,10 @@ func TestAMQPInterceptSeesEverything(t *testing.T) {
 		done := invoke(t, h, "m", `1`, nil)
 		methods.answer(receive(t, methods.in).Properties.CorrelationID, 200, `2`)
 		<-done
-		if err := c2d.Close(t.Context()); err != nil {
-			t.Fatal(err)
+		for _, r := range []*goamqp.Receiver{c2d, twin.in, methods.in} {
+			if err := r.Close(t.Context()); err != nil {
+				t.Fatal(err)
+			}
 		}
 		c.conn.Close()
 		synctest.Wait()
@@ -240,7 +242,7 @@ func TestAMQPInterceptToken(t *testing.T) {
 	}{
 		"refused":             {hub.Verdict{Refuse: hubwire.Unauthorized}, 401},
 		"refused as too busy": {hub.Verdict{Refuse: hubwire.Throttled}, 429},
-		"delayed":             {hub.Verdict{Delay: time.Minute}, 200},
+		"delayed":             {hub.Verdict{Delay: 30 * time.Second}, 200},
 	} {
 		t.Run(name, func(t *testing.T) {
 			o := &once{kind: hub.OpToken, verdict: tt.verdict}

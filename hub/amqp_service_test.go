@@ -272,8 +272,8 @@ func TestAMQPFeedbackIsSettled(t *testing.T) {
 			t.Run(tt.name+" in mode "+mode.String(), func(t *testing.T) {
 				bubble(t, nil, func(t *testing.T, h *hub.Hub) {
 					s := serviceSession(t, h)
+					completed(t, h, "one", "two") // first, so that one message has both
 					r := receiver(t, s, "amqps://localhost/messages/servicebound/feedback", &goamqp.ReceiverOptions{SettlementMode: &mode})
-					completed(t, h, "one", "two")
 					m := receive(t, r)
 					if err := tt.settle(t.Context(), r, m); err != nil {
 						t.Fatal(err)

@@ -135,7 +135,7 @@ func TestAMQPConnectedIsWhoHasLinks(t *testing.T) {
 		if h.Connected(dev) {
 			t.Error("the last link that is detached does not disconnect")
 		}
-		d = c.open(dev)
+		c.open(dev)
 		c.conn.Close()
 		synctest.Wait()
 		if h.Connected(dev) {

@@ -116,6 +116,11 @@ type Config struct {
 	// A-Z, 0-9, "-", "_" and ".". They do not change while the hub runs.
 	ConsumerGroups []string
 
+	// NoRedirect serves the AMQP address messages/events in place, where IoT Hub redirects to the
+	// Event Hubs-compatible endpoint: at the hub's own name, but always at port 5671, which may not be
+	// where the hub listens.
+	NoRedirect bool
+
 	// EventSources are whose events the log gets besides telemetry, as if a route of each led to
 	// the built-in endpoint. None do by default, as in a new IoT Hub.
 	EventSources []EventSource

@@ -107,6 +107,7 @@ func Start(ctx context.Context, cfg *Config) (*Hub, error) {
 		Log:               h.cfg.Log,
 	})
 	h.amqp = amqpfront.New(h.core, &amqpfront.Options{
+		NoRedirect:     h.cfg.NoRedirect,
 		HostName:       h.cfg.HostName,
 		ConnectTimeout: h.cfg.ConnectTimeout,
 		WriteTimeout:   h.cfg.WriteTimeout,

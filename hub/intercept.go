@@ -77,7 +77,7 @@ type Verdict struct {
 
 	// SwallowAck lets the hub act, and sends no answer: no CONNACK, PUBACK, …,
 	// no result of a twin operation, no response. Over AMQP an attach without an answer
-	// leaves the connection hanging; the hub's word about a settlement is sent all the
+	// is the last that the peer hears of the hub; the hub's word about a settlement is sent all the
 	// same. It changes nothing of what comes from the hub or has no answer.
 	SwallowAck bool
 }

@@ -27,6 +27,7 @@ type hubFlags struct {
 	mqttPort, amqpPort, httpsPort uint16
 	envFile, data                 string
 	devices                       []string
+	consumerGroups, eventSources  []string
 	verbose                       bool
 }
 
@@ -46,11 +47,13 @@ and where the certificate of its authority is, which clients have to trust.`,
 	fs := c.Flags()
 	fs.StringVar(&f.host, "host", "localhost", "the hub's name in connection strings and certificates")
 	fs.Uint16Var(&f.mqttPort, "mqtt-port", 8883, "port for MQTT; 0 means any free one")
-	fs.Uint16Var(&f.amqpPort, "amqp-port", 5671, "port for AMQP; 0 means any free one")
+	fs.Uint16Var(&f.amqpPort, "amqp-port", 5671, "port for AMQP; 0 means any free one. On another than 5671 messages/events is served in place, as a redirect always names that one")
 	fs.Uint16Var(&f.httpsPort, "https-port", 443, "port for HTTPS and WebSockets; 0 means any free one")
 	fs.StringVar(&f.envFile, "env-file", "", "write a file of HUBWIRE_* variables for a shell when the hub is ready, and remove it at the end; an older env file there is removed as soon as this hub has its ports (a script that waits for the file should remove it first), anything else is left alone and an error")
 	fs.StringVar(&f.data, "data", "", "folder for what outlives the hub: its certificate authority, and the files that devices upload")
 	fs.StringArrayVar(&f.devices, "device", nil, "register a device of this id and print its connection string (repeatable)")
+	fs.StringArrayVar(&f.consumerGroups, "consumer-group", nil, "a consumer group of the events besides $Default (repeatable)")
+	fs.StringArrayVar(&f.eventSources, "event-source", nil, "what there are events of besides telemetry: twinChangeEvents, deviceLifecycleEvents or deviceConnectionStateEvents (repeatable)")
 	fs.BoolVarP(&f.verbose, "verbose", "v", false, "log to stderr what clients are not told, such as why a login was refused")
 	return c
 }
@@ -131,6 +134,12 @@ func (f *hubFlags) config(stderr io.Writer) *hub.Config {
 		AMQPAddr:  loopback(f.amqpPort),
 		HTTPSAddr: loopback(f.httpsPort),
 		DataDir:   f.data,
+
+		ConsumerGroups: f.consumerGroups,
+		NoRedirect:     f.amqpPort != 5671,
+	}
+	for _, s := range f.eventSources {
+		cfg.EventSources = append(cfg.EventSources, hub.EventSource(s))
 	}
 	if f.verbose {
 		cfg.Log = slog.New(slog.NewTextHandler(stderr, nil))

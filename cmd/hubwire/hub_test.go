@@ -6,6 +6,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"net"
 	"os"
@@ -15,6 +16,10 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"github.com/hubwire/hubwire/hub"
 	"github.com/hubwire/hubwire/internal/testkit"
 	"github.com/hubwire/hubwire/sas"
 )
@@ -110,6 +115,8 @@ func TestAHubThatDoesNotStartLeavesTheEnvFileOfAnother(t *testing.T) {
 	for name, args := range map[string][]string{
 		"its port is taken":          {"--mqtt-port", vars["HUBWIRE_MQTT_PORT"], "--amqp-port", "0", "--https-port", "0"},
 		"its name is none":           {"--host", "a;b"},
+		"a consumer group is none":   {"--mqtt-port", "0", "--amqp-port", "0", "--https-port", "0", "--consumer-group", "a/b"},
+		"an event source is none":    {"--mqtt-port", "0", "--amqp-port", "0", "--https-port", "0", "--event-source", "events"},
 		"a device's id is not legal": {"--mqtt-port", "0", "--amqp-port", "0", "--https-port", "0", "--device", "a b"},
 	} {
 		if _, err := command(t, "", append([]string{"hub", "--env-file", envFile}, args...)...); err == nil {
@@ -117,6 +124,25 @@ func TestAHubThatDoesNotStartLeavesTheEnvFileOfAnother(t *testing.T) {
 		}
 		if !exists(t, envFile) {
 			t.Fatalf("%s: the env file of the first hub is gone", name)
+		}
+	}
+}
+
+func TestFlagsOfEvents(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		f    hubFlags
+		want hub.Config
+	}{
+		{"on the port of AMQP", hubFlags{amqpPort: 5671}, hub.Config{AMQPAddr: "127.0.0.1:5671"}},
+		{"elsewhere", hubFlags{amqpPort: 5672, consumerGroups: []string{"a", "b"}, eventSources: []string{"twinChangeEvents"}}, hub.Config{
+			AMQPAddr: "127.0.0.1:5672", NoRedirect: true, ConsumerGroups: []string{"a", "b"}, EventSources: []hub.EventSource{hub.SourceTwinChanges},
+		}},
+	} {
+		got := tt.f.config(io.Discard)
+		got.MQTTAddr, got.HTTPSAddr = "", ""
+		if diff := cmp.Diff(&tt.want, got, cmpopts.IgnoreFields(hub.Config{}, "Intercept")); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", tt.name, diff)
 		}
 	}
 }
@@ -203,8 +229,10 @@ func TestAHubThatCannotStartSaysWhichFlagHelps(t *testing.T) {
 		want string
 	}{
 		{"the MQTT port is taken", []string{"--mqtt-port", taken, "--amqp-port", "0", "--https-port", "0"}, "port " + taken + " is taken: choose another with --mqtt-port, or 0 for any free one"},
+		{"the AMQP port is taken", []string{"--mqtt-port", "0", "--amqp-port", taken, "--https-port", "0"}, "port " + taken + " is taken: choose another with --amqp-port, or 0 for any free one"},
 		{"the HTTPS port is taken", []string{"--mqtt-port", "0", "--amqp-port", "0", "--https-port", taken}, "port " + taken + " is taken: choose another with --https-port, or 0 for any free one"},
 		{"one port is asked for twice", []string{"--mqtt-port", "4711", "--https-port", "4711"}, "--mqtt-port and --https-port are both 4711"},
+		{"another port is asked for twice", []string{"--amqp-port", "4711", "--https-port", "4711"}, "--amqp-port and --https-port are both 4711"},
 		{"a port is no port", []string{"--mqtt-port", "65536"}, "--mqtt-port takes a number from 0 to 65535; see hubwire hub --help"},
 		{"the name has a port", []string{"--host", "localhost:8884"}, `hubwire: start hub: 400004 ArgumentInvalid, not sent: HostName "localhost:8884" is not the name of a host`},
 		{"the name is two", []string{"--host", "a;b=c"}, `hubwire: start hub: 400004 ArgumentInvalid, not sent: HostName "a;b=c" is not the name of a host`},
@@ -222,8 +250,8 @@ func TestAHubThatCannotStartSaysWhichFlagHelps(t *testing.T) {
 }
 
 func TestAPortThatIsNotPermittedNamesItsFlag(t *testing.T) {
-	f := hubFlags{mqttPort: 8883, httpsPort: 443}
-	for port, flag := range map[int]string{443: "--https-port", 8883: "--mqtt-port"} {
+	f := hubFlags{mqttPort: 8883, amqpPort: 5671, httpsPort: 443}
+	for port, flag := range map[int]string{443: "--https-port", 5671: "--amqp-port", 8883: "--mqtt-port"} {
 		refused := &net.OpError{Op: "listen", Net: "tcp", Addr: &net.TCPAddr{Port: port}, Err: os.NewSyscallError("bind", syscall.EACCES)}
 		want := fmt.Sprintf("port %d is not permitted to this user: choose another with %s, or 0 for any free one", port, flag)
 		if got := f.explain(fmt.Errorf("hub: %w", refused)); got.Error() != want {

@@ -116,26 +116,30 @@ func AppendUUID(dst []byte, v [16]byte) []byte {
 // AppendBinary appends binary: nil is no null, but no bytes. It must not be longer than 4 GiB - 1,
 // nor what the next two append.
 func AppendBinary[T text](dst []byte, v T) []byte {
-	return append(appendLength(dst, CodeBinary8, len(v)), v...)
+	return AppendText(dst, CodeBinary8, v)
 }
 
 // AppendString appends a string, which must be UTF-8 and is not checked.
 func AppendString[T text](dst []byte, v T) []byte {
-	return append(appendLength(dst, CodeString8, len(v)), v...)
+	return AppendText(dst, CodeString8, v)
 }
 
 // AppendSymbol appends a symbol, which must be ASCII and is not checked.
 func AppendSymbol[T text](dst []byte, v T) []byte {
-	return append(appendLength(dst, CodeSymbol8, len(v)), v...)
+	return AppendText(dst, CodeSymbol8, v)
 }
 
-// appendLength appends a format code of variable width and the length n: code8 is the form whose
-// length is one byte.
-func appendLength(dst []byte, code8 byte, n int) []byte {
-	if n <= math.MaxUint8 {
-		return append(dst, code8, byte(n))
+// AppendText appends a binary, string or symbol: code8 is the format code of its short form, which
+// it has if it is short.
+func AppendText[T text](dst []byte, code8 byte, v T) []byte {
+	if len(v) > math.MaxUint8 {
+		return appendLong(dst, code8, v)
 	}
-	return binary.BigEndian.AppendUint32(append(dst, code8+0x10), uint32(n))
+	return append(append(dst, code8, byte(len(v))), v...)
+}
+
+func appendLong[T text](dst []byte, code8 byte, v T) []byte {
+	return append(binary.BigEndian.AppendUint32(append(dst, code8+0x10), uint32(len(v))), v...)
 }
 
 // AppendDescriptor begins a described value; the value itself is to follow.

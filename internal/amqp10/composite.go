@@ -197,7 +197,7 @@ func (w *writer) sized(code8 byte, v []byte) {
 		w.nulls++
 		return
 	}
-	w.dst = append(appendLength(w.field(), code8, len(v)), v...)
+	w.dst = AppendText(w.field(), code8, v)
 }
 
 func (w *writer) string(v []byte) { w.sized(CodeString8, v) }

@@ -6,6 +6,9 @@ import (
 	"github.com/hubwire/hubwire/internal/amqp10"
 )
 
+// maxName is the longest name of a link, in bytes. They are kept.
+const maxName = 1024
+
 // attach acts on a peer's attach (part 2 section 2.6.3).
 func (s *Session) attach(body []byte) error {
 	c := s.conn
@@ -18,6 +21,9 @@ func (s *Session) attach(body []byte) error {
 	}
 	handle, ok := s.newHandle()
 	switch {
+	case len(p.Name) > maxName:
+		s.end(&amqp10.Error{Condition: amqp10.InvalidField, Description: fmt.Sprintf("a link's name of %d bytes, the limit is %d", len(p.Name), maxName)})
+		return nil
 	case s.handles[p.Handle] != nil:
 		s.end(&amqp10.Error{Condition: amqp10.HandleInUse, Description: fmt.Sprintf("handle %d has a link", p.Handle)})
 		return nil
@@ -27,6 +33,7 @@ func (s *Session) attach(body []byte) error {
 	}
 	l := &Link{session: s, key: linkKey{string(p.Name), p.Role}, handle: handle, peerHandle: p.Handle}
 	s.handles[p.Handle] = l
+	s.peerHandles = max(s.peerHandles, uint64(p.Handle)+1)
 	c.links++
 	if old := s.names[l.key]; old != nil {
 		old.detach(&amqp10.Error{Condition: amqp10.Stolen, Description: "the link was attached again"})
@@ -105,6 +112,9 @@ func (l *Link) accept(a *Attach) {
 	l.state = linkAttached
 	r := &a.Reply
 	r.Name, r.Handle, r.Role = a.Peer.Name, l.handle, !a.Peer.Role
+	if l.out != nil {
+		r.InitialDeliveryCount = amqp10.Some[uint32](0)
+	}
 	l.session.append(r.AppendTo)
 	l.maxMessage = r.MaxMessageSize.Or(0)
 	l.second = r.ReceiveMode.Or(amqp10.ReceiveFirst) == amqp10.ReceiveSecond

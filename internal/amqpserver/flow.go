@@ -14,7 +14,8 @@ func (s *Session) flow(body []byte) error {
 	}
 	var l *Link
 	if p.Handle.Valid {
-		if l = s.handles[p.Handle.Value]; l == nil {
+		// One behind the link's detach still counts for the session: go-amqp tops up its credit then, too.
+		if l = s.handles[p.Handle.Value]; l == nil && uint64(p.Handle.Value) >= s.peerHandles {
 			s.noLink(p.Handle.Value)
 			return nil
 		}

@@ -31,6 +31,7 @@ type Session struct {
 
 	handles       map[uint32]*Link // by the peer's handle
 	names         map[linkKey]*Link
+	peerHandles   uint64 // above the highest handle that the peer has used
 	peerHandleMax uint32
 	handlesMade   uint32   // ours so far
 	handlesFree   []uint32 // of them that can be used again

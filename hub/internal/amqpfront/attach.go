@@ -19,7 +19,7 @@ var (
 		amqp.MethodResponses: (*conn).attachMethodResponses,
 		amqp.TwinRequests:    (*conn).attachTwinRequests,
 		amqp.C2DSend:         (*conn).attachC2DSend,
-		amqp.Events:          (*conn).redirectSender,
+		amqp.Events:          (*conn).attachEventsSender,
 		amqp.Management:      (*conn).attachManagement,
 	}
 	senders = map[amqp.Node]func(*conn, *amqpserver.Attach, *amqp.Address) (amqpserver.Sender, error){
@@ -30,7 +30,7 @@ var (
 		amqp.TwinResponses:     (*conn).attachTwinResponses,
 		amqp.Feedback:          (*conn).attachFeedback,
 		amqp.FileNotifications: (*conn).attachFileNotifications,
-		amqp.Events:            (*conn).redirectReceiver,
+		amqp.Events:            (*conn).attachEventsReceiver,
 		amqp.Partition:         (*conn).attachPartition,
 		amqp.Management:        (*conn).attachManager,
 	}
@@ -78,15 +78,15 @@ func (c *conn) refused(a *amqpserver.Attach, err error) *amqp10.Error {
 	return e
 }
 
-// answered heeds what the verdict on an attach says about its answer.
+// answered heeds what the verdict on an attach says about its answer. Without one, whatever the peer
+// says from here on has none either.
 func (c *conn) answered(v core.Verdict) error {
-	switch {
-	case v.DropAfter:
+	if v.DropAfter {
 		c.cut()
 		return core.ErrDrop
-	case v.SwallowAck:
-		<-c.ctx.Done() // there is no other way to leave an attach unanswered
-		return core.ErrDrop
+	}
+	if v.SwallowAck {
+		c.line.mute.Store(true)
 	}
 	return nil
 }

@@ -102,7 +102,7 @@ func (n *messages) Next(dst []byte) ([]byte, amqpserver.Outgoing, bool) {
 		return dst, amqpserver.Outgoing{}, false
 	}
 	if n.cut {
-		n.device.conn.lit.Store(true)
+		n.device.conn.line.last.Store(true)
 	}
 	n.sent++
 	lock, _ := amqp.ParseUUID(r.LockToken)

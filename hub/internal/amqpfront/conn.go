@@ -9,7 +9,6 @@ import (
 	"net"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/hubwire/hubwire"
@@ -32,14 +31,14 @@ type conn struct {
 	cancel context.CancelFunc
 	amqp   *amqpserver.Conn
 	judges sync.WaitGroup // goroutines that wait for the intercept function
-	lit    atomic.Bool    // to be cut behind the next write; see fuse
+	line   *line          // nil without an intercept function
 
 	mu       sync.Mutex // guards what follows, and what a device says so of
 	over     bool
-	parting  bool // nobody is left, and the peer has a moment to end the connection
 	creds    credentials
 	devices  map[hubwire.Identity]*device
 	services map[*amqpserver.Link]need
+	parting  *time.Timer // nobody is left, and the peer has until then to end the connection; or nil
 	alarm    *time.Timer // for the next credential that expires, or the first that is late
 	cbs      []*outbox   // links that the answers of $cbs go to
 	managers []*manager  // links that the answers of $management go to
@@ -57,7 +56,8 @@ func (s *Server) serve(nc net.Conn, p conns.Peer) {
 	c.ctx, c.cancel = context.WithCancel(s.conns.Context())
 	defer c.cancel()
 	if s.core.Intercepts() {
-		nc = &fuse{Conn: nc, cut: c.cut, lit: &c.lit}
+		c.line = &line{Conn: nc, cut: c.cut}
+		nc = c.line
 	}
 	c.amqp = s.engine.NewConn(nc, p.Raw, &amqpserver.Handler{
 		Authenticate: c.authenticate,
@@ -84,6 +84,9 @@ func (c *conn) end(reason error) {
 	c.mu.Lock()
 	c.over = true
 	c.alarm.Stop()
+	if c.parting != nil {
+		c.parting.Stop()
+	}
 	c.mu.Unlock()
 	c.judges.Wait()
 	c.logEnd(reason)
@@ -165,11 +168,8 @@ func (c *conn) admit(cred *credential) error {
 	return nil
 }
 
-// arm sets the alarm for the credential that expires next. The caller holds the lock.
+// arm drops what has expired, and sets the alarm for the credential that expires next. The caller holds the lock.
 func (c *conn) arm() {
-	if c.over {
-		return
-	}
 	next := c.creds.expire(time.Now(), c.server.core.Skew())
 	if next.IsZero() {
 		c.alarm.Stop()
@@ -182,6 +182,10 @@ func (c *conn) arm() {
 // Those of devices go with the sessions, which expire by themselves.
 func (c *conn) ring() {
 	c.mu.Lock()
+	if c.over {
+		c.mu.Unlock()
+		return
+	}
 	c.arm()
 	var gone []*amqpserver.Link
 	for l, n := range c.services {
@@ -190,14 +194,14 @@ func (c *conn) ring() {
 			delete(c.services, l)
 		}
 	}
-	deserted := c.deserted(hubwire.Identity{}) && !c.parting
+	deserted := c.deserted(hubwire.Identity{}) && c.parting == nil
 	c.mu.Unlock()
 	for _, l := range gone {
 		l.Detach(unauthorized)
 	}
 	switch {
 	case deserted && len(gone) > 0:
-		c.part(unauthorized)
+		c.part(hubwire.Identity{}, unauthorized)
 	case deserted:
 		c.amqp.Close(unauthorized)
 	}
@@ -206,17 +210,20 @@ func (c *conn) ring() {
 // partingTime is how long a peer has to end a connection on which nobody is left.
 const partingTime = 2 * time.Second
 
-// part ends a connection whose last links have been detached. The peer may do so first: the Node
-// SDK answers the end of a link by detaching its others and ending its session, and when the
-// connection is closed before it is through with that, it waits for 45 seconds (observed).
-func (c *conn) part(why *amqp10.Error) {
+// part ends a connection whose last links have been detached, those of an identity or of a service. The
+// peer may do so first: the Node SDK answers the end of a link by detaching its others and ending its
+// session, and when the connection is closed before it is through with that, it waits for 45
+// seconds (observed).
+func (c *conn) part(than hubwire.Identity, why *amqp10.Error) {
 	c.mu.Lock()
-	c.parting = true
-	c.mu.Unlock()
-	time.AfterFunc(partingTime, func() {
+	defer c.mu.Unlock()
+	if c.over || c.parting != nil {
+		return
+	}
+	c.parting = time.AfterFunc(partingTime, func() {
 		c.mu.Lock()
-		c.parting = false
-		deserted := len(c.devices)+len(c.services) == 0
+		c.parting = nil
+		deserted := c.deserted(than)
 		c.mu.Unlock()
 		if deserted {
 			c.amqp.Close(why)

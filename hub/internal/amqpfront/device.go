@@ -18,7 +18,7 @@ func failure(err error) *amqp10.Error { return amqp.NewError(err).Wire() }
 // An identity is connected from its first link to its last: a token alone does not connect
 // it, since the Node SDK puts its token long before it needs a link. When the hub sends it
 // away, by a take-over or because its token has expired, its links are detached first, each with
-// the error, and the connection is closed behind them when nobody else is on it: SDKs
+// the error, and the connection is closed a moment later when nobody else is on it: SDKs
 // look at their links, and take the end of a connection alone for a network's.
 
 // device is an identity on a connection, as long as it has links. It is the [core.Link] of its session.
@@ -126,7 +126,7 @@ func (d *device) connect(p *amqp.LinkProperties) error {
 	if gone != nil {
 		return gone
 	}
-	c.server.remember(d.id, c)
+	c.server.remember(d)
 	c.peer.Admit()
 	return nil
 }
@@ -260,7 +260,7 @@ func (d *device) Close(reason *hubwire.Error) {
 		l.Detach(why)
 	}
 	if deserted {
-		c.part(why)
+		c.part(d.id, why)
 	}
 }
 

@@ -42,7 +42,7 @@ func (c *conn) serveManagement(a *amqpserver.Attach, to *amqp.Address) (s servin
 		return s, err
 	}
 	for _, path := range []string{"/" + c.server.eventHub() + "/$management", "/$management"} {
-		if s, err = c.serve(a, to, path); err == nil {
+		if s, err = c.serve(a, to, eventsPath(to, path)); err == nil {
 			break
 		}
 	}

@@ -47,7 +47,8 @@ func (c *conn) attachPartition(a *amqpserver.Attach, to *amqp.Address) (amqpserv
 	if err := c.checkEventHub(to.EventHub); err != nil {
 		return nil, err
 	}
-	s, err := c.serve(a, to, "/"+to.EventHub+"/ConsumerGroups/"+to.ConsumerGroup+"/Partitions/"+to.Partition)
+	path := "/" + to.EventHub + "/ConsumerGroups/" + to.ConsumerGroup + "/Partitions/" + to.Partition
+	s, err := c.serve(a, to, eventsPath(to, path))
 	if err != nil {
 		return nil, err
 	}

@@ -44,6 +44,9 @@ func (c *conn) settle(r amqpserver.Receipt, v core.Verdict) {
 
 // refusal returns err as a refusal, or nil when it is something else.
 func refusal(err error) *hubwire.Error {
+	if err == nil {
+		return nil // without the allocation of what follows
+	}
 	var e *hubwire.Error
 	if errors.As(err, &e) && e.Outcome == hubwire.Refused && !errors.Is(err, net.ErrClosed) {
 		return e
@@ -71,18 +74,23 @@ func (c *conn) present(op *core.Op) (send, cutBehind bool) {
 	return err == nil, v.DropAfter
 }
 
-// fuse is a connection that is cut behind a write, when it is lit before.
-type fuse struct {
+// line is the connection below the engine of a hub with an intercept function, whose verdicts it carries out.
+type line struct {
 	net.Conn
-	lit *atomic.Bool
 	cut func()
+
+	last atomic.Bool // it is to be cut behind the next write
+	mute atomic.Bool // what is written gets lost
 }
 
-func (f *fuse) Write(b []byte) (int, error) {
-	lit := f.lit.Load()
-	n, err := f.Conn.Write(b)
-	if lit {
-		f.cut()
+func (l *line) Write(b []byte) (int, error) {
+	if l.mute.Load() {
+		return len(b), nil
+	}
+	last := l.last.Load()
+	n, err := l.Conn.Write(b)
+	if last {
+		l.cut()
 	}
 	return n, err
 }

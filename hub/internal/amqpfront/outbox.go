@@ -79,7 +79,7 @@ func (o *outbox) Next(dst []byte) ([]byte, amqpserver.Outgoing, bool) {
 	}
 	o.drop()
 	if p.cut {
-		o.conn.lit.Store(true)
+		o.conn.line.last.Store(true)
 	}
 	o.count++
 	return append(dst, p.message...), amqpserver.Outgoing{Token: o.count}, true

@@ -32,6 +32,8 @@ type Options struct {
 	ConnectTimeout time.Duration // from accept to open, and again to the first credential; 0 means 60 s
 	WriteTimeout   time.Duration // for a peer to take what it is sent; 0 means 30 s
 
+	NoRedirect bool // messages/events is served in place
+
 	// Published is called after each telemetry message that the hub has taken,
 	// and must not keep m. May be nil.
 	Published func(ctx context.Context, from hubwire.Identity, m *hubwire.Message)
@@ -146,11 +148,13 @@ func (s *Server) leave(c *conn) {
 	delete(s.open, c)
 }
 
-// remember makes c the connection of an identity, for Drop.
-func (s *Server) remember(id hubwire.Identity, c *conn) {
+// remember makes the connection of a device that of its identity, for Drop.
+func (s *Server) remember(d *device) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.current[id] = c
+	if d.session.Err() == nil { // else another one has taken over, and may be here already
+		s.current[d.id] = d.conn
+	}
 }
 
 func (s *Server) forget(id hubwire.Identity, c *conn) {

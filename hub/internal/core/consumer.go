@@ -74,9 +74,6 @@ type consumers struct {
 	all []*Consumer
 }
 
-// Groups returns the names of the consumer groups.
-func (c *Core) Groups() []string { return slices.Clone(c.cfg.ConsumerGroups) }
-
 // Consume begins to read a partition. A consumer with an owner level displaces those of
 // its group and partition with the same or a lower level, and those without. Codes:
 // AMQPAddressNotFound for an unknown group, PartitionNotFound, ConnectionClosedOnNew when one with a
