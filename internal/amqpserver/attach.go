@@ -152,7 +152,7 @@ func (s *Session) detached(body []byte) error {
 	}
 	l := s.handles[p.Handle]
 	if l == nil {
-		s.noLink(p.Handle)
+		s.noLink(amqp10.DescDetach, p.Handle)
 		return nil
 	}
 	if l.state == linkAttached {
@@ -167,8 +167,8 @@ func (s *Session) detached(body []byte) error {
 }
 
 // noLink ends a session whose peer names a handle that has no link.
-func (s *Session) noLink(handle uint32) {
-	s.end(&amqp10.Error{Condition: amqp10.UnattachedHandle, Description: fmt.Sprintf("handle %d has no link", handle)})
+func (s *Session) noLink(what amqp10.Descriptor, handle uint32) {
+	s.end(&amqp10.Error{Condition: amqp10.UnattachedHandle, Description: fmt.Sprintf("%v on handle %d, which has no link", what, handle)})
 }
 
 // newHandle returns a handle of ours that is free. It is taken by who puts a link on it.

@@ -3,6 +3,7 @@ package amqpserver_test
 import (
 	"encoding/hex"
 	"encoding/json"
+	"fmt"
 	"testing"
 	"testing/synctest"
 
@@ -128,12 +129,18 @@ var captured = &amqpserver.Config{
 	Mechanisms:  []string{"MSSBCBS", "PLAIN", "ANONYMOUS", "EXTERNAL"},
 }
 
-// The captured conversation comes out of the engine byte for byte, whether the client's frames come one by one
-// or as soon as they could.
+// The captured conversation comes out of the engine byte for byte, however the bytes are cut.
 func TestTheCapturedConversation(t *testing.T) {
+	for _, size := range []int{1 << 20, 1, 2, 7, 100} { // of what one read gives, and one write takes
+		t.Run(fmt.Sprint("in pieces of ", size), func(t *testing.T) { converse(t, size) })
+	}
+}
+
+func converse(t *testing.T, size int) {
 	frames := capture(t)
 	synctest.Test(t, func(t *testing.T) {
-		p, _ := connect(t, captured, newActor(t, frames).handler())
+		near, far := testkit.Pipe()
+		p, _ := connectOver(t, near, testkit.Rechunk(far, func() int { return size }), captured, newActor(t, frames).handler())
 		for i, f := range frames {
 			if f.Direction == "client->hub" {
 				p.raw(f.bytes)

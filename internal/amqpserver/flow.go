@@ -16,7 +16,7 @@ func (s *Session) flow(body []byte) error {
 	if p.Handle.Valid {
 		// One behind the link's detach still counts for the session: go-amqp tops up its credit then, too.
 		if l = s.handles[p.Handle.Value]; l == nil && uint64(p.Handle.Value) >= s.peerHandles {
-			s.noLink(p.Handle.Value)
+			s.noLink(amqp10.DescFlow, p.Handle.Value)
 			return nil
 		}
 	}

@@ -9,7 +9,7 @@ const (
 	holdTime = time.Millisecond
 	// holdAgain is how many outcomes are told at once before holding is tried, and holdRarely what that
 	// grows to with a peer that waits for them.
-	holdAgain  = 256
+	holdAgain  = 128
 	holdRarely = 4096
 )
 
@@ -22,6 +22,7 @@ type hold struct {
 	holding bool
 	eager   int // outcomes that are told at once before holding is tried again
 	rarer   int // what eager will be
+	expired int // how many were held the last time that no batch filled
 	timer   *time.Timer
 }
 
@@ -49,6 +50,11 @@ func (c *Conn) holdOver() {
 	if !c.holding {
 		return
 	}
+	// A peer that waits does so each time behind as many; one whose process had to wait for a processor does not.
+	if waits := c.said == 1 || c.said == c.expired; !waits {
+		c.rarer = holdAgain
+	}
+	c.expired = c.said
 	c.eager = c.rarer
 	c.rarer = min(2*c.rarer, holdRarely)
 	c.urgent = true

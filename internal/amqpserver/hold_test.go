@@ -27,7 +27,7 @@ func TestOutcomesWaitForEachOtherInAStream(t *testing.T) {
 				p.want(fmt.Sprintf("disposition receiver %d settled accepted", id-1))
 			}
 		}
-		lockStep(256) // told at once
+		lockStep(128) // told at once
 		for range 4 { // a batch that fills
 			for range 31 {
 				one()
@@ -40,7 +40,7 @@ func TestOutcomesWaitForEachOtherInAStream(t *testing.T) {
 		p.want()
 		time.Sleep(time.Millisecond)
 		p.want(fmt.Sprintf("disposition receiver %d settled accepted", id-1))
-		lockStep(256)
+		lockStep(128)
 		one()
 		p.want()
 		p.send(&amqp10.Flow{Echo: amqp10.Some(true)}) // another answer takes it along
@@ -53,12 +53,12 @@ func TestWhatIsHeldGoesOutBeforeTheEnd(t *testing.T) {
 		s := &space{sinks: map[string]*sink{"sink": {settle: accept}}}
 		p, c := meet(t, &amqpserver.Config{Credit: 1000}, s.handler())
 		p.send(sender("a", "sink", 0))
-		for id := range uint32(257) {
+		for id := range uint32(129) {
 			p.send(message(0, id, "x"))
 			synctest.Wait()
 		}
 		p.frames()
 		c.Close(nil)
-		p.want("disposition receiver 256 settled accepted", "close")
+		p.want("disposition receiver 128 settled accepted", "close")
 	})
 }

@@ -52,7 +52,7 @@ func (s *Session) transfer(body []byte) error {
 	l := s.handles[t.Handle]
 	switch {
 	case l == nil:
-		s.noLink(t.Handle)
+		s.noLink(amqp10.DescTransfer, t.Handle)
 	case l.state != linkAttached: // it was sent before the peer knew
 	case l.in == nil:
 		l.detach(&amqp10.Error{Condition: amqp10.NotAllowed, Description: "a transfer to the sender of the link"})

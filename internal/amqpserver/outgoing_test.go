@@ -222,6 +222,24 @@ func TestNoMoreIsSentThanMayBeUnsettled(t *testing.T) {
 	})
 }
 
+// Those that the server gives out wrap too.
+func TestSerialNumbersOfTheServerWrap(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const last = math.MaxUint32
+		p, n, s := fed(t, config, nil, "x", "y", "z")
+		n.link.Session().SetSerials(last, last-1)
+		p.send(&amqp10.Flow{NextIncomingID: amqp10.Some[uint32](last), IncomingWindow: 2, Handle: amqp10.Some[uint32](0), LinkCredit: amqp10.Some[uint32](9)})
+		p.want("transfer 0 id=4294967294 tag=00000001 format=0 x", "transfer 0 id=4294967295 tag=00000002 format=0 y")
+		p.send(&amqp10.Flow{NextIncomingID: amqp10.Some[uint32](0), IncomingWindow: 2})
+		p.want("transfer 0 id=0 tag=00000003 format=0 z")
+		p.send(&amqp10.Disposition{Role: amqp10.RoleReceiver, First: last - 1, Last: amqp10.Some[uint32](5), Settled: amqp10.Some(true), State: amqp10.Accepted()})
+		p.want()
+		if diff := cmp.Diff([]string{"a: token 1 accepted settled", "a: token 2 accepted settled", "a: token 3 accepted settled"}, s.told()); diff != "" {
+			t.Errorf("told (-want +got):\n%s", diff)
+		}
+	})
+}
+
 // Ids of deliveries and transfers, and delivery-counts, are serial numbers: nothing happens when they wrap.
 func TestSerialNumbersWrap(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

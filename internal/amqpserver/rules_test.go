@@ -42,6 +42,7 @@ func TestRules(t *testing.T) {
 		"an end of no session closes the connection":                   {{say(on{1, &amqp10.End{}}), []string{"close not-allowed"}}},
 		"a transfer on an unknown handle ends the session":             {{say(message(0, 0, "x")), []string{"end session:unattached-handle"}}},
 		"a flow on an unknown handle ends the session":                 {{say(credit(0, 0, 1)), []string{"end session:unattached-handle"}}},
+		"a transfer behind the peer's own detach is not":               {{say(sender("a", "sink", 0)), started("a")}, {say(&amqp10.Detach{}, message(0, 0, "x")), []string{"detach 0 closed", "end session:unattached-handle"}}},
 		"a detach of an unknown handle ends the session":               {{say(&amqp10.Detach{}), []string{"end session:unattached-handle"}}},
 		"an unknown performative closes the connection":                {{say(&amqp10.SASLOutcome{}), []string{"close decode-error"}}},
 		"a performative with a wrong field closes the connection":      {{say(amqp10.ValueOf([]byte{0, 0x53, 0x12, 0xc0, 3, 1, 0x50, 1})), []string{"close decode-error"}}},
