@@ -254,15 +254,14 @@ func (d *device) Close(reason *hubwire.Error) {
 	if c.devices[d.id] == d {
 		delete(c.devices, d.id)
 	}
-	deserted := c.deserted(d.id)
+	why := failure(reason)
+	if c.deserted(d.id) {
+		c.part(d.id, why)
+	}
 	c.mu.Unlock()
 	c.server.forget(d.id, c)
-	why := failure(reason)
 	for _, l := range links {
 		l.Detach(why)
-	}
-	if deserted {
-		c.part(d.id, why)
 	}
 }
 
