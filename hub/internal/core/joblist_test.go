@@ -149,6 +149,23 @@ func TestAThrottledHubRefusesASecondJob(t *testing.T) {
 	})
 }
 
+// TestAJobThatIsOverIsNotActive starts the next job as soon as the hub says that the last one is over.
+func TestAJobThatIsOverIsNotActive(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCore(t, &Config{Throttle: Throttle{ActiveJobs: 1}})
+		for i := range 100 {
+			id := fmt.Sprint("j", i)
+			waits := methodJob(id, time.Time{})
+			waits.Method.ConnectTimeout = time.Minute
+			createJob(t, c, waits)
+			synctest.Wait()
+			wantJob(t, c, id, JobRunning, JobStatistics{Devices: 1, Running: 1})
+			_, err := c.CancelJob(id)
+			must(t, err)
+		}
+	})
+}
+
 func TestJobsAreKeptForThirtyDays(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := store.NewMemory(nil)
