@@ -27,6 +27,7 @@ type rule struct {
 var house = map[string]rule{
 	"":                             {floor: 0},
 	"internal/backoff":             {floor: 0},
+	"internal/errtext":             {floor: 0},
 	"internal/goroutine":           {floor: 0},
 	"internal/jsonobject":          {floor: 0},
 	"internal/percent":             {floor: 0},
@@ -47,6 +48,7 @@ var house = map[string]rule{
 	"hub/internal/query":           {floor: 3},
 	"hub/internal/store":           {floor: 3},
 	"hub/internal/store/storetest": {floor: 3, outside: []string{"github.com/google/go-cmp"}},
+	"hub/internal/conns":           {floor: 4},
 	"hub/internal/core":            {floor: 4},
 	"hub/internal/dps":             {floor: 4},
 	"hub/internal/blob":            {floor: 5},
@@ -64,7 +66,7 @@ var house = map[string]rule{
 
 // noNet are the packages that work where there is no network: neither they nor
 // anything they import may import package net.
-var noNet = []string{"", "internal/backoff", "internal/goroutine", "internal/jsonobject", "internal/percent", "internal/systemtime", "sas", "topics"}
+var noNet = []string{"", "internal/backoff", "internal/errtext", "internal/goroutine", "internal/jsonobject", "internal/percent", "internal/systemtime", "sas", "topics", "internal/amqp10"}
 
 type listed struct {
 	ImportPath, Dir           string

@@ -6,18 +6,17 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
-	"regexp"
 	"strings"
 	"time"
 
 	"github.com/hubwire/hubwire"
+	"github.com/hubwire/hubwire/internal/errtext"
 )
 
 // Bounds of what is read and kept of an error.
 const (
 	maxErrorBody    = 64 << 10
-	maxErrorNesting = 4    // bodies within bodies
-	maxErrorText    = 1000 // bytes of message and tracking id
+	maxErrorNesting = 4 // bodies within bodies
 )
 
 // ParseError returns the error that an answer with this status, header and body says.
@@ -35,7 +34,7 @@ func ParseError(op Operation, status int, h http.Header, body []byte) *hubwire.E
 	understood := d.read(body, 0)
 	e := &hubwire.Error{
 		Op: op.String(), Outcome: hubwire.Refused, Code: d.code(h),
-		Message: oneLine(d.message), TrackingID: oneLine(d.trackingID),
+		Message: errtext.Line(d.message), TrackingID: errtext.Line(d.trackingID),
 		RetryAfter: ParseRetryAfter(h.Get("Retry-After"), dateOf(h)),
 	}
 	e.Retryable = retryable(status, e.Code)
@@ -147,24 +146,4 @@ func describe(status int, h http.Header, body []byte) string {
 	}
 	kind, _, _ := strings.Cut(h.Get("Content-Type"), ";")
 	return s + fmt.Sprintf(" with a body of %d bytes that is not the hub's (%.40q)", len(body), kind)
-}
-
-// secrets are the words behind which a secret stands, and it: of tokens and their URLs, of
-// connection strings, of identities.
-var secrets = regexp.MustCompile(`(?i)(sig=|sig%3D|Key=|(?:primary|secondary)Key"? *: *"?|Bearer )[^ &;,"'<>\r\n]*`)
-
-// oneLine bounds a text from the wire, and takes out of it what would break a line and what
-// looks like a token: not all that has a message is a hub.
-func oneLine(s string) string {
-	s = strings.ToValidUTF8(s[:min(len(s), 4*maxErrorText)], "?")
-	s = secrets.ReplaceAllString(s, "$1(secret)")
-	if len(s) > maxErrorText {
-		s = strings.ToValidUTF8(s[:maxErrorText], "") + "…"
-	}
-	return strings.TrimSpace(strings.Map(func(r rune) rune {
-		if isControl(r) {
-			return ' '
-		}
-		return r
-	}, s))
 }

@@ -10,8 +10,10 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/hubwire/hubwire"
+	"github.com/hubwire/hubwire/hub/internal/core"
 )
 
 // Config says what kind of hub [Start] makes. The zero value, and nil, mean the defaults.
@@ -25,13 +27,10 @@ type Config struct {
 	// addresses below are then not used.
 	InMemory bool
 
-	// MQTTAddr and HTTPSAddr are where to listen, as "host:port" or ":port".
+	// MQTTAddr, AMQPAddr and HTTPSAddr are where to listen, as "host:port" or ":port".
 	// HTTPS also serves WebSockets. No host means 127.0.0.1; empty, and port
 	// 0, mean any free port.
-	MQTTAddr, HTTPSAddr string
-
-	// AMQPAddr is where AMQP will be served. Nothing listens there yet.
-	AMQPAddr string
+	MQTTAddr, AMQPAddr, HTTPSAddr string
 
 	// DataDir is a directory, made when missing, for what outlives the hub: its
 	// certificate authority (ca.pem, and ca-key.pem, which only the owner can
@@ -109,6 +108,23 @@ type Config struct {
 	// Routes carry messages between modules, as IoT Edge's routes do.
 	Routes []Route
 
+	// Partitions is how many partitions the log of events has, 1 to 128. 0 means 4.
+	Partitions int
+
+	// ConsumerGroups are those of the Event Hubs-compatible endpoint besides "$Default", which
+	// there always is. The case of their letters does not matter; they have at most 50 characters of
+	// A-Z, 0-9, "-", "_" and ".". They do not change while the hub runs.
+	ConsumerGroups []string
+
+	// NoRedirect serves the AMQP address messages/events in place, where IoT Hub redirects to the
+	// Event Hubs-compatible endpoint: at the hub's own name, but always at port 5671, which may not be
+	// where the hub listens.
+	NoRedirect bool
+
+	// EventSources are whose events the log gets besides telemetry, as if a route of each led to
+	// the built-in endpoint. None do by default, as in a new IoT Hub.
+	EventSources []EventSource
+
 	// Intercept sees every operation before the hub acts, and may delay or
 	// refuse it, cut the connection, or swallow the answer. It may be called from many
 	// goroutines at once, must heed ctx, and must not call the Hub's Close. A panic in it,
@@ -155,6 +171,19 @@ func (c *Config) check() error {
 	if c.MaxDeliveryCount < 0 || c.MaxDeliveryCount > 100 {
 		return invalid("MaxDeliveryCount %d is not 1 to 100", c.MaxDeliveryCount)
 	}
+	if c.Partitions < 0 || c.Partitions > 128 {
+		return invalid("Partitions %d is not 1 to 128", c.Partitions)
+	}
+	for _, name := range c.ConsumerGroups {
+		if !isGroupName(name) {
+			return invalid("ConsumerGroups: %.60q is not a name", name)
+		}
+	}
+	for _, s := range c.EventSources {
+		if !slices.Contains(core.EventSources, s) {
+			return invalid("EventSources: there is no source %.60q besides telemetry", s)
+		}
+	}
 	if slices.Contains(c.VerifiedCAs, nil) {
 		return invalid("an authority of VerifiedCAs is nil")
 	}
@@ -174,6 +203,16 @@ func (c *Config) check() error {
 		}
 	}
 	return c.Throttle.check()
+}
+
+// isGroupName reports whether a consumer group can be called so. Source: Event Hubs naming rules.
+func isGroupName(name string) bool {
+	const others = "-_."
+	ok := name != "" && len(name) <= 50
+	for _, r := range name {
+		ok = ok && (r < 0x80 && (unicode.IsLetter(r) || unicode.IsDigit(r)) || strings.ContainsRune(others, r))
+	}
+	return ok
 }
 
 func invalid(format string, args ...any) error {

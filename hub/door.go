@@ -18,6 +18,7 @@ import (
 // The ports that IoT Hub's protocols have everywhere.
 const (
 	mqttPort  = 8883
+	amqpPort  = 5671
 	httpsPort = 443
 )
 
@@ -36,12 +37,19 @@ func (h *Hub) openDoors(ctx context.Context, base *tls.Config) error {
 	if err != nil {
 		return err
 	}
+	amqp, err := h.openDoor(ctx, amqpPort, h.cfg.AMQPAddr)
+	if err != nil {
+		return err
+	}
 	https, err := h.openDoor(ctx, httpsPort, h.cfg.HTTPSAddr)
 	if err != nil {
 		return err
 	}
 	for _, l := range mqtt.gates {
 		h.serving.Go(func() { h.mqtt.Accept(l, base) })
+	}
+	for _, l := range amqp.gates {
+		h.serving.Go(func() { h.amqp.Accept(l, base) })
 	}
 	for _, l := range https.gates {
 		h.serving.Go(func() { h.https.Accept(l, web) })
@@ -103,7 +111,7 @@ func (d *door) addr() string {
 }
 
 // Dial connects to the hub in memory. The port of addr says where to: 8883
-// MQTT, 443 HTTPS and WebSockets, or the port that the hub listens on for
+// MQTT, 5671 AMQP, 443 HTTPS and WebSockets, or the port that the hub listens on for
 // that; the host does not matter. TLS is spoken on the connection, as on a
 // socket. It has the form of [net.Dialer.DialContext]; network is "tcp",
 // "tcp4" or "tcp6". A port without a door, and a closed hub, refuse the connection ([syscall.ECONNREFUSED]).
@@ -143,8 +151,11 @@ func (h *Hub) Dial(ctx context.Context, network, addr string) (net.Conn, error) 
 // what Dial takes.
 func (h *Hub) MQTTAddr() string { return h.addr(0) }
 
+// AMQPAddr returns "host:port" of the AMQP door, as [Hub.MQTTAddr].
+func (h *Hub) AMQPAddr() string { return h.addr(1) }
+
 // HTTPSAddr returns "host:port" of the door for HTTPS and WebSockets, as [Hub.MQTTAddr].
-func (h *Hub) HTTPSAddr() string { return h.addr(1) }
+func (h *Hub) HTTPSAddr() string { return h.addr(2) }
 
 func (h *Hub) addr(door int) string {
 	if _, err := h.started("address"); err != nil {

@@ -10,14 +10,28 @@ import (
 )
 
 // Event is telemetry as a service reads it: with the sequence number, time
-// and source that the hub stamped on it, and what else it knows.
+// and source that the hub stamped on it, and what else it knows. With
+// [Config.EventSources] it can be something else; then only Partition and MessageSource are set.
 type Event struct {
 	*hubwire.Received
-	Partition    int
-	GenerationID string // of the device when it sent it
-	AuthMethod   string // how it had logged in, a JSON object
-	ModelID      string // Plug and Play model that it announced
+	Partition     int
+	GenerationID  string // of the device when it sent it
+	AuthMethod    string // how it had logged in, a JSON object
+	ModelID       string // Plug and Play model that it announced
+	MessageSource EventSource
 }
+
+// EventSource says what an event tells of: iothub-message-source.
+type EventSource = core.EventSource
+
+// The sources. Source: "IoT Hub non-telemetry event schemas", which shows the events' bodies and
+// properties. Left out: digital twin changes and lives of jobs.
+const (
+	SourceTelemetry        = core.SourceTelemetry // always there
+	SourceTwinChanges      = core.SourceTwinChanges
+	SourceLifecycles       = core.SourceLifecycles       // of devices and modules
+	SourceConnectionStates = core.SourceConnectionStates // of devices and modules
+)
 
 // EventOptions choose events. nil means all that are still there, and all to come.
 type EventOptions struct {
@@ -129,6 +143,6 @@ func (r *EventReader) All(ctx context.Context) iter.Seq2[*Event, error] {
 func fromEvent(ev *core.Event) *Event {
 	return &Event{
 		Received: ev.Received, Partition: ev.Partition,
-		GenerationID: ev.GenerationID, AuthMethod: ev.AuthMethod, ModelID: ev.ModelID,
+		GenerationID: ev.GenerationID, AuthMethod: ev.AuthMethod, ModelID: ev.ModelID, MessageSource: ev.MessageSource,
 	}
 }

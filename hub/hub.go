@@ -6,12 +6,12 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
-	"net"
 	"slices"
 	"sync"
 	"time"
 
 	"github.com/hubwire/hubwire"
+	"github.com/hubwire/hubwire/hub/internal/amqpfront"
 	"github.com/hubwire/hubwire/hub/internal/blob"
 	"github.com/hubwire/hubwire/hub/internal/core"
 	"github.com/hubwire/hubwire/hub/internal/dps"
@@ -20,6 +20,7 @@ import (
 	"github.com/hubwire/hubwire/hub/internal/pki"
 	"github.com/hubwire/hubwire/hub/internal/store"
 	"github.com/hubwire/hubwire/topics"
+	"github.com/hubwire/hubwire/ws"
 )
 
 // closePatience bounds Close: how long connections get to end after they were cut.
@@ -38,6 +39,7 @@ type Hub struct {
 	core  *core.Core
 	dps   *dps.Service
 	mqtt  *mqttfront.Server
+	amqp  *amqpfront.Server
 	https *httpfront.Server
 	blobs *blob.Endpoint // nil when devices upload elsewhere
 	doors []*door
@@ -55,10 +57,11 @@ func Start(ctx context.Context, cfg *Config) (*Hub, error) {
 	if ctx == nil {
 		return nil, invalid("the context is nil")
 	}
-	h := &Hub{cfg: cfg.withDefaults(), store: store.NewMemory(nil)}
+	h := &Hub{cfg: cfg.withDefaults()}
 	if err := h.cfg.check(); err != nil {
 		return nil, err
 	}
+	h.store = store.NewMemory(&store.MemoryOptions{Partitions: h.cfg.Partitions})
 	tlsConfig, err := h.openAuthority()
 	if err != nil {
 		return nil, fmt.Errorf("hub: %w", err)
@@ -80,6 +83,8 @@ func Start(ctx context.Context, cfg *Config) (*Hub, error) {
 		Containers:       blob.NewContainers(storageRoads{h}),
 		Lines:            httpfront.Lines(),
 		UploadTTL:        h.cfg.Upload.SASTTL,
+		ConsumerGroups:   h.cfg.ConsumerGroups,
+		EventSources:     h.cfg.EventSources,
 		Intercept:        interceptor(h.cfg.Intercept),
 		Log:              h.cfg.Log,
 
@@ -101,12 +106,21 @@ func Start(ctx context.Context, cfg *Config) (*Hub, error) {
 		Skew:              h.core.Skew(),
 		Log:               h.cfg.Log,
 	})
+	h.amqp = amqpfront.New(h.core, &amqpfront.Options{
+		NoRedirect:     h.cfg.NoRedirect,
+		HostName:       h.cfg.HostName,
+		ConnectTimeout: h.cfg.ConnectTimeout,
+		WriteTimeout:   h.cfg.WriteTimeout,
+		Published:      h.published(),
+		Log:            h.cfg.Log,
+	})
 	h.https = httpfront.New(h.core, &httpfront.Options{
 		ConnectTimeout: h.cfg.ConnectTimeout,
 		WriteTimeout:   h.cfg.WriteTimeout,
 		Storage:        h.ownStorage(),
-		MQTT: func(tunnel, raw net.Conn, certs []*x509.Certificate) {
-			h.mqtt.Serve(tunnel, mqttfront.Peer{Protocol: "mqtt-ws", Certificates: certs, Raw: raw})
+		Tunnels: []httpfront.Tunnel{
+			{Subprotocol: ws.MQTT, Protocol: "mqtt-ws", Serve: h.mqtt.Serve},
+			{Subprotocol: ws.AMQP, Protocol: "amqp-ws", Serve: h.amqp.Serve},
 		},
 		Published: h.published(),
 		Log:       h.cfg.Log,
@@ -192,6 +206,7 @@ func (h *Hub) close() error {
 	go func() {
 		defer close(done)
 		h.https.Close()
+		h.amqp.Close()
 		h.mqtt.Close()
 		h.serving.Wait()
 		h.https.Wait()

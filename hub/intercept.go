@@ -12,6 +12,11 @@ import (
 type OpKind = core.OpKind
 
 // The kinds of operations. More may be added.
+//
+// Over AMQP OpConnect is the first link of a device or module on a connection, and OpDisconnect
+// the end of the last one, if the peer wants it. OpSubscribe and OpUnsubscribe are its links
+// that receive, by their address, and those that it sends to its twin about the desired
+// properties. Each message of a batch is an OpPublish. Empty frames are not seen.
 const (
 	OpConnect        = core.OpConnect        // a device or module logs in; Name is "registration" when it is for DPS
 	OpDisconnect     = core.OpDisconnect     // a peer says good-bye; cannot be refused
@@ -29,6 +34,7 @@ const (
 	OpRequest        = core.OpRequest        // an HTTPS request, which may be one of the others too; Name is "METHOD /path"
 	OpRegister       = core.OpRegister       // a device registers with DPS; Identity has its registration id, Body is the request
 	OpRegisterQuery  = core.OpRegisterQuery  // it asks how that is going; Name is the operation's id
+	OpToken          = core.OpToken          // a token is shown for later, as AMQP's put-token does; Name is the audience
 	OpTunnel         = core.OpTunnel         // a WebSocket opens; Name is its subprotocol
 )
 
@@ -55,7 +61,8 @@ type Verdict struct {
 	DropBefore bool
 
 	// Refuse, when not 0, is the code that the operation fails with. The hub
-	// does not act. HTTPS answers with it. MQTT can say it to a twin operation or a
+	// does not act. HTTPS answers with it, and so does AMQP, by a link that is refused, a
+	// delivery that is rejected or the answer to a token or twin operation. MQTT can say it to a twin operation or a
 	// registration; a login fails with CONNACK 3 or 5, a subscription with 0x80; what comes from
 	// the hub is not sent; a settlement does not count; everything else closes
 	// the connection.
@@ -69,8 +76,9 @@ type Verdict struct {
 	DropAfter bool
 
 	// SwallowAck lets the hub act, and sends no answer: no CONNACK, PUBACK, …,
-	// no result of a twin operation, no response. It changes nothing of what
-	// comes from the hub or has no answer.
+	// no result of a twin operation, no response. Over AMQP an attach without an answer
+	// is the last that the peer hears of the hub; the hub's word about a settlement is sent all the
+	// same. It changes nothing of what comes from the hub or has no answer.
 	SwallowAck bool
 }
 

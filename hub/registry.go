@@ -170,8 +170,8 @@ func (h *Hub) Connected(id hubwire.Identity) bool {
 }
 
 // Disconnect cuts the connection of a device or module as a network would,
-// and reports whether there was one.
+// and reports whether there was one. Over AMQP that is also the connection of all others who are on it.
 func (h *Hub) Disconnect(id hubwire.Identity) bool {
 	_, err := h.started("disconnect")
-	return err == nil && h.mqtt.Drop(id)
+	return err == nil && (h.mqtt.Drop(id) || h.amqp.Drop(id))
 }

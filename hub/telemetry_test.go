@@ -2,6 +2,7 @@ package hub_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"strings"
 	"testing"
@@ -12,6 +13,7 @@ import (
 
 	"github.com/hubwire/hubwire"
 	"github.com/hubwire/hubwire/hub"
+	"github.com/hubwire/hubwire/hub/hubtest"
 	"github.com/hubwire/hubwire/mqtt"
 )
 
@@ -263,6 +265,26 @@ func TestRouteToAFullQueue(t *testing.T) {
 		}
 		if n, events := queueLength(t, h, mod), len(events(t, h)); n != hubwire.MaxC2DQueue || events != n+1 {
 			t.Errorf("%d messages wait, of %d events", n, events)
+		}
+	})
+}
+
+func TestEventsOfOtherSources(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := hubtest.Start(t, &hub.Config{InMemory: true, Partitions: 1, EventSources: []hub.EventSource{hub.SourceLifecycles, hub.SourceTwinChanges}})
+		r, err := h.Events(t.Context(), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		create(t, h, dev)
+		if _, err := h.PatchTwin(t.Context(), dev, hub.TwinUpdate{Desired: json.RawMessage(`{"a":1}`)}, ""); err != nil {
+			t.Fatal(err)
+		}
+		for _, want := range []hub.EventSource{hub.SourceLifecycles, hub.SourceTwinChanges} {
+			ev, err := r.Next(t.Context())
+			if err != nil || ev.MessageSource != want || ev.Source != dev || ev.Partition != 0 {
+				t.Errorf("event %+v, %v; want one of %s", ev, err, want)
+			}
 		}
 	})
 }

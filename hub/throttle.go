@@ -14,14 +14,16 @@ import (
 // open, MaxDelay and the burst among it, is this hub's own.
 type Throttle struct {
 	// Connects are new connections of devices and modules, not those that register with
-	// DPS. Over MQTT, one more is refused with CONNACK 3, which clients take as worth another try.
+	// DPS. Over MQTT, one more is refused with CONNACK 3, which clients take as worth another
+	// try; over AMQP its first link is.
 	Connects float64
 
 	// Telemetry is messages from devices and modules. What is over the rate is held back, so
 	// that its PUBACK is late, along with whatever the device sends behind it. What would
-	// have to wait for longer than MaxDelay is refused: over HTTPS with 429, over MQTT, which
-	// has no word for that, by closing the connection. Wills are not bounded, and do not
-	// count for the quota.
+	// have to wait for longer than MaxDelay is refused: over HTTPS with 429, over AMQP with a
+	// rejection, over MQTT, which has no word for that, by closing the connection. Over AMQP
+	// the outcome of a message is late, and what is on other links goes on. Wills are not bounded,
+	// and do not count for the quota.
 	Telemetry float64
 
 	// MaxDelay is how long telemetry is held back at most. 0 means 10 s,

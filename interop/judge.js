@@ -18,43 +18,32 @@ const readline = require('node:readline');
 const { Readable } = require('node:stream');
 const { BlockBlobClient } = require('@azure/storage-blob');
 const { NoRetry } = require('azure-iot-common');
-const { Client, Message, ModuleClient } = require('azure-iot-device');
+const { Client, ModuleClient } = require('azure-iot-device');
+const { Amqp, AmqpWs } = require('azure-iot-device-amqp');
 const { Http } = require('azure-iot-device-http');
 const { Mqtt, MqttWs } = require('azure-iot-device-mqtt');
 const { ProvisioningDeviceClient } = require('azure-iot-provisioning-device');
 const { Mqtt: ProvisioningMqtt, MqttWs: ProvisioningMqttWs } = require('azure-iot-provisioning-device-mqtt');
 const { SymmetricKeySecurityClient } = require('azure-iot-security-symmetric-key');
 const { X509Security } = require('azure-iot-security-x509');
+const { Bare } = require('./bare.js');
+const { fromMessage, toMessage } = require('./message.js');
 const { Office } = require('./office.js');
+const { Reader } = require('./reader.js');
 
-const transports = { mqtt: Mqtt, 'mqtt-ws': MqttWs, https: Http };
+const transports = { mqtt: Mqtt, 'mqtt-ws': MqttWs, https: Http, amqp: Amqp, 'amqp-ws': AmqpWs };
 const provisioningTransports = { mqtt: ProvisioningMqtt, 'mqtt-ws': ProvisioningMqttWs };
 const clients = new Map();
 
 const write = (line) => process.stdout.write(JSON.stringify(line) + '\n');
 
 // say reports an error with the one that the transport saw below it, since the
-// SDK calls every failure of a first connection Unauthorized.
+// SDK calls every failure of a first connection Unauthorized. Over AMQP that one
+// has a condition.
 function say(err) {
-  const cause = err.transportError;
-  return { name: err.name, message: cause ? `${err.message} (${cause.message})` : err.message };
-}
-
-const systemProperties = ['messageId', 'correlationId', 'userId', 'to', 'contentType', 'contentEncoding', 'expiryTimeUtc'];
-
-function toMessage(m) {
-  const out = new Message(Buffer.from(m.body || '', 'base64'));
-  for (const name of systemProperties) if (m[name]) out[name] = m[name];
-  if (m.security) out.setAsSecurityMessage();
-  for (const { name, value } of m.properties || []) out.properties.add(name, value);
-  return out;
-}
-
-function fromMessage(m) {
-  const out = { body: m.getBytes().toString('base64') };
-  for (const name of systemProperties) if (m[name]) out[name] = m[name];
-  out.properties = m.properties.propertyList.map(({ key, value }) => ({ name: key, value }));
-  return out;
+  const cause = err.transportError || err.amqpError;
+  const below = cause && [cause.condition, cause.description || cause.message].filter(Boolean).join(': ');
+  return { name: err.name, message: below ? `${err.message} (${below})` : String(err.message) };
 }
 
 function* chunks(bytes, size = 64 << 10) {
@@ -71,6 +60,7 @@ class Peer {
   constructor(name, { connectionString, transport, module, retry }) {
     this.name = name;
     this.received = [];
+    this.times = { times: /^amqp/.test(transport) };
     this.client = (module ? ModuleClient : Client).fromConnectionString(connectionString, transports[transport]);
     if (!retry) this.client.setRetryPolicy(new NoRetry());
     this.client.on('connect', () => this.event('connect', null));
@@ -84,10 +74,10 @@ class Peer {
   close() { return this.client.close().then(() => null); }
   options(o) { return this.client.setOptions(o).then(() => null); }
 
-  send(m) { return this.client.sendEvent(toMessage(m)).then((r) => r.constructor.name); }
+  send(m) { return this.client.sendEvent(toMessage(m, this.times)).then((r) => r.constructor.name); }
   sendAll(ms) { return Promise.all(ms.map((m) => this.send(m))); }
-  sendBatch(ms) { return this.client.sendEventBatch(ms.map(toMessage)).then((r) => r.constructor.name); }
-  sendOutput({ output, message }) { return this.client.sendOutputEvent(output, toMessage(message)).then((r) => r.constructor.name); }
+  sendBatch(ms) { return this.client.sendEventBatch(ms.map((m) => toMessage(m, this.times))).then((r) => r.constructor.name); }
+  sendOutput({ output, message }) { return this.client.sendOutputEvent(output, toMessage(message, this.times)).then((r) => r.constructor.name); }
 
   // Messages are kept, and settled by their place in the order of arrival.
   messages() {
@@ -172,10 +162,13 @@ class Newcomer {
   register() { return this.client.register(); }
 }
 
+const made = { 'new peer': Peer, 'new newcomer': Newcomer, 'new office': Office, 'new reader': Reader, 'new bare': Bare };
+
 async function run({ client, do: action, args }) {
-  if (action === 'new peer') return void clients.set(client, new Peer(client, args));
-  if (action === 'new newcomer') return void clients.set(client, new Newcomer(client, args));
-  if (action === 'new office') return void clients.set(client, new Office(client, args));
+  if (made[action]) {
+    const emit = (event, value) => write({ client, event, value });
+    return void clients.set(client, new made[action](client, args, emit));
+  }
   return clients.get(client)[action](args);
 }
 

@@ -15,7 +15,7 @@ import (
 	"time"
 )
 
-// judge is a Node process that runs judge.js, which see for the protocol.
+// judge is a process that runs judge.js, which see for the protocol, or judge.py.
 type judge struct {
 	in     io.WriteCloser
 	stderr bytes.Buffer
@@ -55,9 +55,19 @@ type line struct {
 // It is stopped with the test, and by its pid.
 func startJudge(t *testing.T, caFile string) *judge {
 	t.Helper()
+	return startProcess(t, exec.Command("node", "judge.js"), "NODE_EXTRA_CA_CERTS="+caFile)
+}
+
+// startPython starts Debian's own Python, which has Debian's packages.
+func startPython(t *testing.T, caFile string) *judge {
+	t.Helper()
+	return startProcess(t, exec.Command("/usr/bin/python3", "judge.py"), "HUBWIRE_CA_FILE="+caFile)
+}
+
+func startProcess(t *testing.T, cmd *exec.Cmd, env ...string) *judge {
+	t.Helper()
 	j := &judge{done: make(chan struct{}), calls: map[int]chan answer{}, peers: map[string]*peer{}}
-	cmd := exec.Command("node", "judge.js")
-	cmd.Env = append(os.Environ(), "NODE_EXTRA_CA_CERTS="+caFile)
+	cmd.Env = append(os.Environ(), env...)
 	cmd.Stderr = &j.stderr
 	in, err := cmd.StdinPipe()
 	if err != nil {
@@ -69,7 +79,7 @@ func startJudge(t *testing.T, caFile string) *judge {
 		t.Fatal(err)
 	}
 	if err := cmd.Start(); err != nil {
-		t.Fatalf("node: %v (bash interop/run installs it)", err)
+		t.Fatalf("%v (bash interop/run installs what it needs)", err)
 	}
 	go j.listen(out)
 	t.Cleanup(func() {
@@ -78,9 +88,9 @@ func startJudge(t *testing.T, caFile string) *judge {
 		defer kill.Stop()
 		<-j.done
 		if err := cmd.Wait(); err != nil {
-			t.Errorf("node: %v\n%s", err, &j.stderr)
+			t.Errorf("%s: %v\n%s", cmd.Args, err, &j.stderr)
 		} else if t.Failed() && j.stderr.Len() > 0 {
-			t.Logf("node's stderr:\n%s", &j.stderr)
+			t.Logf("stderr of %s:\n%s", cmd.Args, &j.stderr)
 		}
 	})
 	return j
@@ -123,7 +133,7 @@ func (j *judge) call(ctx context.Context, client, do string, args any) (json.Raw
 		return nil, err
 	}
 	if _, err := j.in.Write(append(b, '\n')); err != nil {
-		return nil, fmt.Errorf("node: %w", err)
+		return nil, fmt.Errorf("the judge: %w", err)
 	}
 	select {
 	case a := <-c:
@@ -132,7 +142,7 @@ func (j *judge) call(ctx context.Context, client, do string, args any) (json.Raw
 		}
 		return a.Result, nil
 	case <-j.done:
-		return nil, fmt.Errorf("node ended during %s", do)
+		return nil, fmt.Errorf("the judge ended during %s", do)
 	case <-ctx.Done():
 		return nil, fmt.Errorf("%s: no answer: %w", do, ctx.Err())
 	}
@@ -159,7 +169,7 @@ func (p *peer) queue(event string) chan json.RawMessage {
 type setup struct {
 	ConnectionString string `json:"connectionString,omitempty"`
 	Token            string `json:"token,omitempty"`     // an office's, instead
-	Transport        string `json:"transport,omitempty"` // mqtt, mqtt-ws or https
+	Transport        string `json:"transport,omitempty"` // mqtt, mqtt-ws, https, amqp or amqp-ws
 	Module           bool   `json:"module,omitempty"`
 	Retry            bool   `json:"retry,omitempty"` // the SDK's own policy, else none
 }
@@ -254,7 +264,7 @@ func (p *peer) next(t *testing.T, event string) json.RawMessage {
 	case e := <-p.queue("error"):
 		t.Fatalf("waiting for %q, there was an error event: %s", event, e)
 	case <-p.judge.done:
-		t.Fatalf("waiting for %q, node ended", event)
+		t.Fatalf("waiting for %q, the judge ended", event)
 	case <-within(t).Done():
 		t.Fatalf("no event %q", event)
 	}
@@ -291,6 +301,7 @@ type sdkMessage struct {
 	ContentType     string        `json:"contentType,omitempty"`
 	ContentEncoding string        `json:"contentEncoding,omitempty"`
 	Expiry          string        `json:"expiryTimeUtc,omitempty"`
+	Ack             string        `json:"ack,omitempty"`
 	Security        bool          `json:"security,omitempty"`
 	Properties      []sdkProperty `json:"properties"`
 }

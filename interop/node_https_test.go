@@ -89,7 +89,7 @@ func (c *court) feedbackHTTPS(t *testing.T) {
 	got := map[string]string{}
 	for i, how := range []string{"complete", "reject"} {
 		p.next(t, "message")
-		p.do(t, "settle", map[string]any{"how": how, "index": i})
+		p.do(t, "settle", settling(how, i))
 		fb, err := c.Feedback(within(t))
 		if err != nil {
 			t.Fatal(err)

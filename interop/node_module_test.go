@@ -19,7 +19,7 @@ func (c *court) moduleClient(t *testing.T) {
 
 	t.Run("telemetry", func(t *testing.T) {
 		p.gives(t, `"MessageEnqueued"`, "send", sdkMessage{Body: []byte("x"), Properties: awkward})
-		ev := arrives(t, events, hubwire.Message{Body: []byte("x"), Properties: hubProps(awkward)})
+		ev := arrives(t, events, c.sent(id, hubwire.Message{Body: []byte("x"), Properties: hubProps(awkward)}))
 		if ev.Source != id {
 			t.Errorf("source %v", ev.Source)
 		}
@@ -30,9 +30,9 @@ func (c *court) moduleClient(t *testing.T) {
 			p.gives(t, `"MessageEnqueued"`, "sendOutput", map[string]any{"output": "out put/1", "message": m})
 		}
 		send(sdkMessage{Body: []byte("y"), MessageID: "1", Properties: props("a", "b/")})
-		arrives(t, events, hubwire.Message{Body: []byte("y"), ID: "1", Output: "out put/1", Properties: hubProps(props("a", "b/"))})
+		arrives(t, events, c.sent(id, hubwire.Message{Body: []byte("y"), ID: "1", Output: "out put/1", Properties: hubProps(props("a", "b/"))}))
 		send(sdkMessage{})
-		arrives(t, events, hubwire.Message{Output: "out put/1"})
+		arrives(t, events, c.sent(id, hubwire.Message{Output: "out put/1"}))
 	})
 	t.Run("input", func(t *testing.T) {
 		p.do(t, "inputs", nil)
@@ -51,7 +51,7 @@ func (c *court) moduleClient(t *testing.T) {
 		if diff := cmp.Diff(want, nextInto[input](t, p, "input"), sameProps); diff != "" {
 			t.Errorf("input (-want +got)\n%s", diff)
 		}
-		p.gives(t, `"MessageCompleted"`, "settle", map[string]any{"how": "complete", "index": 0})
+		p.gives(t, `"MessageCompleted"`, "settle", settling("complete", 0))
 		c.queueIsEmpty(t, id)
 	})
 	t.Run("twin", func(t *testing.T) {

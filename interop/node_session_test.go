@@ -139,7 +139,7 @@ func (c *court) reconnect(t *testing.T, l *log) {
 		c.hearsAll(t, id, p, fmt.Sprint("after cut ", i+1))
 	}
 	p.gives(t, `"MessageEnqueued"`, "send", sdkMessage{Body: []byte("x")})
-	arrives(t, events, hubwire.Message{Body: []byte("x")})
+	arrives(t, events, c.sent(id, hubwire.Message{Body: []byte("x")}))
 	if n := countOf(l.of(id), "connect "); n != 3 {
 		t.Errorf("%d connections, want 3", n)
 	}

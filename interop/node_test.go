@@ -21,6 +21,26 @@ type court struct {
 	transport string
 }
 
+// amqp says whether the transport is AMQP, where the SDK does some things in another way.
+func (c *court) amqp() bool { return strings.HasPrefix(c.transport, "amqp") }
+
+// sent is what the hub is to see of a message. Over AMQP the SDK says where to
+// for itself, and leaves out the user id.
+func (c *court) sent(id hubwire.Identity, m hubwire.Message) hubwire.Message {
+	if c.amqp() {
+		m.UserID, m.To = "", path(id)+"/messages/events"
+	}
+	return m
+}
+
+// path is the address of a device or module.
+func path(id hubwire.Identity) string {
+	if id.ModuleID != "" {
+		return "/devices/" + id.DeviceID + "/modules/" + id.ModuleID
+	}
+	return "/devices/" + id.DeviceID
+}
+
 // open makes a client of a new device and connects it.
 func (c *court) open(t *testing.T) (hubwire.Identity, *peer) {
 	t.Helper()
@@ -118,7 +138,7 @@ func (c *court) telemetry(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			before := time.Now()
 			p.gives(t, `"MessageEnqueued"`, "send", tt.send)
-			ev := arrives(t, events, tt.want)
+			ev := arrives(t, events, c.sent(id, tt.want))
 			if ev.EnqueuedTime.Before(before.Add(-time.Second)) || ev.EnqueuedTime.After(time.Now()) {
 				t.Errorf("enqueued at %v", ev.EnqueuedTime)
 			}
@@ -136,7 +156,7 @@ func (c *court) burst(t *testing.T) {
 	}
 	p.do(t, "sendAll", ms)
 	for _, m := range ms {
-		arrives(t, events, hubwire.Message{Body: m.Body, ID: m.MessageID})
+		arrives(t, events, c.sent(id, hubwire.Message{Body: m.Body, ID: m.MessageID}))
 	}
 	p.fails(t, "NotImplementedError", "batching", "sendBatch", ms[:2])
 }
@@ -184,7 +204,7 @@ func (c *court) c2d(t *testing.T) {
 			if diff := cmp.Diff(tt.want, got, sameBytes, sameProps); diff != "" {
 				t.Errorf("message (-want +got)\n%s", diff)
 			}
-			p.gives(t, `"MessageCompleted"`, "settle", map[string]any{"how": "complete", "index": i})
+			p.gives(t, `"MessageCompleted"`, "settle", settling("complete", i))
 		})
 	}
 	c.queueIsEmpty(t, id)
@@ -192,8 +212,13 @@ func (c *court) c2d(t *testing.T) {
 	if err != nil || len(fb) != 1 || fb[0].MessageID != "m-1" || fb[0].Status != "Success" || fb[0].Identity != id {
 		t.Errorf("feedback %+v, %v", fb, err)
 	}
-	p.fails(t, "NotImplementedError", "rejecting", "settle", map[string]any{"how": "reject", "index": 0})
-	p.fails(t, "NotImplementedError", "abandoning", "settle", map[string]any{"how": "abandon", "index": 0})
+	p.fails(t, "NotImplementedError", "rejecting", "settle", settling("reject", 0))
+	p.fails(t, "NotImplementedError", "abandoning", "settle", settling("abandon", 0))
+}
+
+// settling says how to settle which message of those received.
+func settling(how string, index int) map[string]any {
+	return map[string]any{"how": how, "index": index}
 }
 
 var sameProps = cmp.Comparer(func(a, b []sdkProperty) bool { return fmt.Sprint(a) == fmt.Sprint(b) })
@@ -202,12 +227,15 @@ var sameProps = cmp.Comparer(func(a, b []sdkProperty) bool { return fmt.Sprint(a
 // that stopped listening, and for one whose session the hub keeps.
 func (c *court) c2dAway(t *testing.T) {
 	id, cs := c.device(t)
+	heard := map[*peer]int{}
 	expect := func(p *peer, bodies ...string) {
 		t.Helper()
 		for _, want := range bodies {
 			if m := nextInto[sdkMessage](t, p, "message"); string(m.Body) != want {
 				t.Errorf("message %q, want %q", m.Body, want)
 			}
+			p.gives(t, `"MessageCompleted"`, "settle", settling("complete", heard[p]))
+			heard[p]++
 		}
 		c.queueIsEmpty(t, id)
 	}

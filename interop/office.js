@@ -1,19 +1,54 @@
-// office.js is what judge.js can do with azure-iothub: the service's side, as
-// far as the SDK has it over REST.
+// office.js is what judge.js can do with azure-iothub: the service's side, over
+// REST, and over AMQP what the SDK has there.
 'use strict';
 
 const { ContainerClient } = require('@azure/storage-blob');
-const { Client, DigitalTwinClient, IoTHubTokenCredentials, JobClient, Registry } = require('azure-iothub');
+const { NoRetry } = require('azure-iot-common');
+const { Amqp, AmqpWs, Client, DigitalTwinClient, IoTHubTokenCredentials, JobClient, Registry } = require('azure-iothub');
+const { fromMessage, toMessage } = require('./message.js');
+
+const transports = { amqp: Amqp, 'amqp-ws': AmqpWs };
 
 // Office is the service. Most of it is called by the names that the SDK has.
 class Office {
-  constructor(name, { connectionString, token }) {
+  constructor(name, { connectionString, token, transport }, emit) {
     const [how, secret] = token ? ['fromSharedAccessSignature', token] : ['fromConnectionString', connectionString];
     this.registry = Registry[how](secret);
-    this.client = Client[how](secret);
+    this.client = Client[how](secret, transports[transport]); // AMQP is what it has for itself
+    if (transport) this.client.setRetryPolicy(new NoRetry());
     this.jobs = JobClient[how](secret);
     if (!token) this.twins = new DigitalTwinClient(new IoTHubTokenCredentials(connectionString)); // takes nothing else
+    this.emit = emit;
+    this.client.on('disconnect', ({ reason }) => emit('disconnect', reason ? { name: reason.name, message: reason.message } : null));
+    this.receivers = {};
+    this.received = {};
   }
+
+  open() { return this.client.open().then(() => null); }
+  close() { return this.client.close().then(() => null); }
+  sendMessage({ deviceId, message }) { return this.client.send(deviceId, toMessage(message, { times: true })).then((r) => r.constructor.name); }
+
+  // hear listens to feedback or to file notifications; what comes is kept, and
+  // settled by its place in the order of arrival.
+  async hear({ what }) {
+    const receiver = await this.client[what === 'feedback' ? 'getFeedbackReceiver' : 'getFileNotificationReceiver']();
+    if (this.receivers[what] === receiver) return;
+    this.receivers[what] = receiver;
+    this.received[what] = [];
+    receiver.on('message', (m) => {
+      this.received[what].push(m);
+      this.emit(what, { ...fromMessage(m), annotations: m.transportObj.message_annotations });
+    });
+    receiver.on('error', (err) => this.emit(what + ' lost', { name: err.condition || err.name, message: err.description || err.message }));
+  }
+
+  deafen({ what }) {
+    const receiver = this.receivers[what];
+    delete this.receivers[what];
+    return receiver.detach().then(() => null);
+  }
+
+  settleReceived({ what, how, index }) { return this.receivers[what][how](this.received[what][index]).then((r) => r.constructor.name); }
 
   body(call) { return call.then((r) => r.responseBody ?? null); }
   statistics() { return this.body(this.registry.getRegistryStatistics()); }
@@ -32,7 +67,6 @@ class Office {
   removeModuleIf(m) {
     return new Promise((resolve, reject) => this.registry.removeModule(m, (err) => (err ? reject(err) : resolve(null))));
   }
-
 
   addDevices(devices) { return this.body(this.registry.addDevices(devices)); }
   updateDevices({ devices, force }) { return this.body(this.registry.updateDevices(devices, force)); }

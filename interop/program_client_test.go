@@ -156,7 +156,7 @@ func (c *client) c2d(t *testing.T, p *peer, id address, round int) {
 		if diff := cmp.Diff(w, got, sameBytes, sameProps); diff != "" {
 			t.Errorf("message (-want +got)\n%s", diff)
 		}
-		p.gives(t, `"MessageCompleted"`, "settle", map[string]any{"how": "complete", "index": 2*round + i})
+		p.gives(t, `"MessageCompleted"`, "settle", settling("complete", 2*round+i))
 	}
 	poll(t, "cloud-to-device messages are unsettled", func() bool { return c.look(t, id).Waiting == 0 })
 }

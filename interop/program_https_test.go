@@ -87,28 +87,27 @@ func (c *client) polls(t *testing.T) {
 	if !bytes.Equal(second.Body, []byte("second")) {
 		t.Errorf("message %q", second.Body)
 	}
-	settle := func(how string, index int) map[string]any { return map[string]any{"how": how, "index": index} }
 	t.Run("abandon", func(t *testing.T) {
-		p.gives(t, `"MessageAbandoned"`, "settle", settle("abandon", 1))
+		p.gives(t, `"MessageAbandoned"`, "settle", settling("abandon", 1))
 		if again := nextInto[sdkMessage](t, p, "message"); string(again.Body) != "second" {
 			t.Errorf("message %q", again.Body)
 		}
 	})
 	t.Run("complete", func(t *testing.T) {
-		p.gives(t, `"MessageCompleted"`, "settle", settle("complete", 0))
+		p.gives(t, `"MessageCompleted"`, "settle", settling("complete", 0))
 		if n := c.look(t, id).Waiting; n != 1 {
 			t.Errorf("%d messages wait", n)
 		}
 	})
 	t.Run("reject", func(t *testing.T) {
-		p.gives(t, `"MessageRejected"`, "settle", settle("reject", 2))
+		p.gives(t, `"MessageRejected"`, "settle", settling("reject", 2))
 		if n := c.look(t, id).Waiting; n != 0 {
 			t.Errorf("%d messages wait", n)
 		}
 	})
 	t.Run("twice", func(t *testing.T) {
 		for _, how := range []string{"complete", "reject", "abandon"} {
-			p.fails(t, "Error", "Precondition Failed", "settle", settle(how, 2))
+			p.fails(t, "Error", "Precondition Failed", "settle", settling(how, 2))
 		}
 	})
 	p.silent(t, "message")
@@ -121,10 +120,10 @@ func (c *client) lockLost(t *testing.T) {
 	p.do(t, "options", polling(0.1, false))
 	p.do(t, "messages", nil)
 	p.next(t, "message")
-	p.gives(t, `"MessageAbandoned"`, "settle", map[string]any{"how": "abandon", "index": 0})
+	p.gives(t, `"MessageAbandoned"`, "settle", settling("abandon", 0))
 	p.next(t, "message")
-	p.fails(t, "Error", "Precondition Failed", "settle", map[string]any{"how": "complete", "index": 0})
-	p.gives(t, `"MessageCompleted"`, "settle", map[string]any{"how": "complete", "index": 1})
+	p.fails(t, "Error", "Precondition Failed", "settle", settling("complete", 0))
+	p.gives(t, `"MessageCompleted"`, "settle", settling("complete", 1))
 }
 
 // hasNot is what the SDK refuses itself.
@@ -186,7 +185,7 @@ func (c *client) x509HTTPS(t *testing.T) {
 		if m := nextInto[sdkMessage](t, p, "message"); string(m.Body) != "to x" {
 			t.Errorf("message %q", m.Body)
 		}
-		p.gives(t, `"MessageCompleted"`, "settle", map[string]any{"how": "complete", "index": 0})
+		p.gives(t, `"MessageCompleted"`, "settle", settling("complete", 0))
 	})
 	t.Run("uploads a file", func(t *testing.T) { c.upload(t, p, "x.bin", 1000) })
 	t.Run("another certificate of the name", func(t *testing.T) {

@@ -29,7 +29,7 @@ const patience = time.Minute
 func wanted(t *testing.T) {
 	t.Helper()
 	if os.Getenv("HUBWIRE_INTEROP") != "1" {
-		t.Skip("not asked for (HUBWIRE_INTEROP=1): needs Node, npm packages, mosquitto, mosquitto-clients and the ports 443 and 8883; run it with: bash interop/run")
+		t.Skip("not asked for (HUBWIRE_INTEROP=1): needs Node, npm packages, mosquitto, mosquitto-clients, python3-uamqp and the ports 443, 5671 and 8883; run it with: bash interop/run")
 	}
 }
 
@@ -53,7 +53,7 @@ func openSite(t *testing.T, cfg hub.Config) *site {
 	cfg.MQTTAddr, cfg.HTTPSAddr, cfg.DataDir = "127.0.0.1:8883", "127.0.0.1:443", dir
 	h, err := hub.Start(t.Context(), &cfg)
 	if errors.Is(err, fs.ErrPermission) || errors.Is(err, syscall.EADDRINUSE) {
-		t.Fatalf("the SDKs know no other ports than 443 and 8883 (root may listen on them, once): %v", err)
+		t.Fatalf("the SDKs know no other ports than 443, 5671 and 8883 (root may listen on them, once): %v", err)
 	} else if err != nil {
 		t.Fatal(err)
 	}

@@ -6,8 +6,8 @@ import (
 	"sync"
 )
 
-// holding is a contest of clients that only hold connections: how much memory and
-// how many goroutines each takes. These are no times, so they are measured before
+// holding is a contest of clients that only hold connections, or links: how much memory and
+// how many goroutines each takes, on either side. These are no times, so they are measured before
 // the rounds, all at once, and a busy machine changes nothing of them.
 type holding struct {
 	sessions int
@@ -19,23 +19,33 @@ type holding struct {
 
 // held is how the connections of a work come about.
 type held struct {
-	role string
-	s    setup
+	server, client string // roles
+	s              setup  // of both
 }
 
 var (
 	residentSet = figure{"KiB", func(s stretch) float64 { return float64(s.client.RSS) / 1024 / float64(s.n) }}
 	goroutines  = figure{"goroutines", func(s stretch) float64 { return hundredths(float64(s.client.Goroutines) / float64(s.n)) }}
+
+	hubHeap            = figure{"KiB of the hub's heap", func(s stretch) float64 { return float64(s.server.Heap) / 1024 / float64(s.n) }}
+	hubGoroutinesInAll = figure{"goroutines of the hub, in all", func(s stretch) float64 { return float64(s.server.Goroutines) }}
 )
 
-// client has a role, whose run opens connections, take part.
+// client has a role, whose run opens connections to a sink, take part.
 func (c *holding) client(name, role string, s setup) *work {
 	w := &work{name: name}
 	if c.works == nil {
 		c.works = make(map[*work]held)
 	}
-	c.works[w] = held{role, s}
+	c.works[w] = held{"sink", role, s}
 	return w
+}
+
+// serve has a work's connections lead to another server than the sink.
+func (c *holding) serve(w *work, role string) {
+	h := c.works[w]
+	h.server = role
+	c.works[w] = h
 }
 
 func (c *holding) rows() []*row { return c.of }
@@ -73,21 +83,30 @@ func (c *holding) measure() (map[*work]stretch, error) {
 // measure has processes of its own for each: one that has held connections
 // before has the memory for more.
 func (h held) measure(n int) (s stretch, err error) {
-	server, err := launch("sink", setup{}, false)
+	server, err := launch(h.server, h.s, false)
 	if err != nil {
 		return s, err
 	}
 	defer server.close()
 	h.s.Door = server.door
-	client, err := launch(h.role, h.s, false)
+	client, err := launch(h.client, h.s, false)
 	if err != nil {
 		return s, err
 	}
 	defer client.close()
-	s.n = n
-	if s.client, err = client.run(n); err == nil && s.client.Count != int64(n) {
-		err = fmt.Errorf("%s: %d of %d connections are up", h.role, s.client.Count, n)
+	before, err := server.rest()
+	if err != nil {
+		return s, err
 	}
+	s.n = n
+	if s.client, err = client.run(n); err != nil {
+		return s, err
+	}
+	if s.client.Count != int64(n) {
+		return s, fmt.Errorf("%s: %d of %d are up", h.client, s.client.Count, n)
+	}
+	s.server, err = server.rest()
+	s.server = s.server.since(before)
 	return s, err
 }
 

@@ -47,7 +47,7 @@ var groups = []group{
 	{"mqtt", openMQTT},
 	{"fleet", openFleet},
 	{"https", openHTTPS},
-	{"amqp", nil},
+	{"amqp", openAMQP},
 }
 
 func main() {

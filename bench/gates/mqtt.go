@@ -41,6 +41,14 @@ var roles = map[string]role{
 	"HTTPS hub, files": filesHubRole,
 	"azblob":           azblobRole,
 	"upload":           uploadRole,
+
+	"AMQP hub":         amqpHubRole,
+	"AMQP hub, log":    amqpLogRole,
+	"AMQP gateway hub": gatewayHubRole,
+	"AMQP gateway":     gatewayRole,
+	"AMQP bare sender": bareRole,
+	"go-amqp sender":   goamqpSenderRole,
+	"go-amqp receiver": goamqpReceiverRole,
 }
 
 // openMQTT makes the contests of MQTT: sessions and hub over sockets, each end in

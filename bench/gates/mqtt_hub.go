@@ -24,7 +24,11 @@ import (
 
 // startHub starts a hub on sockets, with these devices.
 func startHub(devices ...hubwire.Identity) (*hub.Hub, door, error) {
-	h, err := hub.Start(context.Background(), nil)
+	return startHubAs(nil, devices...)
+}
+
+func startHubAs(cfg *hub.Config, devices ...hubwire.Identity) (*hub.Hub, door, error) {
+	h, err := hub.Start(context.Background(), cfg)
 	if err != nil {
 		return nil, door{}, err
 	}

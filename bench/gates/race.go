@@ -20,6 +20,8 @@ type race struct {
 	// large heap counts, which is not collected in each of them.
 	whole bool
 
+	mirrored map[*work]*work // see otherEnd
+
 	processes []*process // in the order of their start
 	err       error      // of the first that did not start
 }
@@ -58,6 +60,16 @@ func (r *race) enter(name string, client, server *process) *work {
 	return &w.work
 }
 
+// otherEnd is a work for rows about the servers' CPU: what the client of another work used in the same turns.
+func (r *race) otherEnd(name string, of *work) *work {
+	w := &work{name: name}
+	if r.mirrored == nil {
+		r.mirrored = make(map[*work]*work)
+	}
+	r.mirrored[w] = of
+	return w
+}
+
 // runner is a work that processes of their own do: a server, and a client that
 // is told how often to do it.
 type runner struct {
@@ -74,6 +86,9 @@ type stretch struct {
 
 // each returns x for one message, in microseconds.
 func (s stretch) each(x time.Duration) float64 { return float64(x) / 1e3 / float64(s.n) }
+
+// mirror has client and server change places.
+func (s stretch) mirror() stretch { return stretch{n: s.n, client: s.server, server: s.client} }
 
 func (s stretch) plus(t stretch) stretch {
 	return stretch{n: s.n + t.n, client: s.client.plus(t.client), server: s.server.plus(t.server)}
@@ -182,16 +197,25 @@ func (r *race) round() ([][]sample, error) {
 			done[&w.work] = s
 			total[&w.work] = s.plus(total[&w.work])
 		}
+		r.mirror(done)
 		for i, row := range r.of {
 			all[i] = append(all[i], row.compare(done))
 		}
 	}
 	if r.whole {
+		r.mirror(total)
 		for i, row := range r.of {
 			all[i] = []sample{row.compare(total)}
 		}
 	}
 	return all, nil
+}
+
+// mirror adds what the other ends used.
+func (r *race) mirror(done map[*work]stretch) {
+	for w, of := range r.mirrored {
+		done[w] = done[of].mirror()
+	}
 }
 
 // compare makes a sample of what r's works used in their turns.

@@ -55,6 +55,20 @@ func tagsOf(i, n int) json.RawMessage {
 	return fmt.Appendf(nil, `{"site":{"floor":%d,"building":"B%d"},"type":"sensor"%s}`, i%10, i%7, more)
 }
 
+// serviceToken is a token of the service for all of the hub that is called host.
+func (s setup) serviceToken() (host, token string, err error) {
+	cs, err := sas.ParseConnectionString(s.Door.Service)
+	if err != nil {
+		return "", "", err
+	}
+	tokens, err := cs.Tokens(0)
+	if err != nil {
+		return "", "", err
+	}
+	token, _, err = tokens.Token(context.Background(), cs.HostName)
+	return cs.HostName, token, err
+}
+
 // serviceClient asks a hub for a service, with net/http alone, on one connection.
 type serviceClient struct {
 	transport *http.Transport
@@ -63,15 +77,7 @@ type serviceClient struct {
 }
 
 func (s setup) newServiceClient() (*serviceClient, error) {
-	cs, err := sas.ParseConnectionString(s.Door.Service)
-	if err != nil {
-		return nil, err
-	}
-	tokens, err := cs.Tokens(0)
-	if err != nil {
-		return nil, err
-	}
-	token, _, err := tokens.Token(context.Background(), cs.HostName)
+	_, token, err := s.serviceToken()
 	if err != nil {
 		return nil, err
 	}

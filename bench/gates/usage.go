@@ -13,6 +13,7 @@ type usage struct {
 	Wall       time.Duration // since the process began to count
 	Allocs     int64
 	RSS        int64 // bytes
+	Heap       int64 // bytes of what is in use, and garbage
 	Peak       int64 // the most RSS there was at any time
 	Goroutines int64
 	Count      int64 // of the messages that it has taken in or seen acknowledged
@@ -35,6 +36,7 @@ func used() (usage, error) {
 		Wall:       time.Since(began),
 		Allocs:     int64(mem.Mallocs),
 		RSS:        rss,
+		Heap:       int64(mem.HeapAlloc),
 		Peak:       peak,
 		Goroutines: int64(runtime.NumGoroutine()),
 	}, errors.Join(err, err2, err3)
@@ -47,6 +49,7 @@ func (u usage) since(before usage) usage {
 		Wall:       u.Wall - before.Wall,
 		Allocs:     u.Allocs - before.Allocs,
 		RSS:        u.RSS - before.RSS,
+		Heap:       u.Heap - before.Heap,
 		Peak:       u.Peak,
 		Goroutines: u.Goroutines - before.Goroutines,
 		Count:      u.Count - before.Count,
@@ -62,6 +65,7 @@ func (u usage) plus(v usage) usage {
 		Wall:       u.Wall + v.Wall,
 		Allocs:     u.Allocs + v.Allocs,
 		RSS:        u.RSS + v.RSS,
+		Heap:       u.Heap + v.Heap,
 		Goroutines: u.Goroutines + v.Goroutines,
 		Count:      u.Count + v.Count,
 	}

@@ -38,7 +38,7 @@ func newDevice() *cobra.Command {
 it is registered when it is missing.
 
 A hub that hubwire hub runs is found by the variables of its env file:
-  hubwire hub --mqtt-port 0 --https-port 0 --env-file hub.env &
+  hubwire hub --mqtt-port 0 --amqp-port 0 --https-port 0 --env-file hub.env &
   set -a; . ./hub.env; set +a
   hubwire device send --device-id dev-1 '{"temperature":21}'
 

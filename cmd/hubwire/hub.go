@@ -27,6 +27,7 @@ type hubFlags struct {
 	mqttPort, amqpPort, httpsPort uint16
 	envFile, data                 string
 	devices                       []string
+	consumerGroups, eventSources  []string
 	verbose                       bool
 }
 
@@ -35,12 +36,9 @@ func newHub() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "hub",
 		Short: "Run a hub on 127.0.0.1 until interrupted",
-		Long: `Run a hub on 127.0.0.1 until interrupted: MQTT, and HTTPS with REST, file uploads and
-MQTT over WebSockets, always with TLS. It prints where it listens, its connection strings,
-and where the certificate of its authority is, which clients have to trust.
-
-AMQP is not served yet; its flag is there so that scripts need not change.
-In the env file HUBWIRE_AMQP_PORT is empty until then.`,
+		Long: `Run a hub on 127.0.0.1 until interrupted: MQTT, AMQP, and HTTPS with REST, file uploads and
+both of them over WebSockets, always with TLS. It prints where it listens, its connection strings,
+and where the certificate of its authority is, which clients have to trust.`,
 		Args: noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			return runHub(c.Context(), &f, c.OutOrStdout(), c.ErrOrStderr())
@@ -49,18 +47,20 @@ In the env file HUBWIRE_AMQP_PORT is empty until then.`,
 	fs := c.Flags()
 	fs.StringVar(&f.host, "host", "localhost", "the hub's name in connection strings and certificates")
 	fs.Uint16Var(&f.mqttPort, "mqtt-port", 8883, "port for MQTT; 0 means any free one")
-	fs.Uint16Var(&f.amqpPort, "amqp-port", 5671, "port for AMQP (not served yet); 0 means any free one")
+	fs.Uint16Var(&f.amqpPort, "amqp-port", 5671, "port for AMQP; 0 means any free one. On another than 5671 messages/events is served in place, as a redirect always names that one")
 	fs.Uint16Var(&f.httpsPort, "https-port", 443, "port for HTTPS and WebSockets; 0 means any free one")
 	fs.StringVar(&f.envFile, "env-file", "", "write a file of HUBWIRE_* variables for a shell when the hub is ready, and remove it at the end; an older env file there is removed as soon as this hub has its ports (a script that waits for the file should remove it first), anything else is left alone and an error")
 	fs.StringVar(&f.data, "data", "", "folder for what outlives the hub: its certificate authority, and the files that devices upload")
 	fs.StringArrayVar(&f.devices, "device", nil, "register a device of this id and print its connection string (repeatable)")
+	fs.StringArrayVar(&f.consumerGroups, "consumer-group", nil, "a consumer group of the events besides $Default (repeatable)")
+	fs.StringArrayVar(&f.eventSources, "event-source", nil, "what there are events of besides telemetry: twinChangeEvents, deviceLifecycleEvents or deviceConnectionStateEvents (repeatable)")
 	fs.BoolVarP(&f.verbose, "verbose", "v", false, "log to stderr what clients are not told, such as why a login was refused")
 	return c
 }
 
 func runHub(ctx context.Context, f *hubFlags, stdout, stderr io.Writer) (err error) {
-	if f.mqttPort == f.httpsPort && f.mqttPort != 0 {
-		return fmt.Errorf("--mqtt-port and --https-port are both %d", f.mqttPort)
+	if err := f.checkPorts(); err != nil {
+		return err
 	}
 	if f.envFile != "" {
 		if err := checkEnvFile(f.envFile); err != nil {
@@ -105,12 +105,41 @@ func runHub(ctx context.Context, f *hubFlags, stdout, stderr io.Writer) (err err
 	return nil
 }
 
+// ports are the flags of ports with what they say.
+func (f *hubFlags) ports() []portFlag {
+	return []portFlag{{"--mqtt-port", f.mqttPort}, {"--amqp-port", f.amqpPort}, {"--https-port", f.httpsPort}}
+}
+
+type portFlag struct {
+	name string
+	port uint16
+}
+
+// checkPorts refuses one port for two protocols.
+func (f *hubFlags) checkPorts() error {
+	taken := map[uint16]string{}
+	for _, p := range f.ports() {
+		if other := taken[p.port]; other != "" && p.port != 0 {
+			return fmt.Errorf("%s and %s are both %d", other, p.name, p.port)
+		}
+		taken[p.port] = p.name
+	}
+	return nil
+}
+
 func (f *hubFlags) config(stderr io.Writer) *hub.Config {
 	cfg := &hub.Config{
 		HostName:  f.host,
 		MQTTAddr:  loopback(f.mqttPort),
+		AMQPAddr:  loopback(f.amqpPort),
 		HTTPSAddr: loopback(f.httpsPort),
 		DataDir:   f.data,
+
+		ConsumerGroups: f.consumerGroups,
+		NoRedirect:     f.amqpPort != 5671,
+	}
+	for _, s := range f.eventSources {
+		cfg.EventSources = append(cfg.EventSources, hub.EventSource(s))
 	}
 	if f.verbose {
 		cfg.Log = slog.New(slog.NewTextHandler(stderr, nil))
@@ -130,9 +159,11 @@ func (f *hubFlags) explain(err error) error {
 	if !ok {
 		return err
 	}
-	flag := "--mqtt-port"
-	if addr.Port == int(f.httpsPort) {
-		flag = "--https-port"
+	var flag string
+	for _, p := range f.ports() {
+		if int(p.port) == addr.Port {
+			flag = p.name
+		}
 	}
 	switch {
 	case errors.Is(err, syscall.EACCES):
@@ -171,6 +202,7 @@ func placeOf(h *hub.Hub, caFile string) (*place, error) {
 	return &place{
 		host:      h.HostName(),
 		mqttPort:  portOf(h.MQTTAddr()),
+		amqpPort:  portOf(h.AMQPAddr()),
 		httpsPort: portOf(h.HTTPSAddr()),
 		caFile:    caFile,
 		owner:     owner,
@@ -192,8 +224,8 @@ func (f *hubFlags) printHub(ctx context.Context, w io.Writer, h *hub.Hub, p *pla
 	line := func(name, value string) { fmt.Fprintf(w, "%-16s%s\n", name, value) }
 	line("hub", h.HostName())
 	line("mqtt", h.MQTTAddr())
-	line("https, mqtt-ws", h.HTTPSAddr())
-	line("amqp", "not served yet")
+	line("amqp", h.AMQPAddr())
+	line("https, *-ws", h.HTTPSAddr())
 	line("CA certificate", p.caFile)
 	line(ownerPolicy, p.owner)
 	line("events", p.events)

@@ -6,6 +6,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"net"
 	"os"
@@ -15,6 +16,10 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"github.com/hubwire/hubwire/hub"
 	"github.com/hubwire/hubwire/internal/testkit"
 	"github.com/hubwire/hubwire/sas"
 )
@@ -38,7 +43,7 @@ func readEnvFile(t *testing.T, path string) map[string]string {
 func startHub(t *testing.T, args ...string) (*job, map[string]string) {
 	t.Helper()
 	envFile := filepath.Join(t.TempDir(), "hub.env")
-	j := start(t, "", append([]string{"hub", "--mqtt-port", "0", "--https-port", "0", "--env-file", envFile}, args...)...)
+	j := start(t, "", append([]string{"hub", "--mqtt-port", "0", "--amqp-port", "0", "--https-port", "0", "--env-file", envFile}, args...)...)
 	j.await(t, "ready")
 	return j, readEnvFile(t, envFile)
 }
@@ -63,16 +68,13 @@ func TestTheEnvFileLeadsToTheHub(t *testing.T) {
 	if !roots.AppendCertsFromPEM(pem) {
 		t.Fatal("HUBWIRE_CA_FILE holds no certificate")
 	}
-	for _, port := range []string{"HUBWIRE_MQTT_PORT", "HUBWIRE_HTTPS_PORT"} {
+	for _, port := range []string{"HUBWIRE_MQTT_PORT", "HUBWIRE_AMQP_PORT", "HUBWIRE_HTTPS_PORT"} {
 		nc, err := tls.Dial("tcp", net.JoinHostPort("127.0.0.1", vars[port]), &tls.Config{RootCAs: roots, ServerName: vars["HUBWIRE_HOST"]})
 		if err != nil {
 			t.Errorf("%s: %v", port, err)
 			continue
 		}
 		nc.Close()
-	}
-	if amqp, ok := vars["HUBWIRE_AMQP_PORT"]; !ok || amqp != "" {
-		t.Errorf("HUBWIRE_AMQP_PORT is %q, want it there and empty: AMQP is not served yet", amqp)
 	}
 	for name, want := range map[string]sas.Kind{
 		"HUBWIRE_CONNECTION_STRING":          sas.KindService,
@@ -94,7 +96,7 @@ func TestTheEnvFileLeadsToTheHub(t *testing.T) {
 func TestNothingIsLeftOfAHubThatEnded(t *testing.T) {
 	testkit.LeakCheck(t)
 	envFile := filepath.Join(t.TempDir(), "hub.env")
-	j := start(t, "", "hub", "--mqtt-port", "0", "--https-port", "0", "--env-file", envFile)
+	j := start(t, "", "hub", "--mqtt-port", "0", "--amqp-port", "0", "--https-port", "0", "--env-file", envFile)
 	j.await(t, "ready")
 	caFile := readEnvFile(t, envFile)["HUBWIRE_CA_FILE"]
 	if err := j.interrupt(); err != nil {
@@ -108,12 +110,14 @@ func TestNothingIsLeftOfAHubThatEnded(t *testing.T) {
 func TestAHubThatDoesNotStartLeavesTheEnvFileOfAnother(t *testing.T) {
 	testkit.LeakCheck(t)
 	envFile := filepath.Join(t.TempDir(), "hub.env")
-	start(t, "", "hub", "--mqtt-port", "0", "--https-port", "0", "--env-file", envFile).await(t, "ready")
+	start(t, "", "hub", "--mqtt-port", "0", "--amqp-port", "0", "--https-port", "0", "--env-file", envFile).await(t, "ready")
 	vars := readEnvFile(t, envFile)
 	for name, args := range map[string][]string{
-		"its port is taken":          {"--mqtt-port", vars["HUBWIRE_MQTT_PORT"], "--https-port", "0"},
+		"its port is taken":          {"--mqtt-port", vars["HUBWIRE_MQTT_PORT"], "--amqp-port", "0", "--https-port", "0"},
 		"its name is none":           {"--host", "a;b"},
-		"a device's id is not legal": {"--mqtt-port", "0", "--https-port", "0", "--device", "a b"},
+		"a consumer group is none":   {"--mqtt-port", "0", "--amqp-port", "0", "--https-port", "0", "--consumer-group", "a/b"},
+		"an event source is none":    {"--mqtt-port", "0", "--amqp-port", "0", "--https-port", "0", "--event-source", "events"},
+		"a device's id is not legal": {"--mqtt-port", "0", "--amqp-port", "0", "--https-port", "0", "--device", "a b"},
 	} {
 		if _, err := command(t, "", append([]string{"hub", "--env-file", envFile}, args...)...); err == nil {
 			t.Errorf("%s, and the hub ran", name)
@@ -124,13 +128,32 @@ func TestAHubThatDoesNotStartLeavesTheEnvFileOfAnother(t *testing.T) {
 	}
 }
 
+func TestFlagsOfEvents(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		f    hubFlags
+		want hub.Config
+	}{
+		{"on the port of AMQP", hubFlags{amqpPort: 5671}, hub.Config{AMQPAddr: "127.0.0.1:5671"}},
+		{"elsewhere", hubFlags{amqpPort: 5672, consumerGroups: []string{"a", "b"}, eventSources: []string{"twinChangeEvents"}}, hub.Config{
+			AMQPAddr: "127.0.0.1:5672", NoRedirect: true, ConsumerGroups: []string{"a", "b"}, EventSources: []hub.EventSource{hub.SourceTwinChanges},
+		}},
+	} {
+		got := tt.f.config(io.Discard)
+		got.MQTTAddr, got.HTTPSAddr = "", ""
+		if diff := cmp.Diff(&tt.want, got, cmpopts.IgnoreFields(hub.Config{}, "Intercept")); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", tt.name, diff)
+		}
+	}
+}
+
 func TestAHubDoesNotStartOverAFileThatIsNoEnvFile(t *testing.T) {
 	testkit.LeakCheck(t)
 	path := filepath.Join(t.TempDir(), "notes.txt")
 	if err := os.WriteFile(path, []byte("notes\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	out, err := command(t, "", "hub", "--mqtt-port", "0", "--https-port", "0", "--env-file", path)
+	out, err := command(t, "", "hub", "--mqtt-port", "0", "--amqp-port", "0", "--https-port", "0", "--env-file", path)
 	if !errors.Is(err, errNoEnvFile) || out != "" {
 		t.Errorf("got %v and %q, want %v before anything is printed", err, out, errNoEnvFile)
 	}
@@ -142,7 +165,7 @@ func TestAHubDoesNotStartOverAFileThatIsNoEnvFile(t *testing.T) {
 func TestAHubEndsWithoutTheEnvFileThatAnotherWroteSince(t *testing.T) {
 	testkit.LeakCheck(t)
 	envFile := filepath.Join(t.TempDir(), "hub.env")
-	args := []string{"hub", "--mqtt-port", "0", "--https-port", "0", "--env-file", envFile}
+	args := []string{"hub", "--mqtt-port", "0", "--amqp-port", "0", "--https-port", "0", "--env-file", envFile}
 	first := start(t, "", args...)
 	first.await(t, "ready")
 	second := start(t, "", args...)
@@ -205,14 +228,16 @@ func TestAHubThatCannotStartSaysWhichFlagHelps(t *testing.T) {
 		args []string
 		want string
 	}{
-		{"the MQTT port is taken", []string{"--mqtt-port", taken, "--https-port", "0"}, "port " + taken + " is taken: choose another with --mqtt-port, or 0 for any free one"},
-		{"the HTTPS port is taken", []string{"--mqtt-port", "0", "--https-port", taken}, "port " + taken + " is taken: choose another with --https-port, or 0 for any free one"},
+		{"the MQTT port is taken", []string{"--mqtt-port", taken, "--amqp-port", "0", "--https-port", "0"}, "port " + taken + " is taken: choose another with --mqtt-port, or 0 for any free one"},
+		{"the AMQP port is taken", []string{"--mqtt-port", "0", "--amqp-port", taken, "--https-port", "0"}, "port " + taken + " is taken: choose another with --amqp-port, or 0 for any free one"},
+		{"the HTTPS port is taken", []string{"--mqtt-port", "0", "--amqp-port", "0", "--https-port", taken}, "port " + taken + " is taken: choose another with --https-port, or 0 for any free one"},
 		{"one port is asked for twice", []string{"--mqtt-port", "4711", "--https-port", "4711"}, "--mqtt-port and --https-port are both 4711"},
+		{"another port is asked for twice", []string{"--amqp-port", "4711", "--https-port", "4711"}, "--amqp-port and --https-port are both 4711"},
 		{"a port is no port", []string{"--mqtt-port", "65536"}, "--mqtt-port takes a number from 0 to 65535; see hubwire hub --help"},
 		{"the name has a port", []string{"--host", "localhost:8884"}, `hubwire: start hub: 400004 ArgumentInvalid, not sent: HostName "localhost:8884" is not the name of a host`},
 		{"the name is two", []string{"--host", "a;b=c"}, `hubwire: start hub: 400004 ArgumentInvalid, not sent: HostName "a;b=c" is not the name of a host`},
-		{"a device id is not legal", []string{"--mqtt-port", "0", "--https-port", "0", "--device", "a b"}, "--device a b: "},
-		{"the env file has no folder", []string{"--mqtt-port", "0", "--https-port", "0", "--env-file", filepath.Join(t.TempDir(), "no", "hub.env")}, "env file: "},
+		{"a device id is not legal", []string{"--mqtt-port", "0", "--amqp-port", "0", "--https-port", "0", "--device", "a b"}, "--device a b: "},
+		{"the env file has no folder", []string{"--mqtt-port", "0", "--amqp-port", "0", "--https-port", "0", "--env-file", filepath.Join(t.TempDir(), "no", "hub.env")}, "env file: "},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -225,8 +250,8 @@ func TestAHubThatCannotStartSaysWhichFlagHelps(t *testing.T) {
 }
 
 func TestAPortThatIsNotPermittedNamesItsFlag(t *testing.T) {
-	f := hubFlags{mqttPort: 8883, httpsPort: 443}
-	for port, flag := range map[int]string{443: "--https-port", 8883: "--mqtt-port"} {
+	f := hubFlags{mqttPort: 8883, amqpPort: 5671, httpsPort: 443}
+	for port, flag := range map[int]string{443: "--https-port", 5671: "--amqp-port", 8883: "--mqtt-port"} {
 		refused := &net.OpError{Op: "listen", Net: "tcp", Addr: &net.TCPAddr{Port: port}, Err: os.NewSyscallError("bind", syscall.EACCES)}
 		want := fmt.Sprintf("port %d is not permitted to this user: choose another with %s, or 0 for any free one", port, flag)
 		if got := f.explain(fmt.Errorf("hub: %w", refused)); got.Error() != want {
@@ -242,7 +267,7 @@ func TestSignalsEndTheHubWithExitCodeZero(t *testing.T) {
 				t.Skip("the test was started with the signal ignored, as by nohup, and the program leaves that so")
 			}
 			envFile := filepath.Join(t.TempDir(), "hub.env")
-			c := program(t, "hub", "--mqtt-port", "0", "--https-port", "0", "--env-file", envFile)
+			c := program(t, "hub", "--mqtt-port", "0", "--amqp-port", "0", "--https-port", "0", "--env-file", envFile)
 			out, err := c.StdoutPipe()
 			if err != nil {
 				t.Fatal(err)

@@ -17,7 +17,7 @@ func TestOutputThatIsLostIsAnError(t *testing.T) {
 		{"sas", "make", "--connection-string", deviceCS},
 		{"demo", "--only", "twin get"},
 		{"demo", "--json", "--only", "twin get"},
-		{"hub", "--mqtt-port", "0", "--https-port", "0"},
+		{"hub", "--mqtt-port", "0", "--amqp-port", "0", "--https-port", "0"},
 		{"sas", "--help"},
 	} {
 		t.Run(strings.Join(args[:2], " "), func(t *testing.T) {

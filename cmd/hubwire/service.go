@@ -38,7 +38,7 @@ func newService() *cobra.Command {
 
 A hub that hubwire hub runs is found by the variables of its env file, which
 --env-file reads:
-  hubwire hub --mqtt-port 0 --https-port 0 --env-file hub.env &
+  hubwire hub --mqtt-port 0 --amqp-port 0 --https-port 0 --env-file hub.env &
   hubwire service device create pump --show-keys --env-file hub.env
 
 Where something is changed, --etag is what it must still be; without it, or with

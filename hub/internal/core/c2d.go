@@ -133,13 +133,28 @@ func c2dAddress(id hubwire.Identity) string {
 // Config.LockTimeout, and with the session; then the message is visible
 // again. Call it until it returns nil after Connect, after Subscribe, and
 // when the link gets C2DReady. What the message points to must not be changed.
-func (s *Session) NextC2D() *hubwire.Received {
+func (s *Session) NextC2D() *hubwire.Received { return s.NextOf(FeatureC2D | FeatureInputs) }
+
+// NextOf is [Session.NextC2D] of messages for one of these features only: over AMQP each has
+// a link of its own.
+func (s *Session) NextOf(f Feature) *hubwire.Received {
 	e, err := s.lock("receive c2d")
 	if err != nil {
 		return nil
 	}
 	defer e.unlock()
-	return e.next(s.features(), s, e.core.cfg.LockTimeout)
+	return e.next(s.features()&f, s, e.core.cfg.LockTimeout)
+}
+
+// Release gives back the messages for one of these features that the session has locked, as its
+// end does: their delivery counts stay as they are.
+func (s *Session) Release(f Feature) {
+	e, err := s.lock("release c2d")
+	if err != nil {
+		return // all was given back
+	}
+	defer e.unlock()
+	e.release(s, f)
 }
 
 // Settle ends a delivery of this identity: Complete and Reject remove the

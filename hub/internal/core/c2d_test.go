@@ -378,3 +378,29 @@ func TestC2DSenderWaitsForRoom(t *testing.T) {
 		})
 	}
 }
+
+// TestReleaseGivesBackWhatALinkHeld has a session lose one of its two links.
+func TestReleaseGivesBackWhatALinkHeld(t *testing.T) {
+	c := newCore(t, nil)
+	send(t, c, mod, hubwire.Message{ID: "c2d"})
+	must(t, c.SendInput(ctx, mod, "in", &hubwire.Message{ID: "input"}))
+	s, _ := connect(t, c, mod)
+	must(t, s.Subscribe(ctx, Subscription{Filter: "a", Feature: FeatureC2D}, Subscription{Filter: "b", Feature: FeatureInputs}))
+	input := s.NextOf(FeatureInputs)
+	if input == nil || input.ID != "input" || s.NextOf(FeatureInputs) != nil {
+		t.Fatalf("of the input came %v", input)
+	}
+	m := s.NextOf(FeatureC2D)
+	if m == nil || m.ID != "c2d" {
+		t.Fatalf("of C2D came %v", m)
+	}
+	s.Release(FeatureC2D)
+	wantCode(t, "settling what was given back", s.Settle(ctx, m.LockToken, hubwire.Complete), hubwire.MessageLockLost)
+	again := s.NextOf(FeatureC2D)
+	if again == nil || again.ID != "c2d" || again.DeliveryCount != 0 || !again.Redelivered {
+		t.Errorf("after it was given back there is %+v", again)
+	}
+	must(t, s.Settle(ctx, input.LockToken, hubwire.Complete))
+	s.Disconnect()
+	s.Release(FeatureC2D) // of a session that is over: nothing
+}

@@ -16,15 +16,15 @@ import (
 // for another, since no document says so. A change of the leaf counts at once, also that
 // of its parents; one further up from the next login on.
 
-// actingModule is the module whose token an edge device shows for others.
-const actingModule = "$edgeHub"
+// ActingModule is the module whose token an edge device shows for others.
+const ActingModule = "$edgeHub"
 
 // onBehalf checks a token that the last of a chain shows for the first, and fills in g.
 func (c *Core) onBehalf(t *shownToken, leaf *Device, chain []string, g *Grant) error {
 	if err := c.checkLineage(leaf, chain); err != nil {
 		return err
 	}
-	actor, err := c.enabled(hubwire.Identity{DeviceID: chain[len(chain)-1], ModuleID: actingModule})
+	actor, err := c.enabled(hubwire.Identity{DeviceID: chain[len(chain)-1], ModuleID: ActingModule})
 	if err != nil {
 		return fmt.Errorf("the acting device: %w", err)
 	}

@@ -63,6 +63,12 @@ type Config struct {
 	// NoFileNotifications keeps uploads from the service, as an IoT Hub does at first.
 	NoFileNotifications bool
 
+	// EventSources are those of [EventSources] whose events go to the log. None do by default.
+	EventSources []EventSource
+
+	// ConsumerGroups are those of the Event Hubs-compatible endpoint, besides [DefaultGroup].
+	ConsumerGroups []string
+
 	// Intercept sees every operation before it happens. It may be called from
 	// many goroutines at once. See [Core.Intercept].
 	Intercept func(context.Context, *Op) Verdict
@@ -83,6 +89,7 @@ func (c Config) withDefaults() Config {
 	c.MaxDevices = cmp.Or(c.MaxDevices, 1_000_000)
 	c.UploadTTL = cmp.Or(c.UploadTTL, time.Hour)
 	c.MaxSubscriptions = cmp.Or(c.MaxSubscriptions, 5)
+	c.ConsumerGroups = append([]string{DefaultGroup}, c.ConsumerGroups...)
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
@@ -96,14 +103,18 @@ func (c Config) withDefaults() Config {
 // these with none of those; the lock on changes of configurations comes before all.
 type Core struct {
 	cfg               Config
+	created           time.Time
 	store             store.Store
 	life              context.Context // ends with Close
 	end               context.CancelFunc
 	requestID         atomic.Uint64 // of method calls
+	states            atomic.Uint64 // connection state events
 	policies          []*Policy     // never changed
 	roots             *x509.CertPool
-	arrived           notifier  // events were appended
-	records           sync.Pool // of *[]byte, where events are encoded
+	arrived           notifier    // events were appended
+	consumers         []consumers // by partition
+	records           sync.Pool   // of *[]byte, where events are encoded
+	pages             sync.Pool   // of *eventPage
 	feedback          lockedQueue[FeedbackRecord]
 	fileNotifications lockedQueue[FileNotification]
 	timers            timers
@@ -133,6 +144,7 @@ var errClosing = refuse("connection", hubwire.ServiceUnavailable, "the hub is cl
 // store stays the caller's, to close after the Core.
 func New(ctx context.Context, cfg *Config, s store.Store) (*Core, error) {
 	c := &Core{
+		created:  time.Now().UTC(),
 		store:    s,
 		roots:    x509.NewCertPool(),
 		entities: map[hubwire.Identity]*entity{},
@@ -149,6 +161,7 @@ func New(ctx context.Context, cfg *Config, s store.Store) (*Core, error) {
 	// Some bits of chance, so that an answer which a device sends again, to the hub that comes after
 	// this one, is not taken for that of another call.
 	c.requestID.Store(uint64(rand.Uint32()))
+	c.consumers = make([]consumers, s.Partitions())
 	c.feedback = lockedQueue[FeedbackRecord]{core: c, lockedRules: feedbackRules}
 	c.fileNotifications = lockedQueue[FileNotification]{core: c, lockedRules: fileNotificationRules}
 	c.throttle = newThrottle(&c.cfg.Throttle)
@@ -164,6 +177,9 @@ func New(ctx context.Context, cfg *Config, s store.Store) (*Core, error) {
 
 // Skew returns how long a token is taken after its expiry.
 func (c *Core) Skew() time.Duration { return c.cfg.Skew }
+
+// Created returns when New was called.
+func (c *Core) Created() time.Time { return c.created }
 
 // Open returns nil until Close, and then the one answer of a closed hub: code
 // ServiceUnavailable, which also matches [net.ErrClosed].
@@ -194,6 +210,8 @@ func (c *Core) Close() error {
 	c.mu.Unlock()
 	c.timers.close()
 	c.stopJobs()
+	c.feedback.close()
+	c.fileNotifications.close()
 	for _, e := range es {
 		e.mu.Lock()
 		e.endSession(errClosing, true)

@@ -108,7 +108,7 @@ func SplitChain(text string) []string {
 	}
 	chain := strings.Split(text, ";")
 	for i := range chain {
-		chain[i] = strings.TrimSuffix(chain[i], "/"+actingModule)
+		chain[i] = strings.TrimSuffix(chain[i], "/"+ActingModule)
 	}
 	return slices.Compact(chain)
 }

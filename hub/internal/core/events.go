@@ -18,11 +18,13 @@ const AllPartitions = -1
 // maxAhead is how many entries of a partition a reader takes at once.
 const maxAhead = 64
 
-// Start says where a reader begins. The zero Start is the oldest event there is.
+// Start says where a reader begins. The zero Start is the oldest event there is. One
+// field at most is set.
 type Start struct {
 	Latest   bool      // only what comes from now on
 	Time     time.Time // the first event enqueued at or after this
 	Sequence int64     // this sequence number, in each partition
+	Offset   int64     // the first event at or after this offset
 }
 
 // EventReader reads events in order. When it is so slow that events were
@@ -36,10 +38,10 @@ type EventReader struct {
 }
 
 type partReader struct {
-	partition int
-	next      int64
-	ahead     []store.Entry
-	origin    origin // of the event read last
+	eventDecoder
+	next  int64
+	page  store.Page
+	ahead []store.Entry // what is left of the page
 }
 
 // Partitions returns the number of partitions; they are numbered from 0.
@@ -63,23 +65,27 @@ func (c *Core) Events(ctx context.Context, partition int, start Start) (*EventRe
 		if partition != AllPartitions && p != partition {
 			continue
 		}
-		next := start.Sequence
-		switch {
-		case start.Latest:
-			b, err := c.store.Bounds(ctx, p)
-			if err != nil {
-				return nil, broken(op, err)
-			}
-			next = b.Next
-		case !start.Time.IsZero():
-			var err error
-			if next, err = c.store.Seek(ctx, p, start.Time); err != nil {
-				return nil, broken(op, err)
-			}
+		next, err := c.seek(ctx, p, start)
+		if err != nil {
+			return nil, broken(op, err)
 		}
-		r.parts = append(r.parts, partReader{partition: p, next: next})
+		r.parts = append(r.parts, partReader{eventDecoder: eventDecoder{partition: p}, next: next})
 	}
 	return r, nil
+}
+
+// seek returns the sequence number at which start is.
+func (c *Core) seek(ctx context.Context, partition int, start Start) (int64, error) {
+	switch {
+	case start.Latest:
+		b, err := c.store.Bounds(ctx, partition)
+		return b.Next, err
+	case !start.Time.IsZero():
+		return c.store.Seek(ctx, partition, start.Time)
+	case start.Offset > 0:
+		return c.store.SeekOffset(ctx, partition, start.Offset)
+	}
+	return start.Sequence, nil
 }
 
 func (c *Core) checkPartition(op string, p int) error {
@@ -147,8 +153,8 @@ func (r *EventReader) TryNext(ctx context.Context) (*Event, error) {
 	first.ahead = first.ahead[1:]
 	first.next = entry.Sequence + 1
 	r.dry = len(first.ahead) == 0
-	ev, err := first.decode(entry)
-	if err != nil {
+	ev := &Event{Received: &hubwire.Received{}}
+	if err := first.decode(ev, entry); err != nil {
 		return nil, broken(op, err)
 	}
 	return ev, nil
@@ -162,10 +168,10 @@ func (r *EventReader) readAhead(ctx context.Context, op string) error {
 		if len(p.ahead) > 0 {
 			continue
 		}
-		var err error
-		if p.ahead, err = r.core.store.Read(ctx, p.partition, p.next, maxAhead); err != nil {
+		if err := r.core.store.Read(ctx, p.partition, p.next, maxAhead, &p.page); err != nil {
 			return broken(op, err)
 		}
+		p.ahead = p.page.Entries
 	}
 	return nil
 }

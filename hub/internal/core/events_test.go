@@ -282,7 +282,7 @@ func TestRecordsAreRefusedWhenCut(t *testing.T) {
 	if diff := cmp.Diff(q, got, opts); diff != "" {
 		t.Errorf("record (-want +got):\n%s", diff)
 	}
-	if _, err := new(partReader).decode(&store.Entry{Value: []byte{99}}); !errors.Is(err, errRecord) {
+	if err := new(eventDecoder).decode(&Event{Received: &hubwire.Received{}}, &store.Entry{Value: []byte{99}}); !errors.Is(err, errRecord) {
 		t.Errorf("an unknown format: %v", err)
 	}
 }

@@ -68,9 +68,11 @@ func (e *entity) tell(q *queued, status FeedbackStatus) {
 // Feedback locks up to max records that wait, oldest first, or returns nil
 // when there are none now. Settle the batch with [Core.SettleFeedback].
 func (c *Core) Feedback(max int) *FeedbackBatch {
-	b, _ := c.feedback.take(max)
-	return b
+	return c.feedback.take(max)
 }
+
+// WatchFeedback returns a Watch for who found no [Core.Feedback].
+func (c *Core) WatchFeedback(wake func()) *Watch { return c.feedback.bell.watch(wake) }
 
 // WaitFeedback is [Core.Feedback] that waits for a record until ctx ends.
 func (c *Core) WaitFeedback(ctx context.Context, max int) (*FeedbackBatch, error) {
@@ -82,3 +84,6 @@ func (c *Core) WaitFeedback(ctx context.Context, max int) (*FeedbackBatch, error
 func (c *Core) SettleFeedback(_ context.Context, lockToken string, d hubwire.Disposition) error {
 	return c.feedback.settle(lockToken, d)
 }
+
+// ReleaseFeedback gives back a batch whose reader is gone: it counts as never delivered.
+func (c *Core) ReleaseFeedback(lockToken string) { c.feedback.release(lockToken) }

@@ -174,3 +174,51 @@ func TestFeedbackIsBounded(t *testing.T) {
 		t.Errorf("%d records were kept, want %d", kept, feedbackRules.max)
 	}
 }
+
+func TestWhoWatchesFeedbackIsCalledOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCore(t, nil)
+		calls := 0
+		w := c.WatchFeedback(func() { calls++ })
+		want := func(when string, n int) {
+			t.Helper()
+			synctest.Wait()
+			if calls != n {
+				t.Errorf("%s: %d calls, want %d", when, calls, n)
+			}
+			calls = 0
+		}
+		completed(t, c, 1)
+		want("not armed", 0)
+		w.Arm()
+		w.Arm()
+		completed(t, c, 2)
+		want("armed, and two records", 1)
+		b := c.Feedback(10)
+		w.Arm()
+		must(t, c.SettleFeedback(ctx, b.LockToken, hubwire.Abandon))
+		want("abandoned", 1)
+		b = c.Feedback(10)
+		w.Arm()
+		c.ReleaseFeedback(b.LockToken)
+		c.ReleaseFeedback("")
+		want("released", 1)
+		wantCode(t, "settled after that", c.SettleFeedback(ctx, b.LockToken, hubwire.Complete), hubwire.MessageLockLost)
+		if b = c.Feedback(1); b.DeliveryCount != 1 {
+			t.Errorf("%d deliveries count", b.DeliveryCount)
+		}
+		w.Arm()
+		time.Sleep(feedbackRules.lock)
+		want("the lock ends", 1)
+		wantCode(t, "settled too late", c.SettleFeedback(ctx, b.LockToken, hubwire.Complete), hubwire.MessageLockLost)
+		w.Arm()
+		w.Stop()
+		completed(t, c, 1)
+		w.Arm()
+		completed(t, c, 1)
+		want("stopped", 0)
+		if n := c.feedback.bell.armed.Load(); n != 0 {
+			t.Errorf("%d are armed", n)
+		}
+	})
+}

@@ -39,8 +39,12 @@ type LockedFileNotification struct {
 // FileNotification locks the oldest notification that waits, or returns nil when
 // there is none now. Settle it with [Core.SettleFileNotification].
 func (c *Core) FileNotification() *LockedFileNotification {
-	b, _ := c.fileNotifications.take(1)
-	return locked(b)
+	return locked(c.fileNotifications.take(1))
+}
+
+// WatchFileNotifications returns a Watch for who found no [Core.FileNotification].
+func (c *Core) WatchFileNotifications(wake func()) *Watch {
+	return c.fileNotifications.bell.watch(wake)
 }
 
 // WaitFileNotification is [Core.FileNotification] that waits for one until ctx ends.
@@ -61,3 +65,6 @@ func locked(b *Batch[FileNotification]) *LockedFileNotification {
 func (c *Core) SettleFileNotification(_ context.Context, lockToken string, d hubwire.Disposition) error {
 	return c.fileNotifications.settle(lockToken, d)
 }
+
+// ReleaseFileNotification gives back a notification whose reader is gone: it counts as never delivered.
+func (c *Core) ReleaseFileNotification(lockToken string) { c.fileNotifications.release(lockToken) }

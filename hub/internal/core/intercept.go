@@ -33,6 +33,7 @@ const (
 	OpRequest        OpKind = "request"         // an HTTPS request, which may be one of the others too; Name is "METHOD /path"
 	OpRegister       OpKind = "register"        // a device registers with DPS; Body is the request
 	OpRegisterQuery  OpKind = "register query"  // it asks how that is going; Name is the operation's id
+	OpToken          OpKind = "token"           // a token is shown for later, as AMQP's put-token does; Name is the audience
 	OpTunnel         OpKind = "tunnel"          // a WebSocket opens; Name is its subprotocol
 )
 

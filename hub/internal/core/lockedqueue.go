@@ -25,11 +25,13 @@ type lockedQueue[T lockedRecord] struct {
 	core *Core
 	lockedRules
 	arrived notifier
+	bell    bell
 
-	mu    sync.Mutex // a leaf: may be taken while an entity is locked
+	mu    sync.Mutex // a leaf, but for the bell: may be taken while an entity is locked
 	items []*lockedItem[T]
 	next  uint64
 	due   time.Time // no lock ends before; zero when there is none
+	timer *timer    // for due
 }
 
 // lockedRules are what tells one queue from another. They do not change.
@@ -77,7 +79,13 @@ func (q *lockedQueue[T]) add(record T) {
 		q.core.cfg.Log.Error(q.what+": a record was not stored", "error", err)
 	}
 	q.items = append(q.items, it)
+	q.ready()
+}
+
+// ready tells who waits that there is something. The caller holds the lock.
+func (q *lockedQueue[T]) ready() {
 	q.arrived.broadcast()
+	q.bell.ring()
 }
 
 // restore takes in a record of the store; they come in the order of their numbers.
@@ -130,6 +138,7 @@ func (q *lockedQueue[T]) sweep() {
 			case it.token == "":
 			case !now.Before(it.until):
 				it.token = ""
+				q.ready()
 			default:
 				q.expect(it.until)
 			}
@@ -141,11 +150,26 @@ func (q *lockedQueue[T]) sweep() {
 	}
 }
 
-// expect notes the end of a lock. The caller holds the lock of the queue.
+// expect sees to it that the end of a lock is not missed. The caller holds the lock of
+// the queue.
 func (q *lockedQueue[T]) expect(until time.Time) {
-	if q.due.IsZero() || until.Before(q.due) {
-		q.due = until
+	if !q.due.IsZero() && !until.Before(q.due) {
+		return
 	}
+	q.due = until
+	q.timer.stop()
+	q.timer = q.core.timers.after(time.Until(until), func() {
+		q.mu.Lock()
+		defer q.mu.Unlock()
+		q.sweep()
+	})
+}
+
+// close ends the timer; the queue's core lets no other begin.
+func (q *lockedQueue[T]) close() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.timer.stop()
 }
 
 // forget drops the records that doomed picks.
@@ -155,19 +179,14 @@ func (q *lockedQueue[T]) forget(doomed func(T) bool) {
 	q.removeIf(func(it *lockedItem[T]) bool { return doomed(it.record) })
 }
 
-// take locks up to max records. When there are none it returns nil, and when
-// the next lock ends, if there is one.
-func (q *lockedQueue[T]) take(max int) (*Batch[T], time.Time) {
+// take locks up to max records, or returns nil when there are none.
+func (q *lockedQueue[T]) take(max int) *Batch[T] {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.sweep()
 	var b Batch[T]
-	var unlocks time.Time
 	for _, it := range q.items {
 		if it.token != "" {
-			if unlocks.IsZero() || it.until.Before(unlocks) {
-				unlocks = it.until
-			}
 			continue
 		}
 		if len(b.Records) == max {
@@ -181,9 +200,9 @@ func (q *lockedQueue[T]) take(max int) (*Batch[T], time.Time) {
 		b.Records = append(b.Records, it.record)
 	}
 	if len(b.Records) == 0 {
-		return nil, unlocks
+		return nil
 	}
-	return &b, unlocks
+	return &b
 }
 
 // wait is take that waits for a record until ctx ends.
@@ -194,30 +213,15 @@ func (q *lockedQueue[T]) wait(ctx context.Context, max int) (*Batch[T], error) {
 			return nil, err
 		}
 		arrived := q.arrived.wait()
-		b, unlocks := q.take(max)
-		if b != nil {
+		if b := q.take(max); b != nil {
 			return b, nil
 		}
-		var again <-chan time.Time
-		var t *time.Timer
-		if !unlocks.IsZero() {
-			t = time.NewTimer(time.Until(unlocks))
-			again = t.C
-		}
-		var err error
 		select {
 		case <-arrived:
-		case <-again:
 		case <-ctx.Done():
-			err = &hubwire.Error{Op: op, Outcome: hubwire.NotSent, Err: ctx.Err()}
+			return nil, &hubwire.Error{Op: op, Outcome: hubwire.NotSent, Err: ctx.Err()}
 		case <-q.core.life.Done():
-			err = ended(op, errClosing)
-		}
-		if t != nil {
-			t.Stop()
-		}
-		if err != nil {
-			return nil, err
+			return nil, ended(op, errClosing)
 		}
 	}
 }
@@ -243,6 +247,19 @@ func (q *lockedQueue[T]) settle(token string, d hubwire.Disposition) error {
 			it.count++
 		}
 	}
-	q.arrived.broadcast()
+	q.ready()
 	return nil
+}
+
+// release gives back a batch whose reader is gone, with the delivery counts as they were.
+func (q *lockedQueue[T]) release(token string) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for _, it := range q.items {
+		if it.token == token && token != "" {
+			it.token = ""
+		}
+	}
+	q.sweep()
+	q.ready()
 }

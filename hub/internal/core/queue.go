@@ -214,12 +214,13 @@ func (e *entity) abandon(ctx context.Context, op string, q *queued) error {
 	return nil
 }
 
-// releaseAll gives back what s holds. The caller holds the lock.
-func (e *entity) releaseAll(s *Session) {
+// release gives back what s holds for one of these features. The caller holds the lock.
+func (e *entity) release(s *Session, f Feature) {
 	for _, q := range e.queue.items {
-		if q.lock != "" && q.holder == s {
+		if q.lock != "" && q.holder == s && f.has(q.feature()) {
 			q.release()
 			e.expect(q)
+			e.ready(q)
 		}
 	}
 	e.sweep()

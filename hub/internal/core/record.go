@@ -124,6 +124,17 @@ func (r *recordReader) time() time.Time {
 func (r *recordReader) message(m *hubwire.Message) {
 	m.Body = slices.Clone(r.bytes())
 	r.text = string(r.b)
+	r.fields(m)
+}
+
+// messageView is message for a reader that has its text: all of m are pieces of it and of
+// the record. Properties are added to those of m.
+func (r *recordReader) messageView(m *hubwire.Message) {
+	m.Body = r.bytes()
+	r.fields(m)
+}
+
+func (r *recordReader) fields(m *hubwire.Message) {
 	set := r.uvarint()
 	for i, f := range stringFields(m) {
 		if set&(1<<i) != 0 {
@@ -136,9 +147,7 @@ func (r *recordReader) message(m *hubwire.Message) {
 		r.fail()
 		return
 	}
-	if n > 0 {
-		m.Properties = make([]hubwire.Property, 0, n)
-	}
+	m.Properties = slices.Grow(m.Properties, int(n))
 	for range n {
 		m.Properties = append(m.Properties, hubwire.Property{Name: r.string(), Value: r.string()})
 	}

@@ -108,6 +108,9 @@ func (c *Core) register(ctx context.Context, op string, d *Device, w twinWrite) 
 	c.mu.Lock()
 	c.adopt(e)
 	c.mu.Unlock()
+	e.mu.Lock()
+	e.announceLife("createDeviceIdentity", e.twin)
+	e.unlock()
 	c.look(e)
 	return e, nil
 }
@@ -245,6 +248,7 @@ func (c *Core) remove(ctx context.Context, e *entity) error {
 	if err := c.store.Delete(ctx, store.Key{Kind: store.Twins, ID: e.id}); err != nil {
 		return err
 	}
+	last := e.twin
 	e.twin, e.twinVersion = nil, 0
 	if err := e.forgetKept(ctx); err != nil {
 		return err
@@ -253,6 +257,7 @@ func (c *Core) remove(ctx context.Context, e *entity) error {
 		return err
 	}
 	e.deleted = true
+	e.announceLife("deleteDeviceIdentity", last)
 	e.become(nil)
 	e.queue.timer.stop()
 	e.changed.broadcast()

@@ -121,6 +121,7 @@ func (c *Core) Connect(ctx context.Context, g *Grant, o *ConnectOptions, l Link)
 	e.connChanged = time.Now().UTC()
 	e.touch()
 	s.armExpiry()
+	e.announceState(true)
 	e.changed.broadcast()
 	c.look(e)
 	return s, nil
@@ -148,8 +149,9 @@ func (e *entity) endSession(why *hubwire.Error, tell bool) {
 	s.over.Store(why)
 	close(s.done)
 	s.expiry.stop()
+	e.announceState(false)
 	e.failCalls(s)
-	e.releaseAll(s)
+	e.release(s, FeatureC2D|FeatureInputs)
 	e.changed.broadcast()
 	e.core.look(e)
 	if tell {

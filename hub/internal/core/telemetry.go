@@ -13,9 +13,6 @@ import (
 // reads: partitioned by device id, bounded, oldest first out. Left out:
 // routing to other endpoints, and a retention by time.
 
-// SourceTelemetry is the message source of what devices send.
-const SourceTelemetry = "Telemetry"
-
 // keepRecord is the largest buffer that is kept to encode another event in.
 const keepRecord = 16 << 10
 
@@ -27,13 +24,17 @@ type eventStamp struct {
 }
 
 func (c *Core) newStamp(e *entity, g *Grant, modelID string) eventStamp {
+	return c.stampFrom(SourceTelemetry, e.id, e.dev.GenerationID, g.method, modelID)
+}
+
+func (c *Core) stampFrom(source EventSource, id hubwire.Identity, generationID, authMethod, modelID string) eventStamp {
 	var room [512]byte // mostly enough
 	origin := room[:0]
-	for _, s := range [...]string{e.id.DeviceID, e.id.ModuleID, e.dev.GenerationID, g.method, SourceTelemetry, modelID} {
+	for _, s := range [...]string{id.DeviceID, id.ModuleID, generationID, authMethod, string(source), modelID} {
 		origin = appendString(origin, s)
 	}
 	head := append(make([]byte, 0, len(origin)+8), recordFormat)
-	return eventStamp{c.partitionOf(e.id.DeviceID), appendString(head, origin)}
+	return eventStamp{c.partitionOf(id.DeviceID), appendString(head, origin)}
 }
 
 // Telemetry takes a message from the device and returns when it is in the
@@ -47,6 +48,28 @@ func (s *Session) Telemetry(ctx context.Context, m *hubwire.Message) error {
 	now := time.Now()
 	s.entity.touched(now)
 	return s.entity.core.appendEvent(ctx, op, &s.stamp, now, m)
+}
+
+// TelemetryBatch is [Session.Telemetry] for several messages, of which all are taken or, when one
+// of them cannot be, none. Together they may be as large as one.
+func (s *Session) TelemetryBatch(ctx context.Context, ms []hubwire.Message) error {
+	const op = "send batch"
+	total := 0
+	for i := range ms {
+		if err := ms[i].CheckTelemetry(); err != nil {
+			return refused(op, err)
+		}
+		total += ms[i].Size()
+	}
+	if total > hubwire.MaxTelemetrySize {
+		return refuse(op, hubwire.MessageTooLarge, "the batch has %d bytes, the limit is %d", total, hubwire.MaxTelemetrySize)
+	}
+	for i := range ms {
+		if err := s.Telemetry(ctx, &ms[i]); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Will takes the message that speaks for a device whose connection has ended
@@ -138,6 +161,7 @@ func (c *Core) appendEvent(ctx context.Context, op string, st *eventStamp, now t
 		return broken(op, err)
 	}
 	c.arrived.broadcast()
+	c.consumers[st.partition].bell.ring()
 	return nil
 }
 
@@ -154,10 +178,17 @@ type Event struct {
 	*hubwire.Received
 	Partition     int
 	Offset        int64
-	GenerationID  string // iothub-connection-auth-generation-id
-	AuthMethod    string // iothub-connection-auth-method, a JSON object
-	MessageSource string // iothub-message-source
-	ModelID       string // dt-dataschema; empty when none was announced
+	OffsetText    string      // Offset in decimal; only of what a Consumer reads
+	GenerationID  string      // iothub-connection-auth-generation-id
+	AuthMethod    string      // iothub-connection-auth-method, a JSON object
+	MessageSource EventSource // iothub-message-source
+	ModelID       string      // dt-dataschema; empty when none was announced
+}
+
+// eventDecoder makes events of a partition's entries.
+type eventDecoder struct {
+	partition int
+	origin    origin // of the event before, which many have too
 }
 
 // origin is what all events of a session have in common.
@@ -165,31 +196,65 @@ type origin struct {
 	record string // what it was read from
 	source hubwire.Identity
 
-	generationID, authMethod, messageSource, modelID string
+	generationID, authMethod, modelID string
+	messageSource                     EventSource
 }
 
-// decode makes an event of an entry. Many have the origin of the one before.
-func (p *partReader) decode(entry *store.Entry) (*Event, error) {
-	if len(entry.Value) == 0 || entry.Value[0] != recordFormat {
-		return nil, errRecord
-	}
-	r := recordReader{b: entry.Value[1:]}
-	if record := r.bytes(); p.origin.record != string(record) {
-		h := recordReader{b: record, text: string(record)}
-		p.origin = origin{
-			record: h.text, source: hubwire.Identity{DeviceID: h.string(), ModuleID: h.string()},
-			generationID: h.string(), authMethod: h.string(), messageSource: h.string(), modelID: h.string(),
-		}
-		if h.err != nil {
-			return nil, h.err
-		}
-	}
-	o := &p.origin
-	ev := &Event{
-		Received:  &hubwire.Received{Source: o.source, SequenceNumber: entry.Sequence, EnqueuedTime: entry.Time},
-		Partition: p.partition, Offset: entry.Offset,
-		GenerationID: o.generationID, AuthMethod: o.authMethod, MessageSource: o.messageSource, ModelID: o.modelID,
+// decode makes ev of an entry, of which it keeps nothing.
+func (d *eventDecoder) decode(ev *Event, entry *store.Entry) error {
+	r, err := d.stamps(ev, entry)
+	if err != nil {
+		return err
 	}
 	r.message(&ev.Message)
-	return ev, r.err
+	return r.err
+}
+
+// view is decode that allocates nothing, if ev has room for the properties: the body is
+// a piece of the entry, and texts are pieces of text, which is [behindBody] of the entry's value.
+func (d *eventDecoder) view(ev *Event, entry *store.Entry, text string) error {
+	r, err := d.stamps(ev, entry)
+	if err != nil {
+		return err
+	}
+	r.text = text
+	ev.Message = hubwire.Message{Properties: ev.Properties[:0]}
+	r.messageView(&ev.Message)
+	return r.err
+}
+
+// behindBody returns what stands behind the body in the record of an event: all that texts are
+// made of. It is nil in a record that is damaged.
+func behindBody(record []byte) []byte {
+	if len(record) == 0 {
+		return nil
+	}
+	r := recordReader{b: record[1:]}
+	r.bytes() // the origin
+	r.bytes()
+	return r.b
+}
+
+// stamps sets what the hub has added, and returns a reader of the rest, a message.
+func (d *eventDecoder) stamps(ev *Event, entry *store.Entry) (r recordReader, err error) {
+	if len(entry.Value) == 0 || entry.Value[0] != recordFormat {
+		return r, errRecord
+	}
+	r = recordReader{b: entry.Value[1:]}
+	if record := r.bytes(); d.origin.record != string(record) {
+		h := recordReader{b: record, text: string(record)}
+		o := origin{
+			record: h.text, source: hubwire.Identity{DeviceID: h.string(), ModuleID: h.string()},
+			generationID: h.string(), authMethod: h.string(), messageSource: EventSource(h.string()), modelID: h.string(),
+		}
+		if h.err != nil {
+			return r, h.err
+		}
+		d.origin = o
+	}
+	o := &d.origin
+	ev.Source, ev.SequenceNumber, ev.EnqueuedTime = o.source, entry.Sequence, entry.Time
+	ev.Partition, ev.Offset = d.partition, entry.Offset
+	ev.GenerationID, ev.AuthMethod, ev.MessageSource, ev.ModelID = o.generationID, o.authMethod, o.messageSource, o.modelID
+	return r, nil
 }

@@ -15,7 +15,7 @@ import (
 // The guide does not say how much comes in before a rate counts, how long a message
 // is held back, and what MQTT shows of it. Here a second's worth comes in at once,
 // and what is refused ends as every refusal does: a twin operation with 429, a CONNECT
-// with return code 3, telemetry over MQTT with the end of the connection. Of the rates that the
+// with return code 3, telemetry over MQTT with the end of the connection, over AMQP with a rejection. Of the rates that the
 // guide gives by the minute, a minute's worth comes in at once. Left out: that a day's
 // count outlives the process.
 

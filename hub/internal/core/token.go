@@ -92,19 +92,24 @@ func (c *Core) checkServiceToken(token, path string, anyOf ...Right) (*ServiceGr
 	if err != nil {
 		return nil, err
 	}
-	segments := []string{c.cfg.HostName}
-	for s := range strings.SplitSeq(path, "/") {
-		if s != "" {
-			segments = append(segments, s)
-		}
-	}
-	if err := checkResource(&t, segments); err != nil {
+	if err := checkResource(&t, segments(c.cfg.HostName, path)); err != nil {
 		return nil, err
 	}
 	if t.known == nil {
 		c.verified.add(token, key, hubwire.Identity{})
 	}
 	return &ServiceGrant{Policy: p.Name, Rights: p.Rights, Expires: t.Expires}, nil
+}
+
+// segments returns a path of the hub as resources have it.
+func segments(host, path string) []string {
+	all := []string{host}
+	for s := range strings.SplitSeq(path, "/") {
+		if s != "" {
+			all = append(all, s)
+		}
+	}
+	return all
 }
 
 // checkPolicy checks signature and rights of a policy's token, and returns the key too.

@@ -263,6 +263,9 @@ func (e *entity) commit(ctx context.Context, op string, w twinWrite, now *twin) 
 		}
 		e.pushDesired(patch, now.Desired.Version)
 	}
+	if e.version != 0 { // else it begins with this
+		e.announceChange(w, now)
+	}
 	return nil
 }
 
@@ -331,8 +334,17 @@ func (s *Session) PatchReported(ctx context.Context, patch []byte, ifVersion int
 	if err := e.putTwin(ctx, op, &now); err != nil {
 		return 0, err
 	}
+	e.announceReport(n, &now)
 	e.core.look(e)
 	return now.Reported.Version, nil
+}
+
+// TwinBody is a twin as a device gets it: {"desired":{…,"$version":n},"reported":{…,"$version":n}}.
+func TwinBody(t *hubwire.Twin) []byte {
+	b := append([]byte(`{"desired":`), WithVersion(t.Desired.JSON, t.Desired.Version)...)
+	b = append(b, `,"reported":`...)
+	b = append(b, WithVersion(t.Reported.JSON, t.Reported.Version)...)
+	return append(b, '}')
 }
 
 // WithVersion returns a section or patch as it goes to a device: the members

@@ -1,5 +1,5 @@
 // Package httpfront is the hub's HTTPS door: the REST API of devices and services over core,
-// a blob endpoint, and the WebSocket tunnel to MQTT. routes.go is the table of what can be
+// a blob endpoint, and the WebSocket tunnels to MQTT and AMQP. routes.go is the table of what can be
 // asked for; how requests and answers look is httpsx's business.
 //
 // It speaks HTTP/1.1 only, since some SDKs compare the case of header names.
@@ -12,7 +12,6 @@ import (
 	"cmp"
 	"context"
 	"crypto/tls"
-	"crypto/x509"
 	"log/slog"
 	"net"
 	"net/http"
@@ -20,6 +19,7 @@ import (
 	"time"
 
 	"github.com/hubwire/hubwire"
+	"github.com/hubwire/hubwire/hub/internal/conns"
 	"github.com/hubwire/hubwire/hub/internal/core"
 )
 
@@ -28,9 +28,8 @@ type Options struct {
 	ConnectTimeout time.Duration // from accept to the first request's header; 0 means 60 s
 	WriteTimeout   time.Duration // for a peer to take an answer; 0 means 30 s
 
-	// MQTT serves a tunnel of subprotocol mqtt until it is over. raw is the
-	// connection below, which it owns too; certs are those that TLS showed.
-	MQTT func(tunnel, raw net.Conn, certs []*x509.Certificate)
+	// Tunnels are what WebSockets lead to. Of several that a peer offers the first counts.
+	Tunnels []Tunnel
 
 	// Published is told of telemetry that is in the log. It must not keep the message.
 	Published func(ctx context.Context, from hubwire.Identity, m *hubwire.Message)
@@ -38,6 +37,15 @@ type Options struct {
 	Storage Storage // nil means none
 
 	Log *slog.Logger // nil means none
+}
+
+// Tunnel is what the WebSockets of a subprotocol lead to.
+type Tunnel struct {
+	Subprotocol string
+	Protocol    string // as in [core.Op]
+
+	// Serve serves a tunnel until it is over. It owns the connection below too.
+	Serve func(tunnel net.Conn, p conns.Peer)
 }
 
 // Bounds of a connection.

@@ -8,11 +8,12 @@ import (
 	"time"
 
 	"github.com/hubwire/hubwire/httpsx"
+	"github.com/hubwire/hubwire/hub/internal/conns"
 	"github.com/hubwire/hubwire/hub/internal/core"
 	"github.com/hubwire/hubwire/ws"
 )
 
-// The WebSocket tunnel: MQTT over "/$iothub/websocket", whatever the query. On a
+// The WebSocket tunnels: MQTT and AMQP over "/$iothub/websocket", whatever the query. On a
 // host of DPS it is at any path: the .NET SDK asks for "/", and the Java SDK's MQTT
 // library for a path of its own.
 
@@ -31,9 +32,9 @@ func isDPS(r *http.Request) bool {
 
 func (s *Server) tunnel(w http.ResponseWriter, r *http.Request) {
 	r.URL.Path = ws.Path
-	raw := rawConn(r)
-	certs := r.TLS.PeerCertificates
-	v, err := s.core.Intercept(r.Context(), &core.Op{Kind: core.OpTunnel, Protocol: "mqtt-ws", Name: r.Header.Get("Sec-WebSocket-Protocol")})
+	t := s.offered(r)
+	p := conns.Peer{Protocol: t.Protocol, Certificates: r.TLS.PeerCertificates, Raw: rawConn(r)}
+	v, err := s.core.Intercept(r.Context(), &core.Op{Kind: core.OpTunnel, Protocol: t.Protocol, Name: r.Header.Get("Sec-WebSocket-Protocol")})
 	switch {
 	case err != nil && isRefusal(err):
 		s.write(w, httpsx.NewErrorAnswer(0, err, time.Now()))
@@ -44,7 +45,7 @@ func (s *Server) tunnel(w http.ResponseWriter, r *http.Request) {
 		hold(r)
 	}
 	s.expectWrites(w) // of the handshake; the tunnel sets deadlines of its own
-	nc, _, err := ws.Accept(w, r, ws.MQTT)
+	nc, _, err := ws.Accept(w, r, t.Subprotocol)
 	if err != nil {
 		// The error quotes headers of who has not logged in: it may hold a secret.
 		refused := new(ws.HandshakeError)
@@ -56,6 +57,20 @@ func (s *Server) tunnel(w http.ResponseWriter, r *http.Request) {
 		nc.Close()
 		return
 	}
-	s.opt.MQTT(nc, raw, certs)
+	t.Serve(nc, p)
 	nc.Close() // what is below it is closed: this waits for its goroutine
+}
+
+// offered returns the tunnel that a request asks for: the first if it asks for none that there is,
+// which is refused then.
+func (s *Server) offered(r *http.Request) *Tunnel {
+	all := strings.Join(r.Header.Values("Sec-WebSocket-Protocol"), ",")
+	for i := range s.opt.Tunnels {
+		for name := range strings.SplitSeq(all, ",") {
+			if t := &s.opt.Tunnels[i]; strings.EqualFold(strings.TrimSpace(name), t.Subprotocol) {
+				return t
+			}
+		}
+	}
+	return &s.opt.Tunnels[0]
 }

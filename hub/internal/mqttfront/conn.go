@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/hubwire/hubwire"
+	"github.com/hubwire/hubwire/hub/internal/conns"
 	"github.com/hubwire/hubwire/hub/internal/core"
 	"github.com/hubwire/hubwire/mqtt"
 )
@@ -24,7 +25,7 @@ import (
 // an intercept function.
 type conn struct {
 	server *Server
-	peer   Peer
+	peer   conns.Peer
 	ctx    context.Context // ends with the connection
 	cancel context.CancelFunc
 	mqtt   *mqtt.Conn
@@ -56,9 +57,9 @@ func violation(format string, args ...any) error {
 }
 
 // serve serves a connection until it is over.
-func (s *Server) serve(nc net.Conn, p Peer) {
+func (s *Server) serve(nc net.Conn, p conns.Peer) {
 	c := &conn{server: s, peer: p}
-	c.ctx, c.cancel = context.WithCancel(s.ctx)
+	c.ctx, c.cancel = context.WithCancel(s.conns.Context())
 	c.mqtt = mqtt.NewConn(nc, nil)
 	c.out = newOut(c.mqtt, &s.buffers, s.opt.WriteTimeout, c.cut)
 	err := c.run()

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/hubwire/hubwire"
+	"github.com/hubwire/hubwire/hub/internal/conns"
 	"github.com/hubwire/hubwire/hub/internal/core"
 	"github.com/hubwire/hubwire/hub/internal/pipe"
 	"github.com/hubwire/hubwire/hub/internal/store"
@@ -249,7 +250,7 @@ func TestBurstOfRequestsIsAnsweredInPieces(t *testing.T) {
 		}
 		peer, nc := pipe.New(pipe.Addr("peer"), pipe.Addr("hub"))
 		m := &measured{Conn: nc}
-		go f.server.Serve(m, Peer{Raw: nc})
+		go f.server.Serve(m, conns.Peer{Raw: nc})
 		d := &device{f, mqtt.NewConn(peer, nil)}
 		d.write(f.connect())
 		d.read(mqtt.TypeConnack)

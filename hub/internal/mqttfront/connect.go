@@ -103,15 +103,8 @@ func (c *conn) login(m *mqtt.Connect, u *topics.UserName) error {
 	c.session = session
 	c.mu.Unlock()
 	c.server.remember(c)
-	c.admit()
+	c.peer.Admit()
 	return nil
-}
-
-// admit tells the door that the peer is no stranger any more.
-func (c *conn) admit() {
-	if raw, ok := c.peer.Raw.(interface{ Admit() }); ok {
-		raw.Admit()
-	}
 }
 
 // welcome sends CONNACK, and right after it what a kept session has waiting.

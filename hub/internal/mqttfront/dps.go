@@ -62,7 +62,7 @@ func (c *conn) connectDPS(m *mqtt.Connect, u *topics.DPSUserName) error {
 	if !g.Expires.IsZero() {
 		c.dps.expiry = time.AfterFunc(time.Until(g.Expires.Add(c.server.opt.Skew)), c.cut)
 	}
-	c.admit()
+	c.peer.Admit()
 	c.silence = silence(m.KeepAlive)
 	switch {
 	case v.DropAfter:

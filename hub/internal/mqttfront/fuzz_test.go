@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/hubwire/hubwire/hub/internal/conns"
 	"github.com/hubwire/hubwire/hub/internal/core"
 	"github.com/hubwire/hubwire/hub/internal/dps"
 	"github.com/hubwire/hubwire/hub/internal/pipe"
@@ -91,7 +92,7 @@ func listen(t *testing.T, fr *front, said []byte) {
 	served := make(chan struct{})
 	go func() {
 		defer close(served)
-		fr.server.Serve(nc, Peer{Protocol: "mqtt", Raw: nc})
+		fr.server.Serve(nc, conns.Peer{Protocol: "mqtt", Raw: nc})
 	}()
 	go func() {
 		defer peer.(interface{ CloseWrite() error }).CloseWrite()

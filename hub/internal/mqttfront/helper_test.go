@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/hubwire/hubwire"
+	"github.com/hubwire/hubwire/hub/internal/conns"
 	"github.com/hubwire/hubwire/hub/internal/core"
 	"github.com/hubwire/hubwire/hub/internal/pipe"
 	"github.com/hubwire/hubwire/hub/internal/store"
@@ -83,7 +84,7 @@ func (f *front) connect() *mqtt.Connect {
 // dial serves a new connection, and returns its other end.
 func (f *front) dial() net.Conn {
 	peer, nc := pipe.New(pipe.Addr("peer"), pipe.Addr("hub"))
-	go f.server.Serve(nc, Peer{Protocol: "mqtt", Raw: nc})
+	go f.server.Serve(nc, conns.Peer{Protocol: "mqtt", Raw: nc})
 	return peer
 }
 

@@ -10,14 +10,13 @@ import (
 	"cmp"
 	"context"
 	"crypto/tls"
-	"crypto/x509"
-	"errors"
 	"log/slog"
 	"net"
 	"sync"
 	"time"
 
 	"github.com/hubwire/hubwire"
+	"github.com/hubwire/hubwire/hub/internal/conns"
 	"github.com/hubwire/hubwire/hub/internal/core"
 	"github.com/hubwire/hubwire/hub/internal/dps"
 )
@@ -43,126 +42,36 @@ type Options struct {
 	Log *slog.Logger // nil means none
 }
 
-// handshakeTimeout bounds the TLS handshake.
-const handshakeTimeout = 30 * time.Second
-
-// Peer is what is known of a connection before its first packet.
-type Peer struct {
-	Protocol     string              // "mqtt" or "mqtt-ws"
-	Certificates []*x509.Certificate // that TLS showed, leaf first
-
-	// Raw is the connection below TLS and tunnel. Closing it never blocks. If it
-	// has a method Admit, that is called when the login has succeeded.
-	Raw net.Conn
-}
-
 // Server serves MQTT connections, one goroutine each.
 type Server struct {
 	core    *core.Core
 	opt     Options
 	buffers buffers
-
-	ctx    context.Context // ends with Close
-	cancel context.CancelFunc
-	wg     sync.WaitGroup // connections
+	conns   *conns.Set
 
 	mu      sync.Mutex
-	closed  bool
-	raw     map[net.Conn]struct{} // all connections, from accept on
 	current map[hubwire.Identity]*conn
 }
 
 // New returns a Server without a listener.
 func New(c *core.Core, o *Options) *Server {
-	s := &Server{core: c, opt: *o, raw: map[net.Conn]struct{}{}, current: map[hubwire.Identity]*conn{}}
+	s := &Server{core: c, opt: *o, current: map[hubwire.Identity]*conn{}}
 	s.opt.ConnectTimeout = cmp.Or(s.opt.ConnectTimeout, 60*time.Second)
 	s.opt.WriteTimeout = cmp.Or(s.opt.WriteTimeout, 30*time.Second)
 	if s.opt.Log == nil {
 		s.opt.Log = slog.New(slog.DiscardHandler)
 	}
-	s.ctx, s.cancel = context.WithCancel(context.Background())
+	s.conns = conns.New("mqtt", s.opt.ConnectTimeout, s.opt.Log)
 	return s
 }
 
 // Accept serves the connections of a listener with TLS, until the listener is closed.
 func (s *Server) Accept(l net.Listener, cfg *tls.Config) {
-	const longest = time.Second
-	pause := time.Millisecond
-	for {
-		nc, err := l.Accept()
-		switch {
-		case err == nil:
-			pause = time.Millisecond
-			s.start(nc, func() { s.handshake(nc, cfg) })
-			continue
-		case errors.Is(err, net.ErrClosed):
-			return
-		}
-		// Out of file descriptors, most likely: waiting helps.
-		s.opt.Log.Error("mqtt: accept", "error", err)
-		t := time.NewTimer(pause)
-		select {
-		case <-t.C:
-		case <-s.ctx.Done():
-			t.Stop()
-			return
-		}
-		pause = min(2*pause, longest)
-	}
-}
-
-// start runs serve for a connection on a goroutine of its own.
-func (s *Server) start(raw net.Conn, serve func()) {
-	if !s.enter(raw) {
-		raw.Close()
-		return
-	}
-	go func() {
-		defer s.leave(raw)
-		serve()
-	}()
-}
-
-func (s *Server) enter(raw net.Conn) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.closed {
-		return false
-	}
-	s.raw[raw] = struct{}{}
-	s.wg.Add(1)
-	return true
-}
-
-func (s *Server) leave(raw net.Conn) {
-	raw.Close()
-	s.mu.Lock()
-	delete(s.raw, raw)
-	s.mu.Unlock()
-	s.wg.Done()
-}
-
-func (s *Server) handshake(raw net.Conn, cfg *tls.Config) {
-	nc := tls.Server(raw, cfg)
-	ctx, cancel := context.WithTimeout(s.ctx, min(handshakeTimeout, s.opt.ConnectTimeout))
-	err := nc.HandshakeContext(ctx)
-	cancel()
-	if err != nil {
-		s.opt.Log.Info("mqtt: TLS handshake", "peer", raw.RemoteAddr(), "error", err)
-		return
-	}
-	s.serve(nc, Peer{Protocol: "mqtt", Certificates: nc.ConnectionState().PeerCertificates, Raw: raw})
+	s.conns.Accept(l, cfg, s.serve)
 }
 
 // Serve serves a connection that came through a tunnel, until it is over, and closes it.
-func (s *Server) Serve(nc net.Conn, p Peer) {
-	if !s.enter(p.Raw) {
-		p.Raw.Close()
-		return
-	}
-	defer s.leave(p.Raw)
-	s.serve(nc, p)
-}
+func (s *Server) Serve(nc net.Conn, p conns.Peer) { s.conns.Serve(nc, p, s.serve) }
 
 // Drop cuts the connection of an identity, and reports whether there was one.
 func (s *Server) Drop(id hubwire.Identity) bool {
@@ -177,13 +86,4 @@ func (s *Server) Drop(id hubwire.Identity) bool {
 }
 
 // Close cuts all connections and returns when they are over.
-func (s *Server) Close() {
-	s.cancel()
-	s.mu.Lock()
-	s.closed = true
-	for raw := range s.raw {
-		raw.Close()
-	}
-	s.mu.Unlock()
-	s.wg.Wait()
-}
+func (s *Server) Close() { s.conns.Close() }

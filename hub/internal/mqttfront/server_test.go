@@ -4,12 +4,11 @@ import (
 	"crypto/tls"
 	"io"
 	"net"
-	"sync"
-	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/hubwire/hubwire/hub/internal/conns"
 	"github.com/hubwire/hubwire/hub/internal/core"
 	"github.com/hubwire/hubwire/hub/internal/pipe"
 	"github.com/hubwire/hubwire/hub/internal/store"
@@ -17,69 +16,14 @@ import (
 	"github.com/hubwire/hubwire/mqtt"
 )
 
-// troubled is a listener that has only trouble, until it is closed.
-type troubled struct {
-	net.Listener
-	mu     sync.Mutex
-	calls  int
-	closed bool
-}
-
-func (l *troubled) Accept() (net.Conn, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.calls++
-	if l.closed {
-		return nil, net.ErrClosed
-	}
-	return nil, syscall.EMFILE
-}
-
-// TestAcceptSurvivesTrouble has a system out of file descriptors for a while.
-func TestAcceptSurvivesTrouble(t *testing.T) {
-	bubble(t, core.Config{}, func(t *testing.T, f *front) {
-		l := &troubled{}
-		done := make(chan struct{})
-		go func() { defer close(done); f.server.Accept(l, nil) }()
-		time.Sleep(time.Minute)
-		l.mu.Lock()
-		if l.calls < 60 || l.calls > 80 {
-			t.Errorf("%d attempts in a minute, want one a second and a few more at first", l.calls)
-		}
-		l.closed = true
-		l.mu.Unlock()
-		<-done
-	})
-}
-
-func TestCloseEndsAnAcceptInTrouble(t *testing.T) {
-	bubble(t, core.Config{}, func(t *testing.T, f *front) {
-		done := make(chan struct{})
-		go func() { defer close(done); f.server.Accept(&troubled{}, nil) }()
-		time.Sleep(time.Minute)
-		synctest.Wait()
-		start := time.Now()
-		f.server.Close()
-		<-done
-		if took := time.Since(start); took != 0 {
-			t.Errorf("it took %v", took)
-		}
-	})
-}
-
-// TestAfterClose has connections come to a server that is closed already.
+// TestAfterClose has a connection come to a server that is closed already.
 func TestAfterClose(t *testing.T) {
 	bubble(t, core.Config{}, func(t *testing.T, f *front) {
 		f.server.Close()
-		for _, serve := range []func(nc net.Conn){
-			func(nc net.Conn) { f.server.Serve(nc, Peer{Raw: nc}) },
-			func(nc net.Conn) { f.server.start(nc, func() { t.Error("it was served") }) },
-		} {
-			peer, nc := pipe.New(pipe.Addr("peer"), pipe.Addr("hub"))
-			serve(nc)
-			if _, err := peer.Read(make([]byte, 1)); err != io.EOF {
-				t.Errorf("reading: %v", err)
-			}
+		peer, nc := pipe.New(pipe.Addr("peer"), pipe.Addr("hub"))
+		f.server.Serve(nc, conns.Peer{Raw: nc})
+		if _, err := peer.Read(make([]byte, 1)); err != io.EOF {
+			t.Errorf("reading: %v", err)
 		}
 	})
 }
@@ -125,7 +69,7 @@ func TestAdmit(t *testing.T) {
 				if name == "wrong" {
 					m.Password = mqtt.NewSecret([]byte("x"))
 				}
-				go f.server.Serve(nc, Peer{Raw: raw})
+				go f.server.Serve(nc, conns.Peer{Raw: raw})
 				peer.Write(m.AppendTo(nil))
 				peer.Read(make([]byte, 4))
 				synctest.Wait()
@@ -161,7 +105,7 @@ func TestThousandsOfConnections(t *testing.T) {
 		ends[i%len(ends)](d)
 	}
 	f.close()
-	if len(f.server.raw) != 0 || len(f.server.current) != 0 {
-		t.Errorf("%d connections and %d identities are left", len(f.server.raw), len(f.server.current))
+	if f.server.conns.Len() != 0 || len(f.server.current) != 0 {
+		t.Errorf("%d connections and %d identities are left", f.server.conns.Len(), len(f.server.current))
 	}
 }

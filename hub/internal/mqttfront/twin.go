@@ -32,7 +32,7 @@ func (c *conn) twinGet(m *mqtt.Publish, t *topics.Topic) error {
 		if err != nil {
 			return answer{}, err
 		}
-		return answer{status: http.StatusOK, body: twinBody(twin)}, nil
+		return answer{status: http.StatusOK, body: core.TwinBody(twin)}, nil
 	})
 }
 
@@ -109,14 +109,6 @@ func (a *answer) appendTo(dst, rid []byte) []byte {
 func (c *conn) wantsTwinResponses() bool {
 	_, ok := c.session.Granted(func(s *core.Subscription) bool { return s.Filter == topics.TwinResponseFilter })
 	return ok
-}
-
-// twinBody is the twin as a device gets it.
-func twinBody(t *hubwire.Twin) []byte {
-	b := append([]byte(`{"desired":`), core.WithVersion(t.Desired.JSON, t.Desired.Version)...)
-	b = append(b, `,"reported":`...)
-	b = append(b, core.WithVersion(t.Reported.JSON, t.Reported.Version)...)
-	return append(b, '}')
 }
 
 func refusalAnswer(e *hubwire.Error) answer {

@@ -151,7 +151,7 @@ func TestWavesOfThousands(t *testing.T) {
 		for i, d := range devices {
 			ends[i%len(ends)](i, d)
 		}
-		c.server.wg.Wait()
+		c.server.conns.Wait()
 		for _, d := range devices {
 			d.c.Close()
 		}
@@ -165,8 +165,8 @@ func TestWavesOfThousands(t *testing.T) {
 	if grown := last - first; grown > int64(size)<<10 {
 		t.Errorf("the heap has grown by %d bytes, from wave to wave", grown)
 	}
-	if len(c.server.raw)+len(c.server.current) != 0 {
-		t.Errorf("%d connections and %d identities are left", len(c.server.raw), len(c.server.current))
+	if c.server.conns.Len()+len(c.server.current) != 0 {
+		t.Errorf("%d connections and %d identities are left", c.server.conns.Len(), len(c.server.current))
 	}
 	d := c.login(0, true, true)
 	d.write(&mqtt.Disconnect{})

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"slices"
 	"sort"
 	"sync"
 	"time"
@@ -124,46 +125,59 @@ func (p *partition) positionOf(i int) int64 {
 	return p.at(i).position
 }
 
-func (p *partition) read(from int64, limit int) []Entry {
+// read fills into, which is empty.
+func (p *partition) read(from int64, limit int, into *Page) {
 	p.mu.RLock()
 	defer p.mu.RUnlock()
-	oldest := p.next - int64(p.n)
-	first := int(max(0, from-oldest))
+	first := int(max(0, from-p.oldest()))
 	if first >= p.n || limit <= 0 {
-		return nil
+		return
 	}
 	begin, n := p.positionOf(first), 1
 	for n < min(limit, p.n-first) && p.positionOf(first+n+1)-begin <= readBytes {
 		n++
 	}
-	values := make([]byte, p.positionOf(first+n)-begin)
-	p.copyAt(values, begin)
-	out := make([]Entry, n)
-	for i := range out {
-		s, to := p.at(first+i), p.positionOf(first+i+1)-begin
-		sequence := oldest + int64(first+i)
-		out[i] = Entry{
-			Sequence: sequence,
-			Offset:   s.position + sequence, // so that empty values advance it too
+	into.Bytes = slices.Grow(into.Bytes, int(p.positionOf(first+n)-begin))[:p.positionOf(first+n)-begin]
+	p.copyAt(into.Bytes, begin)
+	into.Entries = slices.Grow(into.Entries, n)
+	for i := first; i < first+n; i++ {
+		s, to := p.at(i), p.positionOf(i+1)-begin
+		into.Entries = append(into.Entries, Entry{
+			Sequence: p.oldest() + int64(i),
+			Offset:   p.offsetOf(i),
 			Time:     time.Unix(s.sec, s.nsec).UTC(),
-			Value:    values[s.position-begin : to : to],
-		}
+			Value:    into.Bytes[s.position-begin : to : to],
+		})
 	}
-	return out
 }
 
+// oldest is the sequence of the oldest entry.
+func (p *partition) oldest() int64 { return p.next - int64(p.n) }
+
+// offsetOf is the offset of the i-th oldest entry: its position, and its sequence, so that
+// empty values advance it too.
+func (p *partition) offsetOf(i int) int64 { return p.at(i).position + p.oldest() + int64(i) }
+
 func (p *partition) seek(t time.Time) int64 {
-	p.mu.RLock()
-	defer p.mu.RUnlock()
-	i := sort.Search(p.n, func(i int) bool {
+	return p.search(func(i int) bool {
 		s := p.at(i)
 		return !time.Unix(s.sec, s.nsec).Before(t)
 	})
-	return p.next - int64(p.n) + int64(i)
+}
+
+func (p *partition) seekOffset(offset int64) int64 {
+	return p.search(func(i int) bool { return p.offsetOf(i) >= offset })
+}
+
+// search returns the sequence of the oldest entry that is, as all behind it are.
+func (p *partition) search(is func(i int) bool) int64 {
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	return p.oldest() + int64(sort.Search(p.n, is))
 }
 
 func (p *partition) bounds() Bounds {
 	p.mu.RLock()
 	defer p.mu.RUnlock()
-	return Bounds{First: p.next - int64(p.n), Next: p.next, Last: p.last}
+	return Bounds{First: p.oldest(), Next: p.next, Last: p.last}
 }

@@ -193,12 +193,14 @@ func (m *Memory) Append(_ context.Context, p int, at time.Time, value []byte) (E
 }
 
 // Read implements [Store].
-func (m *Memory) Read(_ context.Context, p int, from int64, max int) ([]Entry, error) {
+func (m *Memory) Read(_ context.Context, p int, from int64, max int, into *Page) error {
+	into.Entries, into.Bytes = into.Entries[:0], into.Bytes[:0]
 	part, err := m.partition(p)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	return part.read(from, max), nil
+	part.read(from, max, into)
+	return nil
 }
 
 // Seek implements [Store].
@@ -208,6 +210,15 @@ func (m *Memory) Seek(_ context.Context, p int, t time.Time) (int64, error) {
 		return 0, err
 	}
 	return part.seek(t), nil
+}
+
+// SeekOffset implements [Store].
+func (m *Memory) SeekOffset(_ context.Context, p int, offset int64) (int64, error) {
+	part, err := m.partition(p)
+	if err != nil {
+		return 0, err
+	}
+	return part.seekOffset(offset), nil
 }
 
 // Bounds implements [Store].

@@ -58,6 +58,13 @@ type Entry struct {
 	Value    []byte
 }
 
+// Page is a piece of a partition's log, for [Store.Read] to fill. Its memory is used again
+// when it is filled again; the zero Page is ready.
+type Page struct {
+	Entries []Entry
+	Bytes   []byte // the values, one behind the other; those of Entries are pieces of it
+}
+
 // Bounds says what a partition holds.
 type Bounds struct {
 	First int64 // sequence of the oldest entry still there; equal to Next when empty
@@ -94,14 +101,18 @@ type Store interface {
 	// make room.
 	Append(ctx context.Context, partition int, at time.Time, value []byte) (Entry, error)
 
-	// Read returns up to max entries of a partition, beginning with sequence
-	// from, or with the oldest when that is gone; fewer when they are large. An
-	// empty result is the end. The values are the caller's.
-	Read(ctx context.Context, partition int, from int64, max int) ([]Entry, error)
+	// Read makes into what is there of a partition: up to max entries, beginning with
+	// sequence from, or with the oldest when that is gone; fewer when they are large. No
+	// entries are the end. The page is the caller's, and empty after an error.
+	Read(ctx context.Context, partition int, from int64, max int, into *Page) error
 
 	// Seek returns the sequence of the oldest entry that was appended at or
 	// after t, or that the next entry will get when there is none.
 	Seek(ctx context.Context, partition int, t time.Time) (int64, error)
+
+	// SeekOffset returns the sequence of the oldest entry whose offset is at least
+	// that, or that the next entry will get when there is none.
+	SeekOffset(ctx context.Context, partition int, offset int64) (int64, error)
 
 	// Bounds returns what a partition holds.
 	Bounds(ctx context.Context, partition int) (Bounds, error)

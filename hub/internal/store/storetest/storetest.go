@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -37,6 +38,8 @@ func Run(t *testing.T, open func(t *testing.T) store.Store) {
 		{"the log keeps nothing of what it was given", logCopies},
 		{"values of all sizes come back as they were", logSizes},
 		{"seek finds the first entry of a time", logSeek},
+		{"seek finds the first entry of an offset", logSeekOffset},
+		{"a page is filled again in the memory that it has", logPageAgain},
 		{"concurrent appends lose nothing", logConcurrent},
 		{"an unknown partition is refused", unknownPartition},
 		{"a closed store refuses everything", closed},
@@ -235,12 +238,19 @@ func appendLog(t *testing.T, s store.Store, p int, at time.Time, value string) s
 	return e
 }
 
+// read is Store.Read into a page of its own.
+func read(s store.Store, p int, from int64, limit int) ([]store.Entry, error) {
+	var page store.Page
+	err := s.Read(ctx, p, from, limit, &page)
+	return page.Entries, err
+}
+
 func logSequence(t *testing.T, s store.Store) {
 	b, err := s.Bounds(ctx, 0)
 	if err != nil || b.First != 0 || b.Next != 0 || !b.Last.Time.IsZero() {
 		t.Errorf("Bounds of an empty log = %+v, %v", b, err)
 	}
-	if es, err := s.Read(ctx, 0, 0, 10); err != nil || len(es) != 0 {
+	if es, err := read(s, 0, 0, 10); err != nil || len(es) != 0 {
 		t.Errorf("Read of an empty log = %v, %v", es, err)
 	}
 	for i := range 20 {
@@ -248,7 +258,7 @@ func logSequence(t *testing.T, s store.Store) {
 			t.Fatalf("entry %d has sequence %d", i, e.Sequence)
 		}
 	}
-	es, err := s.Read(ctx, 0, 0, 100)
+	es, err := read(s, 0, 0, 100)
 	if err != nil || len(es) != 20 {
 		t.Fatalf("Read = %d entries, %v; want 20", len(es), err)
 	}
@@ -266,7 +276,7 @@ func logMonotonic(t *testing.T, s store.Store) {
 	if !b.Time.Equal(start.Add(time.Second)) || !c.Time.Equal(start.Add(time.Minute)) {
 		t.Errorf("times %v, %v", b.Time, c.Time)
 	}
-	es, err := s.Read(ctx, 0, 0, 3)
+	es, err := read(s, 0, 0, 3)
 	if err != nil || len(es) != 3 || es[0].Offset >= es[1].Offset || es[1].Offset >= es[2].Offset {
 		t.Errorf("Read = %+v, %v; want growing offsets", es, err)
 	}
@@ -281,7 +291,7 @@ func logPartitions(t *testing.T, s store.Store) {
 	if e := appendLog(t, s, 1, start, "one"); e.Sequence != 0 {
 		t.Errorf("first entry of partition 1 has sequence %d", e.Sequence)
 	}
-	es, err := s.Read(ctx, 1, 0, 10)
+	es, err := read(s, 1, 0, 10)
 	if err != nil || len(es) != 1 || string(es[0].Value) != "one" {
 		t.Errorf("Read(1) = %v, %v", es, err)
 	}
@@ -291,11 +301,11 @@ func logReadFrom(t *testing.T, s store.Store) {
 	for i := range 10 {
 		appendLog(t, s, 0, start, fmt.Sprint(i))
 	}
-	es, err := s.Read(ctx, 0, 4, 3)
+	es, err := read(s, 0, 4, 3)
 	if err != nil || len(es) != 3 || es[0].Sequence != 4 || string(es[2].Value) != "6" {
 		t.Errorf("Read(from 4, max 3) = %+v, %v", es, err)
 	}
-	if es, err := s.Read(ctx, 0, 10, 3); err != nil || len(es) != 0 {
+	if es, err := read(s, 0, 10, 3); err != nil || len(es) != 0 {
 		t.Errorf("Read at the end = %v, %v", es, err)
 	}
 }
@@ -307,7 +317,7 @@ func logCopies(t *testing.T, s store.Store) {
 	}
 	copy(value, "poison!!!")
 	for range 2 {
-		es, err := s.Read(ctx, 0, 0, 1)
+		es, err := read(s, 0, 0, 1)
 		if err != nil || len(es) != 1 || string(es[0].Value) != "as it was" {
 			t.Fatalf("Read = %+v, %v", es, err)
 		}
@@ -324,7 +334,7 @@ func logSizes(t *testing.T, s store.Store) {
 		}
 	}
 	for next := 0; next < len(sizes); {
-		es, err := s.Read(ctx, 0, int64(next), len(sizes))
+		es, err := read(s, 0, int64(next), len(sizes))
 		if err != nil || len(es) == 0 {
 			t.Fatalf("Read from %d = %d entries, %v", next, len(es), err)
 		}
@@ -349,6 +359,54 @@ func logSeek(t *testing.T, s store.Store) {
 	}
 }
 
+func logSeekOffset(t *testing.T, s store.Store) {
+	var offsets []int64
+	for _, value := range []string{"", "", "three", "four"} {
+		offsets = append(offsets, appendLog(t, s, 0, start, value).Offset)
+	}
+	offsets = append(offsets, offsets[3]+1) // behind the end, wherever the next will be
+	for want, offset := range offsets {
+		got, err := s.SeekOffset(ctx, 0, offset)
+		if err != nil || got != int64(want) {
+			t.Errorf("SeekOffset(%d) = %d, %v; want %d", offset, got, err, want)
+		}
+		if want == 0 {
+			continue
+		}
+		if got, _ := s.SeekOffset(ctx, 0, offsets[want-1]+1); got != int64(want) {
+			t.Errorf("SeekOffset behind entry %d = %d", want-1, got)
+		}
+	}
+}
+
+func logPageAgain(t *testing.T, s store.Store) {
+	for i := range 20 {
+		appendLog(t, s, 0, start, strings.Repeat("x", i))
+	}
+	var page store.Page
+	for from := range int64(20) {
+		if err := s.Read(ctx, 0, from, 7, &page); err != nil {
+			t.Fatal(err)
+		}
+		if want := min(7, 20-int(from)); len(page.Entries) != want {
+			t.Fatalf("%d entries from %d, want %d", len(page.Entries), from, want)
+		}
+		at := 0
+		for i, e := range page.Entries {
+			if e.Sequence != from+int64(i) || len(e.Value) != int(from)+i || len(e.Value) > 0 && &e.Value[0] != &page.Bytes[at] {
+				t.Errorf("entry %d from %d is %d, %q", i, from, e.Sequence, e.Value)
+			}
+			at += len(e.Value)
+		}
+		if at != len(page.Bytes) {
+			t.Errorf("%d of %d bytes belong to entries", at, len(page.Bytes))
+		}
+	}
+	if err := s.Read(ctx, -1, 0, 7, &page); err == nil || len(page.Entries)+len(page.Bytes) != 0 {
+		t.Errorf("after the error %v the page has %d entries", err, len(page.Entries))
+	}
+}
+
 func logConcurrent(t *testing.T, s store.Store) {
 	var wg sync.WaitGroup
 	for range 8 {
@@ -361,7 +419,7 @@ func logConcurrent(t *testing.T, s store.Store) {
 		})
 	}
 	wg.Wait()
-	es, err := s.Read(ctx, 1, 0, 100)
+	es, err := read(s, 1, 0, 100)
 	if err != nil || len(es) != 64 {
 		t.Fatalf("Read = %d entries, %v; want 64", len(es), err)
 	}
@@ -377,11 +435,14 @@ func unknownPartition(t *testing.T, s store.Store) {
 		if _, err := s.Append(ctx, p, start, nil); !errors.Is(err, store.ErrPartition) {
 			t.Errorf("Append(%d) = %v, want ErrPartition", p, err)
 		}
-		if _, err := s.Read(ctx, p, 0, 1); !errors.Is(err, store.ErrPartition) {
+		if _, err := read(s, p, 0, 1); !errors.Is(err, store.ErrPartition) {
 			t.Errorf("Read(%d) = %v, want ErrPartition", p, err)
 		}
 		if _, err := s.Seek(ctx, p, start); !errors.Is(err, store.ErrPartition) {
 			t.Errorf("Seek(%d) = %v, want ErrPartition", p, err)
+		}
+		if _, err := s.SeekOffset(ctx, p, 0); !errors.Is(err, store.ErrPartition) {
+			t.Errorf("SeekOffset(%d) = %v, want ErrPartition", p, err)
 		}
 		if _, err := s.Bounds(ctx, p); !errors.Is(err, store.ErrPartition) {
 			t.Errorf("Bounds(%d) = %v, want ErrPartition", p, err)

@@ -1,0 +1,16 @@
+// Package amqp is Azure IoT Hub's AMQP 1.0 surface as bytes: link addresses, link
+// properties, annotations, claims-based security, error conditions, and the mapping of
+// every message that goes over a link to the words of package hubwire, for both ends of
+// the wire. It opens no connection.
+//
+// It follows OASIS AMQP 1.0 part 3 for the form of a message ([ParseMessage],
+// [AppendMessage]) and, for what IoT Hub puts into it, the guide "Communicate with your
+// IoT hub using the AMQP protocol", the Event Hubs AMQP protocol guide, and what the
+// official SDKs write and read; where these leave something open the comment says
+// "observed" or names who needs it.
+//
+// A view ([Message], [Value] and what is parsed from them with a slice of bytes in it)
+// aliases the bytes that it was parsed from: it holds while the caller leaves those
+// alone. What is appended is appended to the slice given, in the smallest form of each
+// type, and nothing is retained.
+package amqp

@@ -1,0 +1,93 @@
+package amqp
+
+import (
+	"time"
+
+	"github.com/hubwire/hubwire"
+	"github.com/hubwire/hubwire/internal/amqp10"
+)
+
+// Draft is a message to be written (part 3 section 3.2), for [AppendMessage]. The zero Draft
+// is a message of no sections. It has no header, of which IoT Hub and its SDKs write none.
+type Draft struct {
+	DeliveryAnnotations   []Pair // keys are symbols
+	Annotations           []Pair // of the message; keys are symbols
+	Properties            Properties
+	ApplicationProperties []Pair             // keys are strings
+	Text                  []hubwire.Property // more application properties, whose values are strings
+
+	Body  BodyKind
+	Data  []byte // of DataBody: one section, empty for nil
+	Value Typed  // of ValueBody
+}
+
+// Pair is a key with its value, in a map.
+type Pair struct {
+	Key   string
+	Value Typed
+}
+
+// BodyKind is what the body of a message is made of.
+type BodyKind uint8
+
+// The kinds of bodies. Part 3 wants one of the last three; IoT Hub and the SDKs also send none.
+const (
+	NoBody       BodyKind = iota
+	DataBody              // binary
+	ValueBody             // one value
+	SequenceBody          // lists; IoT Hub has no use for them
+)
+
+// Properties are what part 3 section 3.2.4 has of them, but for those of groups, which
+// IoT Hub does not use. An empty text or zero time means absent.
+type Properties struct {
+	MessageID       Typed // string, uuid, ulong or binary
+	UserID          string
+	To              string
+	Subject         string
+	ReplyTo         string
+	CorrelationID   Typed // as MessageID
+	ContentType     string
+	ContentEncoding string
+	Expiry          time.Time // absolute-expiry-time
+	Creation        time.Time // creation-time
+}
+
+// AppendMessage appends the message that d describes, in sections of rising code and each value
+// in its smallest form. Sections that would be empty are left out. A nil d is the zero
+// Draft. It allocates only to grow dst.
+func AppendMessage(dst []byte, d *Draft) []byte {
+	if d == nil {
+		return dst
+	}
+	if len(d.DeliveryAnnotations) > 0 {
+		dst = appendSection(dst, amqp10.DescDeliveryAnnotations, d.DeliveryAnnotations, nil)
+	}
+	if len(d.Annotations) > 0 {
+		dst = appendSection(dst, amqp10.DescMessageAnnotations, d.Annotations, nil)
+	}
+	dst = d.Properties.append(dst)
+	if len(d.ApplicationProperties)+len(d.Text) > 0 {
+		dst = appendSection(dst, amqp10.DescApplicationProperties, d.ApplicationProperties, d.Text)
+	}
+	switch d.Body {
+	case DataBody:
+		dst = AppendData(dst, d.Data)
+	case ValueBody:
+		dst = amqp10.AppendDescriptor(dst, amqp10.DescValue)
+		dst = d.Value.AppendTo(dst)
+	}
+	return dst
+}
+
+// AppendData appends a data section. A message in the batch format is nothing but such
+// sections, each a whole message; see [BatchFormat].
+func AppendData(dst, data []byte) []byte { return amqp10.AppendData(dst, data) }
+
+// append appends the section, or nothing when there is nothing in it.
+func (p *Properties) append(dst []byte) []byte {
+	return appendPropertyList(dst, &propertyTexts{
+		propMessageID: p.MessageID.string(), propUserID: p.UserID, propTo: p.To, propSubject: p.Subject, propReplyTo: p.ReplyTo,
+		propCorrelationID: p.CorrelationID.string(), propContentType: p.ContentType, propContentEncoding: p.ContentEncoding,
+	}, nil, p)
+}
