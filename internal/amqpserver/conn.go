@@ -82,7 +82,7 @@ func (s *Server) NewConn(nc, raw net.Conn, h *Handler) *Conn {
 	}
 	c := &Conn{server: s, cfg: &s.cfg, handler: h, nc: nc, raw: raw, sessions: map[uint16]*Session{}}
 	c.in.src = nc
-	c.eager, c.rarer = holdAgain, holdAgain
+	c.eager, c.rarer, c.needed = holdAgain, holdAgain, restAfter
 	c.changed = sync.NewCond(&c.mu)
 	return c
 }
@@ -158,7 +158,7 @@ func (c *Conn) wait() error {
 	err := c.in.fill()
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.busy = true
+	c.busy, c.lull = true, false
 	switch {
 	case err == nil:
 		return nil

@@ -24,11 +24,15 @@ type hold struct {
 	rarer   int // what eager will be
 	expired int // how many were held the last time that no batch filled
 	timer   *time.Timer
+	pace
 }
 
 // holdBack reports whether what waits is only outcomes, to be held for more of them.
 func (c *Conn) holdBack() bool {
-	if c.urgent || c.said == 0 || c.said >= holdBatch || c.eager > 0 || len(c.frames) > 0 || c.ready.first != nil {
+	if c.urgent || c.said == 0 || c.said >= holdBatch || len(c.frames) > 0 || c.ready.first != nil {
+		return false
+	}
+	if c.eager > 0 && c.waiting() {
 		return false
 	}
 	if c.holding {
@@ -50,25 +54,34 @@ func (c *Conn) holdOver() {
 	if !c.holding {
 		return
 	}
+	if c.waiting() && !c.resting { // or else it was us who had no batch in time
+		c.backOff()
+	}
+	c.urgent = true
+	c.wakeWriter()
+}
+
+// backOff has outcomes told at once for a while.
+func (c *Conn) backOff() {
 	// A peer that waits does so each time behind as many; one whose process had to wait for a processor does not.
 	if waits := c.said == 1 || c.said == c.expired; !waits {
 		c.rarer = holdAgain
 	}
 	c.expired = c.said
-	c.eager = c.rarer
+	c.eager, c.filled = c.said+c.rarer, 0
 	c.rarer = min(2*c.rarer, holdRarely)
-	c.urgent = true
-	c.wakeWriter()
 }
 
 // released takes note that what waited is being written.
 func (c *Conn) released() {
 	switch {
-	case !c.holding:
+	case c.eager > 0:
 		c.eager = max(c.eager-c.said, 0)
 	case c.said >= holdBatch:
 		c.rarer = holdAgain
+		c.filled++
 	}
+	c.brought += c.said
 	if c.holding {
 		c.holding = false
 		c.timer.Stop()

@@ -64,6 +64,9 @@ func (s *Server) serve(nc net.Conn, p conns.Peer) {
 		Receiver:     c.receiver,
 		Sender:       c.sender,
 	})
+	if p.Intake != nil {
+		p.Intake.OnLull(c.amqp.Lull)
+	}
 	if !s.enter(c) {
 		return
 	}

@@ -70,6 +70,7 @@ func New(c *core.Core, o *Options) *Server {
 		s.opt.Log = slog.New(slog.DiscardHandler)
 	}
 	s.conns = conns.New("amqp", s.opt.ConnectTimeout, s.opt.Log)
+	s.conns.Intakes = true
 	s.engine = amqpserver.NewServer(&amqpserver.Config{
 		ContainerID:    "DeviceGateway_" + core.NewGUID(),
 		MaxMessageSize: maxMessage,

@@ -24,6 +24,9 @@ type Peer struct {
 	// Raw is the connection below TLS and tunnel. Closing it never blocks. If it
 	// has a method Admit, that is called by Peer.Admit.
 	Raw net.Conn
+
+	// Intake is what TLS reads from, if [Set].Intakes says so and there is no tunnel; or nil.
+	Intake *Intake
 }
 
 // Admit tells the door that the peer is no stranger any more: its login has succeeded.
@@ -35,6 +38,9 @@ func (p *Peer) Admit() {
 
 // Set is the connections of a front, one goroutine each. Make one with [New].
 type Set struct {
+	// Intakes has each connection with TLS have an [Intake]. Set it before Accept.
+	Intakes bool
+
 	name     string
 	patience time.Duration
 	log      *slog.Logger
@@ -129,7 +135,13 @@ func (s *Set) leave(raw net.Conn) {
 }
 
 func (s *Set) handshake(raw net.Conn, cfg *tls.Config, serve func(net.Conn, Peer)) {
-	nc := tls.Server(raw, cfg)
+	p := Peer{Protocol: s.name, Raw: raw}
+	below := raw
+	if s.Intakes {
+		p.Intake = &Intake{Conn: raw}
+		below = p.Intake
+	}
+	nc := tls.Server(below, cfg)
 	ctx, cancel := context.WithTimeout(s.ctx, s.patience)
 	err := nc.HandshakeContext(ctx)
 	cancel()
@@ -137,7 +149,8 @@ func (s *Set) handshake(raw net.Conn, cfg *tls.Config, serve func(net.Conn, Peer
 		s.log.Info(s.name+": TLS handshake", "peer", raw.RemoteAddr(), "error", err)
 		return
 	}
-	serve(nc, Peer{Protocol: s.name, Certificates: nc.ConnectionState().PeerCertificates, Raw: raw})
+	p.Certificates = nc.ConnectionState().PeerCertificates
+	serve(nc, p)
 }
 
 // Close cuts all connections and returns when they are over.
