@@ -6,7 +6,7 @@
 //
 //   - package device for a device or module client,
 //   - package hub/hubtest for an IoT Hub that runs inside a test,
-//   - packages topics, sas, mqtt and ws for the wire itself.
+//   - packages topics, sas, mqtt, amqp, httpsx and ws for the wire itself.
 //
 // The words follow the IoT Hub developer guide ("Create and read IoT Hub
 // messages", "Understand and use device twins", "IoT Hub error codes").

@@ -66,7 +66,7 @@ func AppendMessage(dst []byte, d *Draft) []byte {
 	if len(d.Annotations) > 0 {
 		dst = appendSection(dst, amqp10.DescMessageAnnotations, d.Annotations, nil)
 	}
-	dst = d.Properties.append(dst)
+	dst = d.Properties.append(dst, nil)
 	if len(d.ApplicationProperties)+len(d.Text) > 0 {
 		dst = appendSection(dst, amqp10.DescApplicationProperties, d.ApplicationProperties, d.Text)
 	}
@@ -84,10 +84,56 @@ func AppendMessage(dst []byte, d *Draft) []byte {
 // sections, each a whole message; see [BatchFormat].
 func AppendData(dst, data []byte) []byte { return amqp10.AppendData(dst, data) }
 
-// append appends the section, or nothing when there is nothing in it.
-func (p *Properties) append(dst []byte) []byte {
-	return appendPropertyList(dst, &propertyTexts{
-		propMessageID: p.MessageID.string(), propUserID: p.UserID, propTo: p.To, propSubject: p.Subject, propReplyTo: p.ReplyTo,
-		propCorrelationID: p.CorrelationID.string(), propContentType: p.ContentType, propContentEncoding: p.ContentEncoding,
-	}, nil, p)
+// append appends the section, or nothing when there is nothing in it. to stands for a p.To that is
+// empty.
+func (p *Properties) append(dst, to []byte) []byte {
+	n := p.count(len(to) > 0)
+	if n == 0 {
+		return dst
+	}
+	at := len(dst) + descriptorSize
+	dst = openAt(dst, amqp10.DescProperties)
+	dst = p.MessageID.AppendTo(dst)
+	dst = appendOrNull(dst, amqp10.CodeBinary8, p.UserID)
+	if p.To == "" && len(to) > 0 {
+		dst = amqp10.AppendString(dst, to)
+	} else {
+		dst = appendOrNull(dst, amqp10.CodeString8, p.To)
+	}
+	dst = appendOrNull(dst, amqp10.CodeString8, p.Subject)
+	dst = appendOrNull(dst, amqp10.CodeString8, p.ReplyTo)
+	dst = p.CorrelationID.AppendTo(dst)
+	dst = appendOrNull(dst, amqp10.CodeSymbol8, p.ContentType)
+	dst = appendOrNull(dst, amqp10.CodeSymbol8, p.ContentEncoding)
+	dst = appendTime(dst, p.Expiry)
+	dst = appendTime(dst, p.Creation)
+	dst = dst[:len(dst)-(propCreation+1-n)] // the nulls behind the last field, of a byte each
+	return amqp10.CloseList(dst, at, n)
+}
+
+// count returns how many fields there are, up to the last that is not null.
+func (p *Properties) count(to bool) int {
+	switch {
+	case !p.Creation.IsZero():
+		return propCreation + 1
+	case !p.Expiry.IsZero():
+		return propExpiry + 1
+	case p.ContentEncoding != "":
+		return propContentEncoding + 1
+	case p.ContentType != "":
+		return propContentType + 1
+	case !p.CorrelationID.IsNull():
+		return propCorrelationID + 1
+	case p.ReplyTo != "":
+		return propReplyTo + 1
+	case p.Subject != "":
+		return propSubject + 1
+	case to || p.To != "":
+		return propTo + 1
+	case p.UserID != "":
+		return propUserID + 1
+	case !p.MessageID.IsNull():
+		return propMessageID + 1
+	}
+	return 0
 }

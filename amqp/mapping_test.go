@@ -107,6 +107,7 @@ func TestBatches(t *testing.T) {
 		{"one broken inside", AppendData(AppendToBatch(nil, &want[0]), inner[:len(inner)-1]), hubwire.DeserializationError, "message 1 of the batch"},
 		{"one that is garbage", AppendData(nil, []byte("hello")), hubwire.DeserializationError, "message 0 of the batch"},
 		{"one with a list for a property", AppendData(nil, section(amqp10.DescApplicationProperties, mapOf(String("k"), raw(0x45))...)), hubwire.ArgumentInvalid, "message 0 of the batch"},
+		{"very many that are empty", bytes.Repeat(AppendData(nil, nil), MaxBatch+1), hubwire.MessageTooLarge, "more than"},
 	} {
 		got, err := AppendBatch(before, parsed(t, c.in))
 		var e *hubwire.Error

@@ -41,16 +41,15 @@ var (
 //
 // The error is a [*SyntaxError], which is shared by calls that find the same fault. It does
 // not allocate but for that.
-func ParseMessage(b []byte) (Message, error) {
-	var m Message
+func ParseMessage(b []byte) (m Message, err error) {
 	p := parser{b: b[:len(b):len(b)]}
 	for p.i < len(b) && p.err == nil {
 		p.section(&m)
 	}
 	if p.err != nil {
-		return Message{}, p.err
+		m = Message{}
 	}
-	return m, nil
+	return m, p.err
 }
 
 // Map is a view of annotations or application properties. Keys keep their order, and may

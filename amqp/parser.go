@@ -14,7 +14,7 @@ type parser struct {
 	i   int
 	err error
 	at  amqp10.Descriptor // the section that is read
-	had uint16            // those that were, by the low bits of their codes
+	had uint16            // those that were, as bits
 }
 
 func (p *parser) fail(err error) {
@@ -42,7 +42,11 @@ func syntaxError(want SyntaxError) error {
 func (p *parser) section(m *Message) {
 	p.at = 0
 	p.at = p.descriptor()
-	bit := uint16(1) << (p.at & 15)
+	if p.at < amqp10.DescHeader || p.at > amqp10.DescFooter {
+		p.fail(ErrSection) // unless the descriptor was none
+		return
+	}
+	bit := uint16(1) << (p.at - amqp10.DescHeader)
 	if p.had&bit != 0 && p.at != amqp10.DescData && p.at != amqp10.DescSequence {
 		p.fail(ErrTwice)
 		return
@@ -59,41 +63,25 @@ func (p *parser) section(m *Message) {
 		m.properties = p.propertyList()
 	case amqp10.DescApplicationProperties:
 		m.application = p.mapOf()
+	case amqp10.DescData:
+		p.body(m, DataBody, p.binary())
+	case amqp10.DescSequence:
+		p.body(m, SequenceBody, p.list())
+	case amqp10.DescValue:
+		p.body(m, ValueBody, p.value())
 	case amqp10.DescFooter:
 		p.mapOf()
-	case amqp10.DescData:
-		if p.bodyIs(m, DataBody) {
-			p.body(m, p.binary())
-		}
-	case amqp10.DescSequence:
-		if p.bodyIs(m, SequenceBody) {
-			p.body(m, p.list())
-		}
-	case amqp10.DescValue:
-		if p.bodyIs(m, ValueBody) {
-			p.body(m, p.value())
-		}
-	default:
-		if p.err == nil {
-			p.fail(ErrSection)
-		}
 	}
 }
 
-// bodyIs reports whether a section of kind may stand in the body.
-func (p *parser) bodyIs(m *Message, kind BodyKind) bool {
-	if m.body != NoBody && m.body != kind {
-		p.fail(ErrBody)
-		return false
-	}
-	return true
-}
-
-// body takes a section of the body in. What follows the first is looked at now and found again later.
-func (p *parser) body(m *Message, content []byte) {
-	kind := [...]BodyKind{DataBody, SequenceBody, ValueBody}[p.at-amqp10.DescData]
-	if m.body == NoBody {
+// body takes a section of the body in. What follows the first is looked at now, and found again later.
+func (p *parser) body(m *Message, kind BodyKind, content []byte) {
+	switch m.body {
+	case NoBody:
 		m.body, m.data, m.more = kind, content, p.b[p.i:]
+	case kind:
+	default:
+		p.fail(ErrBody)
 	}
 }
 

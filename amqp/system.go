@@ -23,10 +23,16 @@ func (e *entries) deviceAnnotations(m *hubwire.Message) {
 // appendRest appends the sections of m that follow its annotations. to stands for an m.To that is
 // empty.
 func appendRest(dst []byte, m *hubwire.Message, to []byte) []byte {
-	dst = appendPropertyList(dst, &propertyTexts{
-		propMessageID: m.ID, propUserID: m.UserID, propTo: m.To, propCorrelationID: m.CorrelationID,
-		propContentType: m.ContentType, propContentEncoding: m.ContentEncoding,
-	}, to, &Properties{Expiry: m.Expiry})
+	p := Properties{
+		UserID: m.UserID, To: m.To, ContentType: m.ContentType, ContentEncoding: m.ContentEncoding, Expiry: m.Expiry,
+	}
+	if m.ID != "" {
+		p.MessageID = String(m.ID)
+	}
+	if m.CorrelationID != "" {
+		p.CorrelationID = String(m.CorrelationID)
+	}
+	dst = p.append(dst, to)
 	e := openSection(dst, amqp10.DescApplicationProperties)
 	e.systemTime(NameCreationTime, m.CreationTime)
 	e.text(NameSchema, m.Schema)

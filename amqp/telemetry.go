@@ -87,16 +87,24 @@ func noResult(op string) error {
 	return refused(op, hubwire.ArgumentInvalid, "there is nothing to parse into")
 }
 
+// MaxBatch is how many messages of a batch are read. The service's limit is one of bytes, below
+// which nobody has more; here it bounds what a peer can make of empty ones.
+const MaxBatch = 10_000
+
 // AppendBatch appends to ms the messages of m, whose transfer has the format [BatchFormat], each
 // as [ParseTelemetry] reads it. An error is about the first that is broken, names its place,
 // and is that of ParseTelemetry or has the code [hubwire.DeserializationError]; ms is then
 // returned as it was. So is it for a batch without any message, with the code
-// [hubwire.ArgumentInvalid]. Of what the messages of a batch have in them nothing is a batch again.
+// [hubwire.ArgumentInvalid], and for one of more than [MaxBatch], with
+// [hubwire.MessageTooLarge]. Nothing that is in the messages of a batch is a batch again.
 func AppendBatch(ms []hubwire.Message, m *Message) ([]hubwire.Message, error) {
 	const op = "send batch"
 	all := ms
 	for section := range m.Sections() {
 		n := len(all) - len(ms)
+		if n == MaxBatch {
+			return ms, refused(op, hubwire.MessageTooLarge, "the batch has more than %d messages", n)
+		}
 		inner, err := ParseMessage(section)
 		if err != nil {
 			return ms, refused(op, hubwire.DeserializationError, "message %d of the batch: %v", n, err)

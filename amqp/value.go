@@ -2,6 +2,7 @@ package amqp
 
 import (
 	"encoding/binary"
+	"math"
 	"time"
 
 	"github.com/hubwire/hubwire/internal/amqp10"
@@ -87,19 +88,18 @@ func (t *Typed) IsNull() bool {
 	return t == nil || t.kind == amqp10.KindNull || t.kind == amqp10.KindUnknown && t.data == nil
 }
 
-// string returns the text of a string, or nothing when t is not of a text alone.
-func (t *Typed) string() string {
-	if t.kind != amqp10.KindString {
-		return ""
-	}
-	return t.text
-}
-
 // AppendTo appends t in the smallest form of its type.
 func (t *Typed) AppendTo(dst []byte) []byte {
 	if t.IsNull() {
 		return amqp10.AppendNull(dst)
 	}
+	if t.kind == amqp10.KindString && t.data == nil && len(t.text) <= math.MaxUint8 { // as nearly all are
+		return append(append(dst, amqp10.CodeString8, byte(len(t.text))), t.text...)
+	}
+	return t.appendOther(dst)
+}
+
+func (t *Typed) appendOther(dst []byte) []byte {
 	switch t.kind {
 	case amqp10.KindString:
 		if t.data != nil {

@@ -215,6 +215,7 @@ func TestDesiredEndsWithWhatCannotBeMended(t *testing.T) {
 				if !errors.Is(last, tt.want) || !errors.As(last, &e) || e.Op != "desired" {
 					t.Errorf("%v", last)
 				}
+				synctest.Wait() // until whoever closes it is done
 				if f.closed > 0 {
 					return
 				}

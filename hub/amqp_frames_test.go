@@ -288,3 +288,22 @@ func TestAMQPPeerThatDoesNotRead(t *testing.T) {
 		openAMQPDevice(t, h, dev).works()
 	})
 }
+
+// uAMQP asks for receiver-settle-mode second for what it sends, and waits for the hub to settle.
+func TestAMQPSettlesFirstWhatItReceives(t *testing.T) {
+	bubble(t, nil, func(t *testing.T, h *hub.Hub) {
+		f := openFrames(t, h)
+		f.putToken(h, amqp.Ulong(0))
+		to := amqp10.ValueOf(amqp10.AppendString(nil, "/devices/dev-1/messages/events"))
+		f.send((&amqp10.Attach{Name: []byte("out"), Handle: 2, Role: amqp10.RoleSender, ReceiveMode: amqp10.Some(amqp10.ReceiveSecond),
+			Source: amqp10.Some(amqp10.Source{}), Target: amqp10.Some(amqp10.Target{Address: to}), InitialDeliveryCount: amqp10.Some[uint32](0)}).AppendTo)
+		var a amqp10.Attach
+		if err := a.Parse(f.await(amqp10.DescAttach)); err != nil || a.ReceiveMode != amqp10.Some(amqp10.ReceiveSecond) {
+			t.Errorf("mode %v, %v", a.ReceiveMode, err)
+		}
+		f.transfer(2, amqp10.AppendBinary([]byte{0, 0x53, 0x75}, []byte("hi")))
+		if d := f.disposition(); !d.Settled.Or(false) || d.State.Kind() != amqp10.DescAccepted {
+			t.Errorf("disposition %+v", d)
+		}
+	})
+}

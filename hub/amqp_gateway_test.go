@@ -6,6 +6,7 @@ import (
 	"runtime"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	goamqp "github.com/Azure/go-amqp"
 
@@ -113,6 +114,40 @@ func TestAMQPCrossProtocols(t *testing.T) {
 		feedback := receive(t, receiver(t, service, feedbackAddress, nil))
 		if ids := original(t, feedback); ids != "1 2 " && ids != "2 1 " {
 			t.Errorf("there is feedback about %s", ids)
+		}
+	})
+}
+
+// TestAMQPNestedEdge has an edge device speak for the leaf below the one below it, by a link property.
+func TestAMQPNestedEdge(t *testing.T) {
+	bubble(t, nil, func(t *testing.T, h *hub.Hub) {
+		nested(t, h)
+		c := dialAMQP(t, h, nil)
+		c.loginUntil(h, edgeHub(upper), time.Now().Add(time.Minute))
+		s := c.session()
+		attach := func(chain string) (*goamqp.Sender, error) {
+			o := &goamqp.SenderOptions{}
+			if chain != "" {
+				o.Properties = map[string]any{"com.microsoft:auth-chain": chain}
+			}
+			return s.NewSender(t.Context(), eventsAddress(leaf), o)
+		}
+		for name, chain := range map[string]string{"none": "", "one that skips a parent": "leaf;upper", "another's": "dev-1;upper", "one without us": "leaf;lower"} {
+			_, err := attach(chain)
+			wantCondition(t, "a chain that is "+name, err, goamqp.ErrCondUnauthorizedAccess)
+		}
+		l, err := attach("leaf;lower;upper")
+		if err != nil {
+			t.Fatal(err)
+		}
+		send := func() error { return l.Send(t.Context(), goamqp.NewMessage([]byte("hi")), nil) }
+		if err := send(); err != nil || !h.Connected(leaf) || h.Connected(edgeHub(upper)) {
+			t.Errorf("sending for the leaf: %v", err)
+		}
+		c.login(h, edgeHub(upper)) // which renews it for the leaf, too
+		time.Sleep(10 * time.Minute)
+		if err := send(); err != nil {
+			t.Errorf("after the first token's end: %v", err)
 		}
 	})
 }

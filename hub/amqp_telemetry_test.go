@@ -102,6 +102,26 @@ func TestAMQPTelemetry(t *testing.T) {
 	}
 }
 
+// TestAMQPModelOfALaterLink has a device say its model on the second of its links.
+func TestAMQPModelOfALaterLink(t *testing.T) {
+	bubble(t, nil, func(t *testing.T, h *hub.Hub) {
+		c := dialAMQP(t, h, nil)
+		c.login(h, dev)
+		s := c.session()
+		receiver(t, s, addressOf(dev, "messages/devicebound"), nil)
+		o := &goamqp.SenderOptions{Properties: map[string]any{"com.microsoft:model-id": "dtmi:a:b;1"}}
+		if err := sender(t, s, eventsAddress(dev), o).Send(t.Context(), goamqp.NewMessage(nil), nil); err != nil {
+			t.Fatal(err)
+		}
+		if evs := events(t, h); len(evs) != 1 || evs[0].ModelID != "dtmi:a:b;1" {
+			t.Errorf("the log has %v", evs)
+		}
+		if twin, err := h.Twin(t.Context(), dev); err != nil || twin.ModelID != "dtmi:a:b;1" {
+			t.Errorf("the twin is %+v, %v", twin, err)
+		}
+	})
+}
+
 func TestAMQPTelemetryRefused(t *testing.T) {
 	const argument, decode = goamqp.ErrCond("com.microsoft:argument-error"), goamqp.ErrCondDecodeError
 	long := string(bytes.Repeat([]byte("x"), 129))

@@ -50,6 +50,8 @@ func TestTunnel(t *testing.T) {
 		"plainly":                      {},
 		"as the C SDK spells it":       {Subprotocol: "MQTT"},
 		"without a client certificate": {Query: ws.NoClientCert},
+		"where Event Hubs have it":     {Path: "/$servicebus/websocket"},
+		"there, as uAMQP spells it":    {Path: "/$servicebus/websocket/"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, nil, func(t *testing.T, h *hub.Hub) {

@@ -8,19 +8,19 @@ const WebSocket = require('ws');
 const host = 'localhost';
 const batchFormat = 0x80013700;
 
-// typed has each value that JSON has no type for as {type, value}.
+// typed has each value that JSON has no type for as {amqp: its type, value}.
 function typed(v) {
   if (v === null || typeof v !== 'object') return v;
-  if (v.type === 'uuid') return rhea.types.wrap_uuid(rhea.string_to_uuid(v.value));
-  if (v.type === 'binary') return Buffer.from(v.value, 'base64');
-  if (v.type) return rhea.types['wrap_' + v.type](v.value);
+  if (v.amqp === 'uuid') return rhea.types.wrap_uuid(rhea.string_to_uuid(v.value));
+  if (v.amqp === 'binary') return Buffer.from(v.value, 'base64');
+  if (v.amqp) return rhea.types['wrap_' + v.amqp](v.value);
   return Object.fromEntries(Object.entries(v).map(([name, value]) => [name, typed(value)]));
 }
 
 // plain is typed the other way: what came without its types, but for octets.
 function plain(v) {
-  if (Buffer.isBuffer(v)) return { type: 'binary', value: v.toString('base64') };
-  if (v instanceof Date) return { type: 'timestamp', value: v.getTime() };
+  if (Buffer.isBuffer(v)) return { amqp: 'binary', value: v.toString('base64') };
+  if (v instanceof Date) return { amqp: 'timestamp', value: v.getTime() };
   if (Array.isArray(v)) return v.map(plain);
   if (v === null || typeof v !== 'object') return v;
   return Object.fromEntries(Object.entries(v).map(([name, value]) => [name, plain(value)]));
@@ -66,25 +66,24 @@ class Bare {
 
   open() {
     return new Promise((resolve, reject) => {
-      let opened = false;
       const end = (c) => {
         const err = c.error || (c.connection && c.connection.error) || new Error('disconnected');
-        if (opened) this.emit('ended', { name: err.condition || err.name, message: err.description || err.message });
+        if (this.opened) this.emit('ended', { name: err.condition || err.name, message: err.description || err.message });
         else reject(failed(err));
       };
       this.container.once('connection_open', () => {
-        opened = true;
+        this.opened = true;
         resolve(null);
       });
       this.container.on('connection_error', end);
-      this.container.on('disconnected', (c) => { if (!opened) end(c); });
+      this.container.on('disconnected', (c) => { if (!this.opened) end(c); });
       this.container.on('session_error', (c) => this.emit('session ended', { name: c.session.error.condition }));
       this.connection = this.container.connect(this.options);
     });
   }
 
   close() {
-    if (!this.connection || this.connection.is_closed()) return null;
+    if (!this.opened || this.connection.is_closed()) return null;
     return new Promise((resolve) => {
       this.container.once('connection_close', () => resolve(null));
       this.container.once('disconnected', () => resolve(null));
@@ -103,7 +102,10 @@ class Bare {
     return new Promise((resolve, reject) => {
       const l = sends ? this.connection.open_sender(o) : this.connection.open_receiver(o);
       this.links.set(link, l);
-      l.on(role + '_open', () => { if (l.remote.attach[sends ? 'target' : 'source']) resolve(null); });
+      l.on(role + '_open', () => {
+        const terminus = sends ? l.target : l.source;
+        if (terminus && terminus.address) resolve(null);
+      });
       l.on(role + '_error', () => {
         this.emit('detached', { link, name: l.error.condition, message: l.error.description, info: plain(l.error.info) });
         reject(failed(l.error));

@@ -114,6 +114,7 @@ class Peer {
     return sum(await blob.downloadToBuffer());
   }
 
+  settleLast() { return this.settle({ how: 'complete', index: this.received.length - 1 }); }
   settle({ how, index }) { return this.client[how](this.received[index]).then((r) => r.constructor.name); }
 
   async twin() {

@@ -177,7 +177,12 @@ type setup struct {
 // client makes a device or module client, which is closed with the test.
 func (j *judge) client(t *testing.T, s setup) *peer {
 	t.Helper()
-	p := j.add(t, "new peer", s)
+	return j.closing(t, j.add(t, "new peer", s))
+}
+
+// closing has a client closed with the test.
+func (j *judge) closing(t *testing.T, p *peer) *peer {
+	t.Helper()
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), patience)
 		defer cancel()

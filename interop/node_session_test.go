@@ -78,6 +78,7 @@ func (c *court) hearsAll(t *testing.T, id hubwire.Identity, p *peer, what string
 	if m := nextInto[sdkMessage](t, p, "message"); string(m.Body) != what {
 		t.Errorf("message %q, want %q", m.Body, what)
 	}
+	p.do(t, "settleLast", nil)
 	payload := fmt.Sprintf("%q", what)
 	r, err := c.Invoke(within(t), id, hubwire.MethodRequest{Name: "echo", Payload: []byte(payload)}, &hub.InvokeOptions{ConnectTimeout: patience})
 	if err != nil || string(r.Payload) != payload {

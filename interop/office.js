@@ -21,24 +21,17 @@ class Office {
     this.emit = emit;
     this.client.on('disconnect', ({ reason }) => emit('disconnect', reason ? { name: reason.name, message: reason.message } : null));
     this.receivers = {};
-    this.received = {};
   }
 
   open() { return this.client.open().then(() => null); }
   close() { return this.client.close().then(() => null); }
-  sendMessage({ deviceId, message }) { return this.client.send(deviceId, toMessage(message, { times: true })).then((r) => r.constructor.name); }
+  sendMessage({ deviceId, message }) { return this.client.send(deviceId, toMessage(message, { times: true })).then((r) => r.result.constructor.name); }
 
-  // hear listens to feedback or to file notifications; what comes is kept, and
-  // settled by its place in the order of arrival.
+  // hear listens to feedback or to file notifications, which the SDK accepts by itself.
   async hear({ what }) {
-    const receiver = await this.client[what === 'feedback' ? 'getFeedbackReceiver' : 'getFileNotificationReceiver']();
-    if (this.receivers[what] === receiver) return;
+    const { result: receiver } = await this.client[what === 'feedback' ? 'getFeedbackReceiver' : 'getFileNotificationReceiver']();
     this.receivers[what] = receiver;
-    this.received[what] = [];
-    receiver.on('message', (m) => {
-      this.received[what].push(m);
-      this.emit(what, { ...fromMessage(m), annotations: m.transportObj.message_annotations });
-    });
+    receiver.on('message', (m) => this.emit(what, { ...fromMessage(m), annotations: m.transportObj.message_annotations }));
     receiver.on('error', (err) => this.emit(what + ' lost', { name: err.condition || err.name, message: err.description || err.message }));
   }
 
@@ -47,8 +40,6 @@ class Office {
     delete this.receivers[what];
     return receiver.detach().then(() => null);
   }
-
-  settleReceived({ what, how, index }) { return this.receivers[what][how](this.received[what][index]).then((r) => r.constructor.name); }
 
   body(call) { return call.then((r) => r.responseBody ?? null); }
   statistics() { return this.body(this.registry.getRegistryStatistics()); }

@@ -50,7 +50,7 @@ type site struct {
 func openSite(t *testing.T, cfg hub.Config) *site {
 	t.Helper()
 	dir := t.TempDir()
-	cfg.MQTTAddr, cfg.HTTPSAddr, cfg.DataDir = "127.0.0.1:8883", "127.0.0.1:443", dir
+	cfg.MQTTAddr, cfg.HTTPSAddr, cfg.AMQPAddr, cfg.DataDir = "127.0.0.1:8883", "127.0.0.1:443", "127.0.0.1:5671", dir
 	h, err := hub.Start(t.Context(), &cfg)
 	if errors.Is(err, fs.ErrPermission) || errors.Is(err, syscall.EADDRINUSE) {
 		t.Fatalf("the SDKs know no other ports than 443, 5671 and 8883 (root may listen on them, once): %v", err)

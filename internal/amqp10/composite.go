@@ -80,9 +80,9 @@ func (r *Reader) descriptor() Descriptor {
 	return descriptorOf(r.Value())
 }
 
-// mapping reads a field that is a map or null. What is in it is not looked at.
+// mapping reads a field that is a map or null.
 func (r *Reader) mapping() Value {
-	v := r.Value()
+	v := r.checked()
 	if k := v.Kind(); k != KindMap && k != KindNull {
 		r.fail(faultType)
 	}
@@ -91,7 +91,7 @@ func (r *Reader) mapping() Value {
 
 // symbols reads a field that may be several symbols, in each of the forms that [Value.Items] knows.
 func (r *Reader) symbols() Value {
-	v := r.Value()
+	v := r.checked()
 	switch v.Kind() {
 	case KindNull, KindSymbol, KindString, KindArray, KindList:
 		return v

@@ -87,8 +87,8 @@ func (r *Reader) constructor() (descriptor Value) {
 	return descriptor
 }
 
-// Check looks at all of v: format codes, sizes, counts, nesting up to [MaxDepth], and that maps
-// have pairs. Text is not looked at. The error is a [*SyntaxError].
+// Check looks at all of v: format codes, sizes, counts, nesting up to [MaxDepth], that maps have
+// pairs, and booleans a value. Text is not looked at. The error is a [*SyntaxError].
 func (v Value) Check() error {
 	r := v.reader()
 	r.check(1)
@@ -105,6 +105,9 @@ func (r *Reader) check(depth int) {
 	switch kinds[r.Peek()] {
 	default:
 		r.Skip()
+		return
+	case KindBool:
+		r.OptBool() // which may be a byte that is neither 0 nor 1
 		return
 	case KindList:
 		in = r.List()
@@ -137,9 +140,26 @@ func (r *Reader) checkDescribed(depth int) {
 	r.adopt(&in)
 }
 
+// checked reads a value of any type, and looks at all that is in it.
+func (r *Reader) checked() Value {
+	v := r.Value()
+	if v.Kind() >= KindList {
+		in := v.reader()
+		in.what = r.what
+		in.check(1)
+		r.adopt(&in)
+	}
+	return v
+}
+
 // adopt takes the fault of a Reader of what is in r as its own.
 func (r *Reader) adopt(in *Reader) {
-	if !r.failed() && in.failed() {
-		r.found, r.left = in.found, 0
+	if r.failed() || !in.failed() {
+		return
 	}
+	r.found = in.found
+	if in.found.what == r.what { // what it read was no more than a value of a field
+		r.found.field = r.field()
+	}
+	r.left = 0
 }

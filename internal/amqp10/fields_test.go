@@ -189,3 +189,49 @@ func TestMoreFieldsThanTheStandardKnowsAreIgnored(t *testing.T) {
 		}
 	}
 }
+
+func TestWhatIsInAFieldIsLookedAt(t *testing.T) {
+	deep := []byte{CodeNull}
+	for range MaxDepth {
+		deep = nest["list"](deep)
+	}
+	for name, c := range map[string]struct {
+		value []byte
+		err   error
+	}{
+		"a key without a value":       {unhex(t, "c1 02 01 43"), ErrCount},
+		"a value that is cut":         {unhex(t, "c1 06 02 a3 01 'k' a1 05"), ErrTruncated},
+		"a value of no format code":   {unhex(t, "c1 05 02 a3 01 'k' 01"), ErrCode},
+		"a list in it that goes on":   {unhex(t, "c1 08 02 a3 01 'k' c0 02 00 40"), ErrTrailing},
+		"values nested without bound": {mapOf("k", ValueOf(deep)).AppendTo(nil), ErrDepth},
+		"four thousand million nulls": {mapOf("k", ValueOf(unhex(t, "f0 00 00 00 05 ff ff ff ff 40"))).AppendTo(nil), ErrCount},
+	} {
+		t.Run(name, func(t *testing.T) {
+			bad := ValueOf(c.value)
+			if bad.Kind() != KindMap {
+				t.Fatalf("a %v", bad.Kind())
+			}
+			for field, p := range map[int]performative{
+				10: &Open{Properties: bad}, 8: &Begin{Properties: bad}, 14: &Attach{Properties: bad}, 11: &Flow{Properties: bad},
+			} {
+				var got *SyntaxError
+				b := p.AppendTo(nil)
+				if err := parseBody(b); !errors.As(err, &got) || got.Err != c.err || got.Field != field || got.What != PeekDescriptor(b) {
+					t.Errorf("%T: %v", p, err)
+				}
+			}
+			source := &Attach{Source: Some(Source{Filter: bad})}
+			var got *SyntaxError
+			if err := source.Parse(source.AppendTo(nil)); !errors.As(err, &got) || got.Err != c.err || got.What != DescSource || got.Field != 8 {
+				t.Errorf("as a filter: %v", err)
+			}
+			modified := create(nil, DescModified)
+			modified.nulls = 2
+			modified.value(bad)
+			outcome := Disposition{State: State{value: ValueOf(modified.close())}}
+			if err := parseBody(outcome.AppendTo(nil)); !errors.Is(err, c.err) {
+				t.Errorf("as annotations of an outcome: %v", err)
+			}
+		})
+	}
+}

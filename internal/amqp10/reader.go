@@ -84,10 +84,16 @@ func (r *Reader) fail(f fault) {
 		return
 	}
 	r.found = found{offset: r.base + r.pos, what: r.what, fault: f}
-	if r.count != endless {
-		r.found.field = r.count - r.left
-	}
+	r.found.field = r.field()
 	r.left = 0
+}
+
+// field returns the place of the field that was read last, from 1, or 0 where there are none.
+func (r *Reader) field() int {
+	if r.what == 0 || r.count == endless {
+		return 0
+	}
+	return r.count - r.left
 }
 
 // next returns the format code of the next value, and null behind the end.

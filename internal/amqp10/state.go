@@ -42,9 +42,9 @@ func (r *Reader) State() State {
 			return State{Value{data: b[1:4:4], offset: r.Offset() - 3}, known(Descriptor(b[2]))}
 		}
 	}
-	v := r.Value()
+	v := r.checked()
 	switch {
-	case v.IsNull():
+	case v.IsNull() || r.failed():
 		return State{}
 	case v.code != CodeDescribed:
 		r.fail(faultType)

@@ -49,7 +49,7 @@ func (s *Source) read(r *Reader) bool {
 }
 
 func (s *Source) fields(f *Reader) {
-	s.Address = f.Value()
+	s.Address = f.checked()
 	s.Durable = f.OptUint()
 	s.ExpiryPolicy = f.Text()
 	s.Timeout = f.OptUint()
@@ -57,7 +57,7 @@ func (s *Source) fields(f *Reader) {
 	s.DynamicNodeProperties = f.mapping()
 	s.DistributionMode = f.Text()
 	s.Filter = f.mapping()
-	s.DefaultOutcome = f.Value()
+	s.DefaultOutcome = f.checked()
 	s.Outcomes = f.symbols()
 	s.Capabilities = f.symbols()
 }
@@ -113,7 +113,7 @@ func (t *Target) read(r *Reader) bool {
 	}
 	f, ok := r.composite(what)
 	if !t.Coordinator {
-		t.Address = f.Value()
+		t.Address = f.checked()
 		t.Durable = f.OptUint()
 		t.ExpiryPolicy = f.Text()
 		t.Timeout = f.OptUint()

@@ -117,7 +117,7 @@ func (l *Link) accept(a *Attach) {
 	}
 	l.session.append(r.AppendTo)
 	l.maxMessage = r.MaxMessageSize.Or(0)
-	l.second = r.ReceiveMode.Or(amqp10.ReceiveFirst) == amqp10.ReceiveSecond
+	l.second = r.ReceiveMode.Or(amqp10.ReceiveFirst) == amqp10.ReceiveSecond && !a.SettleFirst
 	if l.in != nil {
 		l.deliveryCount = a.Peer.InitialDeliveryCount.Or(0)
 		l.window = max(a.Credit, 1)

@@ -38,6 +38,9 @@ type Attach struct {
 	Reply amqp10.Attach
 	// Credit is [Config].Credit of this link. For receivers only.
 	Credit uint32
+	// SettleFirst has us settle what comes at once with its outcome, also in receiver-settle-mode second, which is
+	// answered as it was asked for. For receivers only: uAMQP asks for that mode, and waits for us to settle (observed).
+	SettleFirst bool
 }
 
 // Node is what a link leads to.

@@ -41,6 +41,7 @@ func (c *conn) receiver(a *amqpserver.Attach) (n amqpserver.Receiver, refused *a
 	to, err := amqp.ParseAddress(amqp.Sender, addressOf(a.Peer.Target.Value.Address))
 	if err == nil {
 		if attach := receivers[to.Node]; attach != nil {
+			a.SettleFirst = true
 			n, err = attach(c, a, &to)
 		}
 	}

@@ -156,7 +156,7 @@ func (n *messages) next() (r *hubwire.Received) {
 func (n *messages) show() {
 	c := n.device.conn
 	r := n.device.session.NextOf(n.feature)
-	for r != nil {
+	for r != nil && c.ctx.Err() == nil {
 		send, cut := c.present(&core.Op{Kind: core.OpC2D, Identity: n.device.id, Name: r.Input, Message: &r.Message})
 		if send {
 			n.cut = cut

@@ -198,14 +198,14 @@ func (c *conn) ring() {
 		}
 	}
 	deserted := c.deserted(hubwire.Identity{}) && c.parting == nil
+	if deserted && len(gone) > 0 {
+		c.part(hubwire.Identity{}, unauthorized)
+	}
 	c.mu.Unlock()
 	for _, l := range gone {
 		l.Detach(unauthorized)
 	}
-	switch {
-	case deserted && len(gone) > 0:
-		c.part(hubwire.Identity{}, unauthorized)
-	case deserted:
+	if deserted && len(gone) == 0 {
 		c.amqp.Close(unauthorized)
 	}
 }
@@ -213,13 +213,11 @@ func (c *conn) ring() {
 // partingTime is how long a peer has to end a connection on which nobody is left.
 const partingTime = 2 * time.Second
 
-// part ends a connection whose last links have been detached, those of an identity or of a service. The
+// part ends a connection whose last links are being detached, those of an identity or of a service. The
 // peer may do so first: the Node SDK answers the end of a link by detaching its others and ending its
 // session, and when the connection is closed before it is through with that, it waits for 45
-// seconds (observed).
+// seconds (observed). The caller holds the lock.
 func (c *conn) part(than hubwire.Identity, why *amqp10.Error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
 	if c.over || c.parting != nil {
 		return
 	}

@@ -69,19 +69,21 @@ func (c *conn) join(a *amqpserver.Attach, to *amqp.Address) (linked, error) {
 	return n, nil
 }
 
-// connected returns the device of an identity with one more link.
+// connected returns the device of an identity with one more link. A link that is not the first may
+// still say the model, as SDKs do on those that send.
 func (c *conn) connected(a *amqpserver.Attach, id hubwire.Identity) (*device, error) {
-	c.mu.Lock()
-	if d := c.devices[id]; d != nil {
-		d.links = append(d.links, a.Link)
-		c.mu.Unlock()
-		return d, nil
-	}
-	c.mu.Unlock()
 	p, err := amqp.ParseLinkProperties(a.Peer.Properties)
 	if err != nil {
 		return nil, err
 	}
+	c.mu.Lock()
+	if d := c.devices[id]; d != nil {
+		d.links = append(d.links, a.Link)
+		c.mu.Unlock()
+		_ = d.session.SetModel(c.ctx, p.ModelID) // it fails when the session is over, of which Close tells
+		return d, nil
+	}
+	c.mu.Unlock()
 	d := &device{conn: c, id: id, speaker: id, links: []*amqpserver.Link{a.Link}}
 	v, err := c.intercept(&core.Op{Kind: core.OpConnect, Identity: id})
 	if err != nil {
@@ -252,15 +254,14 @@ func (d *device) Close(reason *hubwire.Error) {
 	if c.devices[d.id] == d {
 		delete(c.devices, d.id)
 	}
-	deserted := c.deserted(d.id)
+	why := failure(reason)
+	if c.deserted(d.id) {
+		c.part(d.id, why)
+	}
 	c.mu.Unlock()
 	c.server.forget(d.id, c)
-	why := failure(reason)
 	for _, l := range links {
 		l.Detach(why)
-	}
-	if deserted {
-		c.part(d.id, why)
 	}
 }
 

@@ -1,6 +1,7 @@
 package amqpfront
 
 import (
+	"slices"
 	"sync"
 
 	"github.com/hubwire/hubwire/hub/internal/core"
@@ -58,7 +59,7 @@ func (o *outbox) answer(from *amqpserver.Link, p parcel) {
 	o.push(p)
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if o.size > softLimit {
+	if o.size > softLimit && !slices.Contains(o.held, from) {
 		o.held = append(o.held, from)
 		from.Pause()
 	}

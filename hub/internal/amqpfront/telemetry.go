@@ -21,6 +21,9 @@ import (
 // it is held back much as a connection of MQTT is.
 const throttledCredit = 2
 
+// keepBatch is how much room for messages of a batch a link keeps for the next one.
+const keepBatch = 16
+
 // telemetry is the node that a device sends to.
 type telemetry struct {
 	linked
@@ -71,6 +74,9 @@ func (n *telemetry) Deliver(d *amqpserver.Delivery) {
 		err = n.take(ms)
 	}
 	clear(ms) // the bodies are views, and what they were of is used again
+	if cap(n.batch) > keepBatch {
+		n.batch = nil
+	}
 	switch e := refusal(err); {
 	case e != nil:
 		d.Settle(amqp10.Rejected(failure(e)))

@@ -163,8 +163,8 @@ func TestScopeOfPolicyTokensIsTheHub(t *testing.T) {
 	g, err := c.Authenticate(ctx, &Login{Identity: dev, Token: sas.NewSecret(token(c.policy("device").Primary, host, soon(), "device"))})
 	must(t, err)
 	s, _ := connectWith(t, c, g, nil)
-	if !strings.Contains(string(s.stamp.head), `"scope":"hub","type":"sas"`) {
-		t.Errorf("stamp %q", s.stamp.head)
+	if !strings.Contains(string(s.stamp.Load().head), `"scope":"hub","type":"sas"`) {
+		t.Errorf("stamp %q", s.stamp.Load().head)
 	}
 	d, _ := c.Device(dev)
 	d.Auth.Primary, d.Auth.Secondary = sas.Secret{}, sas.Secret{}

@@ -127,11 +127,13 @@ func (j *job) snapshot() *Job {
 	return &s
 }
 
-func (j *job) over() bool {
+func (j *job) status() JobStatus {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	return j.info.Status.Over()
+	return j.info.Status
 }
+
+func (j *job) over() bool { return j.status().Over() }
 
 // kept returns how many rows the job has, the size of the answers in them, and when it was over.
 func (j *job) kept() (rows, bytes int, end time.Time) {

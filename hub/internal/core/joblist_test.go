@@ -149,6 +149,23 @@ func TestAThrottledHubRefusesASecondJob(t *testing.T) {
 	})
 }
 
+// TestAJobThatIsOverIsNotActive starts the next job as soon as the hub says that the last one is over.
+func TestAJobThatIsOverIsNotActive(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCore(t, &Config{Throttle: Throttle{ActiveJobs: 1}})
+		for i := range 100 {
+			id := fmt.Sprint("j", i)
+			waits := methodJob(id, time.Time{})
+			waits.Method.ConnectTimeout = time.Minute
+			createJob(t, c, waits)
+			synctest.Wait()
+			wantJob(t, c, id, JobRunning, JobStatistics{Devices: 1, Running: 1})
+			_, err := c.CancelJob(id)
+			must(t, err)
+		}
+	})
+}
+
 func TestJobsAreKeptForThirtyDays(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := store.NewMemory(nil)
@@ -255,8 +272,11 @@ func TestAJobThatWaitsInTheNextHubKnowsItsDevices(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := store.NewMemory(nil)
 		old := newCoreOn(t, nil, s)
+		several(t, old, 1)
 		answering(t, old, dev, 200, time.Hour)
-		createJob(t, old, methodJob("first", time.Time{}))
+		first := methodJob("first", time.Time{})
+		first.Method.ConnectTimeout = time.Minute // for the one that is away, in either hub
+		createJob(t, old, first)
 		createJob(t, old, methodJob("second", time.Time{}))
 		synctest.Wait()
 		old.Close()
@@ -265,7 +285,7 @@ func TestAJobThatWaitsInTheNextHubKnowsItsDevices(t *testing.T) {
 		_, err := c.CancelJob("second") // before its turn
 		must(t, err)
 		synctest.Wait()
-		wantJob(t, c, "second", JobCancelled, JobStatistics{Devices: 1, Failed: 1})
+		wantJob(t, c, "second", JobCancelled, JobStatistics{Devices: 2, Failed: 2})
 	})
 }
 

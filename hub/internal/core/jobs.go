@@ -149,7 +149,7 @@ func (c *Core) admitJob(op string, j *job) error {
 		return refuse(op, hubwire.JobAlreadyExists, "job %q exists", id)
 	}
 	now := j.info.Status == JobEnqueued
-	if limit := c.cfg.Throttle.ActiveJobs; limit > 0 && now && c.jobs.running+len(c.jobs.queue) >= limit {
+	if limit := c.cfg.Throttle.ActiveJobs; limit > 0 && now && c.jobs.active() >= limit {
 		return refuse(op, hubwire.TooManyActiveJobs, "%d jobs are active, which is the limit", limit)
 	}
 	if len(c.jobs.list) < maxJobs {
@@ -233,6 +233,18 @@ func (c *Core) CancelJob(id string) (*Job, error) {
 		c.jobs.mu.Unlock()
 	}
 	return j.snapshot(), nil
+}
+
+// active counts the jobs that run or wait for their turn, by what they say of themselves: who hears that
+// a job is over may start another, though the first has still to leave. The caller holds the lock.
+func (js *jobs) active() (n int) {
+	for _, j := range js.list {
+		switch j.status() {
+		case JobEnqueued, JobQueued, JobRunning:
+			n++
+		}
+	}
+	return n
 }
 
 // from returns the place in the list of the first job whose number is seq or more. The

@@ -62,11 +62,11 @@ type Session struct {
 	link    Link
 	opts    ConnectOptions
 	present bool
-	stamp   eventStamp
 	done    chan struct{}
 
-	over atomic.Pointer[hubwire.Error] // why it ended; nil while it lasts
-	mask atomic.Uint32                 // union of the subscriptions' features
+	over  atomic.Pointer[hubwire.Error] // why it ended; nil while it lasts
+	stamp atomic.Pointer[eventStamp]    // of its events
+	mask  atomic.Uint32                 // union of the subscriptions' features
 
 	// Guarded by the entity's lock.
 	grant  Grant
@@ -105,18 +105,15 @@ func (c *Core) Connect(ctx context.Context, g *Grant, o *ConnectOptions, l Link)
 	if err := s.restore(ctx, op); err != nil {
 		return nil, err
 	}
-	if opts.ModelID != "" && opts.ModelID != e.currentTwin().ModelID {
-		announced := *e.currentTwin()
-		announced.ModelID = opts.ModelID
-		if err := e.putTwin(ctx, op, &announced); err != nil {
-			return nil, err
-		}
+	if err := e.setModel(ctx, op, opts.ModelID); err != nil {
+		return nil, err
 	}
 	if err := s.purgeUnwanted(ctx, op); err != nil {
 		return nil, err
 	}
 	e.endSession(refuse("connection", hubwire.ConnectionClosedOnNew, "another connection of %q took over", e.id), true)
-	s.stamp = c.newStamp(e, g, opts.ModelID)
+	stamp := c.newStamp(e, g, opts.ModelID)
+	s.stamp.Store(&stamp)
 	e.session = s
 	e.connChanged = time.Now().UTC()
 	e.touch()
@@ -125,6 +122,37 @@ func (c *Core) Connect(ctx context.Context, g *Grant, o *ConnectOptions, l Link)
 	e.changed.broadcast()
 	c.look(e)
 	return s, nil
+}
+
+// SetModel says the Plug and Play model of the session when it has begun already, as a link of
+// AMQP may that is not the first. Events from then on have it. An empty model changes nothing.
+func (s *Session) SetModel(ctx context.Context, modelID string) error {
+	const op = "set model"
+	e, err := s.lock(op)
+	if err != nil {
+		return err
+	}
+	defer e.unlock()
+	if modelID == "" || modelID == s.opts.ModelID {
+		return nil
+	}
+	if err := e.setModel(ctx, op, modelID); err != nil {
+		return err
+	}
+	s.opts.ModelID = modelID
+	stamp := e.core.newStamp(e, &s.grant, modelID)
+	s.stamp.Store(&stamp)
+	return nil
+}
+
+// setModel notes the model that a device announces, if it does. The caller holds the lock.
+func (e *entity) setModel(ctx context.Context, op, modelID string) error {
+	if modelID == "" || modelID == e.currentTwin().ModelID {
+		return nil
+	}
+	twin := *e.currentTwin()
+	twin.ModelID = modelID
+	return e.putTwin(ctx, op, &twin)
 }
 
 // lock returns the session's entity, locked, or why the session is over.

@@ -47,7 +47,7 @@ func (s *Session) Telemetry(ctx context.Context, m *hubwire.Message) error {
 	}
 	now := time.Now()
 	s.entity.touched(now)
-	return s.entity.core.appendEvent(ctx, op, &s.stamp, now, m)
+	return s.entity.core.appendEvent(ctx, op, s.stamp.Load(), now, m)
 }
 
 // TelemetryBatch is [Session.Telemetry] for several messages, of which all are taken or, when one
@@ -85,7 +85,7 @@ func (s *Session) Will(ctx context.Context, m *hubwire.Message) error {
 	if deleted {
 		return notFound(op, e.id)
 	}
-	return e.core.appendEvent(ctx, op, &s.stamp, time.Now(), m)
+	return e.core.appendEvent(ctx, op, s.stamp.Load(), time.Now(), m)
 }
 
 // Telemetry is [Session.Telemetry] without a session, as HTTPS does it. Codes: also those of

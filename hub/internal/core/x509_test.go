@@ -119,8 +119,8 @@ func TestCertificates(t *testing.T) {
 				t.Fatalf("Authenticate: %v\n%s", err, log.String())
 			}
 			s, _ := connectWith(t, c, g, nil)
-			if !g.Expires.IsZero() || !strings.Contains(string(s.stamp.head), `"type":"x509"`) {
-				t.Errorf("grant expires %v, stamp %q", g.Expires, s.stamp.head)
+			if !g.Expires.IsZero() || !strings.Contains(string(s.stamp.Load().head), `"type":"x509"`) {
+				t.Errorf("grant expires %v, stamp %q", g.Expires, s.stamp.Load().head)
 			}
 			must(t, s.Telemetry(ctx, &hubwire.Message{}))
 		})

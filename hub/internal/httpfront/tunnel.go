@@ -13,12 +13,17 @@ import (
 	"github.com/hubwire/hubwire/ws"
 )
 
-// The WebSocket tunnels: MQTT and AMQP over "/$iothub/websocket", whatever the query. On a
-// host of DPS it is at any path: the .NET SDK asks for "/", and the Java SDK's MQTT
-// library for a path of its own.
+// The WebSocket tunnels: MQTT and AMQP over "/$iothub/websocket", whatever the query, and
+// over the path that Event Hubs have for AMQP, which readers of events ask for, and all that
+// stands on uAMQP. On a host of DPS it is at any path: the .NET SDK asks for "/", and the Java SDK's
+// MQTT library for a path of its own.
+
+// eventHubsPath is the path of the tunnel of Event Hubs.
+const eventHubsPath = "/$servicebus/websocket"
 
 func isTunnel(r *http.Request) bool {
-	return strings.TrimSuffix(r.URL.Path, "/") == ws.Path || strings.EqualFold(r.Header.Get("Upgrade"), "websocket") && isDPS(r)
+	path := strings.TrimSuffix(r.URL.Path, "/")
+	return path == ws.Path || path == eventHubsPath || strings.EqualFold(r.Header.Get("Upgrade"), "websocket") && isDPS(r)
 }
 
 // isDPS reports whether a request is for the Device Provisioning Service.
