@@ -14,8 +14,9 @@ type outgoing struct {
 	drain    bool // the peer wants its credit used or given up
 	queued   bool // in conn.ready or session.stalled
 	next     *Link
-	head     int    // bytes of the last transfer frame before its payload: the next one is likely the same
-	tags     uint32 // delivery-tags made so far
+	later    *amqp10.Flow // came while the node was asked; of several the last
+	head     int          // bytes of the last transfer frame before its payload: the next one is likely the same
+	tags     uint32       // delivery-tags made so far
 }
 
 // Wake says that the node of a link on which the peer receives may have a message again.
@@ -74,6 +75,10 @@ func (c *Conn) pull(l *Link, b []byte) []byte {
 		return b
 	case l.askable():
 		b = c.ask(l, b)
+		if p := l.later; p != nil && l.state == linkAttached {
+			l.later = nil
+			l.flow(p)
+		}
 	}
 	if s.rest.link == l {
 		s.unstall() // as soon as there is room to write
@@ -136,7 +141,7 @@ func (c *Conn) begun(l *Link, b []byte, start int, out Outgoing) []byte {
 	}
 	head := t.AppendTo(amqp10.OpenFrame(c.head[:0], amqp10.FrameAMQP, s.channel))
 	message := b[start+l.head:]
-	if len(head)+len(message) > int(c.peer.maxFrame) {
+	if len(head)+len(message) > int(c.peer.maxFrame) || s.windowOut == 0 { // which the peer may have shut meanwhile
 		s.rest.keep(l, t, message, out.Token)
 		return s.appendRest(b[:start])
 	}
