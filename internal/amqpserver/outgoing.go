@@ -42,8 +42,11 @@ func (l *Link) askable() bool { return l.woken && l.credit > 0 }
 
 // blocked reports whether the session can begin no delivery.
 func (s *Session) blocked() bool {
-	return s.windowOut == 0 || s.rest.link != nil || s.out.open >= s.conn.cfg.MaxUnsettled
+	return s.windowOut == 0 || s.rest.link != nil || s.full()
 }
+
+// full reports whether the peer must settle something first.
+func (s *Session) full() bool { return s.out.open >= s.conn.cfg.MaxUnsettled }
 
 // unstall lets the links go on that had to wait, when something has changed.
 func (s *Session) unstall() {
@@ -69,11 +72,14 @@ func (c *Conn) pull(l *Link, b []byte) []byte {
 		return b
 	case s.rest.link == l:
 		b = s.appendRest(b)
+	case !l.askable(): // it is to give up its credit
+	case l.drain && s.full(): // the peer may want to drain before it settles
+		l.drained()
 	case s.blocked():
 		l.queued = true
 		s.stalled = append(s.stalled, l)
 		return b
-	case l.askable():
+	default:
 		b = c.ask(l, b)
 		if p := l.later; p != nil && l.state == linkAttached {
 			l.later = nil
