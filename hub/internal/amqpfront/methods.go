@@ -63,6 +63,7 @@ func (n *methodRequests) Detached(why error) {
 		d.methods = nil
 	}
 	c.mu.Unlock()
+	n.close()
 	n.unsubscribe(why)
 }
 
