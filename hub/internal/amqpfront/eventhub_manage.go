@@ -107,8 +107,8 @@ func (s *Server) describeEventHub() *amqp.EventHubInfo {
 }
 
 func (s *Server) describePartition(ctx context.Context, id string) (*amqp.PartitionInfo, error) {
-	n, err := strconv.Atoi(id)
-	if err != nil || n < 0 || n >= s.core.Partitions() {
+	n, ok := partitionOf(id)
+	if !ok || n >= s.core.Partitions() {
 		return nil, &hubwire.Error{Code: hubwire.NotFound, Message: "there is no such partition"}
 	}
 	b, err := s.core.PartitionBounds(ctx, n)
