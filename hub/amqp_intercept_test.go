@@ -341,3 +341,29 @@ func TestAMQPInterceptOfACallThatIsOver(t *testing.T) {
 		}
 	})
 }
+
+// TestAMQPChangesBeginBehindTheAnswer has a twin change as soon as the device knows that it is told of that, or that it is
+// not any more. With an intercept function what the hub says goes out while the device's request is being acted on.
+func TestAMQPChangesBeginBehindTheAnswer(t *testing.T) {
+	w := &witness{}
+	bubble(t, &hub.Config{Intercept: w.intercept}, func(t *testing.T, h *hub.Hub) {
+		c := dialAMQP(t, h, nil)
+		c.login(h, dev)
+		twin := openTwin(t, c.session(), dev)
+		change := func() {
+			if _, err := h.PatchTwin(t.Context(), dev, hub.TwinUpdate{Desired: json.RawMessage(`{"b":1}`)}, ""); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for range 30 { // for which there is credit
+			twin.ask("on", "PUT", twinNotify, "")
+			twin.answered("on")
+			change()
+			receive(t, twin.in)
+			twin.ask("off", "DELETE", twinNotify, "")
+			twin.answered("off")
+			change()
+		}
+		nothing(t, twin.in, time.Second)
+	})
+}

@@ -40,6 +40,7 @@ type outbox struct {
 	size    int
 	held    []*amqpserver.Link // whose requests are answered here, and that are held back
 	judging bool               // the first of waiting is being shown
+	resting bool               // nothing goes out
 	count   uint64
 }
 
@@ -92,11 +93,21 @@ func (o *outbox) release() {
 	o.held = nil
 }
 
+// hold has what waits stay, or lets it go.
+func (o *outbox) hold(on bool) {
+	o.mu.Lock()
+	o.resting = on
+	o.mu.Unlock()
+	if !on {
+		o.link.Wake()
+	}
+}
+
 // Next implements [amqpserver.Sender].
 func (o *outbox) Next(dst []byte) ([]byte, amqpserver.Outgoing, bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if len(o.waiting) == 0 || o.judging {
+	if len(o.waiting) == 0 || o.judging || o.resting {
 		return dst, amqpserver.Outgoing{}, false
 	}
 	p := o.waiting[0]

@@ -117,12 +117,26 @@ func (n *twinRequests) Deliver(d *amqpserver.Delivery) {
 	if c.settle(d.Receipt(), v); v.DropAfter {
 		return
 	}
+	release := n.hold() // who hears the answer misses no change from then on, and hears none before
+	defer release()
 	if !v.SwallowAck {
 		n.answer(&answer)
 	}
 	if err == nil {
 		n.notify(r.Operation)
 	}
+}
+
+// hold has what goes out by the link for answers wait until release.
+func (n *twinRequests) hold() (release func()) {
+	n.device.conn.mu.Lock()
+	o := n.device.twin
+	n.device.conn.mu.Unlock()
+	if o == nil {
+		return func() {}
+	}
+	o.hold(true)
+	return func() { o.hold(false) }
 }
 
 // shown is how the intercept function sees a request.
