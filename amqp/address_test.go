@@ -165,6 +165,7 @@ func TestLinkProperties(t *testing.T) {
 		{"a timeout beyond all", mapOf(Symbol(LinkTimeout), Ulong(1<<63)), LinkProperties{}, ""},
 		{"a channel with a prefix", mapOf(Symbol(LinkChannel), String("twin:a:b")), LinkProperties{Channel: "twin:a:b"}, "a:b"},
 		{"the C SDK's channel of methods", mapOf(Symbol(LinkChannel), String("dev/mod")), LinkProperties{Channel: "dev/mod"}, ""},
+		{"an epoch of null", mapOf(Symbol(LinkEpoch), Typed{}), LinkProperties{}, ""},
 		{"an epoch of another width", mapOf(String(LinkEpoch), Uint(0)), LinkProperties{Epoch: &epoch}, ""},
 		{"what belongs elsewhere", mapOf(Symbol("x"), Int(1), Symbol(LinkModelID), Int(1)), LinkProperties{}, ""},
 	} {

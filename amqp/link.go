@@ -24,8 +24,8 @@ type LinkProperties struct {
 
 // ParseLinkProperties reads the properties of an attach, a map or null. It copies. Keys may
 // be symbols or strings. What it does not know, and what has another type than it should,
-// it passes over: one SDK sends on some of its links what belongs to others. An epoch of
-// another type than a whole number is a [*hubwire.Error] with code
+// it passes over: one SDK sends on some of its links what belongs to others. An epoch that is
+// neither null nor a whole number is a [*hubwire.Error] with code
 // [hubwire.ArgumentInvalid], since without it the receiver would share the partition.
 func ParseLinkProperties(v Value) (LinkProperties, error) {
 	var p LinkProperties
@@ -40,6 +40,9 @@ func ParseLinkProperties(v Value) (LinkProperties, error) {
 		case LinkTimeout:
 			p.Timeout = timeout(value)
 		case LinkEpoch:
+			if value.IsNull() {
+				continue
+			}
 			n, ok := value.Int()
 			if !ok {
 				return p, refused("attach", hubwire.ArgumentInvalid, "%s is a %v", LinkEpoch, value.Kind())

@@ -247,5 +247,11 @@ func TestInterceptSeesServicesOverAMQP(t *testing.T) {
 		wantCondition(t, "sending", out.Send(t.Context(), toDevice(to, "", ""), nil), "com.microsoft:device-container-throttled")
 		_, err := s.NewReceiver(t.Context(), filesAddress, nil)
 		wantCondition(t, "a link", err, "com.microsoft:iot-hub-suspended")
+		seen = nil
+		_, err = s.NewReceiver(t.Context(), "$management", nil)
+		wantCondition(t, "a link to $management", err, "com.microsoft:iot-hub-suspended")
+		if diff := cmp.Diff([]string{"subscribe $management"}, seen); diff != "" {
+			t.Errorf("seen of it (-want +got):\n%s", diff)
+		}
 	})
 }

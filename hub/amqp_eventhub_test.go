@@ -107,6 +107,8 @@ func TestAMQPManagementRefuses(t *testing.T) {
 			{"another hub", read("com.microsoft:eventhub", "x"), 404},
 			{"an unknown partition", readPartition("localhost", "4"), 404},
 			{"a partition that is no number", readPartition("localhost", "x"), 404},
+			{"a partition by another spelling", readPartition("localhost", "01"), 404},
+			{"a partition with a sign", readPartition("localhost", "-0"), 404},
 			{"no partition", read("com.microsoft:partition", "localhost"), 400},
 			{"another type", read("com.microsoft:consumergroup", "localhost"), 400},
 			{"nothing", nil, 400},

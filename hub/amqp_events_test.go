@@ -133,6 +133,7 @@ func TestAMQPEventsAreRefused(t *testing.T) {
 			{"an unknown group", "localhost/ConsumerGroups/x/Partitions/0", nil, "amqp:not-found"},
 			{"an unknown partition", "localhost/ConsumerGroups/other/Partitions/1", nil, "com.microsoft:argument-out-of-range"},
 			{"a partition that is no number", "localhost/ConsumerGroups/other/Partitions/x", nil, "com.microsoft:argument-out-of-range"},
+			{"a partition by another spelling", "localhost/ConsumerGroups/other/Partitions/00", nil, "com.microsoft:argument-out-of-range"},
 			{"no partition", "localhost/ConsumerGroups/other", nil, "amqp:not-found"},
 			{"a filter that is none", partitionAddress, from("x-opt-offset < '1'"), "com.microsoft:argument-error"},
 			{"an offset that is none", partitionAddress, from("x-opt-offset > 'x'"), "com.microsoft:argument-error"},

@@ -152,6 +152,26 @@ func TestAMQPServiceSendsWhatIsRefused(t *testing.T) {
 	})
 }
 
+func TestAMQPServiceSendsThrottled(t *testing.T) {
+	bubble(t, &hub.Config{Throttle: hub.Throttle{C2DSends: 2.0 / 60}}, func(t *testing.T, h *hub.Hub) {
+		s := sender(t, serviceSession(t, h), deviceBoundAddress, nil)
+		m := toDevice("/devices/dev-1/messages/devicebound", "", "")
+		for range 2 {
+			if err := s.Send(t.Context(), m, nil); err != nil {
+				t.Fatal(err)
+			}
+		}
+		wantCondition(t, "the third in a minute", s.Send(t.Context(), m, nil), "com.microsoft:device-container-throttled")
+		time.Sleep(30 * time.Second)
+		if err := s.Send(t.Context(), m, nil); err != nil {
+			t.Error(err)
+		}
+		if n := queueLength(t, h, dev); n != 3 {
+			t.Errorf("%d messages wait", n)
+		}
+	})
+}
+
 // completed has a device take a message and settle it, so that there is feedback.
 func completed(t *testing.T, h *hub.Hub, ids ...string) {
 	t.Helper()

@@ -42,8 +42,8 @@ type Throttle struct {
 	// those to the query language, C2DSends and C2DReceives those that send cloud-to-device
 	// messages and, by devices over HTTPS, ask for them, Uploads the beginnings of file
 	// uploads, Configurations what is done with configurations. Of each a minute's
-	// worth may come at once; beyond them the answer is 429, code Throttled. The
-	// methods of [Hub] are not bounded.
+	// worth may come at once; beyond them the answer is 429, over AMQP a rejection, code
+	// Throttled. The methods of [Hub] are not bounded.
 	Registry, Queries, C2DSends, C2DReceives, Uploads, Configurations float64
 
 	// MessagesADay is the quota of telemetry, in blocks of 4 KiB, at least one

@@ -37,16 +37,11 @@ func (c *conn) attachManagement(a *amqpserver.Attach, to *amqp.Address) (amqpser
 
 // serveManagement is serve of either link. A token of some SDKs is for the event hub's node, and of
 // others for the one that all of the host share.
-func (c *conn) serveManagement(a *amqpserver.Attach, to *amqp.Address) (s serving, err error) {
+func (c *conn) serveManagement(a *amqpserver.Attach, to *amqp.Address) (serving, error) {
 	if err := c.checkEventHub(to.EventHub); err != nil {
-		return s, err
+		return serving{}, err
 	}
-	for _, path := range []string{"/" + c.server.eventHub() + "/$management", "/$management"} {
-		if s, err = c.serve(a, to, eventsPath(to, path)); err == nil {
-			break
-		}
-	}
-	return s, err
+	return c.serve(a, to, eventsPath(to, "/"+c.server.eventHub()+"/$management"), eventsPath(to, "/$management"))
 }
 
 // Detached implements [amqpserver.Node].
@@ -112,8 +107,8 @@ func (s *Server) describeEventHub() *amqp.EventHubInfo {
 }
 
 func (s *Server) describePartition(ctx context.Context, id string) (*amqp.PartitionInfo, error) {
-	n, err := strconv.Atoi(id)
-	if err != nil || n < 0 || n >= s.core.Partitions() {
+	n, ok := partitionOf(id)
+	if !ok || n >= s.core.Partitions() {
 		return nil, &hubwire.Error{Code: hubwire.NotFound, Message: "there is no such partition"}
 	}
 	b, err := s.core.PartitionBounds(ctx, n)

@@ -82,10 +82,17 @@ func consumerOptions(a *amqp10.Attach, to *amqp.Address) (*core.ConsumerOptions,
 	if o.Start, err = startOf(start); err != nil {
 		return nil, err
 	}
-	if o.Partition, err = strconv.Atoi(to.Partition); err != nil {
+	var ok bool
+	if o.Partition, ok = partitionOf(to.Partition); !ok {
 		return nil, &hubwire.Error{Op: "attach", Code: hubwire.PartitionNotFound, Outcome: hubwire.Refused, Message: "the partition is not a number"}
 	}
 	return o, nil
+}
+
+// partitionOf returns the number that the id of a partition is: as $management lists them, so not "01".
+func partitionOf(id string) (n int, ok bool) {
+	n, err := strconv.Atoi(id)
+	return n, err == nil && n >= 0 && strconv.Itoa(n) == id
 }
 
 // startOf is where a filter begins. Without one it is the beginning, as with Event Hubs.

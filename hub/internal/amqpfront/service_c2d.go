@@ -50,5 +50,9 @@ func (n *c2dSend) send(d *amqpserver.Delivery) (v core.Verdict, err error) {
 	if v, err = n.conn.intercept(&core.Op{Kind: core.OpPublish, Name: m.To, Message: &m}); err != nil {
 		return v, err
 	}
-	return v, n.conn.server.core.SendC2D(n.conn.ctx, to, &m)
+	c := n.conn.server.core
+	if err = c.Admit("send c2d", core.MeterC2DSends); err != nil {
+		return v, err
+	}
+	return v, c.SendC2D(n.conn.ctx, to, &m)
 }

@@ -3,6 +3,7 @@ package amqpfront
 import (
 	"github.com/hubwire/hubwire/amqp"
 	"github.com/hubwire/hubwire/hub/internal/core"
+	"github.com/hubwire/hubwire/internal/amqp10"
 	"github.com/hubwire/hubwire/internal/amqpserver"
 )
 
@@ -17,10 +18,16 @@ type serving struct {
 	link *amqpserver.Link
 }
 
-// serve lets a service have a link to an address, of which path is what tokens are for. A link that it
-// has let through must leave.
-func (c *conn) serve(a *amqpserver.Attach, to *amqp.Address, path string) (serving, error) {
-	if refused := c.allow(a.Link, path, core.ServiceConnect); refused != nil {
+// serve lets a service have a link to an address, of which any of paths is what tokens are for. A link
+// that it has let through must leave.
+func (c *conn) serve(a *amqpserver.Attach, to *amqp.Address, paths ...string) (serving, error) {
+	var refused *amqp10.Error
+	for _, path := range paths {
+		if refused = c.allow(a.Link, path, core.ServiceConnect); refused == nil {
+			break
+		}
+	}
+	if refused != nil {
 		return serving{}, amqp.FromWire(refused)
 	}
 	n := serving{c, a.Link}

@@ -54,7 +54,11 @@ func (c *Core) policyPass(token sas.Secret) (*Pass, error) {
 			return nil, err
 		}
 	}
-	return &Pass{Policy: p.Name, Rights: p.Rights, Resource: withoutScheme(t.Resource), Expires: t.Expires, host: c.cfg.HostName}, nil
+	resource := withoutScheme(t.Resource)
+	if resource == "" { // of "sb:///", which is no part of a hub, and so not the whole of it
+		return nil, sas.ErrWrongResource
+	}
+	return &Pass{Policy: p.Name, Rights: p.Rights, Resource: resource, Expires: t.Expires, host: c.cfg.HostName}, nil
 }
 
 // KeyPass checks the name and the key of a policy, as SASL PLAIN shows them at the Event

@@ -44,6 +44,7 @@ func TestPolicyPass(t *testing.T) {
 		{"no policy", token(key("service"), host, soon(), ""), "", 0, false, false},
 		{"an unknown policy", token(key("service"), host, soon(), "x"), "", 0, false, false},
 		{"a token that has expired", token(key("service"), host, time.Now().Add(-time.Hour), "service"), "", 0, false, false},
+		{"an URL of no host", token(key("iothubowner"), "sb:///", soon(), "iothubowner"), "", 0, false, false},
 		{"nothing", "", "", 0, false, false},
 	}
 	for _, tc := range cases {
