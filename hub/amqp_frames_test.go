@@ -5,6 +5,7 @@ import (
 	"net"
 	"slices"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/hubwire/hubwire/amqp"
@@ -282,6 +283,7 @@ func TestAMQPPeerThatDoesNotRead(t *testing.T) {
 				t.Fatal("it is not dropped")
 			}
 		}
+		synctest.Wait() // the hub cuts first, and then disconnects
 		if h.Connected(dev) {
 			t.Error("it is still connected")
 		}
