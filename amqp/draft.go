@@ -94,6 +94,25 @@ func (p *Properties) append(dst, to []byte) []byte {
 	at := len(dst) + descriptorSize
 	dst = openAt(dst, amqp10.DescProperties)
 	dst = p.MessageID.AppendTo(dst)
+	if len(p.UserID)+len(p.To)+len(to)+len(p.Subject)+len(p.ReplyTo) == 0 { // as is usual
+		dst = append(dst, amqp10.CodeNull, amqp10.CodeNull, amqp10.CodeNull, amqp10.CodeNull)
+	} else {
+		dst = p.appendAddresses(dst, to)
+	}
+	dst = p.CorrelationID.AppendTo(dst)
+	dst = appendOrNull(dst, amqp10.CodeSymbol8, p.ContentType)
+	dst = appendOrNull(dst, amqp10.CodeSymbol8, p.ContentEncoding)
+	last := propContentEncoding
+	if n > propExpiry {
+		dst = appendTime(appendTime(dst, p.Expiry), p.Creation)
+		last = propCreation
+	}
+	dst = dst[:len(dst)-(last+1-n)] // the nulls behind the last field, of a byte each
+	return amqp10.CloseList(dst, at, n)
+}
+
+// appendAddresses appends the fields between the two ids.
+func (p *Properties) appendAddresses(dst, to []byte) []byte {
 	dst = appendOrNull(dst, amqp10.CodeBinary8, p.UserID)
 	if p.To == "" && len(to) > 0 {
 		dst = amqp10.AppendString(dst, to)
@@ -101,14 +120,7 @@ func (p *Properties) append(dst, to []byte) []byte {
 		dst = appendOrNull(dst, amqp10.CodeString8, p.To)
 	}
 	dst = appendOrNull(dst, amqp10.CodeString8, p.Subject)
-	dst = appendOrNull(dst, amqp10.CodeString8, p.ReplyTo)
-	dst = p.CorrelationID.AppendTo(dst)
-	dst = appendOrNull(dst, amqp10.CodeSymbol8, p.ContentType)
-	dst = appendOrNull(dst, amqp10.CodeSymbol8, p.ContentEncoding)
-	dst = appendTime(dst, p.Expiry)
-	dst = appendTime(dst, p.Creation)
-	dst = dst[:len(dst)-(propCreation+1-n)] // the nulls behind the last field, of a byte each
-	return amqp10.CloseList(dst, at, n)
+	return appendOrNull(dst, amqp10.CodeString8, p.ReplyTo)
 }
 
 // count returns how many fields there are, up to the last that is not null.

@@ -262,3 +262,58 @@ func TestAMQPInterceptToken(t *testing.T) {
 		})
 	}
 }
+
+// TestAMQPInterceptOfALinkThatIsGone has the function look at a message for a link that ends meanwhile: the next link gets what waits.
+func TestAMQPInterceptOfALinkThatIsGone(t *testing.T) {
+	o := &once{kind: hub.OpC2D, verdict: hub.Verdict{Delay: 10 * time.Second, Refuse: hubwire.Throttled}}
+	bubble(t, &hub.Config{Intercept: o.intercept}, func(t *testing.T, h *hub.Hub) {
+		d := openAMQPDevice(t, h, dev)
+		sendC2D(t, h, dev, "1", "2")
+		synctest.Wait()
+		if err := d.c2d.Close(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		again := receiver(t, d.session(), addressOf(dev, "messages/devicebound"), &goamqp.ReceiverOptions{Credit: -1})
+		time.Sleep(20 * time.Second)
+		start := time.Now()
+		if err := again.IssueCredit(10); err != nil {
+			t.Fatal(err)
+		}
+		for _, want := range []string{"1", "2"} {
+			if m := receive(t, again); string(m.GetData()) != want {
+				t.Errorf("received %q, want %q", m.GetData(), want)
+			}
+		}
+		if took := time.Since(start); took > time.Second {
+			t.Errorf("it took %v", took)
+		}
+	})
+}
+
+// TestAMQPInterceptOfACallThatIsOver has the function see a call that goes out when who called has given up, and uses the
+// payload's memory for something else.
+func TestAMQPInterceptOfACallThatIsOver(t *testing.T) {
+	w := &witness{}
+	bubble(t, &hub.Config{Intercept: w.intercept}, func(t *testing.T, h *hub.Hub) {
+		c := dialAMQP(t, h, nil)
+		c.login(h, dev)
+		s, address := c.session(), addressOf(dev, "methods/devicebound")
+		in := receiver(t, s, address, &goamqp.ReceiverOptions{Credit: -1})
+		sender(t, s, address, nil)
+		payload := []byte(`"ours"`)
+		_, err := h.Invoke(t.Context(), dev, hubwire.MethodRequest{Name: "m", Payload: payload}, &hub.InvokeOptions{ResponseTimeout: time.Second})
+		if !errors.Is(err, hubwire.GatewayTimeout) {
+			t.Fatal(err)
+		}
+		copy(payload, `"hers"`)
+		if err := in.IssueCredit(1); err != nil {
+			t.Fatal(err)
+		}
+		receive(t, in)
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		if last := w.seen[len(w.seen)-1]; last.Kind != hub.OpMethod || last.Body != `"ours"` {
+			t.Errorf("the function saw %+v", last)
+		}
+	})
+}

@@ -187,7 +187,9 @@ func TestAMQPTokenExpires(t *testing.T) {
 				t.Fatal(status)
 			}
 			ds := []*amqpDevice{c.open(dev), c.open(other), c.open(mod)}
-			time.Sleep(skew + 70*time.Second)
+			time.Sleep(skew + time.Minute)
+			synctest.Wait()
+			c.session() // for a moment it still has answers
 			for _, d := range ds {
 				d.ended(goamqp.ErrCondUnauthorizedAccess)
 			}

@@ -2,6 +2,7 @@ package amqpserver
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/hubwire/hubwire/internal/amqp10"
 )
@@ -181,7 +182,7 @@ func (s *Session) newHandle() (h uint32, ok bool) {
 	return s.handlesMade - 1, s.handlesMade-1 <= s.peerHandleMax
 }
 
-// forget takes a link that has ended out of what it may be in. The queues drop it when its turn comes.
+// forget takes a link that has ended out of what it may be in. The queue of the connection drops it when its turn comes.
 func (s *Session) forget(l *Link) {
 	if s.names[l.key] == l {
 		delete(s.names, l.key)
@@ -197,6 +198,9 @@ func (s *Session) forget(l *Link) {
 		s.in.drop(l)
 		s.out.drop(l)
 		l.unsettled = 0
+	}
+	if i := slices.Index(s.stalled, l); i >= 0 {
+		s.stalled = slices.Delete(s.stalled, i, i+1)
 	}
 	s.unstall()
 }

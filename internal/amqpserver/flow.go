@@ -27,18 +27,36 @@ func (s *Session) flow(body []byte) error {
 	}
 	s.windowOut = p.IncomingWindow - min(underWay, p.IncomingWindow)
 	s.unstall()
-	if l != nil && l.state == linkAttached {
+	switch {
+	case l != nil && l.state == linkAttached:
 		l.flow(p)
-	}
-	if p.Echo.Or(false) && (l == nil || l.state == linkAttached) {
+	case l == nil && p.Echo.Or(false):
 		s.appendOutcome()
-		s.appendFlow(l, false)
+		s.appendFlow(nil, false)
 	}
 	return nil
 }
 
-// flow acts on what a flow says about a link.
+// flow acts on what a flow says about a link, and answers it. While the node is asked, by who writes, it waits until the
+// message has gone out that it may get: there was credit for that.
 func (l *Link) flow(p *amqp10.Flow) {
+	if l.out != nil && l.calls > 0 {
+		f := *p
+		if l.later != nil && l.later.Echo.Or(false) {
+			f.Echo = l.later.Echo
+		}
+		l.later = &f
+		return
+	}
+	l.grant(p)
+	if p.Echo.Or(false) {
+		l.session.appendOutcome()
+		l.session.appendFlow(l, false)
+	}
+}
+
+// grant changes a link's credit.
+func (l *Link) grant(p *amqp10.Flow) {
 	if l.in != nil {
 		// The sender may have given up some of its credit.
 		if n := p.DeliveryCount.Or(l.deliveryCount) - l.deliveryCount; n <= l.credit {

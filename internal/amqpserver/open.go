@@ -76,8 +76,9 @@ func (c *Conn) startBeat() {
 		}
 		if !c.wrote && !c.writing && !c.pending() {
 			c.frames = amqp10.AppendEmptyFrame(c.frames)
-			c.wakeWriter()
 		}
+		c.busy = false // the goroutine of Serve may be at something that takes long
+		c.wakeWriter()
 		c.wrote = false
 		c.beat.Reset(every)
 	})

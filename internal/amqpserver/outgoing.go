@@ -14,8 +14,9 @@ type outgoing struct {
 	drain    bool // the peer wants its credit used or given up
 	queued   bool // in conn.ready or session.stalled
 	next     *Link
-	head     int    // bytes of the last transfer frame before its payload: the next one is likely the same
-	tags     uint32 // delivery-tags made so far
+	later    *amqp10.Flow // came while the node was asked; of several the last
+	head     int          // bytes of the last transfer frame before its payload: the next one is likely the same
+	tags     uint32       // delivery-tags made so far
 }
 
 // Wake says that the node of a link on which the peer receives may have a message again.
@@ -41,8 +42,11 @@ func (l *Link) askable() bool { return l.woken && l.credit > 0 }
 
 // blocked reports whether the session can begin no delivery.
 func (s *Session) blocked() bool {
-	return s.windowOut == 0 || s.rest.link != nil || s.out.open >= s.conn.cfg.MaxUnsettled
+	return s.windowOut == 0 || s.rest.link != nil || s.full()
 }
+
+// full reports whether the peer must settle something first.
+func (s *Session) full() bool { return s.out.open >= s.conn.cfg.MaxUnsettled }
 
 // unstall lets the links go on that had to wait, when something has changed.
 func (s *Session) unstall() {
@@ -68,12 +72,19 @@ func (c *Conn) pull(l *Link, b []byte) []byte {
 		return b
 	case s.rest.link == l:
 		b = s.appendRest(b)
+	case !l.askable(): // it is to give up its credit
+	case l.drain && s.full(): // the peer may want to drain before it settles
+		l.drained()
 	case s.blocked():
 		l.queued = true
 		s.stalled = append(s.stalled, l)
 		return b
-	case l.askable():
+	default:
 		b = c.ask(l, b)
+		if p := l.later; p != nil && l.state == linkAttached {
+			l.later = nil
+			l.flow(p)
+		}
 	}
 	if s.rest.link == l {
 		s.unstall() // as soon as there is room to write
@@ -136,7 +147,7 @@ func (c *Conn) begun(l *Link, b []byte, start int, out Outgoing) []byte {
 	}
 	head := t.AppendTo(amqp10.OpenFrame(c.head[:0], amqp10.FrameAMQP, s.channel))
 	message := b[start+l.head:]
-	if len(head)+len(message) > int(c.peer.maxFrame) {
+	if len(head)+len(message) > int(c.peer.maxFrame) || s.windowOut == 0 { // which the peer may have shut meanwhile
 		s.rest.keep(l, t, message, out.Token)
 		return s.appendRest(b[:start])
 	}

@@ -100,6 +100,14 @@ func TestOutgoing(t *testing.T) {
 				{say(&amqp10.Flow{IncomingWindow: 2}), []string{"transfer 0 id=0 tag=00000001 format=0 x", "flow in=0+10 out=2 link 0 count=2 credit=0 drain"}},
 			},
 		},
+		"draining without a message does not": {
+			nil,
+			[]step{
+				{say(credit(0, 0, 1)), nil}, // so the node has been asked
+				{say(&amqp10.Flow{IncomingWindow: 0, Handle: amqp10.Some[uint32](0), LinkCredit: amqp10.Some[uint32](2), Drain: amqp10.Some(true)}),
+					[]string{"flow in=0+10 out=1 link 0 count=2 credit=0 drain"}},
+			},
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -219,6 +227,39 @@ func TestNoMoreIsSentThanMayBeUnsettled(t *testing.T) {
 		p.want("transfer 0 id=0 tag=00000001 format=0 x", "transfer 0 id=1 tag=00000002 format=0 y")
 		p.send(&amqp10.Disposition{Role: amqp10.RoleReceiver, First: 1, Settled: amqp10.Some(true), State: amqp10.Accepted()})
 		p.want("transfer 0 id=2 tag=00000003 format=0 z")
+	})
+}
+
+// A peer may settle only when it has drained.
+func TestDrainingAtTheLimitOfUnsettledGivesUpCredit(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p, _, _ := fed(t, &amqpserver.Config{MaxUnsettled: 1}, nil, "x", "y")
+		f := credit(0, 0, 9)
+		f.Drain = amqp10.Some(true)
+		p.send(f)
+		p.want("transfer 0 id=0 tag=00000001 format=0 x", "flow in=0+1 out=2 link 0 count=9 credit=0 drain")
+		p.send(&amqp10.Disposition{Role: amqp10.RoleReceiver, Settled: amqp10.Some(true)}, credit(0, 9, 1))
+		p.want("transfer 0 id=1 tag=00000002 format=0 y")
+	})
+}
+
+// Links that come and go while the window is shut leave nothing behind.
+func TestLinksThatWaitForTheWindowAreForgotten(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &space{sources: map[string]*source{"source": {messages: []string{"x"}}}}
+		p, c := meet(t, config, s.handler())
+		p.send(&amqp10.Flow{})
+		wants := credit(0, 0, 1)
+		wants.IncomingWindow = 0
+		for range 10 {
+			p.send(receiver("a", "source", 0), wants)
+			p.want("attach a 0 sender from 0")
+			p.send(&amqp10.Detach{})
+			p.want("detach 0 closed")
+		}
+		if n := c.Stalled(); n > 0 {
+			t.Errorf("%d links wait for the window, want none: they have ended", n)
+		}
 	})
 }
 

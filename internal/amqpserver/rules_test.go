@@ -73,7 +73,7 @@ func TestRules(t *testing.T) {
 		"an echo is answered with the state of the session":            {{say(&amqp10.Flow{Echo: amqp10.Some(true)}), []string{"flow in=0+10 out=1"}}},
 		"an echo for a link is answered with the state of the link":    {{say(sender("a", "sink", 0)), started("a")}, {say(&amqp10.Flow{Handle: amqp10.Some[uint32](0), Echo: amqp10.Some(true)}), []string{"flow in=0+10 out=1 link 0 count=0 credit=4"}}},
 		"a sender that gives up credit gets it anew":                   {{say(sender("a", "sink", 0)), started("a")}, {say(&amqp10.Flow{Handle: amqp10.Some[uint32](0), DeliveryCount: amqp10.Some[uint32](3)}), []string{"flow in=0+10 out=1 link 0 count=3 credit=4"}}},
-		"a disposition whose end is before its start closes":           {{say(&amqp10.Disposition{Role: amqp10.RoleReceiver, First: 5, Last: amqp10.Some[uint32](4)}), []string{"close invalid-field"}}},
+		"a disposition whose end is before its start ends the session": {{say(&amqp10.Disposition{Role: amqp10.RoleReceiver, First: 5, Last: amqp10.Some[uint32](4)}), []string{"end invalid-field"}}},
 		"a disposition of deliveries that there are not is ignored":    {{say(&amqp10.Disposition{Role: amqp10.RoleReceiver, Last: amqp10.Some[uint32](1 << 30), Settled: amqp10.Some(true)}), nil}},
 		"settled by the sender before it was settled by us is settled": {{say(sender("a", "hold", 0)), started("a")}, {say(message(0, 0, "x"), message(0, 1, "x"), message(0, 2, "x"), message(0, 3, "x")), nil}, {say(&amqp10.Disposition{First: 0, Last: amqp10.Some[uint32](9), Settled: amqp10.Some(true)}), []string{"flow in=4+10 out=1 link 0 count=4 credit=4"}}},
 	} {

@@ -61,6 +61,15 @@ func (s *Session) settleIn(e *entry) {
 
 // say tells the peer of the outcome of a delivery, together with its neighbours if it is the same.
 func (s *Session) say(role amqp10.Role, settled bool, id uint32, state amqp10.State) {
+	shared := true // any other state is the caller's
+	switch state.Kind() {
+	case amqp10.DescAccepted:
+		state = amqp10.Accepted()
+	case amqp10.DescReleased:
+		state = amqp10.Released()
+	default:
+		shared = false
+	}
 	o := &s.outcome
 	same := o.any && o.role == role && o.settled == settled && o.state.Equal(state)
 	switch {
@@ -77,8 +86,8 @@ func (s *Session) say(role amqp10.Role, settled bool, id uint32, state amqp10.St
 	if role == amqp10.RoleSender {
 		s.conn.urgent = true // a peer that wants our word waits for it
 	}
-	if k := state.Kind(); k != amqp10.DescAccepted && k != amqp10.DescReleased {
-		s.appendOutcome() // it is the caller's, and not kept
+	if !shared {
+		s.appendOutcome()
 	}
 }
 
@@ -107,7 +116,8 @@ func (s *Session) disposition(body []byte) error {
 	}
 	first, last := d.First, d.Last.Or(d.First)
 	if before(last, first) {
-		return &amqp10.Error{Condition: amqp10.InvalidField, Description: "a disposition whose last is before its first"}
+		s.end(&amqp10.Error{Condition: amqp10.InvalidField, Description: "a disposition whose last is before its first"})
+		return nil
 	}
 	if d.Role == amqp10.RoleSender {
 		if d.Settled.Or(false) {

@@ -155,14 +155,14 @@ func (n *messages) next() (r *hubwire.Received) {
 // visible again when its lock is over.
 func (n *messages) show() {
 	c := n.device.conn
-	r := n.device.session.NextOf(n.feature)
+	r := n.lock()
 	for r != nil && c.ctx.Err() == nil {
 		send, cut := c.present(&core.Op{Kind: core.OpC2D, Identity: n.device.id, Name: r.Input, Message: &r.Message})
 		if send {
 			n.cut = cut
 			break
 		}
-		r = n.device.session.NextOf(n.feature)
+		r = n.lock()
 	}
 	n.mu.Lock()
 	n.ready, n.judging = r, false
@@ -170,6 +170,16 @@ func (n *messages) show() {
 	if r != nil {
 		n.link.Wake()
 	}
+}
+
+// lock locks the next message, if there is one and the link has not given back what it has.
+func (n *messages) lock() *hubwire.Received {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.closed {
+		return nil
+	}
+	return n.device.session.NextOf(n.feature)
 }
 
 // Settled implements [amqpserver.Sender].

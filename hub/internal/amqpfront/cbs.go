@@ -103,8 +103,9 @@ func (c *conn) attachTokenAnswers(a *amqpserver.Attach, _ *amqp.Address) (amqpse
 func (n *tokenAnswers) Detached(error) {
 	c := n.conn
 	c.mu.Lock()
-	defer c.mu.Unlock()
 	c.cbs = slices.DeleteFunc(c.cbs, func(o *outbox) bool { return o == &n.outbox })
+	c.mu.Unlock()
+	n.close()
 }
 
 // answerLink returns where the answer to what came by a link goes, or nil when there is none.

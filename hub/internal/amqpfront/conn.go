@@ -9,6 +9,7 @@ import (
 	"net"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/hubwire/hubwire"
@@ -32,6 +33,8 @@ type conn struct {
 	amqp   *amqpserver.Conn
 	judges sync.WaitGroup // goroutines that wait for the intercept function
 	line   *line          // nil without an intercept function
+
+	waiting atomic.Int64 // bytes in all outboxes
 
 	mu       sync.Mutex // guards what follows, and what a device says so of
 	over     bool

@@ -254,6 +254,9 @@ func (d *device) Close(reason *hubwire.Error) {
 	if c.devices[d.id] == d {
 		delete(c.devices, d.id)
 	}
+	if !c.over {
+		c.arm() // what the device came with may have expired with its session
+	}
 	why := failure(reason)
 	if c.deserted(d.id) {
 		c.part(d.id, why)

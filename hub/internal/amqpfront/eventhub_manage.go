@@ -151,6 +151,7 @@ func (n *manager) Detached(error) {
 	c.mu.Lock()
 	c.managers = slices.DeleteFunc(c.managers, func(m *manager) bool { return m == n })
 	c.mu.Unlock()
+	n.close()
 	n.leave()
 }
 

@@ -1,6 +1,7 @@
 package amqpfront
 
 import (
+	"bytes"
 	"encoding/binary"
 
 	"github.com/hubwire/hubwire"
@@ -63,6 +64,7 @@ func (n *methodRequests) Detached(why error) {
 		d.methods = nil
 	}
 	c.mu.Unlock()
+	n.close()
 	n.unsubscribe(why)
 }
 
@@ -76,7 +78,7 @@ func (d *device) Method(call core.MethodCall) {
 	}
 	p := parcel{message: amqp.AppendMethodRequest(nil, callID(call.RequestID), &call.MethodRequest)}
 	if d.conn.server.core.Intercepts() {
-		p.op = &core.Op{Kind: core.OpMethod, Identity: d.id, Name: call.Name, Body: call.Payload}
+		p.op = &core.Op{Kind: core.OpMethod, Identity: d.id, Name: call.Name, Body: bytes.Clone(call.Payload)} // it may outlive the call
 	}
 	o.push(p)
 }

@@ -15,6 +15,8 @@ const (
 	softLimit = 64 << 10
 	// hardLimit is where the link is ended: as much as MQTT gives a peer that does not read.
 	hardLimit = 8 << 20
+	// allLimit is where a link is ended when all of its connection are meant: who may have one link may have many.
+	allLimit = 4 * hardLimit
 )
 
 var errSlow = &amqp10.Error{Condition: amqp10.ResourceLimitExceeded, Description: "too much waits for credit"}
@@ -27,12 +29,13 @@ type parcel struct {
 }
 
 // outbox is a link that the hub sends on what it has at hand: answers, methods, notifications.
-// Nobody is told what becomes of them. It is an [amqpserver.Sender] but for Detached.
+// Nobody is told what becomes of them. It is an [amqpserver.Sender] but for Detached, which must close it.
 type outbox struct {
 	conn *conn
 	link *amqpserver.Link
 
 	mu      sync.Mutex
+	closed  bool
 	waiting []parcel
 	size    int
 	held    []*amqpserver.Link // whose requests are answered here, and that are held back
@@ -43,9 +46,14 @@ type outbox struct {
 // push adds a message for whenever the peer has credit. It never waits.
 func (o *outbox) push(p parcel) {
 	o.mu.Lock()
+	if o.closed {
+		o.mu.Unlock()
+		return
+	}
 	o.waiting = append(o.waiting, p)
 	o.size += len(p.message)
-	full := o.size > hardLimit
+	all := o.conn.waiting.Add(int64(len(p.message)))
+	full := o.size > hardLimit || all > allLimit
 	o.mu.Unlock()
 	if full {
 		o.link.Detach(errSlow)
@@ -63,6 +71,25 @@ func (o *outbox) answer(from *amqpserver.Link, p parcel) {
 		o.held = append(o.held, from)
 		from.Pause()
 	}
+}
+
+// close drops what waits when the link is gone, and lets those go on that are held back: the peer may attach another
+// link for the answers.
+func (o *outbox) close() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.closed = true
+	o.conn.waiting.Add(-int64(o.size))
+	o.waiting, o.size = nil, 0
+	o.release()
+}
+
+// release lets those go on that are held back. The caller holds the lock.
+func (o *outbox) release() {
+	for _, l := range o.held {
+		l.Resume()
+	}
+	o.held = nil
 }
 
 // Next implements [amqpserver.Sender].
@@ -88,29 +115,34 @@ func (o *outbox) Next(dst []byte) ([]byte, amqpserver.Outgoing, bool) {
 
 // drop takes the first one out. The caller holds the lock.
 func (o *outbox) drop() {
-	o.size -= len(o.waiting[0].message)
+	n := len(o.waiting[0].message)
+	o.size -= n
+	o.conn.waiting.Add(-int64(n))
 	o.waiting[0] = parcel{}
 	if o.waiting = o.waiting[1:]; len(o.waiting) == 0 {
 		o.waiting = nil
 	}
 	if o.size <= softLimit/2 {
-		for _, l := range o.held {
-			l.Resume()
-		}
-		o.held = nil
+		o.release()
 	}
 }
 
 // show shows the first one to the intercept function.
 func (o *outbox) show() {
 	o.mu.Lock()
+	if o.closed {
+		o.mu.Unlock()
+		return
+	}
 	op := o.waiting[0].op
 	o.mu.Unlock()
 	send, cut := o.conn.present(op)
 	o.mu.Lock()
-	if send {
+	switch {
+	case o.closed:
+	case send:
 		o.waiting[0].op, o.waiting[0].cut = nil, cut
-	} else {
+	default:
 		o.drop()
 	}
 	o.judging = false

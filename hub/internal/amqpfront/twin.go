@@ -51,6 +51,7 @@ func (n *twinResponses) Detached(why error) {
 		d.twin, d.desired = nil, false
 	}
 	c.mu.Unlock()
+	n.close()
 	n.unsubscribe(why)
 }
 
