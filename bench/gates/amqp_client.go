@@ -129,7 +129,7 @@ func partitionAddress(host string) string {
 
 // receive reads n events from the beginning, on a link of its own.
 func receive(ctx context.Context, session *goamqp.Session, source string, n int) (got int, err error) {
-	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Minute)
 	defer cancel()
 	link, err := session.NewReceiver(ctx, source, &goamqp.ReceiverOptions{
 		Credit: readCredit, RequestedSenderSettleMode: goamqp.SenderSettleModeSettled.Ptr(),

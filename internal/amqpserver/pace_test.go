@@ -14,11 +14,13 @@ import (
 // lulling is a connection that knows when it has to wait: always.
 type lulling struct {
 	net.Conn
-	lull  func()       // set before the first byte
-	reads atomic.Int64 // begun
+	lull  func()        // set before known is closed
+	known chan struct{} // nothing is read before that
+	reads atomic.Int64  // begun
 }
 
 func (l *lulling) Read(b []byte) (int, error) {
+	<-l.known
 	l.lull()
 	l.reads.Add(1)
 	return l.Conn.Read(b)
@@ -38,11 +40,12 @@ func (p *peer) stream(id *uint32, n int) {
 func TestReadingRestsInAStream(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		near, far := testkit.Pipe()
-		slow := &lulling{Conn: far}
+		slow := &lulling{Conn: far, known: make(chan struct{})}
 		s := &space{sinks: map[string]*sink{"sink": {settle: accept}}}
 		cfg := &amqpserver.Config{Credit: 100_000, Window: 100_000, MaxUnsettled: 100_000}
 		p, c := connectOver(t, near, slow, cfg, s.handler())
 		slow.lull = c.Lull
+		close(slow.known)
 		p.begin()
 		p.send(sender("a", "sink", 0))
 		p.frames()

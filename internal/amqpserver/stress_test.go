@@ -100,8 +100,7 @@ func TestManyLinksAtOnce(t *testing.T) {
 	c := amqpserver.NewServer(nil).NewConn(far, nil, h)
 	done := make(chan error, 1)
 	go func() { done <- c.Serve() }()
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
-	defer cancel()
+	ctx := t.Context()
 	conn, err := amqp.NewConn(ctx, near, nil)
 	if err != nil {
 		t.Fatal(err)
@@ -114,13 +113,7 @@ func TestManyLinksAtOnce(t *testing.T) {
 	for i := range 8 {
 		clients.Go(func() {
 			for range 15 {
-				// A new one each time: go-amqp may use a handle again before it has answered the detach.
-				session, err := conn.NewSession(ctx, nil)
-				if err != nil {
-					t.Error(err)
-					return
-				}
-				if err := errors.Join(comeAndGo(ctx, session, fmt.Sprint("q", i)), session.Close(ctx)); err != nil {
+				if err := comeAndGo(ctx, conn, fmt.Sprint("q", i)); err != nil {
 					t.Errorf("client %d: %v", i, err)
 					return
 				}
@@ -144,14 +137,25 @@ func TestManyLinksAtOnce(t *testing.T) {
 	}
 }
 
-// comeAndGo attaches both ends of a queue, and sends and receives until it is detached or done.
-func comeAndGo(ctx context.Context, s *amqp.Session, address string) error {
-	sender, err := s.NewSender(ctx, address, nil)
+// comeAndGo attaches both ends of a queue, and sends and receives until it is detached or done. Each link has a
+// session of its own, as go-amqp may use a handle again before it has answered the server's detach.
+func comeAndGo(ctx context.Context, c *amqp.Conn, address string) (err error) {
+	out, err := c.NewSession(ctx, nil)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, out.Close(ctx)) }()
+	in, err := c.NewSession(ctx, nil)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, in.Close(ctx)) }()
+	sender, err := out.NewSender(ctx, address, nil)
 	if err != nil {
 		return detachedByServer(err)
 	}
 	defer sender.Close(ctx)
-	receiver, err := s.NewReceiver(ctx, address, &amqp.ReceiverOptions{Credit: 10})
+	receiver, err := in.NewReceiver(ctx, address, &amqp.ReceiverOptions{Credit: 10})
 	if err != nil {
 		return detachedByServer(err)
 	}

@@ -83,6 +83,16 @@ type line struct {
 	mute atomic.Bool // what is written gets lost
 }
 
+// Read hears nothing of what the peer says while the connection is about to be cut: an answer to what the
+// hub sent last would undo the cut.
+func (l *line) Read(b []byte) (int, error) {
+	n, err := l.Conn.Read(b)
+	for err == nil && l.last.Load() {
+		n, err = l.Conn.Read(b)
+	}
+	return n, err
+}
+
 func (l *line) Write(b []byte) (int, error) {
 	if l.mute.Load() {
 		return len(b), nil

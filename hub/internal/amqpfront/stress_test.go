@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	goamqp "github.com/Azure/go-amqp"
@@ -16,7 +17,6 @@ import (
 // TestManyFightOverADevice has connections take a device from each other all the time, while a service
 // sends to it, calls it and changes its twin, until the hub closes. Nothing hangs, and nothing is left.
 func TestManyFightOverADevice(t *testing.T) {
-	const fighters, rounds = 4, 20
 	for name, cfg := range map[string]core.Config{
 		"alone": {},
 		"with an intercept function": {Intercept: func(context.Context, *core.Op) core.Verdict {
@@ -24,41 +24,46 @@ func TestManyFightOverADevice(t *testing.T) {
 		}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			f := newFront(t, cfg, slog.New(slog.DiscardHandler))
-			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-			defer cancel()
-			var fight, service sync.WaitGroup
-			over := make(chan struct{})
-			service.Go(func() {
-				for {
-					select {
-					case <-over:
-						return
-					default:
-					}
-					_ = f.core.SendC2D(ctx, dev, &hubwire.Message{Body: []byte("for you")})
-					_, _ = f.core.Invoke(ctx, dev, &core.Invocation{MethodRequest: hubwire.MethodRequest{Name: "m"}, ResponseTimeout: time.Millisecond})
-					_, _ = f.core.PatchTwin(ctx, dev, &core.TwinUpdate{Desired: []byte(`{"a":1}`)}, "")
-				}
-			})
-			for range fighters {
-				fight.Go(func() {
-					for range rounds {
-						f.round(ctx)
-					}
-				})
+			synctest.Test(t, func(t *testing.T) { manyFight(t, cfg) })
+		})
+	}
+}
+
+func manyFight(t *testing.T, cfg core.Config) {
+	const fighters, rounds = 4, 20
+	f := newFront(t, cfg, slog.New(slog.DiscardHandler))
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	var fight, service sync.WaitGroup
+	over := make(chan struct{})
+	service.Go(func() {
+		for {
+			select {
+			case <-over:
+				return
+			default:
 			}
-			fight.Wait()
-			close(over)
-			service.Wait()
-			f.close()
-			if n := len(f.server.open) + len(f.server.current); n != 0 || f.server.conns.Len() != 0 {
-				t.Errorf("%d connections and identities are left, and %d sockets", n, f.server.conns.Len())
-			}
-			if ctx.Err() != nil {
-				t.Error("it hung")
+			_ = f.core.SendC2D(ctx, dev, &hubwire.Message{Body: []byte("for you")})
+			_, _ = f.core.Invoke(ctx, dev, &core.Invocation{MethodRequest: hubwire.MethodRequest{Name: "m"}, ResponseTimeout: time.Millisecond})
+			_, _ = f.core.PatchTwin(ctx, dev, &core.TwinUpdate{Desired: []byte(`{"a":1}`)}, "")
+		}
+	})
+	for range fighters {
+		fight.Go(func() {
+			for range rounds {
+				f.round(ctx)
 			}
 		})
+	}
+	fight.Wait()
+	close(over)
+	service.Wait()
+	f.close()
+	if n := len(f.server.open) + len(f.server.current); n != 0 || f.server.conns.Len() != 0 {
+		t.Errorf("%d connections and identities are left, and %d sockets", n, f.server.conns.Len())
+	}
+	if ctx.Err() != nil {
+		t.Error("it hung")
 	}
 }
 
