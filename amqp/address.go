@@ -188,7 +188,7 @@ func (f *form) match(segments []string) (a Address, ok bool) {
 			if *field == "" {
 				return a, false
 			}
-		} else if !strings.EqualFold(want, segments[i]) {
+		} else if len(want) != len(segments[i]) || !strings.EqualFold(want, segments[i]) { // no "ſ" for an "s"
 			return a, false
 		}
 	}

@@ -59,7 +59,7 @@ func TestAddressesThatThereAreNot(t *testing.T) {
 		"/devices/a%2Fb/twin", "/devices/a b/twin", "/devices/é/twin", "/devices/" + strings.Repeat("x", 129) + "/twin", "/devices/d/twin/x", "/x/devices/d/twin",
 		"/devices/d/messages/events?x", "/messages/events/x", "/messages/events/ConsumerGroups/g/Partitions", "/messages/events/ConsumerGroups//Partitions/0",
 		"/messages/serviceBound/x", "hub/ConsumerGroups/g/Partitions/", "hub/ConsumerGroups/g/Partitions/0/x", "hub", "hub/x", "$management/x/y", "\x00", strings.Repeat("/", 1<<16),
-		strings.Repeat("a/", 1<<16), "http:/h/devices/d/twin",
+		strings.Repeat("a/", 1<<16), "http:/h/devices/d/twin", "/meſſages/events", "/deviceſ/d/twin",
 	} {
 		for _, role := range []Role{Sender, Receiver} {
 			a, err := ParseAddress(role, in)

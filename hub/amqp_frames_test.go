@@ -283,7 +283,7 @@ func TestAMQPPeerThatDoesNotRead(t *testing.T) {
 				t.Fatal("it is not dropped")
 			}
 		}
-		synctest.Wait() // the socket is closed first
+		synctest.Wait() // the hub cuts first, and then disconnects
 		if h.Connected(dev) {
 			t.Error("it is still connected")
 		}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -118,6 +119,25 @@ func TestAMQPModelOfALaterLink(t *testing.T) {
 		}
 		if twin, err := h.Twin(t.Context(), dev); err != nil || twin.ModelID != "dtmi:a:b;1" {
 			t.Errorf("the twin is %+v, %v", twin, err)
+		}
+	})
+}
+
+// TestAMQPModelThatIsNone has a device say a model that is too long to go with each of its events.
+func TestAMQPModelThatIsNone(t *testing.T) {
+	bubble(t, nil, func(t *testing.T, h *hub.Hub) {
+		c := dialAMQP(t, h, nil)
+		c.login(h, dev)
+		s := c.session()
+		o := &goamqp.SenderOptions{Properties: map[string]any{"com.microsoft:model-id": "dtmi:" + strings.Repeat("a", 2048)}}
+		for _, when := range []string{"on the first link", "on a later one"} {
+			_, err := s.NewSender(t.Context(), eventsAddress(dev), o)
+			wantCondition(t, when, err, "com.microsoft:argument-error")
+			synctest.Wait()
+			if first := when == "on the first link"; h.Connected(dev) == first {
+				t.Errorf("%s: it is connected: %v", when, !first)
+			}
+			receiver(t, s, addressOf(dev, "messages/devicebound"), nil)
 		}
 	})
 }

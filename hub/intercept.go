@@ -17,6 +17,10 @@ type OpKind = core.OpKind
 // the end of the last one, if the peer wants it. OpSubscribe and OpUnsubscribe are its links
 // that receive, by their address, and those that it sends to its twin about the desired
 // properties. Each message of a batch is an OpPublish. Empty frames are not seen.
+//
+// What a service does over AMQP has no Identity: OpPublish is a message to a device, and Name the
+// address that it is for, OpSubscribe a link that receives, by its address, OpAck the outcome of feedback or of
+// a file notification, OpRequest a READ of $management, with the Name "READ {hub}/{partition}".
 const (
 	OpConnect        = core.OpConnect        // a device or module logs in; Name is "registration" when it is for DPS
 	OpDisconnect     = core.OpDisconnect     // a peer says good-bye; cannot be refused

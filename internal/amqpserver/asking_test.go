@@ -15,6 +15,8 @@ func TestFlowsWhileANodeIsAsked(t *testing.T) {
 		f.Echo = amqp10.Some(true)
 		return f
 	}
+	drain := credit(0, 0, 5)
+	drain.Drain = amqp10.Some(true)
 	for name, c := range map[string]struct {
 		flows []body
 		want  []string // when the node has answered
@@ -32,6 +34,10 @@ func TestFlowsWhileANodeIsAsked(t *testing.T) {
 		"one that shuts the window": {
 			say(&amqp10.Flow{NextIncomingID: amqp10.Some[uint32](1)}), nil,
 			&amqp10.Flow{NextIncomingID: amqp10.Some[uint32](1), IncomingWindow: 1}, []string{"transfer 0 id=0 tag=00000001 format=0 x"},
+		},
+		"one that drains": {
+			say(drain), []string{"transfer 0 id=0 tag=00000001 format=0 x", "transfer 0 id=1 tag=00000002 format=0 y", "flow in=0+10 out=3 link 0 count=5 credit=0 drain"},
+			&amqp10.Flow{Echo: amqp10.Some(true)}, []string{"flow in=0+10 out=3"},
 		},
 		"a detach": {
 			say(link(9), &amqp10.Detach{}), []string{"detach 0 closed"},

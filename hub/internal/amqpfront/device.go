@@ -80,7 +80,11 @@ func (c *conn) connected(a *amqpserver.Attach, id hubwire.Identity) (*device, er
 	if d := c.devices[id]; d != nil {
 		d.links = append(d.links, a.Link)
 		c.mu.Unlock()
-		_ = d.session.SetModel(c.ctx, p.ModelID) // it fails when the session is over, of which Close tells
+		if err := refusal(d.session.SetModel(c.ctx, p.ModelID)); err != nil { // else the session is over, of which Close tells
+			n := linked{device: d, link: a.Link}
+			n.leave(err)
+			return nil, err
+		}
 		return d, nil
 	}
 	c.mu.Unlock()

@@ -17,6 +17,8 @@ import (
 // delivery-tag: 16 bytes in the order of a .NET Guid. Accepted and rejected take it off the queue, released and
 // modified put it back, and so does the end of the link, at which it counts as never delivered. A link whose
 // messages go out settled takes them off the queue at once. Several links share a queue: each message goes to one.
+// Left out: that the service collects records of feedback for up to 15 s. They go out when there is credit, as many
+// as wait.
 
 // maxFeedback is how many records a message of feedback has at most.
 const maxFeedback = 64

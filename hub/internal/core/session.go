@@ -4,6 +4,7 @@ import (
 	"context"
 	"sync/atomic"
 	"time"
+	"unicode/utf8"
 
 	"github.com/hubwire/hubwire"
 )
@@ -76,8 +77,8 @@ type Session struct {
 
 // Connect begins a session for an identity that was authenticated, and ends
 // the identity's former one with ConnectionClosedOnNew. It fails with
-// Unauthorized when the identity or its credential has changed since the login,
-// and with Throttled or QuotaExceeded when the hub takes no more.
+// Unauthorized when the identity or its credential has changed since the login, with ArgumentInvalid
+// for a model id that is none, and with Throttled or QuotaExceeded when the hub takes no more.
 func (c *Core) Connect(ctx context.Context, g *Grant, o *ConnectOptions, l Link) (*Session, error) {
 	const op = "connect"
 	var opts ConnectOptions
@@ -94,6 +95,9 @@ func (c *Core) Connect(ctx context.Context, g *Grant, o *ConnectOptions, l Link)
 	}
 	if err := c.stillValid(e, g); err != nil {
 		return nil, e.unauthorized(op, opts.Protocol, err)
+	}
+	if err := checkModel(op, opts.ModelID); err != nil {
+		return nil, err
 	}
 	if err := c.throttle.connects.admit(op, 1); err != nil {
 		return nil, err
@@ -125,7 +129,8 @@ func (c *Core) Connect(ctx context.Context, g *Grant, o *ConnectOptions, l Link)
 }
 
 // SetModel says the Plug and Play model of the session when it has begun already, as a link of
-// AMQP may that is not the first. Events from then on have it. An empty model changes nothing.
+// AMQP may that is not the first. Events from then on have it. An empty model changes nothing. The code
+// is ArgumentInvalid for a model id that is none.
 func (s *Session) SetModel(ctx context.Context, modelID string) error {
 	const op = "set model"
 	e, err := s.lock(op)
@@ -136,12 +141,27 @@ func (s *Session) SetModel(ctx context.Context, modelID string) error {
 	if modelID == "" || modelID == s.opts.ModelID {
 		return nil
 	}
+	if err := checkModel(op, modelID); err != nil {
+		return err
+	}
 	if err := e.setModel(ctx, op, modelID); err != nil {
 		return err
 	}
 	s.opts.ModelID = modelID
 	stamp := e.core.newStamp(e, &s.grant, modelID)
 	s.stamp.Store(&stamp)
+	return nil
+}
+
+// maxModelID is the longest model id, in bytes: that of an interface in version 3 of the Digital Twins Definition
+// Language. Each event of the device has it.
+const maxModelID = 2048
+
+// checkModel checks a model id, of which the form is not looked at.
+func checkModel(op, modelID string) error {
+	if len(modelID) > maxModelID || !utf8.ValidString(modelID) {
+		return refuse(op, hubwire.ArgumentInvalid, "a model id of %d bytes is not UTF-8, or has more than %d", len(modelID), maxModelID)
+	}
 	return nil
 }
 
