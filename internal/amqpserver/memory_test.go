@@ -180,7 +180,7 @@ func TestIdleLinksAreSmall(t *testing.T) {
 		<-s.out
 	}
 	s.in <- amqp10.AppendEmptyFrame(nil)
-	s.in <- amqp10.AppendEmptyFrame(nil) // is taken when the one before it has been acted on
+	s.in <- amqp10.AppendEmptyFrame(nil)        // is taken when the one before it has been acted on
 	each := (int64(live()) - int64(before)) / n // what earlier tests left may go meanwhile
 	t.Logf("%d bytes a link", each)
 	if each > limit {
