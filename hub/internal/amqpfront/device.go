@@ -132,7 +132,7 @@ func (d *device) connect(p *amqp.LinkProperties) error {
 	if gone != nil {
 		return gone
 	}
-	c.server.remember(d)
+	c.server.current.Set(d.id, c, func() bool { return d.session.Err() == nil })
 	c.peer.Admit()
 	return nil
 }
@@ -199,7 +199,7 @@ func (n *linked) leave(why error) {
 	if why == nil {
 		_, _ = c.intercept(&core.Op{Kind: core.OpDisconnect, Identity: d.id}) // it takes no refusal
 	}
-	c.server.forget(d.id, c)
+	c.server.current.Forget(d.id, c)
 	d.session.Disconnect()
 }
 
@@ -266,7 +266,7 @@ func (d *device) Close(reason *hubwire.Error) {
 		c.part(d.id, why)
 	}
 	c.mu.Unlock()
-	c.server.forget(d.id, c)
+	c.server.current.Forget(d.id, c)
 	for _, l := range links {
 		l.Detach(why)
 	}

@@ -108,7 +108,7 @@ func TestEveryPrefix(t *testing.T) {
 		if d, err := fr.core.Device(dev); err != nil || d.Connected {
 			t.Errorf("the device is still connected, %v", err)
 		}
-		if n := len(fr.server.open) + len(fr.server.current); n != 0 {
+		if n := len(fr.server.open) + fr.server.current.Len(); n != 0 {
 			t.Errorf("%d connections and identities are left", n)
 		}
 		fr.close()

@@ -50,20 +50,20 @@ const goodbye = 250 * time.Millisecond
 
 // Server serves AMQP connections.
 type Server struct {
-	core   *core.Core
-	opt    Options
-	engine *amqpserver.Server
-	conns  *conns.Set
+	core    *core.Core
+	opt     Options
+	engine  *amqpserver.Server
+	conns   *conns.Set
+	current conns.Current[*conn] // of those who have links, for Drop
 
-	mu      sync.Mutex
-	closed  bool
-	open    map[*conn]struct{}
-	current map[hubwire.Identity]*conn // of those who have links
+	mu     sync.Mutex
+	closed bool
+	open   map[*conn]struct{}
 }
 
 // New returns a Server without a listener.
 func New(c *core.Core, o *Options) *Server {
-	s := &Server{core: c, opt: *o, open: map[*conn]struct{}{}, current: map[hubwire.Identity]*conn{}}
+	s := &Server{core: c, opt: *o, open: map[*conn]struct{}{}}
 	s.opt.ConnectTimeout = cmp.Or(s.opt.ConnectTimeout, 60*time.Second)
 	s.opt.WriteTimeout = cmp.Or(s.opt.WriteTimeout, 30*time.Second)
 	if s.opt.Log == nil {
@@ -94,9 +94,7 @@ func (s *Server) Serve(nc net.Conn, p conns.Peer) { s.conns.Serve(nc, p, s.serve
 
 // Drop cuts the connection that an identity has links on, and reports whether there was one.
 func (s *Server) Drop(id hubwire.Identity) bool {
-	s.mu.Lock()
-	c := s.current[id]
-	s.mu.Unlock()
+	c := s.current.Of(id)
 	if c == nil {
 		return false
 	}
@@ -147,21 +145,4 @@ func (s *Server) leave(c *conn) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.open, c)
-}
-
-// remember makes the connection of a device that of its identity, for Drop.
-func (s *Server) remember(d *device) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if d.session.Err() == nil { // else another one has taken over, and may be here already
-		s.current[d.id] = d.conn
-	}
-}
-
-func (s *Server) forget(id hubwire.Identity, c *conn) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.current[id] == c {
-		delete(s.current, id)
-	}
 }

@@ -59,7 +59,7 @@ func manyFight(t *testing.T, cfg core.Config) {
 	close(over)
 	service.Wait()
 	f.close()
-	if n := len(f.server.open) + len(f.server.current); n != 0 || f.server.conns.Len() != 0 {
+	if n := len(f.server.open) + f.server.current.Len(); n != 0 || f.server.conns.Len() != 0 {
 		t.Errorf("%d connections and identities are left, and %d sockets", n, f.server.conns.Len())
 	}
 	if ctx.Err() != nil {

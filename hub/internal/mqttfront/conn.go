@@ -203,7 +203,7 @@ func (c *conn) end(reason error) {
 	c.mu.Unlock()
 	if session != nil {
 		session.Disconnect()
-		c.server.forget(c)
+		c.server.current.Forget(c.id, c)
 	}
 	if c.dps != nil && c.dps.expiry != nil {
 		c.dps.expiry.Stop()

@@ -201,9 +201,7 @@ func TestUnreadPushesAreBounded(t *testing.T) {
 	bubble(t, core.Config{}, func(t *testing.T, f *front) {
 		d := f.login()
 		d.subscribe(c2dFilter, "$iothub/methods/POST/#", "$iothub/twin/PATCH/properties/desired/#")
-		f.server.mu.Lock()
-		c := f.server.current[dev]
-		f.server.mu.Unlock()
+		c := f.server.current.Of(dev)
 		payload := []byte(`"` + strings.Repeat("x", 100_000) + `"`)
 		most := 0
 		for range 200 {

@@ -102,7 +102,7 @@ func (c *conn) login(m *mqtt.Connect, u *topics.UserName) error {
 	c.mu.Lock()
 	c.session = session
 	c.mu.Unlock()
-	c.server.remember(c)
+	c.server.current.Set(c.id, c, func() bool { return c.session.Err() == nil })
 	c.peer.Admit()
 	return nil
 }
@@ -152,21 +152,4 @@ func silence(keepAlive uint16) time.Duration {
 		return maxSilence
 	}
 	return d
-}
-
-// remember makes c the connection of its identity, for Drop.
-func (s *Server) remember(c *conn) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if c.session.Err() == nil { // else another one has taken over, and may be here already
-		s.current[c.id] = c
-	}
-}
-
-func (s *Server) forget(c *conn) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.current[c.id] == c {
-		delete(s.current, c.id)
-	}
 }

@@ -12,7 +12,6 @@ import (
 	"crypto/tls"
 	"log/slog"
 	"net"
-	"sync"
 	"time"
 
 	"github.com/hubwire/hubwire"
@@ -48,14 +47,12 @@ type Server struct {
 	opt     Options
 	buffers buffers
 	conns   *conns.Set
-
-	mu      sync.Mutex
-	current map[hubwire.Identity]*conn
+	current conns.Current[*conn] // for Drop
 }
 
 // New returns a Server without a listener.
 func New(c *core.Core, o *Options) *Server {
-	s := &Server{core: c, opt: *o, current: map[hubwire.Identity]*conn{}}
+	s := &Server{core: c, opt: *o}
 	s.opt.ConnectTimeout = cmp.Or(s.opt.ConnectTimeout, 60*time.Second)
 	s.opt.WriteTimeout = cmp.Or(s.opt.WriteTimeout, 30*time.Second)
 	if s.opt.Log == nil {
@@ -75,9 +72,7 @@ func (s *Server) Serve(nc net.Conn, p conns.Peer) { s.conns.Serve(nc, p, s.serve
 
 // Drop cuts the connection of an identity, and reports whether there was one.
 func (s *Server) Drop(id hubwire.Identity) bool {
-	s.mu.Lock()
-	c := s.current[id]
-	s.mu.Unlock()
+	c := s.current.Of(id)
 	if c == nil {
 		return false
 	}

@@ -105,7 +105,7 @@ func TestThousandsOfConnections(t *testing.T) {
 		ends[i%len(ends)](d)
 	}
 	f.close()
-	if f.server.conns.Len() != 0 || len(f.server.current) != 0 {
-		t.Errorf("%d connections and %d identities are left", f.server.conns.Len(), len(f.server.current))
+	if f.server.conns.Len() != 0 || f.server.current.Len() != 0 {
+		t.Errorf("%d connections and %d identities are left", f.server.conns.Len(), f.server.current.Len())
 	}
 }

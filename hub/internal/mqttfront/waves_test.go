@@ -165,8 +165,8 @@ func TestWavesOfThousands(t *testing.T) {
 	if grown := last - first; grown > int64(size)<<10 {
 		t.Errorf("the heap has grown by %d bytes, from wave to wave", grown)
 	}
-	if c.server.conns.Len()+len(c.server.current) != 0 {
-		t.Errorf("%d connections and %d identities are left", c.server.conns.Len(), len(c.server.current))
+	if c.server.conns.Len()+c.server.current.Len() != 0 {
+		t.Errorf("%d connections and %d identities are left", c.server.conns.Len(), c.server.current.Len())
 	}
 	d := c.login(0, true, true)
 	d.write(&mqtt.Disconnect{})
