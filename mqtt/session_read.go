@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// ackBatch is how many acknowledgements are settled at once, with one lock.
-const ackBatch = 64
+// ackBatch is how many acknowledgements are settled at once, with one lock and one yield to whom they wake.
+const ackBatch = 256
 
 // readLoop handles what comes in until the connection ends, and says why it did.
 func (s *Session) readLoop(l *link) (err error) {
