@@ -31,12 +31,14 @@ func (s setup) host() string {
 }
 
 // token is one of the device.
-func (s setup) token() (string, error) {
+func (s setup) token() (string, error) { return s.tokenOf(identity) }
+
+func (s setup) tokenOf(id hubwire.Identity) (string, error) {
 	key, err := sas.NewKey(sas.NewSecret(sasKey))
 	if err != nil {
 		return "", err
 	}
-	token, err := sas.AppendToken(context.Background(), nil, key, sas.Audience(s.host(), identity), "", time.Now().Add(time.Hour))
+	token, err := sas.AppendToken(context.Background(), nil, key, sas.Audience(s.host(), id), "", time.Now().Add(time.Hour))
 	return string(token), err
 }
 
