@@ -5,7 +5,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"sync/atomic"
 	"time"
@@ -65,7 +64,7 @@ func (s setup) httpTransport(connections int) (*http.Transport, error) {
 		return nil, err
 	}
 	return &http.Transport{
-		DialContext:         func(context.Context, string, string) (net.Conn, error) { return net.Dial("tcp", s.Door.TLS) },
+		DialContext:         s.dialTCP,
 		TLSClientConfig:     cfg,
 		MaxConnsPerHost:     connections,
 		MaxIdleConnsPerHost: connections,
@@ -118,16 +117,12 @@ func posting(f func() error) *actor {
 }
 
 // dialHTTPS connects a device client over HTTPS.
-func (s setup) dialHTTPS(o *device.HTTPSOptions) (*device.Client, error) {
-	cfg, err := s.Door.clientTLS()
+func (s setup) dialHTTPS(over *device.HTTPSOptions) (*device.Client, error) {
+	o, err := s.deviceOptions()
 	if err != nil {
 		return nil, err
 	}
-	cs := fmt.Sprintf("HostName=%s;DeviceId=%s;SharedAccessKey=%s", s.host(), identity.DeviceID, sasKey)
-	return device.Dial(context.Background(), cs, device.HTTPS(o), &device.Options{
-		Dial:      func(context.Context, string, string) (net.Conn, error) { return net.Dial("tcp", s.Door.TLS) },
-		TLSConfig: cfg,
-	})
+	return s.dialAs(identity, device.HTTPS(over), o)
 }
 
 // httpsSendersRole is device.Send in as many goroutines as there are posters.
