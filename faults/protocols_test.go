@@ -14,6 +14,7 @@ type protocol struct {
 	name      string
 	transport device.Transport
 	webSocket bool // it runs through one, which has an end of its own
+	amqp      bool // it has links and sessions, which may end alone
 
 	// requests says that there is no connection that would stand or be lost, but
 	// one request after the other: no logins, and nothing for which the hub would need a session.

@@ -109,7 +109,7 @@ func newVenue(t *testing.T, p protocol, s setting, pace pace, pair func() (net.C
 		return v.reach(ctx, network, addr)
 	}}
 	if s.inspects {
-		v.net.inspects = v.theHub().CertPool()
+		v.net.inspects, v.net.knows = v.theHub().CertPool(), p
 	}
 	t.Cleanup(v.net.close)
 	return v
