@@ -1,9 +1,12 @@
 package faults_test
 
 import (
+	"bytes"
 	"time"
 
 	"github.com/hubwire/hubwire/device"
+	"github.com/hubwire/hubwire/hub"
+	"github.com/hubwire/hubwire/mqtt"
 )
 
 // protocol is one column of the table.
@@ -11,15 +14,44 @@ type protocol struct {
 	name      string
 	transport device.Transport
 	webSocket bool // it runs through one, which has an end of its own
+	amqp      bool // it has links and sessions, which may end alone
 
 	// requests says that there is no connection that would stand or be lost, but
 	// one request after the other: no logins, and nothing for which the hub would need a session.
 	requests bool
+
+	// renewal is what the hub sees of a token that is renewed: another login, or the token alone.
+	renewal hub.OpKind
+
+	// telemetry returns the bodies of the telemetry in what a client writes, as its Packet hook
+	// shows it, and whether they are marked as sent before, if the protocol marks that.
+	telemetry func(b []byte) (bodies []string, again bool)
+	marks     bool
+
+	refusals []end // of a login
 }
 
+// renewsInPlace reports whether a connection outlives its token.
+func (p protocol) renewsInPlace() bool { return p.renewal == hub.OpToken }
+
 var protocols = []protocol{
-	{name: "mqtt", transport: device.MQTT(nil)},
-	{name: "mqtt-ws", transport: device.MQTTWebSocket(nil), webSocket: true},
+	{
+		name: "mqtt", transport: device.MQTT(nil),
+		renewal: hub.OpConnect, telemetry: mqttTelemetry, marks: true, refusals: mqttRefusals,
+	},
+	{
+		name: "mqtt-ws", transport: device.MQTTWebSocket(nil), webSocket: true,
+		renewal: hub.OpConnect, telemetry: mqttTelemetry, marks: true, refusals: mqttRefusals,
+	},
+}
+
+// mqttTelemetry finds what MQTT marks by its DUP.
+func mqttTelemetry(b []byte) (bodies []string, again bool) {
+	p, err := mqtt.ParsePublish(mqtt.Packet(b))
+	if err != nil || p.QoS == mqtt.AtMostOnce || !bytes.Contains(p.Topic, []byte("/messages/events/")) {
+		return nil, false
+	}
+	return []string{string(p.Payload)}, p.Dup
 }
 
 // httpsLock is how long a message stays locked whose receiver is cut off. It has to outlast a slow hub.
