@@ -44,6 +44,10 @@ type DeviceOptions struct {
 	// after Close, [ErrRenewal] for Renewing, else why the Device is not on the hub any more, or why an attempt failed. It must
 	// return soon.
 	OnState func(state State, reason error)
+
+	// OnUnexpected tells of what came in and was passed over, because it cannot be read or nobody asked for it. It must
+	// return soon, and may be called from several goroutines at once.
+	OnUnexpected func(err error)
 }
 
 // apiVersion is what the links of a device say that they keep to.
