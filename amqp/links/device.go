@@ -48,6 +48,9 @@ type DeviceOptions struct {
 	// OnUnexpected tells of what came in and was passed over, because it cannot be read or nobody asked for it. It must
 	// return soon, and may be called from several goroutines at once.
 	OnUnexpected func(err error)
+
+	// OnPanic is as that of [Options], for done functions. nil means that.
+	OnPanic func(value any, stack []byte)
 }
 
 // apiVersion is what the links of a device say that they keep to.
@@ -107,9 +110,12 @@ func (c *Conn) Device(ctx context.Context, id hubwire.Identity, o *DeviceOptions
 		return nil, err
 	}
 	d := &Device{c: c, id: id, o: opts}
+	if opts.OnPanic == nil {
+		opts.OnPanic = c.o.OnPanic
+	}
 	d.out.init(outboxOptions{
 		window: opts.Window, windowBytes: opts.WindowBytes, ackTimeout: opts.AckTimeout,
-		minBackoff: c.o.MinBackoff, maxBackoff: c.o.MaxBackoff, onPanic: c.o.OnPanic, inCallback: c.inside,
+		minBackoff: c.o.MinBackoff, maxBackoff: c.o.MaxBackoff, onPanic: opts.OnPanic, inCallback: c.inside,
 	})
 	d.e, err = c.add(entityConfig{
 		name: id.String(), audience: sas.Audience(cmp.Or(opts.HostName, c.o.HostName), id), tokens: opts.Tokens,
@@ -186,6 +192,14 @@ func (d *Device) Done() <-chan struct{} {
 	return d.e.done()
 }
 
+// Drain accepts no more messages, and returns when those without an outcome have one, or when ctx ends. In a
+// done function or a callback it does not wait.
+func (d *Device) Drain(ctx context.Context) {
+	if d != nil && d.e != nil && ctx != nil {
+		d.out.flush(ctx.Done())
+	}
+}
+
 // Close takes the device off its connection, which goes on. It gives messages without an outcome half of
 // [DeviceOptions].CloseTimeout, fails what is left, ends the device's session, and returns when nothing of
 // it runs any more. It may be called more than once, at any time, and from a callback, whose own goroutine it does not
@@ -199,21 +213,17 @@ func (d *Device) Close() error {
 	}
 	limit, stop := context.WithTimeout(context.Background(), d.o.CloseTimeout)
 	defer stop()
+	if d.out.calledBack() {
+		d.out.abort(ErrClosed)
+		stop() // what the entity would wait for is the caller's return
+		_ = d.e.close(limit)
+		return nil
+	}
 	moment, stop := context.WithTimeout(limit, d.o.CloseTimeout/2)
 	defer stop()
 	if d.e.current() == Connected {
-		d.out.flush(moment.Done())
+		d.Drain(moment)
 	}
-	inside := d.out.calledBack()
 	d.out.abort(ErrClosed)
-	if inside {
-		stop() // what e would wait for is the caller's return
-		limit, stop = context.WithCancel(limit)
-		stop()
-	}
-	err := d.e.close(limit)
-	if inside {
-		return nil
-	}
-	return err
+	return d.e.close(limit)
 }
