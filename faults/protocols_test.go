@@ -29,6 +29,9 @@ type protocol struct {
 	marks     bool
 
 	refusals []end // of a login
+
+	// unheard is how long a link may be dead on which the hub still speaks, and does not hear. 0: no longer than any other.
+	unheard time.Duration
 }
 
 // renewsInPlace reports whether a connection outlives its token.
