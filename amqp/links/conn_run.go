@@ -3,7 +3,6 @@ package links
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net"
 	"time"
 
@@ -173,7 +172,7 @@ func (c *Conn) disconnected(n *network, planned bool) {
 		c.stateLocked(state, reason)
 	}
 	for _, e := range c.entities {
-		e.disconnectedLocked(n, state, reason)
+		e.disconnectedLocked(state, reason)
 	}
 }
 
@@ -188,12 +187,4 @@ func lost(err error) error {
 		e.Code = hubwire.ConnectionClosedRemotely
 	}
 	return e
-}
-
-// badNetConn makes a panic in a method of the net.Conn that Dial gave an error. It is to be deferred.
-func (c *Conn) badNetConn(err *error) {
-	if v := recover(); v != nil {
-		c.panicked(v)
-		*err = fmt.Errorf("links: the net.Conn panicked: %v", v)
-	}
 }

@@ -52,28 +52,24 @@ type entity struct {
 	gone   chan struct{} // closed when it has ended and nothing of it runs any more
 
 	opened  bool
+	busy    bool // restore runs
 	state   State
-	said    bool // state has been told
-	failure error
-	tellers notifier
-	changed chan struct{} // closed, and made anew, when somebody may be interested
-	busy    bool          // restore runs
-	leaving bool          // leave runs, or has
+	failure error         // of the last attempt, or why something was lost
+	changed chan struct{} // closed, and made anew, when the state may have changed
 	kick    chan struct{} // wakes restore
+	tellers notifier
 
 	tokenOn  *network    // where the token was put
-	renewAt  time.Time   // by the wall clock; zero: never
-	renewal  *time.Timer // kicks at renewAt
-	admitted bool        // the hub has let the entity in, with a token
-	spared   bool        // and has since refused one, which was not believed
-	stale    bool        // the hub refused a link: a fresh token comes first
+	putAt    time.Time   // when
+	due      bool        // it is to be put again
+	renewal  *time.Timer // makes it due
+	admitted bool        // the hub has let the entity in
+	spared   bool        // and has since refused it, which was not believed
 	patience retry       // of token and session
 
-	session   *goamqp.Session
-	sessionOn *network
-	since     time.Time // when the session began
-	mute      int       // attaches in a row that it did not answer
-	links     []*link
+	session *goamqp.Session
+	mute    int // attaches in a row that the peer did not answer on it
+	links   []*link
 }
 
 // add makes an entity, which does nothing before it is opened. The error is a *hubwire.Error

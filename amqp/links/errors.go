@@ -89,25 +89,29 @@ func asError(op string, at amqp.Node, err error) *hubwire.Error {
 	if e, ok := err.(*hubwire.Error); ok && e != nil {
 		return e
 	}
-	level, remote := ending(err)
+	lv, remote := ending(err)
+	return endError(op, at, lv, remote, err)
+}
+
+// endError is asError when the level and the peer's words are known.
+func endError(op string, at amqp.Node, lv level, remote *amqp.Error, err error) *hubwire.Error {
 	if remote != nil {
 		e := remote.Hubwire(op, at)
 		if remote.Redirect != (amqp.Redirect{}) {
 			e.Err = remote // which has the condition below it
 		}
-		if level > levelRefusal {
+		if lv > levelRefusal {
 			e.Outcome = hubwire.Unknown
-			e.Err = &lossError{text: level.lost(), err: e.Err}
+			e.Err = &lossError{text: lv.lost(), err: e.Err}
 		}
 		return e
 	}
 	e := &hubwire.Error{Op: op, Retryable: true, Err: err}
 	switch {
-	case level > levelRefusal:
-		e.Code = hubwire.ConnectionClosedRemotely
-		e.Err = &lossError{text: level.lost(), err: err}
 	case errors.Is(err, ErrProtocol):
-		e.Code = 0
+	case lv > levelRefusal:
+		e.Code = hubwire.ConnectionClosedRemotely
+		e.Err = &lossError{text: lv.lost(), err: err}
 	case errors.Is(err, net.ErrClosed):
 		e.Code = hubwire.ConnectionClosedRemotely
 	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
@@ -155,6 +159,7 @@ func ending(err error) (level, *amqp.Error) {
 		session *goamqp.SessionError
 		conn    *goamqp.ConnError
 		refusal *goamqp.Error
+		own     *amqp.Error
 	)
 	switch {
 	case errors.As(err, &conn):
@@ -165,6 +170,8 @@ func ending(err error) (level, *amqp.Error) {
 		return levelLink, fromGo(link.RemoteErr)
 	case errors.As(err, &refusal):
 		return levelRefusal, fromGo(refusal)
+	case errors.As(err, &own):
+		return levelRefusal, own
 	}
 	return levelNone, nil
 }
