@@ -26,19 +26,22 @@ type MQTTWebSocketOptions struct {
 // Credentials may be certificates here too, but Azure's own SDKs say of it that
 // the service does not take those signed by a CA over WebSockets, only thumbprints.
 func MQTTWebSocket(o *MQTTWebSocketOptions) Transport {
-	const port = 443
 	opts := optionsOf(o)
 	through := throughProxy(opts.Proxy)
 	return Transport{name: "mqtt-ws", web: true, via: through, open: func(ctx context.Context, cfg *config) (link, error) {
-		via := cfg.Dial
-		if through != nil {
-			via = through(via)
-		}
-		dial := func(ctx context.Context) (net.Conn, error) {
-			return ws.Dial(ctx, cfg.addr(port), &ws.DialOptions{Dial: via, TLSConfig: cfg.tls()})
-		}
-		return openMQTT(ctx, cfg, opts.MQTTOptions, dial, badTunnel)
+		return openMQTT(ctx, cfg, opts.MQTTOptions, cfg.tunnel(through, ws.MQTT), badTunnel)
 	}}
+}
+
+// tunnel returns what opens WebSockets to the hub, through a proxy unless through is nil.
+func (c *config) tunnel(through func(dialer) dialer, protocol string) dialFunc {
+	via := c.Dial
+	if through != nil {
+		via = through(via)
+	}
+	return func(ctx context.Context) (net.Conn, error) {
+		return ws.Dial(ctx, c.addr(httpsPort), &ws.DialOptions{Dial: via, TLSConfig: c.tls(), Subprotocol: protocol})
+	}
 }
 
 // throughProxy returns what makes a dialer go through an HTTP proxy, nil for none.

@@ -9,8 +9,9 @@ import (
 )
 
 // Transport is the protocol that a Client speaks, with the protocol's own
-// options; [MQTT], [MQTTWebSocket] and [HTTPS] make one. It is opaque, holds no connection, and can be
-// used for any number of Dials. The zero Transport is not valid.
+// options; [MQTT], [MQTTWebSocket], [AMQP], [AMQPWebSocket] and [HTTPS] make one, as does an
+// [AMQPConnection], for Clients that share it. It is opaque, and can be used for any number of Dials. The
+// zero Transport is not valid.
 type Transport struct {
 	name string
 	open func(ctx context.Context, cfg *config) (link, error)
@@ -19,12 +20,14 @@ type Transport struct {
 	// the way through its proxy, nil for none.
 	web bool
 	via func(dialer) dialer
+
+	amqp amqpDial // for an AMQPConnection; nil: it cannot be had over this
 }
 
 // dialer has the form of [Options].Dial.
 type dialer = func(ctx context.Context, network, addr string) (net.Conn, error)
 
-// String returns the protocol's short name: "mqtt", "mqtt-ws", "https".
+// String returns the protocol's short name: "mqtt", "mqtt-ws", "amqp", "amqp-ws", "https".
 func (t Transport) String() string { return t.name }
 
 // config is what a Client tells its link. It does not change.
@@ -85,6 +88,13 @@ type link interface {
 	// close ends the conversation within the time it was opened with, from any
 	// goroutine, any number of times.
 	close() error
+}
+
+// batcher is a link that can send several messages at once.
+type batcher interface {
+	// sendBatch returns when all of ms have a place in the window, or how many of them have, from the
+	// first on, and why not the next. done is called once for each of those, with its place in ms.
+	sendBatch(ctx context.Context, ms []*hubwire.Message, done func(i int, err error)) (n int, err error)
 }
 
 // replyFunc answers a direct method.

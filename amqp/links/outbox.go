@@ -107,8 +107,8 @@ type slot struct {
 	receipt goamqp.SendReceipt
 }
 
-func (b *outbox) init(out outlet, o outboxOptions) {
-	b.out, b.o = out, o
+func (b *outbox) init(o outboxOptions) {
+	b.o = o
 	b.life, b.stop = context.WithCancel(context.Background())
 	b.turn, b.freed = make(chan struct{}, 1), make(chan struct{}, 1)
 }

@@ -207,7 +207,8 @@ func inBubble(t *testing.T, o outboxOptions, f func(t *testing.T, b *bench)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		b := &bench{t: t, far: newFar(t, &amqpserver.Config{IdleTimeout: -1}), outbox: new(outbox)}
-		b.outbox.init(outletOf{b.far}, o)
+		b.outbox.init(o)
+		b.out = outletOf{b.far}
 		b.connect()
 		f(t, b)
 		never := make(chan struct{})

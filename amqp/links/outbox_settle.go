@@ -151,6 +151,17 @@ func (b *outbox) lose(r *round, err error, tell func(generation, error)) {
 	}
 }
 
+// down is told by the link that it has lost an attachment.
+func (b *outbox) down(g generation, err error) {
+	b.mu.Lock()
+	r := b.now
+	stands := r != nil && r.link != nil && r.gen == g
+	b.mu.Unlock()
+	if stands {
+		b.lose(r, err, func(generation, error) {})
+	}
+}
+
 // rewind ends a round whose link is lost: what is under way is due again, but for outcomes that have come.
 func (b *outbox) rewind(r *round) {
 	come := true

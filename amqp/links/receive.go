@@ -1,0 +1,6 @@
+package links
+
+// incoming is what comes to a device.
+type incoming struct{}
+
+func (*incoming) init(*Device) {}

@@ -1,0 +1,3 @@
+package links
+
+func (s *sender) stalled(gen generation, err error) { s.failed(gen, err) }
