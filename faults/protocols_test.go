@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"time"
 
+	"github.com/hubwire/hubwire/amqp"
 	"github.com/hubwire/hubwire/device"
 	"github.com/hubwire/hubwire/hub"
+	"github.com/hubwire/hubwire/internal/amqp10"
 	"github.com/hubwire/hubwire/mqtt"
 )
 
@@ -47,6 +49,40 @@ var protocols = []protocol{
 		name: "mqtt-ws", transport: device.MQTTWebSocket(nil), webSocket: true,
 		renewal: hub.OpConnect, telemetry: mqttTelemetry, marks: true, refusals: mqttRefusals,
 	},
+	{
+		name: "amqp", transport: device.AMQP(nil), amqp: true,
+		renewal: hub.OpToken, telemetry: amqpTelemetry, settles: true, refusals: amqpRefusals, unheard: 2 * hubIdle,
+	},
+	{
+		name: "amqp-ws", transport: device.AMQPWebSocket(nil), amqp: true, webSocket: true,
+		renewal: hub.OpToken, telemetry: amqpTelemetry, settles: true, refusals: amqpRefusals, unheard: 2 * hubIdle,
+	},
+}
+
+// hubIdle is the hub's idle time-out of AMQP: who is silent for twice as long is gone.
+const hubIdle = 240 * time.Second
+
+// amqpTelemetry finds what goes out in the format of batches, as all telemetry does, and nothing else.
+// AMQP has no mark for what is sent again.
+func amqpTelemetry(b []byte) (bodies []string, again bool) {
+	f, ok := performative(b)
+	if !ok || amqp10.PeekDescriptor(f.Body()) != amqp10.DescTransfer {
+		return nil, false
+	}
+	var t amqp10.Transfer
+	payload, err := t.Parse(f.Body())
+	if err != nil || t.MessageFormat.Or(0) != amqp.BatchFormat {
+		return nil, false
+	}
+	batch, err := amqp.ParseMessage(payload)
+	if err != nil {
+		return nil, false // the rest is in other frames
+	}
+	messages, _ := amqp.AppendBatch(nil, &batch) // none, when it is broken
+	for i := range messages {
+		bodies = append(bodies, string(messages[i].Body))
+	}
+	return bodies, false
 }
 
 // mqttTelemetry finds what MQTT marks by its DUP.
