@@ -18,7 +18,8 @@ func TestNothingPanicsWhereItsArgumentsAreLeftOut(t *testing.T) {
 			"CredentialsFromConnectionString": device.CredentialsFromConnectionString,
 			"Dial":                            device.Dial, "DialCredentials": device.DialCredentials,
 			"MQTT": device.MQTT, "MQTTWebSocket": device.MQTTWebSocket, "HTTPS": device.HTTPS,
-		}, b.dial(b.device, nil), device.Credentials{}, &device.SendError{}, device.State(0), b.transport)
+			"AMQP": device.AMQP, "AMQPWebSocket": device.AMQPWebSocket, "NewAMQPConnection": device.NewAMQPConnection,
+		}, b.dial(b.device, nil), device.Credentials{}, &device.SendError{}, device.State(0), b.transport, &device.AMQPConnection{})
 	})
 }
 

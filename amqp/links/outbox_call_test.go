@@ -13,26 +13,26 @@ import (
 )
 
 // send is a Send as Device has it.
-func (b *bench) send(ctx context.Context, body string) error {
+func (b *mailbox) send(ctx context.Context, body string) error {
 	return b.outbox.send(ctx, &hubwire.Message{Body: []byte(body)})
 }
 
 func TestASendThatIsGivenUp(t *testing.T) {
 	for _, c := range []struct {
 		name    string
-		before  func(b *bench)
+		before  func(b *mailbox)
 		outcome hubwire.Outcome
 		again   []string // what comes on the next link, after the next message
 	}{
-		{"before there is a link never left", func(b *bench) { b.cut() }, hubwire.NotSent, []string{"next"}},
-		{"without an outcome has none, and is not sent again", func(b *bench) {}, hubwire.Unknown, []string{"next"}},
-		{"while the hub does not want it never happened", func(b *bench) {
+		{"before there is a link never left", func(b *mailbox) { b.cut() }, hubwire.NotSent, []string{"next"}},
+		{"without an outcome has none, and is not sent again", func(b *mailbox) {}, hubwire.Unknown, []string{"next"}},
+		{"while the hub does not want it never happened", func(b *mailbox) {
 			b.answer = func(string) (amqp10.State, bool) { return amqp10.Released(), true }
 			b.o.minBackoff, b.o.maxBackoff = time.Minute, time.Minute
 		}, hubwire.NotSent, []string{"next"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			inBubble(t, shortOptions, func(t *testing.T, b *bench) {
+			inBubble(t, shortOptions, func(t *testing.T, b *mailbox) {
 				c.before(b)
 				synctest.Wait()
 				ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
@@ -61,7 +61,7 @@ func TestASendThatIsGivenUp(t *testing.T) {
 func TestADoneFunctionMaySendButNotWait(t *testing.T) {
 	o := shortOptions
 	o.window = 1
-	inBubble(t, o, func(t *testing.T, b *bench) {
+	inBubble(t, o, func(t *testing.T, b *mailbox) {
 		b.answer = accepts
 		m := &hubwire.Message{Body: []byte("x")}
 		errs := make(chan error, 4)
@@ -100,7 +100,7 @@ func TestADoneFunctionThatGoesWrong(t *testing.T) {
 			o := shortOptions
 			panics := 0
 			o.onPanic = func(any, []byte) { panics++ }
-			inBubble(t, o, func(t *testing.T, b *bench) {
+			inBubble(t, o, func(t *testing.T, b *mailbox) {
 				if err := b.sendAsync(t.Context(), &hubwire.Message{}, func(error) { c.wrong() }); err != nil {
 					t.Fatal(err)
 				}
@@ -117,7 +117,7 @@ func TestADoneFunctionThatGoesWrong(t *testing.T) {
 }
 
 func TestTheEndOfTheLinkIsTheEndOfSends(t *testing.T) {
-	inBubble(t, shortOptions, func(t *testing.T, b *bench) {
+	inBubble(t, shortOptions, func(t *testing.T, b *mailbox) {
 		b.async("a")
 		b.arrived()
 		b.cut()

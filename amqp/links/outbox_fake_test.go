@@ -188,8 +188,8 @@ func (f *far) arrived() []string {
 	return got
 }
 
-// bench is an outbox with its peer, in a bubble.
-type bench struct {
+// mailbox is an outbox with its peer, in a bubble.
+type mailbox struct {
 	*far
 	*outbox
 	t *testing.T
@@ -203,10 +203,10 @@ var shortOptions = outboxOptions{
 }
 
 // inBubble runs f with an outbox whose link is attached.
-func inBubble(t *testing.T, o outboxOptions, f func(t *testing.T, b *bench)) {
+func inBubble(t *testing.T, o outboxOptions, f func(t *testing.T, b *mailbox)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		b := &bench{t: t, far: newFar(t, &amqpserver.Config{IdleTimeout: -1}), outbox: new(outbox)}
+		b := &mailbox{t: t, far: newFar(t, &amqpserver.Config{IdleTimeout: -1}), outbox: new(outbox)}
 		b.outbox.init(o)
 		b.out = outletOf{b.far}
 		b.connect()
@@ -223,7 +223,7 @@ func inBubble(t *testing.T, o outboxOptions, f func(t *testing.T, b *bench)) {
 }
 
 // async sends messages with these bodies, and has told what became of them.
-func (b *bench) async(bodies ...string) error {
+func (b *mailbox) async(bodies ...string) error {
 	for _, body := range bodies {
 		o := order{m: &hubwire.Message{Body: []byte(body)}, done: func(err error) { b.note(body, err) }}
 		o.size = o.m.Size() + messageRoom
@@ -235,7 +235,7 @@ func (b *bench) async(bodies ...string) error {
 }
 
 // all sends messages that may share transfers.
-func (b *bench) all(bodies ...string) (int, error) {
+func (b *mailbox) all(bodies ...string) (int, error) {
 	os := make([]order, len(bodies))
 	for i, body := range bodies {
 		m := &hubwire.Message{Body: []byte(body)}
@@ -245,7 +245,7 @@ func (b *bench) all(bodies ...string) (int, error) {
 	return n, err
 }
 
-func (b *bench) note(body string, err error) {
+func (b *mailbox) note(body string, err error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.told = append(b.told, body+": "+inShort(err))
@@ -266,7 +266,7 @@ func inShort(err error) string {
 	return text
 }
 
-func (b *bench) outcomes() []string {
+func (b *mailbox) outcomes() []string {
 	synctest.Wait()
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -275,7 +275,7 @@ func (b *bench) outcomes() []string {
 	return told
 }
 
-func (b *bench) goroutines() (writing, settling bool) {
+func (b *mailbox) goroutines() (writing, settling bool) {
 	synctest.Wait()
 	b.outbox.mu.Lock()
 	defer b.outbox.mu.Unlock()

@@ -22,7 +22,7 @@ func expect(t *testing.T, what string, got, want any) {
 }
 
 func TestOutcomesAreToldInOrder(t *testing.T) {
-	inBubble(t, shortOptions, func(t *testing.T, b *bench) {
+	inBubble(t, shortOptions, func(t *testing.T, b *mailbox) {
 		if err := b.async("a", "b", "c"); err != nil {
 			t.Fatal(err)
 		}
@@ -40,7 +40,7 @@ func TestOutcomesAreToldInOrder(t *testing.T) {
 }
 
 func TestWhatIsUnderWayGoesOutAgainInOrder(t *testing.T) {
-	inBubble(t, shortOptions, func(t *testing.T, b *bench) {
+	inBubble(t, shortOptions, func(t *testing.T, b *mailbox) {
 		if err := b.async("a", "b", "c"); err != nil {
 			t.Fatal(err)
 		}
@@ -64,7 +64,7 @@ func TestWhatIsUnderWayGoesOutAgainInOrder(t *testing.T) {
 func TestTheWindowBlocks(t *testing.T) {
 	o := shortOptions
 	o.window = 2
-	inBubble(t, o, func(t *testing.T, b *bench) {
+	inBubble(t, o, func(t *testing.T, b *mailbox) {
 		if err := b.async("a", "b"); err != nil {
 			t.Fatal(err)
 		}
@@ -92,7 +92,7 @@ func TestTheWindowBlocks(t *testing.T) {
 func TestALargeMessagePassesAlone(t *testing.T) {
 	o := shortOptions
 	o.windowBytes = 100
-	inBubble(t, o, func(t *testing.T, b *bench) {
+	inBubble(t, o, func(t *testing.T, b *mailbox) {
 		b.answer = accepts
 		large := strings.Repeat("x", 200_000) // more than a frame
 		if err := b.async(large, "b", large); err != nil {
@@ -106,7 +106,7 @@ func TestALargeMessagePassesAlone(t *testing.T) {
 func TestMessagesThatMayShareATransfer(t *testing.T) {
 	o := shortOptions
 	o.window = 1000
-	inBubble(t, o, func(t *testing.T, b *bench) {
+	inBubble(t, o, func(t *testing.T, b *mailbox) {
 		b.answer = accepts
 		if n, err := b.all("a", "b", "c"); n != 3 || err != nil {
 			t.Fatal(n, err)
@@ -122,7 +122,7 @@ func TestMessagesThatMayShareATransfer(t *testing.T) {
 }
 
 func TestABatchThatIsRefusedIsSentMessageByMessage(t *testing.T) {
-	inBubble(t, shortOptions, func(t *testing.T, b *bench) {
+	inBubble(t, shortOptions, func(t *testing.T, b *mailbox) {
 		b.answer = func(body string) (amqp10.State, bool) {
 			if strings.Contains(body, "bad") {
 				return amqp10.Rejected(&amqp10.Error{Condition: "com.microsoft:argument-error"}), true
@@ -144,7 +144,7 @@ func TestWhatTheHubGivesBackIsSentAgainLater(t *testing.T) {
 		{"modified", amqp10.Modified{DeliveryFailed: amqp10.Some(true)}.State()},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			inBubble(t, shortOptions, func(t *testing.T, b *bench) {
+			inBubble(t, shortOptions, func(t *testing.T, b *mailbox) {
 				b.async("a", "b")
 				b.arrived()
 				b.say(c.state)
@@ -161,7 +161,7 @@ func TestWhatTheHubGivesBackIsSentAgainLater(t *testing.T) {
 }
 
 func TestNoOutcomeInTimeCostsTheSession(t *testing.T) {
-	inBubble(t, shortOptions, func(t *testing.T, b *bench) {
+	inBubble(t, shortOptions, func(t *testing.T, b *mailbox) {
 		b.async("a", "b")
 		b.arrived()
 		time.Sleep(20 * time.Second)
@@ -182,7 +182,7 @@ func TestNoOutcomeInTimeCostsTheSession(t *testing.T) {
 }
 
 func TestTheEndFailsWhatIsPending(t *testing.T) {
-	inBubble(t, shortOptions, func(t *testing.T, b *bench) {
+	inBubble(t, shortOptions, func(t *testing.T, b *mailbox) {
 		b.async("a", "b", "c")
 		b.arrived()
 		b.say(amqp10.Accepted())
