@@ -28,7 +28,11 @@ type protocol struct {
 	telemetry func(b []byte) (bodies []string, again bool)
 	marks     bool
 
+	settles  bool  // a message can be abandoned and rejected
 	refusals []end // of a login
+
+	// unheard is how long a link may be dead on which the hub still speaks, and does not hear. 0: no longer than any other.
+	unheard time.Duration
 }
 
 // renewsInPlace reports whether a connection outlives its token.
@@ -59,6 +63,6 @@ const httpsLock = 20 * time.Second
 
 // everywhere are the columns of the table itself; the themes are about connections.
 var everywhere = append(protocols[:len(protocols):len(protocols)], protocol{
-	name: "https", requests: true,
+	name: "https", requests: true, settles: true,
 	transport: device.HTTPS(&device.HTTPSOptions{PollInterval: 500 * time.Millisecond, LockTimeout: httpsLock}),
 })
