@@ -58,7 +58,7 @@ func (c *Client) atEndpoint(ctx context.Context, op string, f func(context.Conte
 			}
 			c.wire.move(at)
 			continue
-		case !asError(err).Retryable:
+		case !asError(err).Retryable, errors.Is(err, amqp.ResourceLimitExceeded): // readers, who do not go away by themselves
 			return c.wired(ctx, op, err)
 		}
 		c.wire.move(place{})

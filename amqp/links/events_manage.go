@@ -135,4 +135,3 @@ func (m *manager) exchange(ctx context.Context, r amqp.ReadRequest) (*goamqp.Mes
 		}
 	}
 }
-

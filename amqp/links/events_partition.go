@@ -31,6 +31,8 @@ func (r *EventReader) start(ctx context.Context, h *EventHub) (batches <-chan ba
 	var all sync.WaitGroup
 	for _, id := range r.partitions {
 		p := newPartition(h, &r.o, id, r.positionOf(id))
+		_, known := r.positions[id]
+		p.fresh = !known
 		all.Go(func() { p.run(ctx, out) })
 	}
 	return out, func() {
@@ -46,14 +48,17 @@ type partition struct {
 	id   string
 	next amqp.Start // behind the last event that was taken off a link
 	link *receiver
+
+	fresh bool // nothing has come from it yet
 }
 
 func newPartition(h *EventHub, o *EventOptions, id string, next amqp.Start) *partition {
 	p := &partition{h: h, o: o, id: id, next: next}
 	address := amqp.Address{Node: amqp.Partition, EventHub: h.name, ConsumerGroup: o.ConsumerGroup, Partition: id}
-	// It is lazy so that all of one link is taken before the next one is asked for what follows.
+	// It is lazy so that all of one link is taken before the next one is asked for what follows, and frank
+	// because a partition that somebody else has is not waited for.
 	p.link = h.e.receiver(receiverConfig{
-		linkConfig: linkConfig{node: amqp.Partition, address: address.String(), lazy: true},
+		linkConfig: linkConfig{node: amqp.Partition, address: address.String(), lazy: true, frank: true},
 		options:    p.attach,
 	})
 	return p
@@ -113,8 +118,12 @@ func (p *partition) read(ctx context.Context, out chan<- batch) error {
 	for {
 		link, gen, err := p.await(ctx)
 		if err != nil {
-			return p.ended(err)
+			if err = p.ended(err); p.waitsFor(err) {
+				continue
+			}
+			return err
 		}
+		p.fresh = false
 		for err == nil {
 			var events []*amqp.Event
 			if events, err = p.take(ctx, link); len(events) > 0 && !p.hand(ctx, out, batch{events: events}) {
@@ -132,6 +141,18 @@ func (p *partition) read(ctx context.Context, out chan<- batch) error {
 		}
 		p.link.failed(gen, err)
 	}
+}
+
+// waitsFor reports whether p goes on trying to attach after err: the peer has refused it for what can
+// pass. Of a partition that has as many readers as it may have, that is only so for one of them, whom a lost
+// link may still count for.
+func (p *partition) waitsFor(err error) bool {
+	e, ok := err.(*hubwire.Error)
+	if !ok || !e.Retryable || e.Outcome != hubwire.Refused {
+		return false
+	}
+	_, moved := redirectOf(err)
+	return !moved && !(p.fresh && errors.Is(err, amqp.ResourceLimitExceeded))
 }
 
 // pin makes of the end of the partition the position that it is at now, so that what comes while a link is
@@ -185,16 +206,14 @@ func (p *partition) take(ctx context.Context, link *goamqp.Receiver) ([]*amqp.Ev
 func (p *partition) ended(err error) error {
 	e := *asError(opRead, amqp.Partition, err)
 	e.Op = opRead
-	if errors.Is(err, amqp.Stolen) || isStolen(err) {
+	switch {
+	case errors.Is(&e, amqp.ArgumentOutOfRange): // there is no such partition, which IoT Hub has as a 503
+		e.Retryable = false
+	case errors.Is(&e, amqp.Stolen):
 		e.Retryable = false
 		e.Err = fmt.Errorf("%w: partition %s: %w", ErrDisplaced, p.id, e.Err)
 	}
 	return &e
-}
-
-func isStolen(err error) bool {
-	_, remote := ending(err)
-	return remote != nil && remote.Condition == amqp.Stolen
 }
 
 // unreadableError is an event that is none.

@@ -152,4 +152,3 @@ func withOp(op string, err error) error {
 	e.Op = op
 	return &e
 }
-
