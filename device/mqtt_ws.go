@@ -29,15 +29,11 @@ func MQTTWebSocket(o *MQTTWebSocketOptions) Transport {
 	const port = 443
 	opts := optionsOf(o)
 	through := throughProxy(opts.Proxy)
-	return Transport{name: "mqtt-ws", web: true, via: through, open: func(ctx context.Context, cfg *config) (link, error) {
-		via := cfg.Dial
-		if through != nil {
-			via = through(via)
-		}
-		dial := func(ctx context.Context) (net.Conn, error) {
-			return ws.Dial(ctx, cfg.addr(port), &ws.DialOptions{Dial: via, TLSConfig: cfg.tls()})
-		}
-		return openMQTT(ctx, cfg, opts.MQTTOptions, dial, badTunnel)
+	d := door{port, func(ctx context.Context, cfg *config) (net.Conn, error) {
+		return ws.Dial(ctx, cfg.addr(port), &ws.DialOptions{Dial: cfg.via(through), TLSConfig: cfg.tls()})
+	}, greetMQTT}
+	return Transport{name: "mqtt-ws", web: true, via: through, door: d, open: func(ctx context.Context, cfg *config) (link, error) {
+		return openMQTT(ctx, cfg, opts.MQTTOptions, cfg.through(d), badTunnel)
 	}}
 }
 
@@ -47,6 +43,14 @@ func throughProxy(proxy *url.URL) func(dialer) dialer {
 		return nil
 	}
 	return func(dial dialer) dialer { return ws.ProxyDialer(proxy, dial) }
+}
+
+// via returns the dialer that goes through a proxy, when there is one.
+func (c *config) via(through func(dialer) dialer) dialer {
+	if through == nil {
+		return c.Dial
+	}
+	return through(c.Dial)
 }
 
 // badTunnel reports whether err is a refusal that will be the same the next
