@@ -29,6 +29,13 @@ type barrier struct {
 	asked []string // ports
 }
 
+// become bars other ports.
+func (n *barrier) become(b bars) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.bars = b
+}
+
 // bars are what happens to who dials, by port.
 type bars map[string]func(ctx context.Context, addr string) (net.Conn, error)
 
@@ -36,8 +43,9 @@ func (n *barrier) dial(ctx context.Context, kind, addr string) (net.Conn, error)
 	_, port, _ := net.SplitHostPort(addr)
 	n.mu.Lock()
 	n.asked = append(n.asked, port)
+	bar := n.bars[port]
 	n.mu.Unlock()
-	if bar := n.bars[port]; bar != nil {
+	if bar != nil {
 		return bar(ctx, addr)
 	}
 	return n.up(ctx, kind, addr)
@@ -210,7 +218,7 @@ func TestAutoGoesOnUntilThereIsAWay(t *testing.T) {
 			t.Errorf("%d dials in five minutes", rounds)
 		}
 
-		time.AfterFunc(time.Minute, func() { n.bars = nil })
+		time.AfterFunc(time.Minute, func() { n.become(nil) })
 		c, err := device.Dial(t.Context(), b.device, b.transport, o)
 		if err != nil {
 			t.Fatal(err)
@@ -292,7 +300,7 @@ func TestANetworkThatBarsAPortLaterIsGoneAround(t *testing.T) {
 		}
 		defer c.Close()
 		everyFeature(t, b, c, 1000)
-		n.bars["8883"] = closedPort
+		n.become(bars{"8883": closedPort})
 		b.hub.Disconnect(dev)
 		if err := c.Send(t.Context(), &hubwire.Message{Body: []byte("meanwhile")}); err != nil {
 			t.Error(err)
@@ -305,7 +313,7 @@ func TestANetworkThatBarsAPortLaterIsGoneAround(t *testing.T) {
 		if got := c.Choice(); got.Transport.String() != "mqtt-ws" || !cmp.Equal(passed(got), []string{"mqtt: refused"}) {
 			t.Errorf("the choice is %v after %v", got.Transport, passed(got))
 		}
-		n.bars["443"], n.bars["8883"] = closedPort, nil
+		n.become(bars{"443": closedPort})
 		b.hub.Disconnect(dev)
 		b.awaitConnected(c)
 		b.works(c, "back again")
