@@ -16,7 +16,7 @@ import (
 // AutoOptions say what to choose among, and what for. The zero value, and nil, mean the defaults.
 type AutoOptions struct {
 	// Transports are tried in this order, each with a way to the hub of its own. nil means MQTT,
-	// MQTTWebSocket and HTTPS, with their defaults.
+	// MQTTWebSocket, AMQP, AMQPWebSocket and HTTPS, with their defaults.
 	Transports []Transport
 
 	// Needs are the features that the program cannot do without: a transport that lacks one is
@@ -34,7 +34,8 @@ type AutoOptions struct {
 //
 // Their order follows what the service's guide recommends. MQTT is made for a device with a connection of its
 // own. Where a network lets nothing out at port 8883, the same in a WebSocket goes by 443, and nothing of
-// weight is lost. HTTPS has no twins and no methods, and is for when all else fails.
+// weight is lost. AMQP comes after them: it is made for gateways, which put many devices on one connection
+// ([AMQPConnection]), and is of help where a network meddles with WebSockets alone. HTTPS has no twins and no methods, and is for when all else fails.
 //
 // It turns to the next transport for what that can mend: a port that is closed or a firewall
 // that swallows, a proxy that refuses, a certificate of somebody who looks into TLS, a WebSocket that

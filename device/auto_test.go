@@ -201,7 +201,7 @@ func TestABusyHubIsWaitedFor(t *testing.T) {
 }
 
 func TestAutoGoesOnUntilThereIsAWay(t *testing.T) {
-	barred := bars{"8883": closedPort, "443": swallowing}
+	barred := bars{"8883": closedPort, "5671": closedPort, "443": swallowing}
 	overAuto(t, nil, barred, func(t *testing.T, b *bench, n *barrier, o *device.Options) {
 		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 		defer cancel()
@@ -239,7 +239,7 @@ func TestWhatWouldNotPassEndsAutoAtOnce(t *testing.T) {
 			t.Errorf("it ended with %v after %v", err, time.Since(start))
 		}
 		none, ok := errors.AsType[*device.NoDoorError](err)
-		if !ok || len(none.Doors) != 3 {
+		if !ok || len(none.Doors) != 5 {
 			t.Fatalf("it ended with %v", err)
 		}
 		for _, d := range none.Doors {
@@ -379,7 +379,7 @@ func TestASlowSourceOfTokensIsNotTheTransportsFault(t *testing.T) {
 }
 
 func TestCloseInTheMiddleOfAChoiceOfAuto(t *testing.T) {
-	overAuto(t, nil, bars{"8883": swallowing, "443": swallowing}, func(t *testing.T, b *bench, n *barrier, o *device.Options) {
+	overAuto(t, nil, bars{"8883": swallowing, "5671": swallowing, "443": swallowing}, func(t *testing.T, b *bench, n *barrier, o *device.Options) {
 		ctx, cancel := context.WithCancel(t.Context())
 		ended := make(chan error, 1)
 		go func() { _, err := device.Dial(ctx, b.device, b.transport, o); ended <- err }()

@@ -87,7 +87,7 @@ func dial(ctx context.Context, cred Credentials, t Transport, opts Options) (*Cl
 	c.methods.init(opts.MaxMethods)
 	cfg := &config{
 		Options: opts, id: cred.Identity, cred: cred, certificateEnds: shown.time,
-		life: c.life, state: c.onState, panicked: c.panicked,
+		life: c.life, state: c.onState, panicked: opts.Hooks.panicked,
 		chosen: func(made Choice) { c.choice.Store(&made) },
 	}
 	cfg.chosen(Choice{Transport: t})
@@ -113,7 +113,7 @@ func (c *Client) onState(s State, reason error) {
 		defer close(c.done)
 	}
 	if c.o.Hooks.State != nil {
-		defer contain(c.panicked)
+		defer contain(c.o.Hooks.panicked)
 		c.o.Hooks.State(s, reason)
 	}
 }
@@ -241,12 +241,12 @@ func contain(panicked func(value any, stack []byte)) {
 }
 
 // panicked tells the program of a panic that was contained.
-func (c *Client) panicked(value any, stack []byte) {
-	if c.o.Hooks.HandlerPanic == nil {
+func (h *Hooks) panicked(value any, stack []byte) {
+	if h.HandlerPanic == nil {
 		return
 	}
 	defer func() { _ = recover() }() // a hook that panics has nobody left to tell
-	c.o.Hooks.HandlerPanic(value, stack)
+	h.HandlerPanic(value, stack)
 }
 
 // bounded gives ctx the time-out of operations when it has no deadline.

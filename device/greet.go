@@ -2,6 +2,7 @@ package device
 
 import (
 	"bufio"
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -36,6 +37,24 @@ func greetMQTT(nc net.Conn, host string) error {
 		return noGreeting(answer[:n], err)
 	}
 	if _, err := mqtt.ParseConnack(answer); err != nil {
+		return fmt.Errorf("%w: %.40q", errOther, answer)
+	}
+	return nil
+}
+
+// greetAMQP says that it wants SASL, and the server that it has it, or what else it wants
+// (AMQP 1.0 part 2, 2.2, and part 5, 5.3.1):
+//
+//	"AMQP" | protocol id | 1 | 0 | 0
+func greetAMQP(nc net.Conn, _ string) error {
+	if _, err := nc.Write([]byte("AMQP\x03\x01\x00\x00")); err != nil {
+		return err
+	}
+	answer := make([]byte, 8)
+	if n, err := io.ReadFull(nc, answer); err != nil {
+		return noGreeting(answer[:n], err)
+	}
+	if !bytes.HasPrefix(answer, []byte("AMQP")) {
 		return fmt.Errorf("%w: %.40q", errOther, answer)
 	}
 	return nil

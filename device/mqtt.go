@@ -129,13 +129,17 @@ func (l *mqttLink) init() {
 
 // userName is what each CONNECT says. The gateway's name is not in it.
 func userName(c *config) string {
-	client := product
-	if c.ProductInfo != "" {
-		client += " " + c.ProductInfo
-	}
 	return string(topics.AppendUserName(nil, &topics.UserName{
-		Host: c.cred.HostName, Identity: c.id, APIVersion: apiVersion, ClientType: client, ModelID: c.ModelID,
+		Host: c.cred.HostName, Identity: c.id, APIVersion: apiVersion, ClientType: c.clientType(), ModelID: c.ModelID,
 	}))
+}
+
+// clientType is who connects, as the hub is told.
+func (c *config) clientType() string {
+	if c.ProductInfo == "" {
+		return product
+	}
+	return product + " " + c.ProductInfo
 }
 
 // login gives each attempt to connect a token of its own.

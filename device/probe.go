@@ -125,7 +125,7 @@ func withDoors(op string, transports []Transport) ([]Transport, error) {
 
 // everyTransport returns one of each protocol, in the order in which they are preferred: see [Auto].
 func everyTransport() []Transport {
-	return []Transport{MQTT(nil), MQTTWebSocket(nil), HTTPS(nil)}
+	return []Transport{MQTT(nil), MQTTWebSocket(nil), AMQP(nil), AMQPWebSocket(nil), HTTPS(nil)}
 }
 
 // knocking is the door of t before anything is known of it.

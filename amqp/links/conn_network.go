@@ -1,0 +1,231 @@
+package links
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"strconv"
+	"time"
+
+	goamqp "github.com/Azure/go-amqp"
+
+	"github.com/hubwire/hubwire/amqp"
+	"github.com/hubwire/hubwire/internal/amqp10"
+)
+
+// network is one network connection of a Conn.
+type network struct {
+	c    *Conn
+	tap  *tap
+	conn *goamqp.Conn
+	cbs  cbs
+
+	// Guarded by Conn.mu.
+	dead   error       // why it was given up; the first reason stays
+	timer  *time.Timer // of look
+	silent int         // sessions that the peer has not answered about; go-amqp keeps them as long as the connection
+}
+
+// maxSilent is how many sessions that the peer does not answer a connection may have.
+const maxSilent = 16
+
+// attachment is a link of go-amqp, from before its attach to its end.
+type attachment struct {
+	l       *link // nil for one to $cbs
+	net     *network
+	session *goamqp.Session
+	name    string
+	handle  handle
+	gen     generation
+	wire    wire
+	over    bool // it has ended, perhaps while it was being attached; guarded by Conn.mu
+	reason  error
+}
+
+// open opens AMQP on nc, which is n's from here on.
+func (n *network) open(ctx context.Context, nc net.Conn) (err error) {
+	o := &n.c.o
+	n.tap = newTap(nc, n, o.Trace, o.CloseTimeout/4)
+	n.cbs.init(n)
+	idle := 2 * o.KeepAlive // go-amqp asks for a frame within half of it
+	if idle == 0 {
+		idle = -1
+	}
+	opts := &goamqp.ConnOptions{HostName: o.HostName, IdleTimeout: idle, MaxFrameSize: maxFrame}
+	if !o.Certificate {
+		opts.SASLType = goamqp.SASLTypeAnonymous()
+	}
+	n.conn, err = goamqp.NewConn(ctx, n.tap, opts)
+	n.c.mu.Lock()
+	defer n.c.mu.Unlock()
+	switch {
+	case err == nil:
+		n.timer = time.AfterFunc(n.pace(), n.look)
+	case ctx.Err() != nil:
+		err = ctx.Err()
+	case n.dead != nil:
+		err = n.dead // go-amqp has less to say
+	}
+	return err
+}
+
+// serve returns when the connection has ended, and says whether that was planned.
+func (n *network) serve() (planned bool) {
+	var renew <-chan time.Time
+	if d := n.c.untilRenewal(); d > 0 {
+		timer := time.NewTimer(d)
+		defer timer.Stop()
+		renew = timer.C
+	}
+	select {
+	case <-n.conn.Done():
+	case <-n.c.life.Done():
+		n.leave(ErrClosed)
+	case <-renew:
+		planned = true
+		n.leave(ErrRenewal)
+	}
+	n.fail(ErrPeerEnded) // if nobody knows better
+	n.c.mu.Lock()
+	defer n.c.mu.Unlock()
+	n.timer.Stop()
+	n.dead = lost(n.dead)
+	return planned
+}
+
+// leave says good-bye, for no longer than half of CloseTimeout.
+func (n *network) leave(reason error) {
+	n.connEnded(reason)
+	timer := time.AfterFunc(n.c.o.CloseTimeout/2, n.tap.abort)
+	defer timer.Stop()
+	_ = n.conn.Close() // says why it went less well than that
+}
+
+// untilRenewal is when to connect again for a fresh certificate; 0 is never.
+func (c *Conn) untilRenewal() time.Duration {
+	if c.o.Expires == nil {
+		return 0
+	}
+	var at time.Time
+	c.call(func() { at = c.o.Expires() })
+	return renewal(at)
+}
+
+// renewal is after what time to renew what expires at a time: when 80 % of its life are over.
+// What has expired is the peer's to refuse. 0 is never.
+func renewal(expires time.Time) time.Duration {
+	life := time.Until(expires)
+	if expires.IsZero() || life <= 0 {
+		return 0
+	}
+	return max(life/5*4, minRenewal)
+}
+
+// minRenewal keeps renewals from being made at full speed, whatever a source says.
+const minRenewal = 100 * time.Millisecond
+
+// fail gives the connection up.
+func (n *network) fail(reason error) {
+	n.c.mu.Lock()
+	defer n.c.mu.Unlock()
+	n.failLocked(reason)
+}
+
+func (n *network) failLocked(reason error) {
+	if n.dead == nil {
+		n.dead = reason
+	}
+	n.c.startLocked(n.tap.abort)
+}
+
+// look gives the connection up when the peer has been silent, or has not read, for too long.
+func (n *network) look() {
+	o := &n.c.o
+	n.c.mu.Lock()
+	defer n.c.mu.Unlock()
+	switch {
+	case n.dead != nil:
+		return
+	case o.KeepAlive > 0 && n.tap.silent() >= o.KeepAlive+o.KeepAlive/2:
+		n.failLocked(ErrSilent)
+	case n.tap.stalled() >= o.OperationTimeout:
+		n.failLocked(ErrStalled)
+	default:
+		n.timer.Reset(n.pace())
+	}
+}
+
+// pace is how long look may look away.
+func (n *network) pace() time.Duration {
+	o := &n.c.o
+	d := o.OperationTimeout / 2
+	if o.KeepAlive > 0 {
+		d = min(d, max(o.KeepAlive+o.KeepAlive/2-n.tap.silent(), 0))
+	}
+	return max(d, time.Millisecond)
+}
+
+// unansweredLocked notes that the peer left a session without an answer, which go-amqp cannot
+// let go. Some of them cost the connection.
+func (n *network) unansweredLocked() {
+	if n.silent++; n.silent >= maxSilent {
+		n.failLocked(ErrStalled)
+	}
+}
+
+// attachment returns one that is about to be attached, and that the tap knows.
+func (n *network) attachment(l *link, session *goamqp.Session) *attachment {
+	n.c.mu.Lock()
+	n.c.names++
+	name := "hubwire-" + strconv.FormatUint(n.c.names, 10)
+	n.c.mu.Unlock()
+	at := &attachment{l: l, net: n, session: session, name: name, wire: wire{secret: l == nil}}
+	n.tap.expect(at)
+	return at
+}
+
+// What follows is called by the tap, on go-amqp's goroutines.
+
+func (n *network) linkEnded(at *attachment, lv level, remote *amqp10.Error) {
+	var node amqp.Node = amqp.CBS
+	if at.l != nil {
+		node = at.l.cfg.node
+	}
+	reason := endError("connection", node, lv, amqp.FromWire(remote), ErrPeerEnded)
+	n.c.mu.Lock()
+	defer n.c.mu.Unlock()
+	n.c.endedLocked(at, lv, reason)
+}
+
+func (n *network) connEnded(err error) {
+	n.c.mu.Lock()
+	defer n.c.mu.Unlock()
+	if n.dead == nil {
+		n.dead = err
+	}
+}
+
+// abort hangs up, which may take a net.Conn its time: not on the goroutine that calls.
+func (n *network) abort(nc net.Conn) {
+	n.c.mu.Lock()
+	defer n.c.mu.Unlock()
+	n.c.startLocked(func() {
+		defer n.c.contain()
+		hangUp(nc)
+	})
+}
+
+// badNetConn makes a panic in a method of the net.Conn that Dial gave an error. It is to be deferred.
+func (n *network) badNetConn(err *error) {
+	if v := recover(); v != nil {
+		n.c.panicked(v)
+		*err = fmt.Errorf("links: the net.Conn panicked: %v", v)
+	}
+}
+
+// badTrace contains a panic of Trace. It is to be deferred.
+func (n *network) badTrace() {
+	if v := recover(); v != nil {
+		n.c.panicked(v)
+	}
+}

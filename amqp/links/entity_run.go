@@ -1,0 +1,400 @@
+package links
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	goamqp "github.com/Azure/go-amqp"
+
+	"github.com/hubwire/hubwire"
+)
+
+// wakeLocked sees to it that what e lacks is brought back.
+func (e *entity) wakeLocked() {
+	switch {
+	case e.c.net == nil || !e.opened || e.life.Err() != nil:
+	case !e.busy:
+		e.busy = true
+		e.c.startLocked(e.restore)
+	default:
+		select {
+		case e.kick <- struct{}{}:
+		default:
+		}
+	}
+}
+
+// restore brings back what e lacks, and ends when it lacks nothing, or the connection is lost.
+// It asks the peer for one thing at a time; whatever it waits for ends with e.
+func (e *entity) restore() {
+	finished := false
+	defer func() {
+		if !finished { // the token source has ended the goroutine
+			e.c.mu.Lock()
+			defer e.c.mu.Unlock()
+			e.busy = false
+			e.endLocked(ErrClosed)
+		}
+	}()
+	for {
+		job, wait := e.next()
+		switch {
+		case job != nil:
+			release, ok := e.c.slot(e.life)
+			if ok {
+				job()
+				release()
+			}
+		case wait > 0:
+			sleep(e.life, wait, e.kick)
+		default:
+			finished = true
+			return
+		}
+	}
+}
+
+// slot waits for the right to ask the peer for something. It ends with release, or by itself
+// after a moment, so that who gets no answer does not keep the others waiting.
+func (c *Conn) slot(ctx context.Context) (release func(), ok bool) {
+	select {
+	case c.slots <- struct{}{}:
+	case <-ctx.Done():
+		return nil, false
+	}
+	free := sync.OnceFunc(func() { <-c.slots })
+	timer := time.AfterFunc(slotTime, free)
+	return func() { timer.Stop(); free() }, true
+}
+
+// slotTime is how long a question may keep its slot.
+const slotTime = 2 * time.Second
+
+// next returns what is to be done now, or how long to wait for that; neither when e lacks nothing.
+func (e *entity) next() (job func(), wait time.Duration) {
+	c := e.c
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	n := c.net
+	if n == nil || n.dead != nil || e.life.Err() != nil {
+		return nil, e.idleLocked()
+	}
+	own := e.patience.wait()
+	without := e.cfg.tokens != nil && e.tokenOn != n
+	renew := e.cfg.tokens != nil && e.due
+	switch {
+	case (without || renew) && own == 0:
+		return func() { e.putToken(n) }, 0
+	case without:
+		return nil, own
+	case e.session == nil && own == 0:
+		return func() { e.begin(n) }, 0
+	case e.session == nil || renew:
+		wait = own
+	}
+	if session := e.session; session != nil {
+		for _, l := range e.links {
+			if !l.wanted || l.live.Load() != nil {
+				continue
+			}
+			d := l.patience.wait()
+			if d == 0 {
+				return func() { l.attachTo(n, session) }, 0
+			}
+			if wait == 0 || d < wait {
+				wait = d
+			}
+		}
+	}
+	if wait == 0 {
+		return nil, e.idleLocked()
+	}
+	return nil, wait
+}
+
+// idleLocked notes that restore ends: from here on wakeLocked starts another one.
+func (e *entity) idleLocked() time.Duration {
+	e.busy = false
+	return 0
+}
+
+// asking returns the context of one question to the peer.
+func (e *entity) asking() (context.Context, context.CancelFunc) {
+	return context.WithTimeout(e.life, e.c.o.OperationTimeout)
+}
+
+// putToken gets a token and shows it to the peer.
+func (e *entity) putToken(n *network) {
+	ctx, cancel := e.asking()
+	defer cancel()
+	token, expires, err := e.token(ctx)
+	if err == nil {
+		err = n.cbs.put(ctx, e.cfg.audience, token)
+	}
+	c := e.c
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	switch {
+	case e.life.Err() != nil || n.dead != nil:
+	case err != nil:
+		e.refusedLocked(tokenError(err))
+	default:
+		e.tokenOn, e.putAt, e.due = n, time.Now(), false
+		e.patience.mended()
+		if e.renewal != nil {
+			e.renewal.Stop()
+		}
+		if d := renewal(expires); d > 0 {
+			e.renewal = time.AfterFunc(d, e.renew)
+		}
+		e.refreshLocked(nil)
+	}
+}
+
+// renew is called when the token is to be put again.
+func (e *entity) renew() {
+	e.c.mu.Lock()
+	defer e.c.mu.Unlock()
+	e.due = true
+	e.wakeLocked()
+}
+
+// token asks the source.
+func (e *entity) token(ctx context.Context) (token string, expires time.Time, err error) {
+	panicked := true
+	e.c.call(func() {
+		token, expires, err = e.cfg.tokens.Token(ctx, e.cfg.audience)
+		panicked = false
+	})
+	switch {
+	case panicked:
+		return "", expires, errors.New("links: the token source panicked")
+	case err == nil && !expires.IsZero() && !time.Now().Before(expires):
+		return "", expires, &hubwire.Error{
+			Op: "token", Code: hubwire.Unauthorized, Outcome: hubwire.NotSent,
+			Message: "it expired at " + expires.UTC().Format(time.RFC3339), Err: ErrExpiredToken,
+		}
+	}
+	return token, expires, err
+}
+
+// tokenError is why no token was put.
+func tokenError(err error) *hubwire.Error {
+	if e, ok := errors.AsType[*hubwire.Error](err); ok {
+		if e == err {
+			return e
+		}
+		own := *e
+		own.Message, own.Err = "", err // which has it
+		return &own
+	}
+	e := asError("put-token", 0, err)
+	e.Retryable = true
+	return e
+}
+
+// refusedLocked notes that token, session or an eager link was not to be had. It ends e when
+// waiting cannot mend that; but who had been let in before gets one more chance, since a token
+// can get too old on its way.
+func (e *entity) refusedLocked(err *hubwire.Error) {
+	if !err.Retryable && (!e.admitted || e.spared) {
+		e.endLocked(err)
+		return
+	}
+	e.spared = e.spared || !err.Retryable
+	e.patience.failed(&e.c.o)
+	e.tellConnectingLocked(Connecting, err)
+}
+
+// answering returns the context of a good-bye, which outlasts who it is for.
+func (c *Conn) answering() (context.Context, context.CancelFunc) {
+	return context.WithTimeout(context.Background(), c.o.OperationTimeout)
+}
+
+// begin begins the session.
+func (e *entity) begin(n *network) {
+	ctx, cancel := e.asking()
+	defer cancel()
+	session, err := n.conn.NewSession(ctx, nil)
+	c := e.c
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	switch {
+	case err == nil && (e.life.Err() != nil || c.net != n):
+		c.closeLocked(n, session)
+	case err == nil:
+		e.session, e.mute = session, 0
+		e.patience.mended()
+		e.refreshLocked(nil)
+	case n.dead != nil || e.life.Err() != nil:
+	default:
+		if ctx.Err() != nil {
+			n.unansweredLocked()
+		}
+		if lv, _ := ending(err); lv == levelConn {
+			n.failLocked(err)
+		}
+		refusal := asError("begin", 0, err)
+		refusal.Outcome, refusal.Retryable = hubwire.NotSent, true
+		e.refusedLocked(refusal)
+	}
+}
+
+// closeLocked ends a session that nobody wants any more.
+func (c *Conn) closeLocked(n *network, session *goamqp.Session) {
+	c.startLocked(func() {
+		ctx, cancel := c.answering()
+		defer cancel()
+		if session.Close(ctx) != nil && ctx.Err() != nil {
+			c.mu.Lock()
+			defer c.mu.Unlock()
+			n.unansweredLocked()
+		}
+	})
+}
+
+// upLocked reports whether e has all that it must have.
+func (e *entity) upLocked() bool {
+	if e.c.net == nil || e.session == nil || e.cfg.tokens != nil && e.tokenOn != e.c.net {
+		return false
+	}
+	for _, l := range e.links {
+		if l.cfg.eager && l.live.Load() == nil {
+			return false
+		}
+	}
+	return true
+}
+
+// refreshLocked tells of the state when e has got what it must have, or lost it, for that reason.
+func (e *entity) refreshLocked(reason error) {
+	switch up := e.upLocked(); {
+	case e.life.Err() != nil || up == (e.state == Connected):
+	case up:
+		e.admitted, e.spared = true, false
+		e.failure = nil
+		e.stateLocked(Connected, nil)
+	default:
+		e.tellConnectingLocked(Connecting, reason)
+	}
+}
+
+// tellConnectingLocked tells of what failed or was lost, unless e is up all the same.
+func (e *entity) tellConnectingLocked(s State, reason error) {
+	if e.life.Err() == nil && e.opened && !e.upLocked() {
+		e.failure = reason
+		e.stateLocked(s, reason)
+	}
+}
+
+func (e *entity) stateLocked(s State, reason error) {
+	e.state = s
+	close(e.changed)
+	e.changed = make(chan struct{})
+	if f := e.cfg.onState; f != nil {
+		e.c.tellLocked(&e.tellers, func() { f(s, reason) })
+	}
+}
+
+// disconnectedLocked takes from e what it had on a connection.
+func (e *entity) disconnectedLocked(s State, reason error) {
+	e.session, e.tokenOn, e.due, e.mute = nil, nil, false, 0
+	if e.renewal != nil {
+		e.renewal.Stop()
+	}
+	for _, l := range e.links {
+		if at := l.live.Load(); at != nil {
+			l.loseLocked(at, reason)
+		}
+	}
+	e.tellConnectingLocked(s, reason)
+}
+
+// endedLocked notes that an attachment has ended, and perhaps its session.
+func (c *Conn) endedLocked(at *attachment, lv level, err error) {
+	reason := endReason(at, lv, err)
+	if !at.over {
+		at.over, at.reason = true, reason
+	}
+	if lv == levelConn {
+		at.net.failLocked(err)
+		return
+	}
+	if at.l == nil {
+		at.net.cbs.lost(at, reason)
+		return
+	}
+	e := at.l.e
+	at.l.loseLocked(at, reason)
+	if lv == levelSession && e.session == at.session {
+		e.sessionLostLocked(reason)
+	}
+	e.refreshLocked(reason)
+	e.wakeLocked()
+}
+
+// endReason is err as the end of an attachment.
+func endReason(at *attachment, lv level, err error) error {
+	if at.l == nil {
+		return asError("connection", 0, err)
+	}
+	return asError("connection", at.l.cfg.node, err)
+}
+
+// sessionLostLocked notes that the session has ended, and its links with it.
+func (e *entity) sessionLostLocked(reason error) {
+	e.session, e.mute = nil, 0
+	e.patience.lost(&e.c.o)
+	for _, l := range e.links {
+		if at := l.live.Load(); at != nil {
+			l.loseLocked(at, reason)
+			l.patience.at = time.Time{} // the session has waited for it
+		}
+	}
+}
+
+// endLocked ends e, if it has not ended yet.
+func (e *entity) endLocked(cause error) {
+	if e.life.Err() != nil {
+		return
+	}
+	e.cancel(cause)
+	if e.renewal != nil {
+		e.renewal.Stop()
+	}
+	for _, l := range e.links {
+		if at := l.live.Load(); at != nil {
+			l.loseLocked(at, ended("connection", cause))
+		}
+		l.tellLocked()
+	}
+	if e.session != nil && e.c.net != nil && e.c.cause == nil {
+		e.c.closeLocked(e.c.net, e.session)
+	}
+	e.session = nil
+	e.state = Closed
+	close(e.changed)
+	e.changed = make(chan struct{})
+	e.c.startLocked(e.leave)
+}
+
+// leave is the last of e.
+func (e *entity) leave() {
+	c := e.c
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for e.busy {
+		c.changed.Wait()
+	}
+	delete(c.entities, e.cfg.name)
+	if f := e.cfg.onState; f != nil {
+		reason := context.Cause(e.life)
+		if errors.Is(reason, ErrClosed) {
+			reason = nil
+		}
+		c.tellLocked(&e.tellers, func() { f(Closed, reason) })
+	}
+	c.tellLocked(&e.tellers, func() { close(e.gone) })
+}

@@ -1,0 +1,212 @@
+package links
+
+import (
+	"context"
+	"crypto/tls"
+	"fmt"
+	"net"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	goamqp "github.com/Azure/go-amqp"
+
+	"github.com/hubwire/hubwire"
+	"github.com/hubwire/hubwire/amqp"
+	"github.com/hubwire/hubwire/hub"
+	"github.com/hubwire/hubwire/hub/hubtest"
+	"github.com/hubwire/hubwire/internal/testkit"
+	"github.com/hubwire/hubwire/sas"
+)
+
+var dev = hubwire.Identity{DeviceID: "dev-1"}
+
+// bench is a hub in a test bubble, and how to reach it.
+type bench struct {
+	t   *testing.T
+	hub *hub.Hub
+
+	mu    sync.Mutex
+	dials int
+	open  []net.Conn // what Dial gave
+}
+
+// over runs a test with a hub in a bubble of its own, so that waiting takes no time, and sees
+// to it that nothing is left behind. All of go-amqp runs in a bubble: it waits on channels
+// and timers only.
+func over(t *testing.T, cfg hub.Config, test func(*testing.T, *bench)) {
+	synctest.Test(t, func(t *testing.T) {
+		testkit.LeakCheck(t)
+		cfg.InMemory = true
+		test(t, &bench{t: t, hub: hubtest.Start(t, &cfg)})
+	})
+}
+
+// dial opens a TLS connection to the hub's door for AMQP.
+func (b *bench) dial(ctx context.Context) (net.Conn, error) {
+	raw, err := b.hub.Dial(ctx, "tcp", b.hub.HostName()+":5671")
+	if err != nil {
+		return nil, err
+	}
+	cfg := b.hub.ClientTLS().Clone()
+	cfg.ServerName = b.hub.HostName()
+	nc := tls.Client(raw, cfg)
+	if err := nc.HandshakeContext(ctx); err != nil {
+		raw.Close()
+		return nil, err
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.dials++
+	b.open = append(b.open, raw)
+	return nc, nil
+}
+
+// dialled is how many connections there were.
+func (b *bench) dialled() int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.dials
+}
+
+// cut ends the connections that there are, as a network does.
+func (b *bench) cut() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, nc := range b.open {
+		nc.Close()
+	}
+	b.open = nil
+}
+
+// conn makes a Conn to the hub, and closes it with the test.
+func (b *bench) conn(change func(*Options)) *Conn {
+	b.t.Helper()
+	o := &Options{Dial: b.dial, HostName: b.hub.HostName(), OnPanic: func(v any, stack []byte) {
+		b.t.Errorf("panic: %v\n%s", v, stack)
+	}}
+	if change != nil {
+		change(o)
+	}
+	return newConn(b.t, o)
+}
+
+func newConn(t *testing.T, o *Options) *Conn {
+	t.Helper()
+	c, err := New(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		t.Helper()
+		if err := c.Close(); err != nil {
+			t.Errorf("Close: %v", err)
+		}
+	})
+	return c
+}
+
+// tokens is the source of a device's tokens, which is registered if need be.
+func (b *bench) tokens(id hubwire.Identity) *sas.Source {
+	b.t.Helper()
+	d, err := b.hub.Device(id)
+	if err != nil {
+		d, err = b.hub.Create(b.t.Context(), &hub.Device{Identity: id})
+	}
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	key, err := sas.NewKey(d.PrimaryKey)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	return &sas.Source{Signer: key}
+}
+
+// device is an entity for a device of the hub, with its telemetry link.
+func (b *bench) device(c *Conn, id hubwire.Identity, change func(*entityConfig)) (*entity, *sender) {
+	b.t.Helper()
+	cfg := entityConfig{
+		name: id.String(), audience: sas.Audience(b.hub.HostName(), id), tokens: b.tokens(id),
+	}
+	if change != nil {
+		change(&cfg)
+	}
+	e, err := c.add(cfg)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	return e, e.sender(senderConfig{linkConfig: telemetry(id)})
+}
+
+func telemetry(id hubwire.Identity) linkConfig {
+	return linkConfig{node: amqp.Telemetry, eager: true, address: amqp.Address{Node: amqp.Telemetry, Identity: id}.String()}
+}
+
+func c2d(id hubwire.Identity) receiverConfig {
+	return receiverConfig{
+		linkConfig: linkConfig{node: amqp.C2D, address: amqp.Address{Node: amqp.C2D, Identity: id}.String()},
+		options:    func() goamqp.ReceiverOptions { return goamqp.ReceiverOptions{Credit: 10} },
+	}
+}
+
+// send sends one message over whatever attachment stands.
+func send(ctx context.Context, s *sender, body string) error {
+	h, gen, err := s.link(ctx)
+	if err != nil {
+		return err
+	}
+	err = h.Send(ctx, goamqp.NewMessage([]byte(body)), nil)
+	s.failed(gen, err)
+	return err
+}
+
+// sent fails the test unless body can be sent.
+func sent(t *testing.T, s *sender, body string) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	if err := send(ctx, s, body); err != nil {
+		t.Errorf("send %q: %v", body, err)
+	}
+}
+
+// opened opens e.
+func opened(t *testing.T, e *entity) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
+	defer cancel()
+	if err := e.open(ctx); err != nil {
+		t.Fatalf("open %s: %v", e.cfg.name, err)
+	}
+}
+
+// states remembers what onState was told.
+type states struct {
+	mu      sync.Mutex
+	log     []string
+	reasons []error
+}
+
+func (s *states) on(state State, reason error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.log = append(s.log, fmt.Sprint(state))
+	s.reasons = append(s.reasons, reason)
+}
+
+func (s *states) seen() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return append([]string(nil), s.log...)
+}
+
+func (s *states) last() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.reasons) == 0 {
+		return nil
+	}
+	return s.reasons[len(s.reasons)-1]
+}
