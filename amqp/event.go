@@ -12,7 +12,11 @@ import (
 // itself made. Of Received, Source, SequenceNumber and EnqueuedTime are what they
 // say; Input, DeliveryCount and LockToken are not used.
 type Event struct {
-	Received *hubwire.Received // nil is the zero Received
+	*hubwire.Received // nil is the zero Received
+
+	// Partition is the id of the one that the event is in. It is not in the message: whose
+	// link it came over knows it.
+	Partition string
 
 	Offset       string    // x-opt-offset; opaque
 	StoredTime   time.Time // x-opt-enqueued-time; the zero time stands for EnqueuedTime
@@ -20,11 +24,25 @@ type Event struct {
 
 	AuthMethod    string // a JSON object
 	GenerationID  string // of the identity
-	MessageSource string // "Telemetry", "twinChangeEvents" and the like
+	MessageSource EventSource
 	ModelID       string // dt-dataschema
 
 	Metric *PartitionMetric // nil unless the reader asked for it: see [RuntimeMetric]
 }
+
+// EventSource says what an event tells of: iothub-message-source.
+type EventSource string
+
+// The sources of events. Of all but telemetry the body is JSON, and Source is who the event is about.
+// Source: spec/amqp.md 5.4; IoT Hub developer guide, "Use IoT Hub message routing".
+const (
+	SourceTelemetry          EventSource = "Telemetry"
+	SourceTwinChanges        EventSource = "twinChangeEvents"
+	SourceLifecycles         EventSource = "deviceLifecycleEvents" // of devices and modules
+	SourceConnectionStates   EventSource = "deviceConnectionStateEvents"
+	SourceDigitalTwinChanges EventSource = "digitalTwinChangeEvents"
+	SourceJobLifecycles      EventSource = "deviceJobLifecycleEvents"
+)
 
 // PartitionMetric is what a partition holds at the moment, for a reader that wants it with each
 // event.
@@ -61,7 +79,7 @@ func AppendEvent(dst []byte, e *Event) []byte {
 	a.text(KeyAuthMethod, e.AuthMethod)
 	a.text(KeyGenerationID, e.GenerationID)
 	a.time(KeyEnqueuedTime, r.EnqueuedTime)
-	a.text(KeyMessageSource, e.MessageSource)
+	a.text(KeyMessageSource, string(e.MessageSource))
 	a.text(KeyModelID, e.ModelID)
 	a.deviceAnnotations(&r.Message)
 	a.long(KeySequenceNumber, r.SequenceNumber)
@@ -134,7 +152,7 @@ func (e *Event) text(key string) *string {
 	case KeyGenerationID:
 		return &e.GenerationID
 	case KeyMessageSource:
-		return &e.MessageSource
+		return (*string)(&e.MessageSource)
 	case KeyModelID:
 		return &e.ModelID
 	case KeyOffset:

@@ -93,7 +93,7 @@ func (l *link) notAttachedLocked(n *network, session *goamqp.Session, err error)
 		refusal.Retryable = false // here
 	}
 	switch {
-	case remote == nil || refusal.Retryable:
+	case remote == nil || refusal.Retryable && !l.cfg.frank:
 		l.triedLocked(refusal)
 	case refusal.Code == hubwire.Unauthorized && e.tokenOn != nil && time.Since(e.putAt) > freshToken:
 		e.due = true // and then once more
@@ -105,9 +105,13 @@ func (l *link) notAttachedLocked(n *network, session *goamqp.Session, err error)
 			l.patience.failed(&e.c.o)
 		}
 	default:
+		if l.cfg.frank {
+			l.patience.failed(&e.c.o)
+		}
 		l.wanted = false
 		l.refused++
 		l.failure = refusal
+		l.patience.failed(&e.c.o) // for who asks at once again
 		l.tellLocked()
 	}
 }

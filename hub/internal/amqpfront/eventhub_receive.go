@@ -164,7 +164,7 @@ func (n *events) Next(dst []byte) ([]byte, amqpserver.Outgoing, bool) {
 func (n *events) append(dst []byte, ev *core.Event) []byte {
 	e := amqp.Event{
 		Received: ev.Received, Offset: ev.OffsetText, AuthMethod: ev.AuthMethod,
-		GenerationID: ev.GenerationID, MessageSource: string(ev.MessageSource), ModelID: ev.ModelID,
+		GenerationID: ev.GenerationID, MessageSource: amqp.EventSource(ev.MessageSource), ModelID: ev.ModelID,
 	}
 	if n.metrics {
 		e.Metric = n.metric()
