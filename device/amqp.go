@@ -91,7 +91,7 @@ func (l *amqpLink) open(ctx context.Context) (err error) {
 		ClientVersion: cfg.clientType(), ModelID: cfg.ModelID,
 		Window: cfg.Window, WindowBytes: cfg.WindowBytes, AckTimeout: cfg.AckTimeout,
 		CloseTimeout: cfg.linkCloseTimeout(),
-		OnState:      l.onState, OnPanic: cfg.panicked,
+		OnState:      l.onState, OnPanic: cfg.panicked, OnUnexpected: cfg.unexpected,
 	})
 	return err
 }

@@ -2,19 +2,34 @@ package device
 
 import (
 	"context"
-	"errors"
 
 	"github.com/hubwire/hubwire"
 )
 
-func (l *amqpLink) twin(context.Context) (*hubwire.Twin, error) {
-	return nil, &hubwire.Error{Code: hubwire.InvalidOperation, Outcome: hubwire.NotSent, Err: errors.ErrUnsupported}
+func (l *amqpLink) twin(ctx context.Context) (*hubwire.Twin, error) {
+	var body []byte
+	err := l.during(ctx, func(ctx context.Context) (err error) {
+		body, err = l.device.Twin(ctx)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return parseTwin(body)
 }
 
-func (l *amqpLink) report(context.Context, []byte) (int64, error) {
-	return 0, &hubwire.Error{Code: hubwire.InvalidOperation, Outcome: hubwire.NotSent, Err: errors.ErrUnsupported}
+func (l *amqpLink) report(ctx context.Context, patch []byte) (version int64, err error) {
+	err = l.during(ctx, func(ctx context.Context) error {
+		version, err = l.device.Report(ctx, patch)
+		return err
+	})
+	return version, err
 }
 
-func (l *amqpLink) watchDesired(context.Context, func(int64, []byte), func()) (func(), error) {
-	return nil, &hubwire.Error{Code: hubwire.InvalidOperation, Outcome: hubwire.NotSent, Err: errors.ErrUnsupported}
+func (l *amqpLink) watchDesired(ctx context.Context, change func(int64, []byte), reset func()) (stop func(), err error) {
+	err = l.during(ctx, func(ctx context.Context) error {
+		stop, err = l.device.WatchDesired(ctx, change, reset)
+		return err
+	})
+	return stop, err
 }

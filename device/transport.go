@@ -51,6 +51,14 @@ type config struct {
 	panicked func(value any, stack []byte)
 }
 
+// unexpected tells the program of something that is passed over.
+func (c *config) unexpected(err error) {
+	if c.Hooks.Unexpected != nil {
+		defer contain(c.panicked)
+		c.Hooks.Unexpected(err)
+	}
+}
+
 // link is one identity's conversation with the hub over one protocol, across
 // all its connections. Errors are *hubwire.Error; the Client gives them the Op of its call.
 type link interface {

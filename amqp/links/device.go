@@ -45,6 +45,10 @@ type DeviceOptions struct {
 	// return soon.
 	OnState func(state State, reason error)
 
+	// OnUnexpected tells of what came in and was passed over, because it cannot be read or nobody asked for it. It must
+	// return soon, and may be called from several goroutines at once.
+	OnUnexpected func(err error)
+
 	// OnPanic is as that of [Options], for done functions. nil means that.
 	OnPanic func(value any, stack []byte)
 }
