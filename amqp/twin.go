@@ -2,6 +2,7 @@ package amqp
 
 import (
 	"bytes"
+	"net/http"
 	"strings"
 
 	"github.com/hubwire/hubwire"
@@ -159,4 +160,40 @@ func ParseTwinResponse(m *Message) (TwinResponse, error) {
 	}
 	r.Body = body
 	return r, nil
+}
+
+// Err returns nil for a change and for a success, 200 to 299, and else what op failed with, a
+// [*hubwire.Error] with outcome Refused: the code of the body, if it has one (see
+// [ParseErrorBody]), else that of the status. It can be retried when the code says so, and for
+// all statuses from 500.
+func (r *TwinResponse) Err(op string) error {
+	if r.IsChange() || r.Status >= 200 && r.Status < 300 {
+		return nil
+	}
+	e := &hubwire.Error{Op: op, Outcome: hubwire.Refused}
+	ParseErrorBody(e, bytes.TrimSpace(r.Body))
+	if e.Code == 0 {
+		e.Code = twinCode(r.Status)
+	}
+	e.Retryable = e.Code.Retryable() || r.Status >= 500
+	return e
+}
+
+// twinCode is the code that a status stands for when the hub names none.
+func twinCode(status int) hubwire.Code {
+	if code, ok := statusCodes[status]; ok && status != http.StatusForbidden { // which is another of $cbs
+		return code
+	}
+	switch status {
+	case http.StatusForbidden:
+		return hubwire.QuotaExceeded
+	case http.StatusPreconditionFailed:
+		return hubwire.PreconditionFailed
+	case http.StatusRequestEntityTooLarge:
+		return hubwire.MessageTooLarge
+	}
+	if code := hubwire.Code(status * 1000); code.Name() != "" {
+		return code
+	}
+	return 0
 }

@@ -111,7 +111,7 @@ func TestMessagesWaitForADeviceThatIsAway(t *testing.T) {
 }
 
 func TestMQTTCannotRejectOrAbandon(t *testing.T) {
-	overEach(t, hub.Config{}, func(t *testing.T, b *bench) {
+	overMQTT(t, hub.Config{}, func(t *testing.T, b *bench) {
 		c := b.dial(b.device, nil)
 		b.tell(dev, "rejected", "abandoned", "completed")
 		rejected, abandoned := b.receive(c, "rejected"), b.receive(c, "abandoned")

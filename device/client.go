@@ -4,6 +4,7 @@ import (
 	"context"
 	"runtime/debug"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/hubwire/hubwire"
@@ -25,6 +26,8 @@ type Client struct {
 	life context.Context // ends when the Client begins to end; its cause is why
 	end  context.CancelCauseFunc
 	done chan struct{} // closed by the link's last call of onState
+
+	choice atomic.Pointer[Choice]
 
 	uploads  uploads
 	methods  methods
@@ -84,9 +87,11 @@ func dial(ctx context.Context, cred Credentials, t Transport, opts Options) (*Cl
 	c.methods.init(opts.MaxMethods)
 	cfg := &config{
 		Options: opts, id: cred.Identity, cred: cred, certificateEnds: shown.time,
-		life: c.life, state: c.onState, panicked: c.panicked,
+		life: c.life, state: c.onState, panicked: opts.Hooks.panicked,
+		chosen: func(made Choice) { c.choice.Store(&made) },
 	}
-	c.uploads.init(cfg, &t)
+	cfg.chosen(Choice{Transport: t})
+	c.uploads.init(cfg, &t, c.Choice)
 	var err error
 	c.link, err = t.open(ctx, cfg)
 	if err != nil {
@@ -108,7 +113,7 @@ func (c *Client) onState(s State, reason error) {
 		defer close(c.done)
 	}
 	if c.o.Hooks.State != nil {
-		defer contain(c.panicked)
+		defer contain(c.o.Hooks.panicked)
 		c.o.Hooks.State(s, reason)
 	}
 }
@@ -144,6 +149,18 @@ func (c *Client) Identity() hubwire.Identity {
 		return hubwire.Identity{}
 	}
 	return c.cred.Identity
+}
+
+// Choice returns what the Client speaks: the transport that it was dialled with, or of [Auto]
+// the one that was chosen last.
+func (c *Client) Choice() Choice {
+	if c == nil {
+		return Choice{}
+	}
+	if made := c.choice.Load(); made != nil {
+		return *made
+	}
+	return Choice{}
 }
 
 // Done is closed when the Client has ended; Err then says why. It is nil for a
@@ -224,12 +241,12 @@ func contain(panicked func(value any, stack []byte)) {
 }
 
 // panicked tells the program of a panic that was contained.
-func (c *Client) panicked(value any, stack []byte) {
-	if c.o.Hooks.HandlerPanic == nil {
+func (h *Hooks) panicked(value any, stack []byte) {
+	if h.HandlerPanic == nil {
 		return
 	}
 	defer func() { _ = recover() }() // a hook that panics has nobody left to tell
-	c.o.Hooks.HandlerPanic(value, stack)
+	h.HandlerPanic(value, stack)
 }
 
 // bounded gives ctx the time-out of operations when it has no deadline.

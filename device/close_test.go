@@ -20,7 +20,7 @@ import (
 const closeTimeout = 2 * time.Second // the default
 
 func TestCloseFromTheDoneOfAMessageThatNobodyAcknowledges(t *testing.T) {
-	overEach(t, hub.Config{}, func(t *testing.T, b *bench) {
+	overMQTT(t, hub.Config{}, func(t *testing.T, b *bench) {
 		b.adjust(device.MQTTOptions{AtMostOnce: true})
 		c := b.dial(b.device, nil)
 		closed := make(chan error, 1)

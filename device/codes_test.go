@@ -154,7 +154,7 @@ func TestARefusedLoginThatCanPassIsTriedAgain(t *testing.T) {
 		}
 		t.Run(tt.injected.Name(), func(t *testing.T) {
 			var r refuser
-			overEach(t, hub.Config{Intercept: r.intercept}, func(t *testing.T, b *bench) {
+			overMQTT(t, hub.Config{Intercept: r.intercept}, func(t *testing.T, b *bench) {
 				var l stateLog
 				r.refuse(hub.OpConnect, tt.injected, 5)
 				c := b.dial(b.device, l.watched)
@@ -230,7 +230,7 @@ func TestARefusedSubscription(t *testing.T) {
 	t.Run("in SUBACK", func(t *testing.T) {
 		var r refuser
 		r.refuse(hub.OpSubscribe, hubwire.QuotaExceeded, forever)
-		overEach(t, hub.Config{RefuseFilters: true, Intercept: r.intercept}, func(t *testing.T, b *bench) {
+		overMQTT(t, hub.Config{RefuseFilters: true, Intercept: r.intercept}, func(t *testing.T, b *bench) {
 			c := b.dial(b.device, nil)
 			for op, call := range subscribers(t.Context(), c) {
 				err := call()
@@ -251,7 +251,7 @@ func TestARefusedSubscription(t *testing.T) {
 		cut := func(ctx context.Context, op *hub.Op) hub.Verdict {
 			return hub.Verdict{DropBefore: r.intercept(ctx, op).Refuse != 0}
 		}
-		overEach(t, hub.Config{Intercept: cut}, func(t *testing.T, b *bench) {
+		overMQTT(t, hub.Config{Intercept: cut}, func(t *testing.T, b *bench) {
 			c := b.dial(b.device, nil)
 			lost := known{code: hubwire.ConnectionClosedRemotely, outcome: hubwire.NotSent, retryable: true, is: []error{net.ErrClosed}}
 			for op := range subscribers(t.Context(), c) {

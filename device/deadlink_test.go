@@ -66,7 +66,7 @@ func TestADeadLinkIsNoticed(t *testing.T) {
 		{"outwards, and the buffers are full", false, true, sendsOnAndOn, true, off, 20 * time.Second, mqtt.ErrAckTimeout, 22 * time.Second},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			overEach(t, hub.Config{}, func(t *testing.T, b *bench) {
+			overMQTT(t, hub.Config{}, func(t *testing.T, b *bench) {
 				n := &network{b: b}
 				b.adjust(device.MQTTOptions{AtMostOnce: tt.atMostOnce, Will: &hubwire.Message{ID: "will"}})
 				lost := make(chan error, 1)
@@ -124,7 +124,7 @@ func TestADeadLinkIsNoticed(t *testing.T) {
 // TestTheHubGivesUpAClientThatHasGone is the other side of the same: the hub hears nothing more.
 func TestTheHubGivesUpAClientThatHasGone(t *testing.T) {
 	const keep = 40 * time.Second
-	overEach(t, hub.Config{}, func(t *testing.T, b *bench) {
+	overMQTT(t, hub.Config{}, func(t *testing.T, b *bench) {
 		n := &network{b: b}
 		b.adjust(device.MQTTOptions{Will: &hubwire.Message{ID: "will"}})
 		b.dial(b.device, func(o *device.Options) { n.options(o); o.KeepAlive = keep })
@@ -156,7 +156,7 @@ func TestPingsAreSentOnlyInSilence(t *testing.T) {
 		}, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
-			overEach(t, hub.Config{}, func(t *testing.T, b *bench) {
+			overMQTT(t, hub.Config{}, func(t *testing.T, b *bench) {
 				var pings atomic.Int32
 				c := b.dial(b.device, func(o *device.Options) {
 					o.KeepAlive, o.TokenTTL = 4*time.Minute, 24*time.Hour

@@ -21,7 +21,10 @@ var (
 )
 
 // transports are what each conformance test runs over.
-func transports() []device.Transport {
+func transports() []device.Transport { return mqttTransports() }
+
+// mqttTransports are what those run over that are about MQTT.
+func mqttTransports() []device.Transport {
 	return []device.Transport{device.MQTT(nil), device.MQTTWebSocket(nil)}
 }
 
@@ -44,6 +47,14 @@ type bench struct {
 func overEach(t *testing.T, cfg hub.Config, test func(*testing.T, *bench)) {
 	t.Helper()
 	for _, tr := range transports() {
+		t.Run(tr.String(), func(t *testing.T) { over(t, tr, cfg, test) })
+	}
+}
+
+// overMQTT is overEach for what is about MQTT.
+func overMQTT(t *testing.T, cfg hub.Config, test func(*testing.T, *bench)) {
+	t.Helper()
+	for _, tr := range mqttTransports() {
 		t.Run(tr.String(), func(t *testing.T) { over(t, tr, cfg, test) })
 	}
 }
@@ -89,7 +100,7 @@ func quick(c *tls.Config, resume tls.ClientSessionCache) {
 	c.CurvePreferences, c.ClientSessionCache = []tls.CurveID{tls.CurveP256}, resume
 }
 
-// adjust gives the transport options.
+// adjust gives the transport, which is one of MQTT, options.
 func (b *bench) adjust(o device.MQTTOptions) {
 	if b.transport.String() == "mqtt" {
 		b.transport = device.MQTT(&o)

@@ -146,7 +146,7 @@ func (c *Client) answer(r hubwire.MethodRequest) (resp hubwire.MethodResponse) {
 	}
 	resp = textResponse(http.StatusInternalServerError, errPanicked.Error())
 	func() {
-		defer contain(c.panicked)
+		defer contain(c.o.Hooks.panicked)
 		if own, err := h(c.life, r); err != nil {
 			resp = textResponse(http.StatusInternalServerError, err.Error()) // which may panic as well
 		} else {

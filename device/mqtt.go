@@ -46,9 +46,9 @@ type MQTTOptions struct {
 func MQTT(o *MQTTOptions) Transport {
 	const port = 8883
 	opts := optionsOf(o)
-	return Transport{name: "mqtt", open: func(ctx context.Context, cfg *config) (link, error) {
-		dial := func(ctx context.Context) (net.Conn, error) { return cfg.dialTLS(ctx, port) }
-		return openMQTT(ctx, cfg, opts, dial, badCertificate)
+	d := door{port, func(ctx context.Context, cfg *config) (net.Conn, error) { return cfg.dialTLS(ctx, port) }, greetMQTT}
+	return Transport{name: "mqtt", door: d, open: func(ctx context.Context, cfg *config) (link, error) {
+		return openMQTT(ctx, cfg, opts, cfg.through(d), badCertificate)
 	}}
 }
 
@@ -129,13 +129,17 @@ func (l *mqttLink) init() {
 
 // userName is what each CONNECT says. The gateway's name is not in it.
 func userName(c *config) string {
-	client := product
-	if c.ProductInfo != "" {
-		client += " " + c.ProductInfo
-	}
 	return string(topics.AppendUserName(nil, &topics.UserName{
-		Host: c.cred.HostName, Identity: c.id, APIVersion: apiVersion, ClientType: client, ModelID: c.ModelID,
+		Host: c.cred.HostName, Identity: c.id, APIVersion: apiVersion, ClientType: c.clientType(), ModelID: c.ModelID,
 	}))
+}
+
+// clientType is who connects, as the hub is told.
+func (c *config) clientType() string {
+	if c.ProductInfo == "" {
+		return product
+	}
+	return product + " " + c.ProductInfo
 }
 
 // login gives each attempt to connect a token of its own.

@@ -24,7 +24,7 @@ func (l *mqttLink) deliver(d mqtt.Delivery) {
 		err = l.dispatch(&t, d.Payload)
 	}
 	if err != nil {
-		l.unexpected(fmt.Errorf("device: PUBLISH with topic %.300q: %w", d.Topic, err))
+		l.cfg.unexpected(fmt.Errorf("device: PUBLISH with topic %.300q: %w", d.Topic, err))
 	}
 	_ = d.Receipt.Ack() // fails only when the connection has gone
 }
@@ -47,14 +47,6 @@ func (l *mqttLink) dispatch(t *topics.Topic, payload []byte) error {
 		return errNotOurs
 	}
 	return errNotAsked
-}
-
-// unexpected tells the program of something that is passed over.
-func (l *mqttLink) unexpected(err error) {
-	if l.cfg.Hooks.Unexpected != nil {
-		defer contain(l.cfg.panicked)
-		l.cfg.Hooks.Unexpected(err)
-	}
 }
 
 // What waits for Receive is bounded, whatever the hub does. IoT Hub has never more

@@ -26,19 +26,19 @@ type MQTTWebSocketOptions struct {
 // Credentials may be certificates here too, but Azure's own SDKs say of it that
 // the service does not take those signed by a CA over WebSockets, only thumbprints.
 func MQTTWebSocket(o *MQTTWebSocketOptions) Transport {
-	const port = 443
 	opts := optionsOf(o)
 	through := throughProxy(opts.Proxy)
-	return Transport{name: "mqtt-ws", web: true, via: through, open: func(ctx context.Context, cfg *config) (link, error) {
-		via := cfg.Dial
-		if through != nil {
-			via = through(via)
-		}
-		dial := func(ctx context.Context) (net.Conn, error) {
-			return ws.Dial(ctx, cfg.addr(port), &ws.DialOptions{Dial: via, TLSConfig: cfg.tls()})
-		}
-		return openMQTT(ctx, cfg, opts.MQTTOptions, dial, badTunnel)
+	d := door{httpsPort, tunnel(through, ws.MQTT), greetMQTT}
+	return Transport{name: "mqtt-ws", web: true, via: through, door: d, open: func(ctx context.Context, cfg *config) (link, error) {
+		return openMQTT(ctx, cfg, opts.MQTTOptions, cfg.through(d), badTunnel)
 	}}
+}
+
+// tunnel returns what opens WebSockets to the hub, through a proxy unless through is nil.
+func tunnel(through func(dialer) dialer, protocol string) func(context.Context, *config) (net.Conn, error) {
+	return func(ctx context.Context, c *config) (net.Conn, error) {
+		return ws.Dial(ctx, c.addr(httpsPort), &ws.DialOptions{Dial: c.via(through), TLSConfig: c.tls(), Subprotocol: protocol})
+	}
 }
 
 // throughProxy returns what makes a dialer go through an HTTP proxy, nil for none.
@@ -47,6 +47,14 @@ func throughProxy(proxy *url.URL) func(dialer) dialer {
 		return nil
 	}
 	return func(dial dialer) dialer { return ws.ProxyDialer(proxy, dial) }
+}
+
+// via returns the dialer that goes through a proxy, when there is one.
+func (c *config) via(through func(dialer) dialer) dialer {
+	if through == nil {
+		return c.Dial
+	}
+	return through(c.Dial)
 }
 
 // badTunnel reports whether err is a refusal that will be the same the next

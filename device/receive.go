@@ -59,7 +59,7 @@ var errPanicked = errors.New("device: the handler panicked")
 func (c *Client) handle(ctx context.Context, m *hubwire.Received, h func(context.Context, *hubwire.Received) error) error {
 	err := errPanicked
 	func() {
-		defer contain(c.panicked)
+		defer contain(c.o.Hooks.panicked)
 		err = h(ctx, m)
 	}()
 	return err

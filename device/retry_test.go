@@ -21,7 +21,7 @@ import (
 // TestTwoClientsOfOneDevice has them take the place from each other, which no
 // client can mend, or know of: the reason says what a client can see.
 func TestTwoClientsOfOneDevice(t *testing.T) {
-	overEach(t, hub.Config{}, func(t *testing.T, b *bench) {
+	overMQTT(t, hub.Config{}, func(t *testing.T, b *bench) {
 		var first, second stateLog
 		b.dial(b.device, first.watched)
 		b.dial(b.device, second.watched)
@@ -62,7 +62,7 @@ func TestAHubThatThrottlesIsNotHammered(t *testing.T) {
 				}
 				return hub.Verdict{}
 			}}
-			overEach(t, cfg, func(t *testing.T, b *bench) {
+			overMQTT(t, cfg, func(t *testing.T, b *bench) {
 				var l stateLog
 				c := b.dial(b.device, l.watched)
 				on.Store(true)
@@ -96,7 +96,7 @@ func TestAResumeKeepsToTheWindow(t *testing.T) {
 		}
 		return hub.Verdict{}
 	}}
-	overEach(t, cfg, func(t *testing.T, b *bench) {
+	overMQTT(t, cfg, func(t *testing.T, b *bench) {
 		var mu sync.Mutex
 		open, most, resumed := map[uint16]bool{}, 0, 0 // the publishes of a connection that are not acknowledged
 		c := b.dial(b.device, func(o *device.Options) {

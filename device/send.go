@@ -79,9 +79,13 @@ func (c *Client) SendAll(ctx context.Context, ms []*hubwire.Message) error {
 		b.outcome[i] = errPending
 	}
 	b.left = len(ms) + 1 // one for this function, so that it does not end too soon
-	for i, m := range ms {
-		if err := c.SendAsync(ctx, m, func(err error) { b.set(i, err) }); err != nil {
-			b.set(i, err)
+	if batches, ok := l.(batcher); ok {
+		c.sendBatch(ctx, batches, ms, b)
+	} else {
+		for i, m := range ms {
+			if err := c.SendAsync(ctx, m, func(err error) { b.set(i, err) }); err != nil {
+				b.set(i, err)
+			}
 		}
 	}
 	b.set(-1, nil)
@@ -90,6 +94,22 @@ func (c *Client) SendAll(ctx context.Context, ms []*hubwire.Message) error {
 	case <-ctx.Done():
 	}
 	return b.result(ctx)
+}
+
+// sendBatch sends what of ms is acceptable as a batch.
+func (c *Client) sendBatch(ctx context.Context, l batcher, ms []*hubwire.Message, b *burst) {
+	good, at := make([]*hubwire.Message, 0, len(ms)), make([]int, 0, len(ms))
+	for i, m := range ms {
+		if _, err := c.sendable(ctx, m); err != nil {
+			b.set(i, err)
+			continue
+		}
+		good, at = append(good, m), append(at, i)
+	}
+	n, err := l.sendBatch(ctx, good, func(i int, err error) { b.set(at[i], withOp("send", err)) })
+	for _, i := range at[n:] {
+		b.set(i, withOp("send", err))
+	}
 }
 
 // burst is the state of one SendAll.

@@ -29,8 +29,8 @@ func overSockets(t *testing.T, test func(t *testing.T, h *hub.Hub, tr device.Tra
 		t.Run(tr.String(), func(t *testing.T) {
 			testkit.LeakCheck(t)
 			h := hubtest.Start(t, nil)
-			addr := h.MQTTAddr()
-			if tr.String() == "mqtt-ws" {
+			addr, ok := map[string]string{"mqtt": h.MQTTAddr(), "amqp": h.AMQPAddr()}[tr.String()]
+			if !ok { // a WebSocket
 				addr = h.HTTPSAddr()
 			}
 			_, port, err := net.SplitHostPort(addr)
@@ -150,7 +150,7 @@ func TestAGatewayIsDialledInThePlaceOfTheHub(t *testing.T) {
 		if err := c.Send(t.Context(), &hubwire.Message{}); err != nil {
 			t.Error(err)
 		}
-		port := map[string]string{"mqtt": "8883", "mqtt-ws": "443"}[b.transport.String()]
+		port := map[string]string{"mqtt": "8883", "mqtt-ws": "443", "amqp": "5671", "amqp-ws": "443"}[b.transport.String()]
 		if diff := cmp.Diff([]string{"127.0.0.1:" + port}, dialled); diff != "" {
 			t.Errorf("(-want +got):\n%s", diff)
 		}
@@ -179,17 +179,33 @@ func symbols(t *testing.T, main string) []string {
 
 func TestATransportThatNobodyNamesIsNotLinked(t *testing.T) {
 	if testing.Short() {
-		t.Skip("it builds two programs")
+		t.Skip("it builds five programs")
 	}
-	linked := func(main string) bool {
-		return slices.ContainsFunc(symbols(t, main), func(s string) bool {
-			return strings.Contains(s, "coder/websocket.Dial") || strings.Contains(s, "coder/websocket.dial") // the function, not the package's variables
+	// Functions, not the packages' variables, which are in the program anyway.
+	webSockets, amqp := []string{"coder/websocket.Dial", "coder/websocket.dial"}, []string{"Azure/go-amqp.NewConn", "Azure/go-amqp.(*Conn)"}
+	for _, c := range []struct {
+		transport     string
+		tunnels, amqp bool
+	}{
+		{"MQTT", false, false},
+		{"MQTTWebSocket", true, false},
+		{"HTTPS", false, false},
+		{"AMQP", false, true},
+		{"AMQPWebSocket", true, true},
+	} {
+		t.Run(c.transport, func(t *testing.T) {
+			all := symbols(t, `device.Dial(context.Background(), "", device.`+c.transport+`(nil), nil)`)
+			linked := func(names []string) bool {
+				return slices.ContainsFunc(all, func(s string) bool {
+					return slices.ContainsFunc(names, func(name string) bool { return strings.Contains(s, name) })
+				})
+			}
+			if got := linked(webSockets); got != c.tunnels {
+				t.Errorf("WebSockets are linked: %v, want %v", got, c.tunnels)
+			}
+			if got := linked(amqp); got != c.amqp {
+				t.Errorf("go-amqp is linked: %v, want %v", got, c.amqp)
+			}
 		})
-	}
-	if linked(`device.Dial(context.Background(), "", device.MQTT(nil), nil)`) {
-		t.Error("MQTT links WebSockets")
-	}
-	if !linked(`device.Dial(context.Background(), "", device.MQTTWebSocket(nil), nil)`) {
-		t.Error("MQTT over WebSockets does not link them: this test sees nothing")
 	}
 }

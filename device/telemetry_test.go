@@ -214,7 +214,7 @@ func TestAtMostOnceNeedsNoAcknowledgement(t *testing.T) {
 	cfg := hub.Config{Intercept: func(_ context.Context, op *hub.Op) hub.Verdict {
 		return hub.Verdict{SwallowAck: op.Kind == hub.OpPublish}
 	}}
-	overEach(t, cfg, func(t *testing.T, b *bench) {
+	overMQTT(t, cfg, func(t *testing.T, b *bench) {
 		b.adjust(device.MQTTOptions{AtMostOnce: true})
 		c := b.dial(b.device, nil)
 		if err := c.Send(t.Context(), &hubwire.Message{ID: "loose"}); err != nil {
@@ -227,7 +227,7 @@ func TestAtMostOnceNeedsNoAcknowledgement(t *testing.T) {
 }
 
 func TestTheWillIsPublishedWhenTheClientVanishes(t *testing.T) {
-	overEach(t, hub.Config{}, func(t *testing.T, b *bench) {
+	overMQTT(t, hub.Config{}, func(t *testing.T, b *bench) {
 		will := &hubwire.Message{Body: []byte("gone"), ContentType: "text/plain"}
 		b.adjust(device.MQTTOptions{Will: will})
 		c := b.dial(b.device, nil)

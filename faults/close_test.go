@@ -51,12 +51,13 @@ var states = []state{
 		s.everyCall()
 	}},
 	{name: "during a renewal", only: connects, change: func(o *device.Options) { o.TokenTTL = time.Hour }, bring: func(s *scene) {
-		met := s.on(1, always(hub.Verdict{Delay: time.Minute}), hub.OpConnect)
+		met := s.on(1, always(hub.Verdict{Delay: time.Minute}), s.protocol.renewal)
 		<-met
 		s.everyCall()
 	}},
 	{name: "during a renewal that does not get through", only: connects, change: func(o *device.Options) { o.TokenTTL = time.Hour }, bring: func(s *scene) {
 		s.net.set(func(n *network) { n.refuse = hanging })
+		s.on(1_000_000, always(hub.Verdict{SwallowAck: true}), hub.OpToken) // which goes by the connection that stands
 		s.pass(50 * time.Minute)
 		s.everyCall()
 	}},

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"testing"
 	"time"
 
@@ -16,26 +17,34 @@ import (
 	"github.com/hubwire/hubwire/mqtt"
 )
 
-// end is what no waiting can mend.
+// end is what the hub may have against a client, from the next login on: what no waiting can mend, but for
+// those refusals that say so.
 type end struct {
 	name     string
 	hit      func(v *venue)
 	heal     func(v *venue)
 	inspects bool
-	code     hubwire.Code
-	attempts int // to connect, after which the client gives up
+	is       error        // that of a Dial matches, or nil
+	code     hubwire.Code // of a client that ends
+	attempts int          // to connect, after which the client gives up; 0: never
 }
 
-// connack has the network put a return code in the place of the hub's, from the next login on.
+// connack has the network put a return code in the place of the hub's.
 func connack(code mqtt.ReturnCode, attempts int, want hubwire.Code) end {
 	return end{
-		name: fmt.Sprintf("CONNACK %d", code), inspects: true, code: want, attempts: attempts,
-		hit: func(v *venue) {
-			v.net.set(func(n *network) { n.tamper = func(b []byte) { refuse(b, code) } })
-			v.net.each((*testkit.Relay).Reset)
-		},
+		name: fmt.Sprintf("CONNACK %d", code), inspects: true, is: code, code: want, attempts: attempts,
+		hit:  func(v *venue) { v.net.set(func(n *network) { n.tamper = func(b []byte) { refuse(b, code) } }) },
 		heal: func(v *venue) { v.net.set(func(n *network) { n.tamper = nil }) },
 	}
+}
+
+// mqttRefusals are all that a login over MQTT can be refused with.
+var mqttRefusals = []end{
+	connack(mqtt.BadProtocol, 1, hubwire.InvalidProtocolVersion),
+	connack(mqtt.BadClientID, 1, hubwire.Unauthorized),
+	connack(mqtt.Unavailable, 0, 0),
+	connack(mqtt.BadCredentials, 2, hubwire.Unauthorized), // it may have been a token that got too old
+	connack(mqtt.NotAuthorized, 2, hubwire.Unauthorized),
 }
 
 // refuse makes a CONNACK in b one of that code.
@@ -47,11 +56,31 @@ func refuse(b []byte, code mqtt.ReturnCode) {
 	}
 }
 
+// refused has the hub refuse what a login over AMQP is made of: a token, or the first link.
+func refused(op hub.OpKind, code hubwire.Code, attempts int) end {
+	return end{
+		name: fmt.Sprintf("%v of %s", code, op), is: code, code: code, attempts: attempts,
+		hit:  func(v *venue) { v.on(1_000_000, always(hub.Verdict{Refuse: code}), op) },
+		heal: (*venue).noRules,
+	}
+}
+
+// amqpRefusals are those that stand for what a login over AMQP can be refused with.
+var amqpRefusals = []end{
+	refused(hub.OpToken, hubwire.Unauthorized, 1),
+	refused(hub.OpToken, hubwire.DeviceNotFound, 1),
+	refused(hub.OpToken, hubwire.Throttled, 0),
+	refused(hub.OpConnect, hubwire.Unauthorized, 1),
+	refused(hub.OpConnect, hubwire.DeviceNotFound, 1),
+	refused(hub.OpConnect, hubwire.HubSuspended, 1),
+	refused(hub.OpConnect, hubwire.InvalidOperation, 1),
+	refused(hub.OpConnect, hubwire.Throttled, 0),
+	refused(hub.OpConnect, hubwire.QuotaExceeded, 0),
+	refused(hub.OpConnect, hubwire.ServiceUnavailable, 0),
+	refused(hub.OpConnect, hubwire.ServerError, 0),
+}
+
 var ends = []end{
-	connack(mqtt.BadProtocol, 1, hubwire.InvalidProtocolVersion),
-	connack(mqtt.BadClientID, 1, hubwire.Unauthorized),
-	connack(mqtt.BadCredentials, 2, hubwire.Unauthorized), // it may have been a token that got too old
-	connack(mqtt.NotAuthorized, 2, hubwire.Unauthorized),
 	{name: "disabled", code: hubwire.Unauthorized, attempts: 2,
 		hit:  func(v *venue) { v.disable(true) },
 		heal: func(v *venue) { v.disable(false) },
@@ -80,9 +109,9 @@ var ends = []end{
 // and that another client works when it is mended.
 func TestEnds(t *testing.T) {
 	for _, p := range protocols {
-		for _, x := range ends {
+		for _, x := range slices.Concat(p.refusals, ends) {
 			for _, f := range features {
-				if f.who != dev {
+				if f.who != dev || x.attempts == 0 {
 					continue
 				}
 				t.Run(fmt.Sprintf("%s/%s/%s", p.name, f.name, x.name), func(t *testing.T) {
@@ -138,22 +167,24 @@ func (v *venue) ends(f feature, x end) {
 
 // TestARefusedDial holds that Dial tells at once what waiting cannot mend, and else goes on trying.
 func TestARefusedDial(t *testing.T) {
-	for code := mqtt.BadProtocol; code <= mqtt.NotAuthorized; code++ {
-		t.Run(code.Error(), func(t *testing.T) {
-			overEach(t, setting{inspects: true}, func(t *testing.T, v *venue) {
-				v.net.set(func(n *network) { n.tamper = func(b []byte) { refuse(b, code) } })
-				ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
-				defer cancel()
-				start := time.Now()
-				_, err := v.tryDial(ctx, dev, nil)
-				e := v.typed("dial", err)
-				if again := code == mqtt.Unavailable; e.Retryable != again || errors.Is(err, context.DeadlineExceeded) != again {
-					t.Errorf("after %v: %v", time.Since(start), err)
-				}
-				if !errors.Is(err, code) {
-					t.Errorf("%v does not say %v", err, code)
-				}
+	for _, p := range protocols {
+		for _, x := range p.refusals {
+			t.Run(p.name+"/"+x.name, func(t *testing.T) {
+				inBubble(t, p, setting{inspects: x.inspects}, func(t *testing.T, v *venue) {
+					x.hit(v)
+					ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
+					defer cancel()
+					start := time.Now()
+					_, err := v.tryDial(ctx, dev, nil)
+					e := v.typed("dial", err)
+					if again := x.attempts == 0; e.Retryable != again || errors.Is(err, context.DeadlineExceeded) != again {
+						t.Errorf("after %v: %v", time.Since(start), err)
+					}
+					if !errors.Is(err, x.is) {
+						t.Errorf("%v does not say %v", err, x.is)
+					}
+				})
 			})
-		})
+		}
 	}
 }

@@ -67,6 +67,8 @@ func webSocket(p protocol) bool { return p.webSocket }
 
 func connects(p protocol) bool { return !p.requests }
 
+func speaksAMQP(p protocol) bool { return p.amqp }
+
 func eachLine(f func(*testkit.Relay)) func(*venue) {
 	return func(v *venue) { v.net.each(f) }
 }
@@ -133,7 +135,7 @@ var troubles = []fault{
 	away("connections that are cut inside the handshake", func(n *network) {
 		n.prepare = func(r *testkit.Relay) { r.Down.After(100, r.Reset) }
 	}),
-	refusal("CONNACK 3, five times", 5, hub.Verdict{Refuse: hubwire.ServiceUnavailable}),
+	refusal("logins refused for now", 5, hub.Verdict{Refuse: hubwire.ServiceUnavailable}),
 	refusal("throttled logins", 5, hub.Verdict{Refuse: hubwire.Throttled}),
 	refusal("a login refused once", 1, hub.Verdict{Refuse: hubwire.Unauthorized}),
 	refusal("logins without an answer", 3, hub.Verdict{SwallowAck: true}),

@@ -19,12 +19,14 @@ type network struct {
 	// inspects, when not nil, makes a network that looks into TLS, like some
 	// firewalls: it holds the hub's authority, for clients who trust the network's own.
 	inspects *x509.CertPool
+	knows    protocol // which it also knows something of
 
 	mu      sync.Mutex
 	refuse  func(context.Context) error // of each dial; nil lets it through
 	prepare func(*testkit.Relay)        // each new line; nil does nothing
 	tamper  func([]byte)                // with what the hub sends, where the network inspects
 	lines   []*testkit.Relay
+	hubs    []*speaker // of the lines on which it knows AMQP
 }
 
 // dial has the form of device.Options.Dial.
@@ -71,7 +73,23 @@ func (n *network) inspect(ctx context.Context, here, there net.Conn) (net.Conn, 
 		return nil, nil, err
 	}
 	toClient := tls.Server(here, &tls.Config{Certificates: []tls.Certificate{inspector()}, NextProtos: []string{"http/1.1"}})
+	if n.knows.amqp {
+		hub := newSpeaker(toHub, n.knows.webSocket)
+		n.mu.Lock()
+		defer n.mu.Unlock()
+		n.hubs = append(n.hubs, hub)
+		return toClient, hub, nil
+	}
 	return toClient, &tampered{toHub, n}, nil
+}
+
+// speak has the hub of every line there has been say something in AMQP.
+func (n *network) speak(say func(*speaker)) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for _, hub := range n.hubs {
+		say(hub)
+	}
 }
 
 // tampered is the hub's end of a line whose network changes what comes from there.

@@ -1,7 +1,6 @@
 package faults_test
 
 import (
-	"bytes"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -18,7 +17,6 @@ import (
 	"github.com/hubwire/hubwire/device"
 	"github.com/hubwire/hubwire/hub"
 	"github.com/hubwire/hubwire/internal/testkit"
-	"github.com/hubwire/hubwire/mqtt"
 )
 
 var (
@@ -111,7 +109,7 @@ func newVenue(t *testing.T, p protocol, s setting, pace pace, pair func() (net.C
 		return v.reach(ctx, network, addr)
 	}}
 	if s.inspects {
-		v.net.inspects = v.theHub().CertPool()
+		v.net.inspects, v.net.knows = v.theHub().CertPool(), p
 	}
 	t.Cleanup(v.net.close)
 	return v
@@ -134,7 +132,7 @@ func (v *venue) start() {
 		}
 	}
 	if !v.cfg.InMemory { // the next one opens the same doors
-		v.cfg.MQTTAddr, v.cfg.HTTPSAddr = h.MQTTAddr(), h.HTTPSAddr()
+		v.cfg.MQTTAddr, v.cfg.AMQPAddr, v.cfg.HTTPSAddr = h.MQTTAddr(), h.AMQPAddr(), h.HTTPSAddr()
 	}
 	v.mu.Lock()
 	v.hub = h
@@ -172,7 +170,7 @@ func (v *venue) reach(ctx context.Context, network, addr string) (net.Conn, erro
 	if err != nil {
 		return nil, err
 	}
-	door := map[string]string{"8883": h.MQTTAddr(), "443": h.HTTPSAddr()}[port]
+	door := map[string]string{"8883": h.MQTTAddr(), "5671": h.AMQPAddr(), "443": h.HTTPSAddr()}[port]
 	var d net.Dialer
 	return d.DialContext(ctx, network, door)
 }
@@ -353,18 +351,22 @@ func (a *audit) await(ctx context.Context, n int) error {
 	}
 }
 
-// packet holds that MQTT's DUP is on what is sent again, and on nothing else.
+// packet counts the telemetry that goes out, and holds that the protocol's mark is on what is sent
+// again, if it has one, and on nothing else.
 func (a *audit) packet(sent bool, b []byte) {
-	p, err := mqtt.ParsePublish(mqtt.Packet(b))
-	if err != nil || !sent || p.QoS == mqtt.AtMostOnce || !bytes.Contains(p.Topic, []byte("/messages/events/")) {
+	if !sent {
 		return
 	}
+	p := &a.v.protocol
+	bodies, again := p.telemetry(b)
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if before := a.sent[string(p.Payload)]; p.Dup != (before > 0) {
-		a.v.t.Errorf("%.40q is sent for the %d. time, and DUP is %v", p.Payload, before+1, p.Dup)
+	for _, body := range bodies {
+		if before := a.sent[body]; p.marks && again != (before > 0) {
+			a.v.t.Errorf("%.40q is sent for the %d. time, and is marked as sent before: %v", body, before+1, again)
+		}
+		a.sent[body]++
 	}
-	a.sent[string(p.Payload)]++
 }
 
 // overEach runs a test in a bubble of its own for each protocol.

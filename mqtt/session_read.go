@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// ackBatch is how many acknowledgements are settled at once, with one lock.
-const ackBatch = 64
+// ackBatch is how many acknowledgements are settled at once, with one lock and one yield to whom they wake.
+const ackBatch = 256
 
 // readLoop handles what comes in until the connection ends, and says why it did.
 func (s *Session) readLoop(l *link) (err error) {
@@ -28,9 +28,9 @@ func (s *Session) readLoop(l *link) (err error) {
 			return err
 		}
 		first = l.conn.Buffered() == 0
-		if (first || len(s.ackIDs) == ackBatch) && s.settle(l) {
-			// Those who waited run first. What they send next is then on its way before this
-			// goroutine reads again, for nothing, and goes to sleep for its answer.
+		if (first || len(s.ackIDs) == ackBatch) && s.settle(l) > 1 {
+			// Those who waited run first, so that what they send next goes into one write. For a lone
+			// one that is a switch too many: its answer is a network away, and this goroutine sleeps in any case.
 			runtime.Gosched()
 		}
 		if first && l.reading { // only this goroutine writes reading
@@ -132,10 +132,10 @@ func (s *Session) admit(l *link, m *Publish) (seq uint64, acked bool, err error)
 
 // settle completes the publishes that the gathered PUBACKs acknowledge. One for
 // an identifier that is not under way says nothing that could be lost by
-// passing over it, and is. It reports whether a call was waiting for one of them.
-func (s *Session) settle(l *link) (woke bool) {
+// passing over it, and is. It returns how many calls it woke.
+func (s *Session) settle(l *link) (woke int) {
 	if len(s.ackIDs) == 0 {
-		return false
+		return 0
 	}
 	ops := s.completions[:0]
 	s.mu.Lock()
@@ -143,7 +143,9 @@ func (s *Session) settle(l *link) (woke bool) {
 	for _, id := range s.ackIDs {
 		if seq, ok := s.out.acked(id); ok {
 			op := s.out.remove(seq)
-			woke = woke || op.wait != nil
+			if op.wait != nil {
+				woke++
+			}
 			ops = append(ops, completed{completion: op})
 		}
 	}

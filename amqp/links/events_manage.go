@@ -115,7 +115,7 @@ func (m *manager) exchange(ctx context.Context, r amqp.ReadRequest) (*goamqp.Mes
 		state, err = receipt.Wait(ctx)
 	}
 	if err == nil {
-		err = outcome("read", amqp.Management, state)
+		err = outcomeAt("read", amqp.Management, state)
 	}
 	if err != nil {
 		m.to.failed(toGen, err)

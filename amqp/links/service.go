@@ -145,10 +145,3 @@ func (s *Service) EventsAt(ctx context.Context) (amqp.Redirect, error) {
 	}
 	return amqp.Redirect{}, withOp(op, err)
 }
-
-// withOp is err, which is a *hubwire.Error, as that of the call op.
-func withOp(op string, err error) error {
-	e := *asError(op, 0, err)
-	e.Op = op
-	return &e
-}

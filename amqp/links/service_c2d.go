@@ -43,7 +43,7 @@ func (s *Service) SendC2D(ctx context.Context, to hubwire.Identity, m *hubwire.M
 		s.c2d.failed(gen, err)
 		return asError(op, amqp.C2DSend, err)
 	}
-	return outcome(op, amqp.C2DSend, state)
+	return outcomeAt(op, amqp.C2DSend, state)
 }
 
 // unsent is the error of a message that go-amqp did not get out. What ended a link may have done so
@@ -63,8 +63,8 @@ func unsent(ctx context.Context, op string, err error) error {
 // errGivenBack is why a message was not sent that the peer released.
 var errGivenBack = errors.New("links: the peer gave the message back")
 
-// outcome returns what a state that the peer has put a message into means for op.
-func outcome(op string, at amqp.Node, state goamqp.DeliveryState) error {
+// outcomeAt returns what a state that the peer has put a message into means for op.
+func outcomeAt(op string, at amqp.Node, state goamqp.DeliveryState) error {
 	switch state := state.(type) {
 	case *goamqp.StateAccepted:
 		return nil

@@ -14,13 +14,18 @@ import (
 // Clients that are bare go-amqp, as who writes one against the documentation has them: SASL PLAIN, one
 // link, and nothing else on the connection.
 
-// session connects go-amqp.
-func (s setup) session(ctx context.Context, user, password string) (*goamqp.Session, error) {
+// goamqpConn connects go-amqp.
+func (s setup) goamqpConn(ctx context.Context, login goamqp.SASLType) (*goamqp.Conn, error) {
 	nc, err := s.dial()
 	if err != nil {
 		return nil, err
 	}
-	conn, err := goamqp.NewConn(ctx, nc, &goamqp.ConnOptions{SASLType: goamqp.SASLTypePlain(user, password)})
+	return goamqp.NewConn(ctx, nc, &goamqp.ConnOptions{HostName: s.Door.Host, SASLType: login})
+}
+
+// session is the one session of a connection.
+func (s setup) session(ctx context.Context, user, password string) (*goamqp.Session, error) {
+	conn, err := s.goamqpConn(ctx, goamqp.SASLTypePlain(user, password))
 	if err != nil {
 		return nil, err
 	}

@@ -1,9 +1,7 @@
 package main
 
 import (
-	"context"
 	"fmt"
-	"time"
 
 	"github.com/hubwire/hubwire/amqp"
 	"github.com/hubwire/hubwire/internal/amqp10"
@@ -13,11 +11,9 @@ import (
 // gateway is a client with the links of many devices on one connection, each device with a token of
 // its own. go-amqp would do, but takes 70 KiB for a link.
 type gateway struct {
-	peer    *amqpPeer
-	devices int
-	host    string
-	key     *sas.Key
-	links   int64
+	peer  *amqpPeer
+	s     setup
+	links int64
 }
 
 // kinds are the links of a device, of which each has some, in this order.
@@ -41,19 +37,15 @@ func gatewayRole(s setup) (*actor, error) {
 }
 
 func (s setup) newGateway() (*gateway, error) {
-	key, err := sas.NewKey(sas.NewSecret(sasKey))
-	if err != nil {
-		return nil, err
-	}
 	p, err := s.dialAMQP()
-	return &gateway{peer: p, devices: s.Devices, host: s.Door.Host, key: key}, err
+	return &gateway{peer: p, s: s}, err
 }
 
 // attach attaches n links, the same number for each device but for what is left over.
 func (g *gateway) attach(n int) error {
-	each := (n + g.devices - 1) / g.devices
+	each := (n + g.s.Devices - 1) / g.s.Devices
 	if each > len(kinds) {
-		return fmt.Errorf("%d links for each of %d devices: there are %d kinds", each, g.devices, len(kinds))
+		return fmt.Errorf("%d links for each of %d devices: there are %d kinds", each, g.s.Devices, len(kinds))
 	}
 	for i := 0; n > 0; i++ {
 		of := min(each, n)
@@ -68,12 +60,12 @@ func (g *gateway) attach(n int) error {
 // device puts the token of a device, and attaches its links.
 func (g *gateway) device(i int, kinds []amqp.Node) error {
 	id := fleetDevice(int64(i))
-	token, err := sas.AppendToken(context.Background(), nil, g.key, sas.Audience(g.host, id), "", time.Now().Add(time.Hour))
+	token, err := g.s.tokenOf(id)
 	if err != nil {
 		return err
 	}
 	p := g.peer
-	p.put(uint32(i), sas.Audience(g.host, id), string(token))
+	p.put(uint32(i), sas.Audience(g.s.host(), id), token)
 	if err := p.answered(); err != nil {
 		return err
 	}

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"math"
 	"math/bits"
-	"net"
 	"sync/atomic"
 	"time"
 
@@ -34,7 +33,7 @@ const (
 // fleetRole is the devices. The first run connects that many; those after it send
 // that many messages, each from the next device, and count acknowledgements.
 func fleetRole(s setup) (*actor, error) {
-	dial, err := s.fleetDialer()
+	o, err := s.deviceOptions()
 	if err != nil {
 		return nil, err
 	}
@@ -49,7 +48,7 @@ func fleetRole(s setup) (*actor, error) {
 				var next atomic.Int64
 				return together(fleetDialers, n, func() (err error) {
 					i := next.Add(1) - 1
-					clients[i], err = dial(fleetDevice(i))
+					clients[i], err = s.dialAs(fleetDevice(i), device.MQTT(nil), o)
 					return err
 				})
 			}
@@ -61,22 +60,6 @@ func fleetRole(s setup) (*actor, error) {
 			*late = latencies{}
 			return sendAll(clients, n, t, late)
 		},
-	}, nil
-}
-
-// fleetDialer returns what connects one device of the fleet.
-func (s setup) fleetDialer() (func(hubwire.Identity) (*device.Client, error), error) {
-	cfg, err := s.Door.clientTLS()
-	if err != nil {
-		return nil, err
-	}
-	o := &device.Options{
-		Dial:      func(context.Context, string, string) (net.Conn, error) { return net.Dial("tcp", s.Door.TLS) },
-		TLSConfig: cfg,
-	}
-	return func(id hubwire.Identity) (*device.Client, error) {
-		cs := fmt.Sprintf("HostName=%s;DeviceId=%s;SharedAccessKey=%s", s.Door.Host, id.DeviceID, sasKey)
-		return device.Dial(context.Background(), cs, device.MQTT(nil), o)
 	}, nil
 }
 

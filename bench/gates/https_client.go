@@ -5,7 +5,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"sync/atomic"
 	"time"
@@ -31,12 +30,14 @@ func (s setup) host() string {
 }
 
 // token is one of the device.
-func (s setup) token() (string, error) {
+func (s setup) token() (string, error) { return s.tokenOf(identity) }
+
+func (s setup) tokenOf(id hubwire.Identity) (string, error) {
 	key, err := sas.NewKey(sas.NewSecret(sasKey))
 	if err != nil {
 		return "", err
 	}
-	token, err := sas.AppendToken(context.Background(), nil, key, sas.Audience(s.host(), identity), "", time.Now().Add(time.Hour))
+	token, err := sas.AppendToken(context.Background(), nil, key, sas.Audience(s.host(), id), "", time.Now().Add(time.Hour))
 	return string(token), err
 }
 
@@ -63,7 +64,7 @@ func (s setup) httpTransport(connections int) (*http.Transport, error) {
 		return nil, err
 	}
 	return &http.Transport{
-		DialContext:         func(context.Context, string, string) (net.Conn, error) { return net.Dial("tcp", s.Door.TLS) },
+		DialContext:         s.dialTCP,
 		TLSClientConfig:     cfg,
 		MaxConnsPerHost:     connections,
 		MaxIdleConnsPerHost: connections,
@@ -116,16 +117,12 @@ func posting(f func() error) *actor {
 }
 
 // dialHTTPS connects a device client over HTTPS.
-func (s setup) dialHTTPS(o *device.HTTPSOptions) (*device.Client, error) {
-	cfg, err := s.Door.clientTLS()
+func (s setup) dialHTTPS(over *device.HTTPSOptions) (*device.Client, error) {
+	o, err := s.deviceOptions()
 	if err != nil {
 		return nil, err
 	}
-	cs := fmt.Sprintf("HostName=%s;DeviceId=%s;SharedAccessKey=%s", s.host(), identity.DeviceID, sasKey)
-	return device.Dial(context.Background(), cs, device.HTTPS(o), &device.Options{
-		Dial:      func(context.Context, string, string) (net.Conn, error) { return net.Dial("tcp", s.Door.TLS) },
-		TLSConfig: cfg,
-	})
+	return s.dialAs(identity, device.HTTPS(over), o)
 }
 
 // httpsSendersRole is device.Send in as many goroutines as there are posters.

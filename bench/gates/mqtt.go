@@ -49,6 +49,7 @@ var roles = map[string]role{
 	"AMQP bare sender": bareRole,
 	"go-amqp sender":   goamqpSenderRole,
 	"go-amqp receiver": goamqpReceiverRole,
+	"go-amqp devices":  bareDevicesRole,
 }
 
 // openMQTT makes the contests of MQTT: sessions and hub over sockets, each end in

@@ -40,27 +40,39 @@ func (s setup) dialDevice() (*device.Client, error) {
 	})
 }
 
+// dialAs connects a device client to a hub. o is from deviceOptions.
+func (s setup) dialAs(id hubwire.Identity, t device.Transport, o *device.Options) (*device.Client, error) {
+	cs := fmt.Sprintf("HostName=%s;DeviceId=%s;SharedAccessKey=%s", s.host(), id.DeviceID, sasKey)
+	return device.Dial(context.Background(), cs, t, o)
+}
+
+// deviceOptions lead to the one door that s knows, whatever the port of the protocol is.
+func (s setup) deviceOptions() (*device.Options, error) {
+	cfg, err := s.Door.clientTLS()
+	return &device.Options{Dial: s.dialTCP, TLSConfig: cfg}, err
+}
+
+func (s setup) dialTCP(context.Context, string, string) (net.Conn, error) {
+	return net.Dial("tcp", s.Door.TLS)
+}
+
 // deviceAsyncRole is one producer that does not wait for the acknowledgements.
-func deviceAsyncRole(s setup) (*actor, error) {
-	c, err := s.dialDevice()
-	if err != nil {
-		return nil, err
-	}
+func deviceAsyncRole(s setup) (*actor, error) { return async(s.dialDevice()) }
+
+func async(c *device.Client, err error) (*actor, error) {
 	ctx, t := context.Background(), newTally()
 	return &actor{count: t.count, run: func(n int) error {
 		return t.wait(n, func() error { return c.SendAsync(ctx, telemetryMessage, t.done) })
-	}}, nil
+	}}, err
 }
 
 // senders is how many goroutines send, each waiting for its acknowledgement.
 const senders = 1000
 
 // deviceSendersRole is many producers that each wait for every acknowledgement.
-func deviceSendersRole(s setup) (*actor, error) {
-	c, err := s.dialDevice()
-	if err != nil {
-		return nil, err
-	}
+func deviceSendersRole(s setup) (*actor, error) { return waiting(s.dialDevice()) }
+
+func waiting(c *device.Client, err error) (*actor, error) {
 	var acked atomic.Int64
 	return &actor{count: acked.Load, run: func(n int) error {
 		return together(senders, n, func() error {
@@ -70,7 +82,7 @@ func deviceSendersRole(s setup) (*actor, error) {
 			}
 			return err
 		})
-	}}, nil
+	}}, err
 }
 
 // together has some goroutines call f, n times in all, or until there is an

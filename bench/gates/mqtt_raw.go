@@ -1,15 +1,12 @@
 package main
 
 import (
-	"context"
 	"fmt"
 	"io"
 	"net"
 	"os"
-	"time"
 
 	"github.com/hubwire/hubwire/mqtt"
-	"github.com/hubwire/hubwire/sas"
 	"github.com/hubwire/hubwire/topics"
 )
 
@@ -90,16 +87,12 @@ func ownID() string { return fmt.Sprintf("%s-%d", identity.DeviceID, os.Getpid()
 
 // authorize says who connects in the way of IoT Hub.
 func (s setup) authorize(login *mqtt.Connect) error {
-	key, err := sas.NewKey(sas.NewSecret(sasKey))
-	if err != nil {
-		return err
-	}
-	token, err := sas.AppendToken(context.Background(), nil, key, sas.Audience(s.Door.Host, identity), "", time.Now().Add(time.Hour))
+	token, err := s.token()
 	if err != nil {
 		return err
 	}
 	login.UserName = topics.AppendUserName(nil, &topics.UserName{Host: s.Door.Host, Identity: identity, APIVersion: "2021-04-12"})
-	login.Password = mqtt.NewSecret(token)
+	login.Password = mqtt.NewSecret([]byte(token))
 	return nil
 }
 

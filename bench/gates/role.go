@@ -35,6 +35,7 @@ type setup struct {
 	WarmUp int  // how many connections it makes and closes first, if it is to hold some
 
 	Devices int    // of a registry, how many there are
+	Links   int    // of each device, how many it has: the first of kinds
 	Dir     string // of a hub, where its files are
 }
 

@@ -1,0 +1,119 @@
+package links
+
+import (
+	"context"
+	"errors"
+	"sync"
+
+	goamqp "github.com/Azure/go-amqp"
+
+	"github.com/hubwire/hubwire"
+	"github.com/hubwire/hubwire/amqp"
+)
+
+// MethodReply answers the direct method that it came with: at most once, from any goroutine. It
+// returns when the hub has taken the answer, which is sent again when the connection is lost before;
+// called within the function that it was given to, it returns at once, and the answer follows.
+// The error is a *hubwire.Error.
+type MethodReply func(ctx context.Context, r hubwire.MethodResponse) error
+
+// maxAnswers is how many answers may be under way; more wait. One is as large as the hub takes, 128 KiB.
+const maxAnswers = 1000
+
+// methods are the direct methods of an entity: a link for calls, which a goroutine takes from it,
+// and one for answers.
+type methods struct {
+	in       *incoming
+	requests *receiver
+	answers  *sender
+	out      outgoing
+	places   chan struct{} // whose holders may answer
+
+	mu      sync.Mutex
+	serve   func(hubwire.MethodRequest, MethodReply) // nil until asked for
+	pumping bool
+}
+
+func (m *methods) init(in *incoming) {
+	m.in, m.places = in, make(chan struct{}, maxAnswers)
+	pair, e := newPair("methods"), in.d.e
+	m.answers = e.sender(senderConfig{
+		linkConfig: linkConfig{node: amqp.MethodResponses, address: in.d.address(amqp.MethodResponses)},
+		options:    func() goamqp.SenderOptions { return goamqp.SenderOptions{Properties: pair} },
+	})
+	m.requests = e.receiver(receiverConfig{
+		linkConfig: linkConfig{node: amqp.MethodRequests, address: in.d.address(amqp.MethodRequests)},
+		options:    func() goamqp.ReceiverOptions { return goamqp.ReceiverOptions{Credit: pumpCredit, Properties: pair} },
+	})
+	m.out.init(m.answers, amqp.MethodResponses)
+}
+
+// subscribe has calls given to serve from now on, and returns when the hub sends them. The link for
+// answers comes first, so that no call comes that cannot be answered.
+func (m *methods) subscribe(ctx context.Context, serve func(hubwire.MethodRequest, MethodReply)) error {
+	m.mu.Lock()
+	m.serve = serve
+	m.mu.Unlock()
+	if _, _, err := m.answers.link(ctx); err != nil {
+		return err
+	}
+	if _, _, err := m.requests.link(ctx); err != nil {
+		return err
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if !m.pumping {
+		m.pumping = m.in.pump(m.requests, m.call)
+	}
+	return nil
+}
+
+var errNotAnswerable = errors.New("links: a method call that cannot be answered")
+
+// call hands a call on.
+func (m *methods) call(received *goamqp.Message) {
+	type call struct {
+		id amqp.UUID
+		r  hubwire.MethodRequest
+	}
+	c, err := decode(received, func(v *amqp.Message) (c call, err error) {
+		c.id, c.r, err = amqp.ParseMethodRequest(v)
+		return c, err
+	})
+	if err != nil {
+		m.in.unexpected(errors.Join(errNotAnswerable, err))
+		return
+	}
+	m.mu.Lock()
+	serve := m.serve
+	m.mu.Unlock()
+	m.in.d.c.call(func() {
+		serve(c.r, func(ctx context.Context, r hubwire.MethodResponse) error { return m.answer(ctx, c.id, r) })
+	})
+}
+
+// answer is a MethodReply.
+func (m *methods) answer(ctx context.Context, id amqp.UUID, r hubwire.MethodResponse) error {
+	const op = "answer method"
+	message, err := encode(amqp.AppendMethodResponse(nil, id, &r))
+	if err != nil {
+		return err
+	}
+	select {
+	case m.places <- struct{}{}:
+	case <-ctx.Done():
+		return &hubwire.Error{Op: op, Outcome: hubwire.NotSent, Retryable: true, Err: ctx.Err()}
+	case <-m.in.d.e.life.Done():
+		return ended(op, context.Cause(m.in.d.e.life))
+	}
+	send := func() error {
+		defer func() { <-m.places }()
+		_, err := m.out.deliver(ctx, op, message)
+		return err
+	}
+	if !m.in.d.c.inside() {
+		return send()
+	}
+	m.in.start(func() { _ = send() }) // who called times out if it fails, as they would if nobody had answered
+	return nil
+}

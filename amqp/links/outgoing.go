@@ -1,0 +1,107 @@
+package links
+
+import (
+	"context"
+	"errors"
+
+	goamqp "github.com/Azure/go-amqp"
+
+	"github.com/hubwire/hubwire"
+	"github.com/hubwire/hubwire/amqp"
+)
+
+// outgoing sends requests and answers, each on its own, on a link and on whatever it is attached
+// anew. (Telemetry has an outbox.)
+type outgoing struct {
+	to   *sender
+	node amqp.Node
+	turn chan struct{} // whose holder may write; go-amqp has a mutex for that, whose wait has no end of its own
+}
+
+func (o *outgoing) init(to *sender, node amqp.Node) {
+	o.to, o.node, o.turn = to, node, make(chan struct{}, 1)
+}
+
+// deliver sends m, and again as often as the link is lost before the peer has said what becomes of
+// it. It returns the attachment on which m was accepted. The error is a *hubwire.Error: m may
+// have arrived when its outcome is Unknown.
+func (o *outgoing) deliver(ctx context.Context, op string, m *goamqp.Message) (generation, error) {
+	for doubt := false; ; {
+		s, gen, err := o.to.link(ctx)
+		if err != nil {
+			return 0, doubtful(asError(op, o.node, err), doubt)
+		}
+		state, err := o.transfer(ctx, s, m)
+		if err == nil {
+			return gen, outcomeOf(op, state)
+		}
+		if level, _ := ending(err); level <= levelRefusal {
+			e := asError(op, o.node, err)
+			if condition := (*goamqp.Error)(nil); errors.As(err, &condition) || errors.Is(err, errNoTurn) {
+				e = notSent(ctx, e) // it is go-amqp's own, about a message that it did not send
+			}
+			return 0, doubtful(e, doubt)
+		}
+		doubt = true
+		o.to.failed(gen, err)
+	}
+}
+
+var errNoTurn = errors.New("links: other messages are being written")
+
+// transfer sends m on one attachment, and waits for what becomes of it.
+func (o *outgoing) transfer(ctx context.Context, s *goamqp.Sender, m *goamqp.Message) (goamqp.DeliveryState, error) {
+	select {
+	case o.turn <- struct{}{}:
+	case <-ctx.Done():
+		return nil, errors.Join(errNoTurn, ctx.Err())
+	}
+	receipt, err := s.SendWithReceipt(ctx, m, nil)
+	if level, _ := ending(err); err != nil && level == levelNone && ctx.Err() == nil {
+		err = s.Send(ctx, m, nil) // the peer takes only what is settled, of which there is no receipt
+		<-o.turn
+		return &goamqp.StateAccepted{}, err
+	}
+	<-o.turn
+	if err != nil {
+		return nil, err
+	}
+	return receipt.Wait(ctx)
+}
+
+// notSent is e of what never left.
+func notSent(ctx context.Context, e *hubwire.Error) *hubwire.Error {
+	if ctx.Err() != nil {
+		e = &hubwire.Error{Op: e.Op, Retryable: true, Err: ctx.Err()}
+	}
+	e.Outcome = hubwire.NotSent
+	return e
+}
+
+// doubtful is e, of what another attachment may have carried before.
+func doubtful(e *hubwire.Error, doubt bool) *hubwire.Error {
+	if doubt && e.Outcome == hubwire.NotSent {
+		own := *e
+		own.Outcome = hubwire.Unknown
+		return &own
+	}
+	return e
+}
+
+// outcomeOf returns nil for what was accepted, and else what op failed with.
+func outcomeOf(op string, state goamqp.DeliveryState) error {
+	if givenBack(state) {
+		return &hubwire.Error{Op: op, Outcome: hubwire.Refused, Retryable: true, Message: "the hub gave it back"}
+	}
+	return withOp(op, verdict(state))
+}
+
+// withOp is err as that of the call op, nil for nil.
+func withOp(op string, err error) error {
+	if err == nil {
+		return nil
+	}
+	e := *asError(op, 0, err)
+	e.Op = op
+	return &e
+}

@@ -1,0 +1,136 @@
+package device
+
+import (
+	"context"
+	"net"
+	"sync/atomic"
+	"time"
+
+	"github.com/hubwire/hubwire/amqp/links"
+)
+
+// AMQPOptions adjust AMQP. The zero value, and nil, mean the defaults.
+type AMQPOptions struct{}
+
+// AMQP is the AMQP 1.0 protocol on TLS, port 5671. o is copied; nil means the defaults.
+//
+// A Client has a connection of its own, or shares one: see [AMQPConnection]. Its token is put
+// on it, and renewed, by claims-based security, which touches nothing else; a certificate is
+// renewed by a new connection. The link of telemetry is attached by Dial, all others when they are
+// first needed.
+//
+// Telemetry is acknowledged by its outcome. What the hub rejects fails with the hub's code, and what it gives
+// back (released, or modified) is sent again after a while, as is what a lost link cuts off.
+// [Client.SendAll] sends batches: as many messages in a transfer as 256 KiB have room for.
+// [Options].AckTimeout costs no more than the session of the one Client.
+//
+// A proxy, if need be, goes into [Options].Dial (see package ws).
+//
+// Source: IoT Hub developer guide, "Communicate with your IoT hub by using the AMQP Protocol".
+func AMQP(o *AMQPOptions) Transport {
+	const port = 5671
+	d := door{port, func(ctx context.Context, cfg *config) (net.Conn, error) { return cfg.dialTLS(ctx, port) }, greetAMQP}
+	return amqpTransport(Transport{name: "amqp", door: d}, optionsOf(o), badCertificate)
+}
+
+// amqpDial makes what opens the connections of a Client over AMQP, and what tells which of its errors will be the
+// same the next time.
+type amqpDial func(cfg *config) (dial dialFunc, hopeless func(error) bool)
+
+func amqpTransport(t Transport, o AMQPOptions, hopeless func(error) bool) Transport {
+	d := t.door
+	dial := func(cfg *config) (dialFunc, func(error) bool) { return cfg.through(d), hopeless }
+	t.amqp = dial
+	t.open = func(ctx context.Context, cfg *config) (link, error) {
+		l := &amqpLink{cfg: cfg, o: o}
+		var err error
+		if l.conn, err = newAMQPConn(cfg, dial, &l.connected, nil); err != nil {
+			return nil, err
+		}
+		if err := l.open(ctx); err != nil {
+			l.conn.Close()
+			return nil, err
+		}
+		return l, nil
+	}
+	return t
+}
+
+// newAMQPConn makes a connection, which does not connect yet.
+func newAMQPConn(cfg *config, dial amqpDial, connected *atomic.Bool, onState func(links.State, error)) (*links.Conn, error) {
+	connect, hopeless := dial(cfg)
+	return links.New(&links.Options{
+		Dial: firstDial(connect, connected, hopeless), HostName: cfg.cred.host(),
+		Certificate: cfg.cred.GetClientCertificate != nil, Expires: cfg.certificateEnds,
+		KeepAlive: cfg.KeepAlive, ConnectTimeout: cfg.ConnectTimeout, OperationTimeout: cfg.ConnectTimeout,
+		MinBackoff: cfg.MinBackoff, MaxBackoff: cfg.MaxBackoff,
+		CloseTimeout: cfg.linkCloseTimeout() / 2,
+		OnState:      onState, OnPanic: cfg.panicked, Trace: cfg.Hooks.Packet,
+	})
+}
+
+// linkCloseTimeout is what a link may take of CloseTimeout.
+func (c *config) linkCloseTimeout() time.Duration {
+	return c.CloseTimeout - c.CloseTimeout/handlerShare
+}
+
+// amqpLink is the [link] over a device of package links.
+type amqpLink struct {
+	cfg       *config
+	o         AMQPOptions
+	conn      *links.Conn
+	shared    *AMQPConnection // nil: conn is no other's
+	connected atomic.Bool     // the hub has accepted the device once
+	device    *links.Device
+}
+
+// open puts the device on the connection, and returns when the hub has accepted it.
+func (l *amqpLink) open(ctx context.Context) (err error) {
+	cfg := l.cfg
+	l.device, err = l.conn.Device(ctx, cfg.id, &links.DeviceOptions{
+		Tokens: cfg.cred.Tokens, HostName: cfg.cred.HostName,
+		ClientVersion: cfg.clientType(), ModelID: cfg.ModelID,
+		Window: cfg.Window, WindowBytes: cfg.WindowBytes, AckTimeout: cfg.AckTimeout,
+		CloseTimeout: cfg.linkCloseTimeout(),
+		OnState:      l.onState, OnPanic: cfg.panicked, OnUnexpected: cfg.unexpected,
+	})
+	return err
+}
+
+// onState is told of each change of the device's state.
+func (l *amqpLink) onState(s links.State, reason error) {
+	if s == links.Connected {
+		l.connected.Store(true)
+	}
+	if s == links.Closed && l.shared != nil {
+		l.shared.leave(l)
+	}
+	l.cfg.state(amqpState(s), reason)
+}
+
+func amqpState(s links.State) State {
+	switch s {
+	case links.Connecting:
+		return Connecting
+	case links.Connected:
+		return Connected
+	case links.Renewing:
+		return Renewing
+	}
+	return Closed
+}
+
+func (l *amqpLink) state() State { return amqpState(l.device.State()) }
+
+func (l *amqpLink) mayWait() error { return l.device.MayWait() }
+
+// close implements [link]. The connection of the device alone goes with it.
+func (l *amqpLink) close() error {
+	if l.shared != nil {
+		return l.device.Close()
+	}
+	moment, stop := context.WithTimeout(context.Background(), l.cfg.linkCloseTimeout()/2)
+	defer stop()
+	l.device.Drain(moment)
+	return l.conn.Close()
+}
