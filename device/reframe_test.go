@@ -82,13 +82,14 @@ func (r *reframer) each(do func(*websocket.Conn)) {
 }
 
 func (r *reframer) serve(w http.ResponseWriter, req *http.Request) {
-	up, err := ws.Dial(req.Context(), "localhost", &ws.DialOptions{Dial: r.b.hub.Dial, TLSConfig: r.b.hub.ClientTLS()})
+	subprotocol := req.Header.Get("Sec-WebSocket-Protocol")
+	up, err := ws.Dial(req.Context(), "localhost", &ws.DialOptions{Subprotocol: subprotocol, Dial: r.b.hub.Dial, TLSConfig: r.b.hub.ClientTLS()})
 	if err != nil {
 		http.Error(w, "no hub", http.StatusBadGateway)
 		return
 	}
 	defer up.Close()
-	c, err := websocket.Accept(w, req, &websocket.AcceptOptions{Subprotocols: []string{"mqtt"}})
+	c, err := websocket.Accept(w, req, &websocket.AcceptOptions{Subprotocols: []string{subprotocol}})
 	if err != nil {
 		r.b.t.Errorf("the library does not accept what the client asks for: %v", err)
 		return
@@ -186,6 +187,16 @@ func (r *reframer) carry(read func([]byte) (int, error), write func([][]byte) er
 	}
 }
 
+// overWebSockets is overEach for the transports that have one.
+func overWebSockets(t *testing.T, test func(*testing.T, *bench)) {
+	t.Helper()
+	for _, tr := range transports() {
+		if strings.HasSuffix(tr.String(), "-ws") {
+			t.Run(tr.String(), func(t *testing.T) { over(t, tr, hub.Config{}, test) })
+		}
+	}
+}
+
 func constantly(n int) func() int { return func() int { return n } }
 
 func TestMessagesOfAWebSocketMeanNothing(t *testing.T) {
@@ -202,7 +213,7 @@ func TestMessagesOfAWebSocketMeanNothing(t *testing.T) {
 	}
 	for _, f := range framings {
 		t.Run(f.name, func(t *testing.T) {
-			over(t, device.MQTTWebSocket(nil), hub.Config{}, func(t *testing.T, b *bench) {
+			overWebSockets(t, func(t *testing.T, b *bench) {
 				r := newReframer(b, f)
 				large := 250_000
 				if f.size() < 50 && !f.merge {
@@ -268,7 +279,7 @@ func TestEveryCloseFrameIsALoss(t *testing.T) {
 		"1006, no frame": websocket.StatusAbnormalClosure,
 	} {
 		t.Run(name, func(t *testing.T) {
-			over(t, device.MQTTWebSocket(nil), hub.Config{}, func(t *testing.T, b *bench) {
+			overWebSockets(t, func(t *testing.T, b *bench) {
 				r := newReframer(b, framing{size: constantly(1000)})
 				lost := make(chan error, 100)
 				c := b.dial(b.device, func(o *device.Options) {

@@ -29,8 +29,8 @@ func overSockets(t *testing.T, test func(t *testing.T, h *hub.Hub, tr device.Tra
 		t.Run(tr.String(), func(t *testing.T) {
 			testkit.LeakCheck(t)
 			h := hubtest.Start(t, nil)
-			addr := h.MQTTAddr()
-			if tr.String() == "mqtt-ws" {
+			addr, ok := map[string]string{"mqtt": h.MQTTAddr(), "amqp": h.AMQPAddr()}[tr.String()]
+			if !ok { // a WebSocket
 				addr = h.HTTPSAddr()
 			}
 			_, port, err := net.SplitHostPort(addr)

@@ -56,6 +56,30 @@ func refuse(b []byte, code mqtt.ReturnCode) {
 	}
 }
 
+// refused has the hub refuse what a login over AMQP is made of: a token, or the first link.
+func refused(op hub.OpKind, code hubwire.Code, attempts int) end {
+	return end{
+		name: fmt.Sprintf("%v of %s", code, op), is: code, code: code, attempts: attempts,
+		hit:  func(v *venue) { v.on(1_000_000, always(hub.Verdict{Refuse: code}), op) },
+		heal: (*venue).noRules,
+	}
+}
+
+// amqpRefusals are those that stand for what a login over AMQP can be refused with.
+var amqpRefusals = []end{
+	refused(hub.OpToken, hubwire.Unauthorized, 1),
+	refused(hub.OpToken, hubwire.DeviceNotFound, 1),
+	refused(hub.OpToken, hubwire.Throttled, 0),
+	refused(hub.OpConnect, hubwire.Unauthorized, 1),
+	refused(hub.OpConnect, hubwire.DeviceNotFound, 1),
+	refused(hub.OpConnect, hubwire.HubSuspended, 1),
+	refused(hub.OpConnect, hubwire.InvalidOperation, 1),
+	refused(hub.OpConnect, hubwire.Throttled, 0),
+	refused(hub.OpConnect, hubwire.QuotaExceeded, 0),
+	refused(hub.OpConnect, hubwire.ServiceUnavailable, 0),
+	refused(hub.OpConnect, hubwire.ServerError, 0),
+}
+
 var ends = []end{
 	{name: "disabled", code: hubwire.Unauthorized, attempts: 2,
 		hit:  func(v *venue) { v.disable(true) },

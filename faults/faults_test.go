@@ -67,6 +67,8 @@ func webSocket(p protocol) bool { return p.webSocket }
 
 func connects(p protocol) bool { return !p.requests }
 
+func speaksAMQP(p protocol) bool { return p.amqp }
+
 func eachLine(f func(*testkit.Relay)) func(*venue) {
 	return func(v *venue) { v.net.each(f) }
 }

@@ -47,7 +47,7 @@ var features = []feature{
 
 func telemetry(v *venue, c *device.Client) use {
 	return func(ctx context.Context, n int) error {
-		body := fmt.Sprint("telemetry ", n)
+		body := fmt.Sprintf("telemetry %v %d", c.Identity(), n)
 		err := c.Send(ctx, &hubwire.Message{Body: []byte(body)})
 		if err == nil && v.log.times(body) == 0 {
 			v.t.Errorf("%q was acknowledged, and the hub has not got it", body)
@@ -121,7 +121,7 @@ func commands(v *venue, c *device.Client) use {
 	inbox := inbox{v: v, c: c, again: v.protocol.requests} // when a lock ends, nothing says so
 	return func(ctx context.Context, n int) error {
 		body := fmt.Sprint("command ", n)
-		if err := v.theHub().SendC2D(ctx, dev, &hubwire.Message{Body: []byte(body)}); err != nil {
+		if err := v.theHub().SendC2D(ctx, c.Identity(), &hubwire.Message{Body: []byte(body)}); err != nil {
 			return err
 		}
 		return inbox.take(ctx, body)

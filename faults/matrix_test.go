@@ -159,7 +159,7 @@ func (v *venue) recovers(c *device.Client, x *fault, before int) {
 	v.t.Helper()
 	limit := v.pace.connect + v.pace.backoff // an attempt that met the end of the fault, and the wait after it
 	if x.slow {
-		limit += v.pace.noticed()
+		limit += max(v.pace.noticed(), v.protocol.unheard)
 	}
 	if x.keeps {
 		before = 0

@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"time"
 
+	"github.com/hubwire/hubwire/amqp"
 	"github.com/hubwire/hubwire/device"
 	"github.com/hubwire/hubwire/hub"
+	"github.com/hubwire/hubwire/internal/amqp10"
 	"github.com/hubwire/hubwire/mqtt"
 )
 
@@ -28,7 +30,11 @@ type protocol struct {
 	telemetry func(b []byte) (bodies []string, again bool)
 	marks     bool
 
+	settles  bool  // a message can be abandoned and rejected
 	refusals []end // of a login
+
+	// unheard is how long a link may be dead on which the hub still speaks, and does not hear. 0: no longer than any other.
+	unheard time.Duration
 }
 
 // renewsInPlace reports whether a connection outlives its token.
@@ -43,6 +49,40 @@ var protocols = []protocol{
 		name: "mqtt-ws", transport: device.MQTTWebSocket(nil), webSocket: true,
 		renewal: hub.OpConnect, telemetry: mqttTelemetry, marks: true, refusals: mqttRefusals,
 	},
+	{
+		name: "amqp", transport: device.AMQP(nil), amqp: true,
+		renewal: hub.OpToken, telemetry: amqpTelemetry, settles: true, refusals: amqpRefusals, unheard: 2 * hubIdle,
+	},
+	{
+		name: "amqp-ws", transport: device.AMQPWebSocket(nil), amqp: true, webSocket: true,
+		renewal: hub.OpToken, telemetry: amqpTelemetry, settles: true, refusals: amqpRefusals, unheard: 2 * hubIdle,
+	},
+}
+
+// hubIdle is the hub's idle time-out of AMQP: who is silent for twice as long is gone.
+const hubIdle = 240 * time.Second
+
+// amqpTelemetry finds what goes out in the format of batches, as all telemetry does, and nothing else.
+// AMQP has no mark for what is sent again.
+func amqpTelemetry(b []byte) (bodies []string, again bool) {
+	f, ok := performative(b)
+	if !ok || amqp10.PeekDescriptor(f.Body()) != amqp10.DescTransfer {
+		return nil, false
+	}
+	var t amqp10.Transfer
+	payload, err := t.Parse(f.Body())
+	if err != nil || t.MessageFormat.Or(0) != amqp.BatchFormat {
+		return nil, false
+	}
+	batch, err := amqp.ParseMessage(payload)
+	if err != nil {
+		return nil, false // the rest is in other frames
+	}
+	messages, _ := amqp.AppendBatch(nil, &batch) // none, when it is broken
+	for i := range messages {
+		bodies = append(bodies, string(messages[i].Body))
+	}
+	return bodies, false
 }
 
 // mqttTelemetry finds what MQTT marks by its DUP.
@@ -59,6 +99,6 @@ const httpsLock = 20 * time.Second
 
 // everywhere are the columns of the table itself; the themes are about connections.
 var everywhere = append(protocols[:len(protocols):len(protocols)], protocol{
-	name: "https", requests: true,
+	name: "https", requests: true, settles: true,
 	transport: device.HTTPS(&device.HTTPSOptions{PollInterval: 500 * time.Millisecond, LockTimeout: httpsLock}),
 })

@@ -123,16 +123,21 @@ func (c *crowd) uses(when string, limit time.Duration, mayFail bool) {
 	all.Wait()
 }
 
+// meanwhile has something happen at a random moment of a round.
+func (c *crowd) meanwhile(what string, hit func()) {
+	done := make(chan struct{})
+	go func() { c.uses("meanwhile "+what, c.v.pace.patience, true); close(done) }()
+	time.Sleep(time.Duration(c.rand.IntN(3)) * time.Microsecond) // most of a round takes no time at all
+	hit()
+	<-done
+}
+
 // kill has something happen to the connections at a random moment of a round, and then wants
 // every feature to work within one back-off period.
 func (c *crowd) kill(n int, hit func()) {
 	v := c.v
 	before := v.audit.connections()
-	done := make(chan struct{})
-	go func() { c.uses(fmt.Sprintf("meanwhile %d", n), v.pace.patience, true); close(done) }()
-	time.Sleep(time.Duration(c.rand.IntN(3)) * time.Microsecond) // most of a round takes no time at all
-	hit()
-	<-done
+	c.meanwhile(fmt.Sprint(n), hit)
 	v.net.set(func(net *network) { net.prepare = nil })
 	v.net.each(func(r *testkit.Relay) { r.Up.After(0, nil); r.Down.After(0, nil) }) // what has not struck by now will not
 	v.settle()
