@@ -140,7 +140,9 @@ func (b *outbox) lose(r *round, err error, tell func(generation, error)) {
 	}
 	r.lost = true
 	r.cut()
-	if !b.settling { // else who settles looks at it, having the receipt of the oldest
+	if b.used == 0 {
+		b.now = nil // there is nothing to look through, and nobody who would
+	} else if !b.settling { // else who settles looks at it, having the receipt of the oldest
 		b.settling = true
 		go b.settle()
 	}

@@ -61,6 +61,23 @@ func TestWhatIsUnderWayGoesOutAgainInOrder(t *testing.T) {
 	})
 }
 
+func TestALossWhileNothingIsPendingCostsNothing(t *testing.T) {
+	o := shortOptions
+	o.ackTimeout = 0
+	inBubble(t, o, func(t *testing.T, b *mailbox) {
+		b.answer = accepts
+		for range 3 {
+			if err := b.async("a"); err != nil {
+				t.Fatal(err)
+			}
+			expect(t, "outcomes", b.outcomes(), []string{"a: ok"})
+			b.cut()
+			b.outbox.down(b.gen, errors.New("lost"))
+			b.connect()
+		}
+	})
+}
+
 func TestTheWindowBlocks(t *testing.T) {
 	o := shortOptions
 	o.window = 2
