@@ -86,6 +86,18 @@ const (
 // Is compares without case.
 func (s FeedbackStatus) Is(t FeedbackStatus) bool { return strings.EqualFold(string(s), string(t)) }
 
+// FileNotification says that a device has uploaded a file. It goes over AMQP alone, and has its place
+// here beside [FeedbackRecord].
+// Source: IoT Hub developer guide, "Upload files with IoT Hub", file upload notifications.
+type FileNotification struct {
+	DeviceID    string `json:"deviceId"`
+	BlobURI     string `json:"blobUri"`  // without a token
+	BlobName    string `json:"blobName"` // {deviceId}/{name}
+	LastUpdated Time   `json:"lastUpdatedTime"`
+	Size        int64  `json:"blobSizeInBytes"`
+	Enqueued    Time   `json:"enqueuedTimeUtc"`
+}
+
 // PatchOperation is a step of the JSON Patch (RFC 6902) that is the body of [PatchDigitalTwin], an
 // array of them.
 type PatchOperation struct {

@@ -23,6 +23,7 @@ type Client struct {
 	cred      Credentials
 	tokens    *tokens
 	transport *http.Transport
+	wire      *wire
 
 	life context.Context // ends with Close
 	end  context.CancelCauseFunc
@@ -64,7 +65,7 @@ func newClient(cred Credentials, o Options) (*Client, error) {
 	if err := cred.check(); err != nil {
 		return nil, err
 	}
-	c := &Client{o: o, cred: cred, tokens: newTokens(cred.Tokens, cred.HostName)}
+	c := &Client{o: o, cred: cred, tokens: newTokens(cred.Tokens, cred.HostName), wire: newWire()}
 	c.life, c.end = context.WithCancelCause(context.Background())
 	c.transport = c.newTransport()
 	return c, nil
@@ -118,13 +119,16 @@ func (c *Client) Close() error {
 	}
 	c.end(errClosed)
 	defer c.transport.CloseIdleConnections()
+	wire := make(chan error, 1)
+	go func() { wire <- c.wire.close() }() // which is bounded itself
 	idle := c.whenIdle()
 	limit := time.NewTimer(c.o.CloseTimeout)
 	defer limit.Stop()
 	select {
 	case <-idle:
-		return nil
+		return <-wire
 	case <-limit.C:
+		<-wire
 		return &hubwire.Error{
 			Op: "close", Outcome: hubwire.Unknown, Err: context.DeadlineExceeded,
 			Message: "Options.Dial has not returned after its context ended",

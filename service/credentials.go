@@ -95,12 +95,17 @@ func (c *Credentials) check() error {
 	switch {
 	case c.HostName == "":
 		return invalid("new", "Credentials.HostName is empty")
-	case strings.ContainsFunc(c.HostName, func(r rune) bool { return r <= ' ' || r > '~' || strings.ContainsRune(`:/?#@\%`, r) }):
+	case !isHost(c.HostName):
 		return invalid("new", "Credentials.HostName %q is not the name of a host, without a port (which goes into Options.Port)", c.HostName)
 	case c.Tokens == nil:
 		return invalid("new", "Credentials have no Tokens")
 	}
 	return nil
+}
+
+// isHost reports whether s can be the name of a host, without a port.
+func isHost(s string) bool {
+	return s != "" && !strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r > '~' || strings.ContainsRune(`:/?#@\%`, r) })
 }
 
 // String shows where, and the kind of credentials.

@@ -1,13 +1,14 @@
-// Package service is the client of the back end of Azure IoT Hub, over the hub's
+// Package service is the client of the back end of Azure IoT Hub. Over the hub's
 // REST API: the identity registry, twins, queries, direct methods, jobs,
-// configurations, digital twins.
+// configurations, digital twins. Over AMQP, or AMQP over WebSockets: messages to devices, feedback on them,
+// notifications of files, and events.
 //
 //	c, err := service.New("HostName=…;SharedAccessKeyName=iothubowner;SharedAccessKey=…", nil)
 //	if err != nil { … }
 //	defer c.Close()
 //	twin, err := c.Twin(ctx, hubwire.Identity{DeviceID: "pump"})
 //
-// One Client serves any number of goroutines with one pool of connections.
+// One Client serves any number of goroutines with one pool of connections for HTTPS, and one for AMQP.
 // Every error is a [*hubwire.Error].
 //
 // # ETags
@@ -34,7 +35,13 @@
 // ETag" may be the work of the first. And whatever the request, a 401 has its
 // token replaced, once: the hub looks at it before it does anything.
 //
-// # What is not here
+// # AMQP
 //
-// Sending cloud-to-device messages, their feedback and file notifications go over AMQP.
+// The connection for AMQP is made when it is first used, and shared by all that goes over it; a Client
+// that never uses it has none. It is kept up: its token is renewed in place, and what is lost is brought back with
+// back-off. A call waits for that as long as its context lasts. Package amqp/links does it, over
+// github.com/Azure/go-amqp, which a program that imports this package links in.
+//
+// Azure's Event Hubs-compatible endpoint does not take tokens of Entra ID for the service API, as far as is
+// known: reading events needs the key of a policy.
 package service

@@ -42,6 +42,9 @@ type (
 	ConfigurationQueries     = httpsx.ConfigurationQueries
 	ConfigurationQueryErrors = httpsx.ConfigurationQueryErrors
 
+	FeedbackRecord = httpsx.FeedbackRecord
+	FeedbackStatus = httpsx.FeedbackStatus
+
 	JSONPatch      = httpsx.JSONPatch
 	PatchOperation = httpsx.PatchOperation
 )
@@ -72,6 +75,12 @@ const (
 	PrimaryKey   = httpsx.PrimaryKey
 	SecondaryKey = httpsx.SecondaryKey
 	BothKeys     = httpsx.BothKeys
+
+	FeedbackSuccess               = httpsx.FeedbackSuccess
+	FeedbackExpired               = httpsx.FeedbackExpired
+	FeedbackDeliveryCountExceeded = httpsx.FeedbackDeliveryCountExceeded
+	FeedbackRejected              = httpsx.FeedbackRejected
+	FeedbackPurged                = httpsx.FeedbackPurged
 
 	JobUpdateTwin     = httpsx.JobUpdateTwin
 	JobMethod         = httpsx.JobMethod

@@ -30,8 +30,15 @@ type Options struct {
 	// means none: no environment variable is looked at.
 	Proxy *url.URL
 
-	// Port replaces that of HTTPS. 0 means 443.
+	// Port replaces that of HTTPS, and of AMQP over WebSockets. 0 means 443.
 	Port int
+
+	// AMQPWebSocket has AMQP go through WebSockets (wss://{host}/$iothub/websocket), for networks
+	// that let nothing else out.
+	AMQPWebSocket bool
+
+	// AMQPPort replaces that of AMQP at the hub's host. 0 means 5671.
+	AMQPPort int
 
 	// APIVersion is the api-version of the REST API. Empty means "2021-04-12".
 	// [Client.RegenerateKeys] is only in "2024-03-31" and later, and asks for that itself.
@@ -115,6 +122,7 @@ func (o *Options) resolve() (Options, error) {
 		r.Hooks = new(Hooks)
 	}
 	r.Port = cmp.Or(r.Port, 443)
+	r.AMQPPort = cmp.Or(r.AMQPPort, amqpPort)
 	r.APIVersion = cmp.Or(r.APIVersion, httpsx.APIVersion)
 	r.TokenTTL = cmp.Or(r.TokenTTL, time.Hour)
 	r.MaxConns = cmp.Or(r.MaxConns, 1000)
@@ -136,6 +144,7 @@ func (o *Options) check() error {
 		want string
 	}{
 		{"Port", o.Port > 0 && o.Port <= 65535, o.Port, "0 to 65535"},
+		{"AMQPPort", o.AMQPPort > 0 && o.AMQPPort <= 65535, o.AMQPPort, "0 to 65535"},
 		{"Proxy", isProxy(o.Proxy), redacted(o.Proxy), "of the form http://host:port, https://… or socks5://…"},
 		{"APIVersion", isVersion(o.APIVersion), o.APIVersion, "of the form 2021-04-12"},
 		{"ProductInfo", len(o.ProductInfo) <= maxProductInfo && isText(o.ProductInfo), o.ProductInfo,

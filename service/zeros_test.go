@@ -21,7 +21,7 @@ func TestNothingPanicsWhereItsArgumentsAreLeftOut(t *testing.T) {
 			"NewWithCredentials":              service.NewWithCredentials,
 			"QueryAs":                         service.QueryAs[int],
 			"Quote":                           service.Quote,
-		}, f.client(nil), service.Credentials{}, &service.DigitalTwin{})
+		}, f.client(nil), service.Credentials{}, &service.DigitalTwin{}, &service.Feedback{}, &service.FileNotification{})
 		if n := f.dialled(); n != 0 {
 			t.Errorf("%d dials for calls without a context", n)
 		}

@@ -45,7 +45,7 @@ type attachment struct {
 // open opens AMQP on nc, which is n's from here on.
 func (n *network) open(ctx context.Context, nc net.Conn) (err error) {
 	o := &n.c.o
-	n.tap = newTap(nc, n, o.Trace, o.CloseTimeout/4)
+	n.tap = newTap(nc, n, o.Trace)
 	n.cbs.init(n)
 	idle := 2 * o.KeepAlive // go-amqp asks for a frame within half of it
 	if idle == 0 {
@@ -96,9 +96,11 @@ func (n *network) serve() (planned bool) {
 // leave says good-bye, for no longer than half of CloseTimeout.
 func (n *network) leave(reason error) {
 	n.connEnded(reason)
-	timer := time.AfterFunc(n.c.o.CloseTimeout/2, n.tap.abort)
-	defer timer.Stop()
-	_ = n.conn.Close() // says why it went less well than that
+	ctx, cancel := context.WithTimeout(context.Background(), n.c.o.CloseTimeout/2)
+	defer cancel()
+	n.tap.goodbye(ctx.Done())
+	n.tap.abort()
+	<-n.conn.Done()
 }
 
 // untilRenewal is when to connect again for a fresh certificate; 0 is never.
@@ -205,14 +207,10 @@ func (n *network) connEnded(err error) {
 	}
 }
 
-// abort hangs up, which may take a net.Conn its time: not on the goroutine that calls.
-func (n *network) abort(nc net.Conn) {
+func (n *network) run(f func()) {
 	n.c.mu.Lock()
 	defer n.c.mu.Unlock()
-	n.c.startLocked(func() {
-		defer n.c.contain()
-		hangUp(nc)
-	})
+	n.c.startLocked(f)
 }
 
 // badNetConn makes a panic in a method of the net.Conn that Dial gave an error. It is to be deferred.

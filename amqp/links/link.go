@@ -29,6 +29,10 @@ type linkConfig struct {
 	// lazy links are not brought back by themselves when they are lost, but by the next call of link.
 	lazy bool
 
+	// frank links return from link whatever the peer refuses an attach with, also what waiting can mend:
+	// who calls it decides. The next call tries again, with back-off.
+	frank bool
+
 	// up tells of each attachment, down of its end, with the reason as [asError] has it. The
 	// calls of one entity, onState among them, come one at a time, in order, on a goroutine
 	// of its own; they may block the next of them, but nothing else. nil: nobody is told.

@@ -90,7 +90,7 @@ func (l *link) notAttachedLocked(n *network, session *goamqp.Session, err error)
 	refusal.Outcome = hubwire.Refused
 	_, redirected := redirectOf(refusal)
 	switch {
-	case remote == nil || refusal.Retryable && !redirected:
+	case remote == nil || refusal.Retryable && !redirected && !l.cfg.frank:
 		l.triedLocked(refusal)
 	case refusal.Code == hubwire.Unauthorized && e.tokenOn != nil && time.Since(e.putAt) > freshToken:
 		e.due = true // and then once more
@@ -102,6 +102,9 @@ func (l *link) notAttachedLocked(n *network, session *goamqp.Session, err error)
 			l.patience.failed(&e.c.o)
 		}
 	default:
+		if l.cfg.frank {
+			l.patience.failed(&e.c.o)
+		}
 		l.wanted = false
 		l.refused++
 		l.failure = refusal

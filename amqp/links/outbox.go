@@ -192,7 +192,7 @@ func (b *outbox) take(orders []order) (n int, seq uint64) {
 	seq = b.tail
 	for n < len(orders) && b.fits(orders[n].size) {
 		if int(b.tail-b.head) == len(b.ring) {
-			b.grow()
+			b.grow(len(orders) - n)
 		}
 		*b.at(b.tail) = slot{order: orders[n]}
 		b.tail++
@@ -213,9 +213,14 @@ func (b *outbox) fits(size int) bool {
 	return b.used < b.o.window && b.bytes+size <= b.o.windowBytes && b.tail-b.head < 2*uint64(b.o.window)
 }
 
-func (b *outbox) grow() {
+// grow makes the ring twice as long, and longer when as many more are to come as the window may have room for.
+func (b *outbox) grow(more int) {
 	old := b.ring
-	b.ring = make([]slot, max(8, 2*len(old)))
+	n := max(keptRing, 2*len(old))
+	for n < min(len(old)+more, b.o.window) {
+		n *= 2
+	}
+	b.ring = make([]slot, n)
 	for i := b.head; i < b.tail; i++ {
 		*b.at(i) = old[i&uint64(len(old)-1)]
 	}

@@ -2,6 +2,7 @@ package links
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"time"
 
@@ -121,6 +122,9 @@ func (b *outbox) load(p *parcel, r *round) (first uint64, ok bool) {
 	}
 	p.clear()
 	s := b.at(first)
+	if s.share { // with others: there is room for all of them at once
+		p.buf = slices.Grow(p.buf, min(b.bytes, maxTransfer))
+	}
 	size := p.add(s.m)
 	if uint64(size) > limit {
 		s.known, s.err = true, tooLarge(size, limit)
@@ -219,10 +223,10 @@ func (p *parcel) wrap() {
 	}
 }
 
-// put gives p back, unless it has grown by one that is seldom.
+// put gives p back, unless it has grown by one that is seldom. The pool is emptied when nothing is sent.
 func (p *parcel) put() {
-	const kept = 16 << 10
-	if cap(p.buf) <= kept && cap(p.ends) <= kept/64 {
+	const kept = 2 * maxTransfer
+	if cap(p.buf) <= kept && cap(p.ends) <= amqp.MaxBatch {
 		clear(p.message.Data)
 		parcels.Put(p)
 	}

@@ -96,10 +96,12 @@ func outcomeOf(op string, state goamqp.DeliveryState) error {
 	return withOp(op, verdict(state))
 }
 
-// withOp gives err, the caller's own, the name of what was tried.
+// withOp is err as that of the call op, nil for nil.
 func withOp(op string, err error) error {
-	if e, ok := err.(*hubwire.Error); ok {
-		e.Op = op
+	if err == nil {
+		return nil
 	}
-	return err
+	e := *asError(op, 0, err)
+	e.Op = op
+	return &e
 }
