@@ -46,7 +46,7 @@ devices, so what it reads of other messages meanwhile is printed too.`,
 		if m.waitFeedback {
 			return s.awaitFeedback(ctx, to, m.message.ID)
 		}
-		return s.say(map[string]any{"deviceId": to.DeviceID, "moduleId": to.ModuleID, "messageId": m.message.ID},
+		return s.say(queuedJSON{to.DeviceID, to.ModuleID, m.message.ID},
 			"queued %s for %s", plural(len(m.message.Body), "byte"), to)
 	})
 	m.add(c)
@@ -58,6 +58,13 @@ devices, so what it reads of other messages meanwhile is printed too.`,
 	f.addTransport(c)
 	serviceModuleFlag(c, &m.module)
 	return c
+}
+
+// queuedJSON is what --json prints of a message that the hub has.
+type queuedJSON struct {
+	DeviceID  string `json:"deviceId"`
+	ModuleID  string `json:"moduleId,omitempty"`
+	MessageID string `json:"messageId,omitempty"`
 }
 
 // read makes the message of flags, arguments, file and stdin.
