@@ -29,16 +29,17 @@ type AMQPOptions struct{}
 // Source: IoT Hub developer guide, "Communicate with your IoT hub by using the AMQP Protocol".
 func AMQP(o *AMQPOptions) Transport {
 	const port = 5671
-	return amqpTransport(Transport{name: "amqp"}, optionsOf(o), func(cfg *config) (dialFunc, func(error) bool) {
-		return func(ctx context.Context) (net.Conn, error) { return cfg.dialTLS(ctx, port) }, badCertificate
-	})
+	d := door{port, func(ctx context.Context, cfg *config) (net.Conn, error) { return cfg.dialTLS(ctx, port) }, greetAMQP}
+	return amqpTransport(Transport{name: "amqp", door: d}, optionsOf(o), badCertificate)
 }
 
 // amqpDial makes what opens the connections of a Client over AMQP, and what tells which of its errors will be the
 // same the next time.
 type amqpDial func(cfg *config) (dial dialFunc, hopeless func(error) bool)
 
-func amqpTransport(t Transport, o AMQPOptions, dial amqpDial) Transport {
+func amqpTransport(t Transport, o AMQPOptions, hopeless func(error) bool) Transport {
+	d := t.door
+	dial := func(cfg *config) (dialFunc, func(error) bool) { return cfg.through(d), hopeless }
 	t.amqp = dial
 	t.open = func(ctx context.Context, cfg *config) (link, error) {
 		l := &amqpLink{cfg: cfg, o: o}

@@ -19,8 +19,6 @@ type AMQPWebSocketOptions struct {
 func AMQPWebSocket(o *AMQPWebSocketOptions) Transport {
 	opts := optionsOf(o)
 	through := throughProxy(opts.Proxy)
-	t := Transport{name: "amqp-ws", web: true, via: through}
-	return amqpTransport(t, opts.AMQPOptions, func(cfg *config) (dialFunc, func(error) bool) {
-		return cfg.tunnel(through, ws.AMQP), badTunnel
-	})
+	t := Transport{name: "amqp-ws", web: true, via: through, door: door{httpsPort, tunnel(through, ws.AMQP), greetAMQP}}
+	return amqpTransport(t, opts.AMQPOptions, badTunnel)
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"runtime/debug"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/hubwire/hubwire"
@@ -25,6 +26,8 @@ type Client struct {
 	life context.Context // ends when the Client begins to end; its cause is why
 	end  context.CancelCauseFunc
 	done chan struct{} // closed by the link's last call of onState
+
+	choice atomic.Pointer[Choice]
 
 	uploads  uploads
 	methods  methods
@@ -85,8 +88,10 @@ func dial(ctx context.Context, cred Credentials, t Transport, opts Options) (*Cl
 	cfg := &config{
 		Options: opts, id: cred.Identity, cred: cred, certificateEnds: shown.time,
 		life: c.life, state: c.onState, panicked: opts.Hooks.panicked,
+		chosen: func(made Choice) { c.choice.Store(&made) },
 	}
-	c.uploads.init(cfg, &t)
+	cfg.chosen(Choice{Transport: t})
+	c.uploads.init(cfg, &t, c.Choice)
 	var err error
 	c.link, err = t.open(ctx, cfg)
 	if err != nil {
@@ -144,6 +149,18 @@ func (c *Client) Identity() hubwire.Identity {
 		return hubwire.Identity{}
 	}
 	return c.cred.Identity
+}
+
+// Choice returns what the Client speaks: the transport that it was dialled with, or of [Auto]
+// the one that was chosen last.
+func (c *Client) Choice() Choice {
+	if c == nil {
+		return Choice{}
+	}
+	if made := c.choice.Load(); made != nil {
+		return *made
+	}
+	return Choice{}
 }
 
 // Done is closed when the Client has ended; Err then says why. It is nil for a

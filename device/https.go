@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"net/url"
 	"sync/atomic"
@@ -70,15 +71,16 @@ type HTTPSOptions struct {
 func HTTPS(o *HTTPSOptions) Transport {
 	opts := optionsOf(o)
 	through := throughProxy(opts.Proxy)
-	return Transport{name: "https", web: true, via: through, open: func(ctx context.Context, cfg *config) (link, error) {
+	d := door{httpsPort, func(ctx context.Context, cfg *config) (net.Conn, error) {
+		via := *cfg
+		via.Dial = cfg.via(through)
+		return via.dialHTTPS(ctx)
+	}, greetHTTPS}
+	return Transport{name: "https", web: true, via: through, door: d, open: func(ctx context.Context, cfg *config) (link, error) {
 		if err := opts.resolve(); err != nil {
 			return nil, err
 		}
-		via := *cfg
-		if through != nil {
-			via.Dial = through(cfg.Dial)
-		}
-		return openHTTPS(ctx, cfg, opts, via.dialHTTPS)
+		return openHTTPS(ctx, cfg, opts, cfg.through(d))
 	}}
 }
 

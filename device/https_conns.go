@@ -198,8 +198,11 @@ func (c *pooledConn) Close() error {
 }
 
 func abort(nc net.Conn) error {
-	if secured, ok := nc.(*tls.Conn); ok {
-		nc = secured.NetConn()
+	switch c := nc.(type) {
+	case *tls.Conn:
+		nc = c.NetConn()
+	case interface{ CloseNow() error }: // a tunnel
+		return c.CloseNow()
 	}
 	return nc.Close()
 }

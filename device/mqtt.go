@@ -46,9 +46,9 @@ type MQTTOptions struct {
 func MQTT(o *MQTTOptions) Transport {
 	const port = 8883
 	opts := optionsOf(o)
-	return Transport{name: "mqtt", open: func(ctx context.Context, cfg *config) (link, error) {
-		dial := func(ctx context.Context) (net.Conn, error) { return cfg.dialTLS(ctx, port) }
-		return openMQTT(ctx, cfg, opts, dial, badCertificate)
+	d := door{port, func(ctx context.Context, cfg *config) (net.Conn, error) { return cfg.dialTLS(ctx, port) }, greetMQTT}
+	return Transport{name: "mqtt", door: d, open: func(ctx context.Context, cfg *config) (link, error) {
+		return openMQTT(ctx, cfg, opts, cfg.through(d), badCertificate)
 	}}
 }
 

@@ -28,19 +28,16 @@ type MQTTWebSocketOptions struct {
 func MQTTWebSocket(o *MQTTWebSocketOptions) Transport {
 	opts := optionsOf(o)
 	through := throughProxy(opts.Proxy)
-	return Transport{name: "mqtt-ws", web: true, via: through, open: func(ctx context.Context, cfg *config) (link, error) {
-		return openMQTT(ctx, cfg, opts.MQTTOptions, cfg.tunnel(through, ws.MQTT), badTunnel)
+	d := door{httpsPort, tunnel(through, ws.MQTT), greetMQTT}
+	return Transport{name: "mqtt-ws", web: true, via: through, door: d, open: func(ctx context.Context, cfg *config) (link, error) {
+		return openMQTT(ctx, cfg, opts.MQTTOptions, cfg.through(d), badTunnel)
 	}}
 }
 
 // tunnel returns what opens WebSockets to the hub, through a proxy unless through is nil.
-func (c *config) tunnel(through func(dialer) dialer, protocol string) dialFunc {
-	via := c.Dial
-	if through != nil {
-		via = through(via)
-	}
-	return func(ctx context.Context) (net.Conn, error) {
-		return ws.Dial(ctx, c.addr(httpsPort), &ws.DialOptions{Dial: via, TLSConfig: c.tls(), Subprotocol: protocol})
+func tunnel(through func(dialer) dialer, protocol string) func(context.Context, *config) (net.Conn, error) {
+	return func(ctx context.Context, c *config) (net.Conn, error) {
+		return ws.Dial(ctx, c.addr(httpsPort), &ws.DialOptions{Dial: c.via(through), TLSConfig: c.tls(), Subprotocol: protocol})
 	}
 }
 
@@ -50,6 +47,14 @@ func throughProxy(proxy *url.URL) func(dialer) dialer {
 		return nil
 	}
 	return func(dial dialer) dialer { return ws.ProxyDialer(proxy, dial) }
+}
+
+// via returns the dialer that goes through a proxy, when there is one.
+func (c *config) via(through func(dialer) dialer) dialer {
+	if through == nil {
+		return c.Dial
+	}
+	return through(c.Dial)
 }
 
 // badTunnel reports whether err is a refusal that will be the same the next

@@ -10,11 +10,14 @@ import (
 
 // Transport is the protocol that a Client speaks, with the protocol's own
 // options; [MQTT], [MQTTWebSocket], [AMQP], [AMQPWebSocket] and [HTTPS] make one, as does an
-// [AMQPConnection], for Clients that share it. It is opaque, and can be used for any number of Dials. The
-// zero Transport is not valid.
+// [AMQPConnection], for Clients that share it; [Auto] chooses among them. It is opaque, and can be used for any
+// number of Dials. The zero Transport is not valid.
 type Transport struct {
 	name string
 	open func(ctx context.Context, cfg *config) (link, error)
+
+	door     door        // the zero door where there is none of its own
+	choosing []Transport // of Auto: those that it chooses among
 
 	// For what goes over HTTPS beside the protocol: whether that has the port of HTTPS itself, and
 	// the way through its proxy, nil for none.
@@ -27,8 +30,23 @@ type Transport struct {
 // dialer has the form of [Options].Dial.
 type dialer = func(ctx context.Context, network, addr string) (net.Conn, error)
 
-// String returns the protocol's short name: "mqtt", "mqtt-ws", "amqp", "amqp-ws", "https".
+// String returns the protocol's short name: "mqtt", "mqtt-ws", "amqp", "amqp-ws", "https"; of [Auto] "auto".
 func (t Transport) String() string { return t.name }
+
+// leaves are the transports that t chooses among, or t itself.
+func (t Transport) leaves() []Transport {
+	if t.choosing != nil {
+		return t.choosing
+	}
+	return []Transport{t}
+}
+
+// door is the way to a protocol.
+type door struct {
+	port    int
+	connect func(ctx context.Context, cfg *config) (net.Conn, error) // to where the protocol is spoken: TLS and tunnel are passed
+	greet   func(nc net.Conn, host string) error                     // asks without credentials whether it is
+}
 
 // config is what a Client tells its link. It does not change.
 type config struct {
@@ -49,6 +67,20 @@ type config struct {
 
 	// panicked reports a panic that was contained.
 	panicked func(value any, stack []byte)
+
+	// chosen tells of the transport that is used, where Auto chooses.
+	chosen func(Choice)
+
+	// instead, where it is set, is how the link dials, in the place of its own way.
+	instead dialFunc
+}
+
+// through returns how a link dials whose own way leads through d.
+func (c *config) through(d door) dialFunc {
+	if c.instead != nil {
+		return c.instead
+	}
+	return func(ctx context.Context) (net.Conn, error) { return d.connect(ctx, c) }
 }
 
 // unexpected tells the program of something that is passed over.

@@ -1,6 +1,7 @@
 package device
 
 import (
+	"context"
 	"crypto/tls"
 	"errors"
 	"io"
@@ -32,8 +33,8 @@ type uploadWays struct {
 // storageConns bounds the connections to the account that wait for the next request.
 const storageConns = 32
 
-// init notes what a Client of a transport dials with.
-func (u *uploads) init(cfg *config, t *Transport) {
+// init notes what a Client of a transport dials with: in the end of that one which is chosen.
+func (u *uploads) init(cfg *config, t *Transport, chosen func() Choice) {
 	own := *cfg
 	switch {
 	case cfg.HTTPSPort != 0:
@@ -41,8 +42,8 @@ func (u *uploads) init(cfg *config, t *Transport) {
 	case !t.web:
 		own.Port = httpsPort
 	}
-	if t.via != nil {
-		own.Dial = t.via(cfg.Dial)
+	own.Dial = func(ctx context.Context, network, addr string) (net.Conn, error) {
+		return cfg.via(chosen().Transport.via)(ctx, network, addr)
 	}
 	u.cfg = &own
 }

@@ -19,7 +19,9 @@ func TestNothingPanicsWhereItsArgumentsAreLeftOut(t *testing.T) {
 			"Dial":                            device.Dial, "DialCredentials": device.DialCredentials,
 			"MQTT": device.MQTT, "MQTTWebSocket": device.MQTTWebSocket, "HTTPS": device.HTTPS,
 			"AMQP": device.AMQP, "AMQPWebSocket": device.AMQPWebSocket, "NewAMQPConnection": device.NewAMQPConnection,
-		}, b.dial(b.device, nil), device.Credentials{}, &device.SendError{}, device.State(0), b.transport, &device.AMQPConnection{})
+			"Auto": device.Auto, "Probe": device.Probe, "Features": device.Features, "Lost": device.Lost,
+		}, b.dial(b.device, nil), device.Credentials{}, &device.SendError{}, &device.NoDoorError{}, device.State(0), device.Feature(0), device.Obstacle(0),
+			device.Support{}, device.Door{}, b.transport, &device.AMQPConnection{})
 	})
 }
 
