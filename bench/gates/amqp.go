@@ -57,7 +57,7 @@ func amqpIn() *race {
 
 // amqpOut: go-amqp reads the log of events, and so does the service client, which is made of it.
 func amqpOut() *race {
-	r := &race{laps: 5, turn: 100 * time.Millisecond}
+	r := &race{laps: 3, turn: 300 * time.Millisecond}
 	tls := setup{TLS: true}
 	hub := r.server("AMQP hub, log")
 	if r.err != nil {
