@@ -1,6 +1,7 @@
 package links
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net"
@@ -85,7 +86,7 @@ func (n *network) serve() (planned bool) {
 		planned = true
 		n.leave(ErrRenewal)
 	}
-	n.fail(ErrPeerEnded) // if nobody knows better
+	n.fail(cmp.Or(n.conn.Err(), ErrPeerEnded)) // if nobody knows better
 	n.c.mu.Lock()
 	defer n.c.mu.Unlock()
 	n.timer.Stop()
