@@ -179,7 +179,6 @@ func (c *cbs) attach(ctx context.Context) (_ *cbsPair, err error) {
 		c.silent(ctx, err)
 		return nil, err
 	}
-	session := pair.session
 	defer func() {
 		if err != nil {
 			c.silent(ctx, err)

@@ -212,10 +212,11 @@ func (n *network) deadLocked(reason error) {
 		return
 	}
 	n.dead = reason
+	told := lost(reason)
 	for _, e := range n.c.entities {
 		for _, l := range e.links {
 			if at := l.live.Load(); at != nil && at.net == n {
-				l.loseLocked(at, reason)
+				l.loseLocked(at, told)
 			}
 		}
 	}
