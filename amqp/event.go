@@ -108,7 +108,7 @@ func (m *PartitionMetric) append(dst []byte) []byte {
 func ParseEvent(m *Message) (*Event, error) {
 	m = m.orZero()
 	e := &Event{Received: new(hubwire.Received)}
-	if err := parseInto("read events", m, &e.Received.Message); err != nil {
+	if err := parseInto(opReadEvents, m, &e.Received.Message); err != nil {
 		return nil, err
 	}
 	e.Received.Body = bytes.Clone(e.Received.Body)

@@ -186,9 +186,9 @@ func (p *partition) take(ctx context.Context, link *goamqp.Receiver) ([]*amqp.Ev
 	if err != nil {
 		return nil, err
 	}
-	events := make([]*amqp.Event, 0, 8)
+	events := make([]*amqp.Event, 0, 16)
 	for ; msg != nil; msg = link.Prefetched() {
-		ev, err := decode(msg, amqp.ParseEvent)
+		ev, err := eventOf(msg)
 		if err != nil {
 			return events, &unreadableError{p.id, msg.Annotations[amqp.KeyOffset], err}
 		}
