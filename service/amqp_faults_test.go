@@ -32,7 +32,9 @@ func (f *fault) intercept(_ context.Context, op *hub.Op) hub.Verdict {
 }
 
 // toDevices picks the messages of a service.
-func toDevices(op *hub.Op) bool { return op.Kind == hub.OpPublish && op.Identity == (hubwire.Identity{}) }
+func toDevices(op *hub.Op) bool {
+	return op.Kind == hub.OpPublish && op.Identity == (hubwire.Identity{})
+}
 
 // TestAMessageIsSentOnce has each fault strike a message, on its way to the hub or back.
 func TestAMessageIsSentOnce(t *testing.T) {
