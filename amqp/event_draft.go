@@ -107,7 +107,7 @@ func (e *Event) draftAnnotation(r *hubwire.Message, p *Pair) {
 		*field, _ = p.Value.asText()
 		return
 	}
-	if field := e.text(p.Key); field != nil {
+	if field := eventField(e, p.Key); field != nil {
 		*field = p.Value.onlyText()
 		return
 	}
