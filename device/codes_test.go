@@ -272,7 +272,7 @@ func TestARefusedSubscription(t *testing.T) {
 
 func TestARefusedMethodResponseCostsNoMoreThanItsCall(t *testing.T) {
 	var r refuser
-	overEach(t, hub.Config{Intercept: r.intercept}, func(t *testing.T, b *bench) {
+	overMQTT(t, hub.Config{Intercept: r.intercept}, func(t *testing.T, b *bench) {
 		c := b.dial(b.device, nil)
 		b.handle(c, "echo", echo)
 		for _, code := range []hubwire.Code{hubwire.ServerError, hubwire.ArgumentInvalid, hubwire.Throttled} {
