@@ -184,7 +184,7 @@ func (c *cbs) attach(ctx context.Context) (_ *cbsPair, err error) {
 			c.silent(ctx, err)
 			n.c.mu.Lock()
 			defer n.c.mu.Unlock()
-			n.c.closeLocked(n, session, nil) // pair is nil by now
+			n.c.closeLocked(n, pair.session, nil)
 		}
 	}()
 	out, in := n.attachment(nil, pair.session), n.attachment(nil, pair.session)
