@@ -21,9 +21,10 @@ type network struct {
 	cbs  cbs
 
 	// Guarded by Conn.mu.
-	dead   error       // why it was given up; the first reason stays
-	timer  *time.Timer // of look
-	silent int         // sessions that the peer has not answered about; go-amqp keeps them as long as the connection
+	dead    error       // why it was given up; the first reason stays
+	givenUp bool        // and its end is seen to
+	timer   *time.Timer // of look
+	silent  int         // sessions that the peer has not answered about; go-amqp keeps them as long as the connection
 }
 
 // maxSilent is how many sessions that the peer does not answer a connection may have.
@@ -137,7 +138,10 @@ func (n *network) failLocked(reason error) {
 	if n.dead == nil {
 		n.dead = reason
 	}
-	n.c.startLocked(n.tap.abort)
+	if !n.givenUp {
+		n.givenUp = true
+		n.c.startLocked(n.tap.abort)
+	}
 }
 
 // look gives the connection up when the peer has been silent, or has not read, for too long.

@@ -323,6 +323,9 @@ func (c *Conn) endedLocked(at *attachment, lv level, err error) {
 	}
 	if lv == levelConn {
 		at.net.failLocked(err)
+		if at.l != nil {
+			at.l.loseLocked(at, reason) // or who uses it finds it again until the connection is left
+		}
 		return
 	}
 	if at.l == nil {
