@@ -173,10 +173,9 @@ func (c *cbs) ready(ctx context.Context) (*cbsPair, error) {
 }
 
 // attach attaches the links in a session of their own.
-func (c *cbs) attach(ctx context.Context) (pair *cbsPair, err error) {
-	n := c.n
-	session, err := n.conn.NewSession(ctx, nil)
-	if err != nil {
+func (c *cbs) attach(ctx context.Context) (_ *cbsPair, err error) {
+	n, pair := c.n, new(cbsPair)
+	if pair.session, err = n.conn.NewSession(ctx, nil); err != nil {
 		c.silent(ctx, err)
 		return nil, err
 	}
@@ -186,7 +185,7 @@ func (c *cbs) attach(ctx context.Context) (pair *cbsPair, err error) {
 			c.silent(ctx, err)
 			n.c.mu.Lock()
 			defer n.c.mu.Unlock()
-			n.c.closeLocked(n, session)
+			n.c.closeLocked(n, pair.session, nil)
 		}
 	}()
 	out, in := n.attachment(nil, session), n.attachment(nil, session)
@@ -231,7 +230,7 @@ func (c *cbs) failed(ctx context.Context, pair *cbsPair, err error) error {
 	if useless {
 		c.n.c.mu.Lock() // which comes before c.mu
 		defer c.n.c.mu.Unlock()
-		c.n.c.closeLocked(c.n, pair.session)
+		c.n.c.closeLocked(c.n, pair.session, nil)
 	}
 	return err
 }

@@ -1,6 +1,7 @@
 package links
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net"
@@ -86,7 +87,7 @@ func (n *network) serve() (planned bool) {
 		planned = true
 		n.leave(ErrRenewal)
 	}
-	n.fail(ErrPeerEnded) // if nobody knows better
+	n.fail(cmp.Or(n.conn.Err(), ErrPeerEnded)) // if nobody knows better
 	n.c.mu.Lock()
 	defer n.c.mu.Unlock()
 	n.timer.Stop()
@@ -134,14 +135,10 @@ func (n *network) fail(reason error) {
 	n.failLocked(reason)
 }
 
+// failLocked gives n up.
 func (n *network) failLocked(reason error) {
-	if n.dead == nil {
-		n.dead = reason
-	}
-	if !n.givenUp {
-		n.givenUp = true
-		n.c.startLocked(n.tap.abort)
-	}
+	n.deadLocked(reason)
+	n.c.startLocked(n.tap.abort)
 }
 
 // look gives the connection up when the peer has been silent, or has not read, for too long.
@@ -206,8 +203,23 @@ func (n *network) linkEnded(at *attachment, lv level, remote *amqp10.Error) {
 func (n *network) connEnded(err error) {
 	n.c.mu.Lock()
 	defer n.c.mu.Unlock()
-	if n.dead == nil {
-		n.dead = err
+	n.deadLocked(err)
+}
+
+// deadLocked notes that n is over. Who asks for a link from then on waits for the next connection: what it
+// would give to go-amqp now could not be told from what was lost.
+func (n *network) deadLocked(reason error) {
+	if n.dead != nil {
+		return
+	}
+	n.dead = reason
+	told := lost(reason)
+	for _, e := range n.c.entities {
+		for _, l := range e.links {
+			if at := l.live.Load(); at != nil && at.net == n {
+				l.loseLocked(at, told)
+			}
+		}
 	}
 }
 
