@@ -411,5 +411,5 @@ func (e *entity) leaveLocked() {
 		}
 		c.tellLocked(&e.tellers, func() { f(Closed, reason) })
 	}
-	c.tellLocked(&e.tellers, func() { close(e.gone) })
+	e.goneLocked()
 }
