@@ -143,6 +143,7 @@ func (e *entity) putToken(n *network) {
 		e.refusedLocked(tokenError(err))
 	default:
 		e.tokenOn, e.putAt, e.due = n, time.Now(), false
+		e.spared = e.spared && e.state != Connected // who is up has proved that it is let in
 		e.patience.mended()
 		if e.renewal != nil {
 			e.renewal.Stop()
@@ -328,6 +329,9 @@ func (c *Conn) endedLocked(at *attachment, lv level, err error) {
 	}
 	if lv == levelConn {
 		at.net.failLocked(err)
+		if at.l != nil {
+			at.l.loseLocked(at, reason) // or who uses it finds it again until the connection is left
+		}
 		return
 	}
 	if at.l == nil {
