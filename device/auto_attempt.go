@@ -25,6 +25,7 @@ type attempt struct {
 	late     *time.Timer // gives up
 	stood    atomic.Bool // a connection has
 	answered atomic.Bool // the hub, if only that it is busy
+	dropped  atomic.Bool // it was in vain, and what else its link says is not heard
 
 	mu     sync.Mutex
 	at     int    // the way of the next dial
@@ -69,6 +70,7 @@ func (c *chooser) try(ctx context.Context, i int, passed []Door) (link, Door, er
 		a.keep()
 		return l, d, nil
 	}
+	a.dropped.Store(true)
 	if why := a.inTheWay(trying, err); why != nil {
 		return nil, d.closed(obstacleOf(why), why), nil
 	}
@@ -100,7 +102,7 @@ func (a *attempt) inTheWay(trying context.Context, err error) error {
 // state is told by the link. What it says before it is the Client's is for Auto to judge.
 func (a *attempt) state(s State, reason error) {
 	switch {
-	case s == Closed && !a.ends(reason):
+	case a.dropped.Load(), s == Closed && !a.ends(reason):
 		return
 	case a.stood.Load() || s == Closed:
 	case s == Connected:
@@ -139,8 +141,11 @@ func (a *attempt) ends(reason error) bool {
 	return a.kept
 }
 
-// keep makes the link the Client's.
+// keep makes the link the Client's, also where it is still to say that it is connected.
 func (a *attempt) keep() {
+	if !a.stood.Swap(true) {
+		a.noteChoice()
+	}
 	a.mu.Lock()
 	a.kept = true
 	closed := a.closed
