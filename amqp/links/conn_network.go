@@ -45,7 +45,7 @@ type attachment struct {
 // open opens AMQP on nc, which is n's from here on.
 func (n *network) open(ctx context.Context, nc net.Conn) (err error) {
 	o := &n.c.o
-	n.tap = newTap(nc, n, o.Trace, o.CloseTimeout/4)
+	n.tap = newTap(nc, n, o.Trace)
 	n.cbs.init(n)
 	idle := 2 * o.KeepAlive // go-amqp asks for a frame within half of it
 	if idle == 0 {
@@ -96,9 +96,11 @@ func (n *network) serve() (planned bool) {
 // leave says good-bye, for no longer than half of CloseTimeout.
 func (n *network) leave(reason error) {
 	n.connEnded(reason)
-	timer := time.AfterFunc(n.c.o.CloseTimeout/2, n.tap.abort)
-	defer timer.Stop()
-	_ = n.conn.Close() // says why it went less well than that
+	ctx, cancel := context.WithTimeout(context.Background(), n.c.o.CloseTimeout/2)
+	defer cancel()
+	n.tap.goodbye(ctx.Done())
+	n.tap.abort()
+	<-n.conn.Done()
 }
 
 // untilRenewal is when to connect again for a fresh certificate; 0 is never.
@@ -131,10 +133,9 @@ func (n *network) fail(reason error) {
 	n.failLocked(reason)
 }
 
+// failLocked gives n up.
 func (n *network) failLocked(reason error) {
-	if n.dead == nil {
-		n.dead = reason
-	}
+	n.deadLocked(reason)
 	n.c.startLocked(n.tap.abort)
 }
 
@@ -200,19 +201,29 @@ func (n *network) linkEnded(at *attachment, lv level, remote *amqp10.Error) {
 func (n *network) connEnded(err error) {
 	n.c.mu.Lock()
 	defer n.c.mu.Unlock()
-	if n.dead == nil {
-		n.dead = err
+	n.deadLocked(err)
+}
+
+// deadLocked notes that n is over. Who asks for a link from then on waits for the next connection: what it
+// would give to go-amqp now could not be told from what was lost.
+func (n *network) deadLocked(reason error) {
+	if n.dead != nil {
+		return
+	}
+	n.dead = reason
+	for _, e := range n.c.entities {
+		for _, l := range e.links {
+			if at := l.live.Load(); at != nil && at.net == n {
+				l.loseLocked(at, reason)
+			}
+		}
 	}
 }
 
-// abort hangs up, which may take a net.Conn its time: not on the goroutine that calls.
-func (n *network) abort(nc net.Conn) {
+func (n *network) run(f func()) {
 	n.c.mu.Lock()
 	defer n.c.mu.Unlock()
-	n.c.startLocked(func() {
-		defer n.c.contain()
-		hangUp(nc)
-	})
+	n.c.startLocked(f)
 }
 
 // badNetConn makes a panic in a method of the net.Conn that Dial gave an error. It is to be deferred.

@@ -22,18 +22,16 @@ type tap struct {
 	start   time.Time // the clock counts from here
 	watcher watcher
 	trace   func(sent bool, frame []byte) // may be nil
-	linger  time.Duration                 // how long Close waits for the peer's close
 
 	part      []byte        // of a frame that is not whole yet; the reader's
 	opened    atomic.Bool   // the peer's open came
 	lastRead  atomic.Int64  // a time.Duration
 	writeFrom atomic.Int64  // a time.Duration, of the write under way; 0: none
-	farewell  atomic.Bool   // a close was written
+	writer    chan struct{} // whose holder may write
+	farewell  atomic.Bool   // the last frame has been written
 	peerGone  chan struct{} // closed when nothing more comes
 	goneOnce  sync.Once
 	aborted   atomic.Bool
-	closing   sync.Once
-	closeErr  error
 
 	mu       sync.Mutex
 	expected []*attachment          // that are about to be attached
@@ -45,14 +43,15 @@ type tap struct {
 type watcher interface {
 	linkEnded(at *attachment, level level, err *amqp10.Error)
 	connEnded(err error)
-	abort(nc net.Conn)
+	run(f func()) // on a goroutine of its own
 	badNetConn(err *error)
 	badTrace()
 }
 
-func newTap(nc net.Conn, w watcher, trace func(bool, []byte), linger time.Duration) *tap {
+func newTap(nc net.Conn, w watcher, trace func(bool, []byte)) *tap {
 	return &tap{
-		nc: nc, start: time.Now(), watcher: w, trace: trace, linger: linger, peerGone: make(chan struct{}),
+		nc: nc, start: time.Now(), watcher: w, trace: trace,
+		writer: make(chan struct{}, 1), peerGone: make(chan struct{}),
 		locals: make(map[uint16]*tapSession), remotes: make(map[uint16]*tapSession),
 	}
 }
@@ -149,7 +148,17 @@ func (t *tap) look(whole []byte) error {
 }
 
 // Write writes b, which go-amqp makes one whole frame or header.
-func (t *tap) Write(b []byte) (n int, err error) {
+func (t *tap) Write(b []byte) (int, error) {
+	t.writer <- struct{}{}
+	defer func() { <-t.writer }()
+	return t.write(b)
+}
+
+// write is Write for who may.
+func (t *tap) write(b []byte) (n int, err error) {
+	if t.farewell.Load() {
+		return 0, net.ErrClosed
+	}
 	defer func() {
 		t.writeFrom.Store(0)
 		if err != nil {
@@ -169,6 +178,35 @@ func (t *tap) Write(b []byte) (n int, err error) {
 	return n, err
 }
 
+// goodbye writes a close, after which nothing more goes out, and waits for the peer's: what
+// was written before could else be lost with what was not read. It ends when over is closed.
+//
+// go-amqp would write the close as well, but waits for its end with a mutex held.
+func (t *tap) goodbye(over <-chan struct{}) {
+	select {
+	case t.writer <- struct{}{}:
+	case <-over:
+		return
+	}
+	written := make(chan struct{})
+	t.watcher.run(func() {
+		defer close(written)
+		defer func() { <-t.writer }()
+		_, _ = t.write(closeFrame)
+	})
+	select {
+	case <-written:
+	case <-over:
+		return
+	}
+	select {
+	case <-t.peerGone:
+	case <-over:
+	}
+}
+
+var closeFrame = amqp10.CloseFrame((&amqp10.Close{}).AppendTo(amqp10.OpenFrame(nil, amqp10.FrameAMQP, 0)), 0)
+
 // show gives a frame to Trace, without the secrets in it.
 func (t *tap) show(sent bool, b []byte) {
 	if t.trace == nil {
@@ -181,43 +219,30 @@ func (t *tap) show(sent bool, b []byte) {
 	t.trace(sent, b)
 }
 
-// Close ends the connection. After a good-bye it first waits a moment for the peer's: what
-// was written before could else be lost with what was not read.
+// Close is how go-amqp ends the connection, when its writer is done.
 func (t *tap) Close() error {
-	t.closing.Do(func() {
-		if !t.farewell.Load() || t.aborted.Load() {
-			t.abort()
-			return
-		}
-		timer := time.NewTimer(t.linger)
-		defer timer.Stop()
-		select {
-		case <-t.peerGone:
-		case <-timer.C:
-		}
-		if t.aborted.Load() {
-			return
-		}
-		defer t.watcher.badNetConn(&t.closeErr)
-		t.closeErr = t.nc.Close()
-		t.aborted.Store(true) // there is nothing left to abort
-	})
-	return t.closeErr
+	t.abort()
+	return nil
 }
 
 // abort ends the connection without a word to the peer, and does not wait for it.
 func (t *tap) abort() {
 	if !t.aborted.Swap(true) {
 		t.goneOnce.Do(func() { close(t.peerGone) })
-		t.watcher.abort(t.nc)
+		t.watcher.run(t.hangUp) // which may take a net.Conn its time
 	}
 }
 
-// hangUp closes nc without a word to the peer, which may have stopped reading: the
-// close_notify of TLS, or the closing handshake of a WebSocket, would wait for it.
-func hangUp(nc net.Conn) {
-	defer nc.Close() // also when the others panic
-	switch c := nc.(type) {
+// hangUp closes the connection. After a good-bye it may say so in its own way, that of TLS or
+// of a WebSocket; else it must not wait for a peer that may have stopped reading.
+func (t *tap) hangUp() {
+	var err error
+	defer t.watcher.badNetConn(&err)
+	defer t.nc.Close() // also when the others panic
+	if t.farewell.Load() {
+		return
+	}
+	switch c := t.nc.(type) {
 	case interface{ CloseNow() error }:
 		c.CloseNow()
 	case interface{ NetConn() net.Conn }:
