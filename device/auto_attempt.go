@@ -50,13 +50,13 @@ type unreachedError struct{ err error }
 func (e *unreachedError) Error() string { return e.err.Error() }
 func (e *unreachedError) Unwrap() error { return e.err }
 
-// try opens a link over the i-th of those that fit, after others that were in vain. The door is closed when
+// try opens a link over the i-th of all, after others that were in vain. The door is closed when
 // another transport may have more luck; else the error, if any, is final.
 func (c *chooser) try(ctx context.Context, i int, passed []Door) (link, Door, error) {
-	t := c.fit[i]
+	t := c.all[i]
 	trying, giveUp := context.WithCancelCause(ctx)
 	defer giveUp(nil)
-	a := &attempt{chooser: c, own: *c.cfg, ways: c.sameProtocol(t), giveUp: giveUp, passed: passed}
+	a := &attempt{chooser: c, own: *c.cfg, ways: c.sameProtocol(t), giveUp: giveUp, passed: slices.Clone(passed)}
 	a.own.state, a.own.instead = a.state, a.dial
 	if tokens := c.cfg.cred.Tokens; tokens != nil {
 		a.own.cred.Tokens = &awaitedTokens{tokens, a}
@@ -78,11 +78,16 @@ func (c *chooser) try(ctx context.Context, i int, passed []Door) (link, Door, er
 	return nil, d, err
 }
 
-// sameProtocol returns t, and of those that fit the ones that differ by their tunnel alone.
+// sameProtocol returns t, and of those that will do the ones that differ from it by their tunnel alone.
 func (c *chooser) sameProtocol(t Transport) []Transport {
 	protocol := func(t Transport) string { return strings.TrimSuffix(t.name, "-ws") }
-	others := slices.DeleteFunc(slices.Clone(c.fit), func(o Transport) bool { return protocol(o) != protocol(t) || o.name == t.name })
-	return append([]Transport{t}, others...)
+	ways := []Transport{t}
+	for i, o := range c.all {
+		if c.lacks[i] == nil && o.name != t.name && protocol(o) == protocol(t) {
+			ways = append(ways, o)
+		}
+	}
+	return ways
 }
 
 // inTheWay returns what another transport may not meet, or nil.
