@@ -107,13 +107,19 @@ func (m *PartitionMetric) append(dst []byte) []byte {
 // copies the body too. Errors are those of ParseTelemetry.
 func ParseEvent(m *Message) (*Event, error) {
 	m = m.orZero()
-	e := &Event{Received: new(hubwire.Received)}
-	if err := parseInto("read events", m, &e.Received.Message); err != nil {
+	var both struct { // which are for the same time
+		Event
+		received hubwire.Received
+	}
+	e := &both.Event
+	e.Received = &both.received
+	var t texts
+	if err := t.message("read events", m, &e.Received.Message); err != nil {
 		return nil, err
 	}
 	e.Received.Body = bytes.Clone(e.Received.Body)
 	for key, v := range m.annotations.All() {
-		e.annotation(string(key), v)
+		e.annotation(key, v, &t)
 	}
 	if d := m.deliveryAnnotations; d.Len() > 0 {
 		if last, ok := d.number(keyLastSequence); ok {
@@ -124,13 +130,13 @@ func ParseEvent(m *Message) (*Event, error) {
 }
 
 // annotation sets what a message annotation says.
-func (e *Event) annotation(key string, v Value) {
+func (e *Event) annotation(key []byte, v Value, t *texts) {
 	if field := e.text(key); field != nil {
 		s, _ := v.Text()
-		*field = string(s)
+		*field = t.add(s)
 		return
 	}
-	switch key {
+	switch string(key) {
 	case KeySequenceNumber:
 		e.Received.SequenceNumber, _ = v.Int()
 	case KeyEnqueuedTime:
@@ -141,8 +147,8 @@ func (e *Event) annotation(key string, v Value) {
 }
 
 // text returns the field that an annotation is for, or nil if that is none of text.
-func (e *Event) text(key string) *string {
-	switch key {
+func (e *Event) text(key []byte) *string {
+	switch string(key) {
 	case KeyDeviceID:
 		return &e.Received.Source.DeviceID
 	case KeyModuleID:

@@ -44,12 +44,17 @@ func appendRest(dst []byte, m *hubwire.Message, to []byte) []byte {
 
 // parseInto sets r to what m says. The body is a view; the rest is not.
 func parseInto(op string, m *Message, r *hubwire.Message) *hubwire.Error {
+	var t texts
+	return t.message(op, m, r)
+}
+
+// message is parseInto, with room for the texts of all annotations.
+func (t *texts) message(op string, m *Message, r *hubwire.Message) *hubwire.Error {
 	body, ok := m.content()
 	if !ok {
 		return refused(op, hubwire.FormatError, "the body of the message is neither data nor text")
 	}
 	*r = hubwire.Message{Body: body}
-	var t texts
 	t.b.Grow(len(m.properties) + len(m.annotations.entries) + len(m.application.entries))
 	t.properties(m.properties, r)
 	t.annotations(m.annotations, r)

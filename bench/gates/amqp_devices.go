@@ -14,7 +14,8 @@ import (
 
 // multiplexer is a connection that many devices share.
 type multiplexer interface {
-	add(hubwire.Identity) error // a device, with its links
+	add(hubwire.Identity) error // a device
+	attach() error              // the links of all
 	up() int                    // how many devices have all of their links
 	close()
 }
@@ -27,7 +28,10 @@ func multiplexerRole(s setup, open func() (multiplexer, error)) (*actor, error) 
 		for i := 0; i < devices && err == nil; i++ {
 			err = m.add(fleetDevice(int64(i)))
 		}
-		return m, err
+		if err != nil {
+			return nil, err
+		}
+		return m, m.attach()
 	}
 	warm, err := of(s.WarmUp)
 	if err != nil {
@@ -107,6 +111,9 @@ func (b *bareDevices) add(id hubwire.Identity) error {
 	b.devices++
 	return nil
 }
+
+// attach has nothing to do: add has done it.
+func (b *bareDevices) attach() error { return nil }
 
 func attach(ctx context.Context, session *goamqp.Session, kind amqp.Node, id hubwire.Identity) (link any, err error) {
 	address := (amqp.Address{Node: kind, Identity: id}).String()

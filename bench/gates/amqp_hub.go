@@ -7,9 +7,10 @@ import (
 	"github.com/hubwire/hubwire/hub"
 )
 
-// amqpHubRole is a hub, seen from its AMQP door. Nobody reads its events.
+// amqpHubRole is a hub, seen from its AMQP door. Nobody reads its events, of which there is one sequence for all
+// devices: see recorded.
 func amqpHubRole(setup) (*actor, error) {
-	h, d, err := startHub(identity)
+	h, d, err := startHubAs(&hub.Config{Partitions: 1}, rivals...)
 	if err != nil {
 		return nil, err
 	}

@@ -27,6 +27,7 @@ var (
 	residentSet = figure{"KiB", func(s stretch) float64 { return float64(s.client.RSS) / 1024 / float64(s.n) }}
 	goroutines  = figure{"goroutines", func(s stretch) float64 { return hundredths(float64(s.client.Goroutines) / float64(s.n)) }}
 
+	heap               = figure{"KiB of heap", func(s stretch) float64 { return float64(s.client.Heap) / 1024 / float64(s.n) }}
 	hubHeap            = figure{"KiB of the hub's heap", func(s stretch) float64 { return float64(s.server.Heap) / 1024 / float64(s.n) }}
 	hubGoroutinesInAll = figure{"goroutines of the hub, in all", func(s stretch) float64 { return float64(s.server.Goroutines) }}
 )

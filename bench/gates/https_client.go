@@ -33,11 +33,15 @@ func (s setup) host() string {
 func (s setup) token() (string, error) { return s.tokenOf(identity) }
 
 func (s setup) tokenOf(id hubwire.Identity) (string, error) {
+	return s.tokenUntil(time.Now().Add(time.Hour), id)
+}
+
+func (s setup) tokenUntil(expires time.Time, id hubwire.Identity) (string, error) {
 	key, err := sas.NewKey(sas.NewSecret(sasKey))
 	if err != nil {
 		return "", err
 	}
-	token, err := sas.AppendToken(context.Background(), nil, key, sas.Audience(s.host(), id), "", time.Now().Add(time.Hour))
+	token, err := sas.AppendToken(context.Background(), nil, key, sas.Audience(s.host(), id), "", expires)
 	return string(token), err
 }
 

@@ -74,7 +74,7 @@ func hubLogRole(setup) (*actor, error) {
 	return &actor{door: d, count: (&recorded{hub: h}).count}, nil
 }
 
-// recorded counts the events of the one device that a hub has recorded, by the
+// recorded counts the events that a hub has recorded, of one device or in its one partition, by the
 // sequence number of the last one. It reads few of them: reading makes garbage.
 type recorded struct {
 	hub  *hub.Hub

@@ -99,6 +99,14 @@ func tryAll(t *testing.T, contests []contest, n int) {
 					t.Errorf("%s, in %s: %+v", c.of[i].name, c.of[i].unit(), s[0])
 				}
 			}
+		case *renewals:
+			c.n = 3
+			if err := c.ready(); err != nil {
+				t.Error(err)
+			}
+			if got := c.done.client; got.Renewals < 3 || got.Sent == 0 || got.Sent != got.Count {
+				t.Errorf("renewals: used %+v", got)
+			}
 		case *holding:
 			c.sessions, c.times = 3, 1
 			for w, h := range c.works {

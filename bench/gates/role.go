@@ -26,6 +26,7 @@ type actor struct {
 	count func() int64         // of messages taken in or seen acknowledged; nil: it does not count
 	p99   func() time.Duration // how long 99 % of the messages of the last run took at most; nil: not known
 	worst func() time.Duration // how long all of them did; nil: not known
+	more  func(*usage)         // fills in what else there is; nil: nothing
 }
 
 // setup is what a role is to do: with which server, and how.
@@ -35,6 +36,7 @@ type setup struct {
 	WarmUp int  // how many connections it makes and closes first, if it is to hold some
 
 	Devices int    // of a registry, how many there are
+	Rival   int    // which of rivals a client is
 	Links   int    // of each device, how many it has: the first of kinds
 	Dir     string // of a hub, where its files are
 }
@@ -142,6 +144,9 @@ func (a *actor) used() (usage, error) {
 	}
 	if a.worst != nil {
 		u.Worst = a.worst()
+	}
+	if a.more != nil {
+		a.more(&u)
 	}
 	return u, err
 }

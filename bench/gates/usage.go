@@ -18,6 +18,11 @@ type usage struct {
 	Goroutines int64
 	Count      int64 // of the messages that it has taken in or seen acknowledged
 
+	// Of a client whose tokens are renewed:
+	Sent       int64 // messages
+	Renewals   int64
+	Reconnects int64
+
 	P99   time.Duration // the 99th percentile of how long they took, in the last stretch
 	Worst time.Duration // the longest
 }
@@ -53,6 +58,9 @@ func (u usage) since(before usage) usage {
 		Peak:       u.Peak,
 		Goroutines: u.Goroutines - before.Goroutines,
 		Count:      u.Count - before.Count,
+		Sent:       u.Sent - before.Sent,
+		Renewals:   u.Renewals - before.Renewals,
+		Reconnects: u.Reconnects - before.Reconnects,
 		P99:        u.P99,
 		Worst:      u.Worst,
 	}
