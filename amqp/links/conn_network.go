@@ -1,6 +1,7 @@
 package links
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net"
@@ -85,7 +86,7 @@ func (n *network) serve() (planned bool) {
 		planned = true
 		n.leave(ErrRenewal)
 	}
-	n.fail(ErrPeerEnded) // if nobody knows better
+	n.fail(cmp.Or(n.conn.Err(), ErrPeerEnded)) // if nobody knows better
 	n.c.mu.Lock()
 	defer n.c.mu.Unlock()
 	n.timer.Stop()
@@ -211,10 +212,11 @@ func (n *network) deadLocked(reason error) {
 		return
 	}
 	n.dead = reason
+	told := lost(reason)
 	for _, e := range n.c.entities {
 		for _, l := range e.links {
 			if at := l.live.Load(); at != nil && at.net == n {
-				l.loseLocked(at, reason)
+				l.loseLocked(at, told)
 			}
 		}
 	}

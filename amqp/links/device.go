@@ -196,10 +196,14 @@ func (d *Device) Done() <-chan struct{} {
 }
 
 // Drain accepts no more messages, and returns when those without an outcome have one, or when ctx ends. In a
-// done function or a callback it does not wait.
+// done function or a callback, and while there is no connection, it does not wait.
 func (d *Device) Drain(ctx context.Context) {
-	if d != nil && d.e != nil && ctx != nil {
-		d.out.flush(ctx.Done())
+	if d == nil || d.e == nil || ctx == nil {
+		return
+	}
+	d.out.refuse()
+	if d.e.current() == Connected && d.out.mayWait() == nil {
+		d.out.await(ctx.Done())
 	}
 }
 
@@ -216,17 +220,9 @@ func (d *Device) Close() error {
 	}
 	limit, stop := context.WithTimeout(context.Background(), d.o.CloseTimeout)
 	defer stop()
-	if d.out.calledBack() {
-		d.out.abort(ErrClosed)
-		stop() // what the entity would wait for is the caller's return
-		_ = d.e.close(limit)
-		return nil
-	}
 	moment, stop := context.WithTimeout(limit, d.o.CloseTimeout/2)
 	defer stop()
-	if d.e.current() == Connected {
-		d.Drain(moment)
-	}
+	d.Drain(moment)
 	d.out.abort(ErrClosed)
 	return d.e.close(limit)
 }

@@ -49,6 +49,7 @@ type outbox struct {
 
 	writing, settling bool // there is a goroutine for it
 	closing           bool // nothing new is accepted
+	detached          bool // by a done function
 	cause             error
 	quiet             chan struct{} // closed when nothing is pending and no goroutine left; nil if nobody waits
 	timer             *time.Timer
@@ -308,21 +309,19 @@ func (b *outbox) mayWait() error {
 	return nil
 }
 
-// flush accepts nothing more, and waits until nothing is pending, or until limit.
-func (b *outbox) flush(limit <-chan struct{}) {
+// refuse accepts nothing more. When the caller is a done function, nobody will wait for its goroutine.
+func (b *outbox) refuse() {
+	inside := b.calledBack()
 	b.mu.Lock()
-	b.closing = true
-	b.mu.Unlock()
-	if b.mayWait() == nil {
-		b.await(limit)
-	}
+	defer b.mu.Unlock()
+	b.closing, b.detached = true, b.detached || inside
 }
 
-// end fails what is pending, and reports whether the goroutines are gone before limit. Within a done function, whose
-// return they need, it does not wait. The first cause stays.
+// end fails what is pending, and reports whether the goroutines are gone before limit. The first cause stays.
 func (b *outbox) end(cause error, limit <-chan struct{}) (gone bool) {
+	b.refuse()
 	b.abort(cause)
-	return b.calledBack() || b.await(limit)
+	return b.await(limit)
 }
 
 // abort is end without the wait.
@@ -345,9 +344,13 @@ func (b *outbox) abort(cause error) {
 	}
 }
 
-// await waits until nothing is pending and no goroutine left.
+// await waits until nothing is pending and no goroutine left, but for one that waits for the caller.
 func (b *outbox) await(limit <-chan struct{}) (gone bool) {
 	b.mu.Lock()
+	if b.detached {
+		b.mu.Unlock()
+		return true
+	}
 	if b.quiet == nil {
 		b.quiet = make(chan struct{})
 	}

@@ -228,7 +228,10 @@ func TestTheEndFailsWhatIsPending(t *testing.T) {
 		b.async("d")
 		limit, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
-		b.flush(limit.Done())
+		b.refuse()
+		if b.await(limit.Done()) {
+			t.Error("it does not wait for what is pending")
+		}
 		if err := b.async("e"); !errors.Is(err, ErrClosed) {
 			t.Errorf("a send after Close: %v", err)
 		}
