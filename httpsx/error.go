@@ -111,7 +111,7 @@ func AppendError(dst []byte, e *hubwire.Error, form ErrorForm, now time.Time) []
 	}
 	now = now.UTC()
 	if id == "" {
-		id = newTrackingID(now)
+		id = NewTrackingID(now)
 	}
 	o := open(dst, true)
 	switch form {
@@ -138,7 +138,8 @@ func (o *object) numeric(code hubwire.Code, message, id string, now time.Time) {
 	o.str("timestampUtc", now.Format(systemtime.Layout))
 }
 
-func newTrackingID(now time.Time) string {
+// NewTrackingID returns what a hub tells a failure apart by, for its operators.
+func NewTrackingID(now time.Time) string {
 	var id [16]byte
 	rand.Read(id[:])
 	return hex.EncodeToString(id[:]) + "-G:0-TimeStamp:" + now.Format("01/02/2006 15:04:05")

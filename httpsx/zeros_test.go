@@ -19,6 +19,7 @@ func TestNothingPanicsWhereItsArgumentsAreLeftOut(t *testing.T) {
 		"NewBulkAnswer":    httpsx.NewBulkAnswer,
 		"NewErrorAnswer":   httpsx.NewErrorAnswer,
 		"NewTime":          httpsx.NewTime,
+		"NewTrackingID":    httpsx.NewTrackingID,
 		"ParseETag":        httpsx.ParseETag,
 		"ParseError":       httpsx.ParseError,
 		"ParseRetryAfter":  httpsx.ParseRetryAfter,

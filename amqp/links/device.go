@@ -133,6 +133,9 @@ func (c *Conn) Device(ctx context.Context, id hubwire.Identity, o *DeviceOptions
 	d.out.out = d.telemetry
 	d.in.init(d)
 	if err := d.e.open(ctx); err != nil {
+		if cause, ok := d.e.err().(*hubwire.Error); ok {
+			return nil, cause // itself, and not that d has ended for it
+		}
 		return nil, err
 	}
 	return d, nil

@@ -69,6 +69,7 @@ func TestWhatThePeerEndsIsBroughtBack(t *testing.T) {
 					}
 					sent(t, s1, "again")
 					sent(t, s2, "again")
+					synctest.Wait()
 					if diff := cmp.Diff([]string{"connected", "connecting", "connected"}, log.seen()); diff != "" {
 						t.Errorf("%q: states (-want +got):\n%s", condition, diff)
 					}

@@ -132,7 +132,11 @@ func (e *entity) open(ctx context.Context) error {
 	if up {
 		return nil
 	}
-	return ended("open", context.Cause(e.life))
+	cause := context.Cause(e.life)
+	if refusal, ok := cause.(*hubwire.Error); ok {
+		return refusal
+	}
+	return ended("open", cause)
 }
 
 // close ends e: its session ends, and with it its links, and the rest of the Conn is not

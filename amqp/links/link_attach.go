@@ -6,6 +6,7 @@ import (
 	goamqp "github.com/Azure/go-amqp"
 
 	"github.com/hubwire/hubwire"
+	"github.com/hubwire/hubwire/amqp"
 )
 
 // maxMute is how many attaches in a row a session may leave without an answer.
@@ -88,9 +89,11 @@ func (l *link) notAttachedLocked(n *network, session *goamqp.Session, err error)
 		return
 	}
 	refusal.Outcome = hubwire.Refused
-	_, redirected := redirectOf(refusal)
+	if remote != nil && remote.Condition == amqp.LinkRedirect {
+		refusal.Retryable = false // here
+	}
 	switch {
-	case remote == nil || refusal.Retryable && !redirected && !l.cfg.frank:
+	case remote == nil || refusal.Retryable && !l.cfg.frank:
 		l.triedLocked(refusal)
 	case refusal.Code == hubwire.Unauthorized && e.tokenOn != nil && time.Since(e.putAt) > freshToken:
 		e.due = true // and then once more
@@ -108,6 +111,7 @@ func (l *link) notAttachedLocked(n *network, session *goamqp.Session, err error)
 		l.wanted = false
 		l.refused++
 		l.failure = refusal
+		l.patience.failed(&e.c.o) // for who asks at once again
 		l.tellLocked()
 	}
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/hubwire/hubwire"
 	"github.com/hubwire/hubwire/amqp"
+	"github.com/hubwire/hubwire/internal/backoff"
 )
 
 // MethodReply answers the direct method that it came with: at most once, from any goroutine. It
@@ -45,7 +46,7 @@ func (m *methods) init(in *incoming) {
 		linkConfig: linkConfig{node: amqp.MethodRequests, address: in.d.address(amqp.MethodRequests)},
 		options:    func() goamqp.ReceiverOptions { return goamqp.ReceiverOptions{Credit: pumpCredit, Properties: pair} },
 	})
-	m.out.init(m.answers, amqp.MethodResponses)
+	m.out.init(m.answers, amqp.MethodResponses, in.d.o.AckTimeout)
 }
 
 // subscribe has calls given to serve from now on, and returns when the hub sends them. The link for
@@ -71,7 +72,7 @@ func (m *methods) subscribe(ctx context.Context, serve func(hubwire.MethodReques
 var errNotAnswerable = errors.New("links: a method call that cannot be answered")
 
 // call hands a call on.
-func (m *methods) call(received *goamqp.Message) {
+func (m *methods) call(_ generation, received *goamqp.Message) {
 	type call struct {
 		id amqp.UUID
 		r  hubwire.MethodRequest
@@ -108,12 +109,23 @@ func (m *methods) answer(ctx context.Context, id amqp.UUID, r hubwire.MethodResp
 	}
 	send := func() error {
 		defer func() { <-m.places }()
-		_, err := m.out.deliver(ctx, op, message)
-		return err
+		return m.send(ctx, op, message)
 	}
 	if !m.in.d.c.inside() {
 		return send()
 	}
 	m.in.start(func() { _ = send() }) // who called times out if it fails, as they would if nobody had answered
 	return nil
+}
+
+// send sends an answer, again also when the hub does not take it for the moment.
+func (m *methods) send(ctx context.Context, op string, message *goamqp.Message) error {
+	for n := 0; ; n++ {
+		_, err := m.out.deliver(ctx, op, message)
+		e, ok := err.(*hubwire.Error)
+		if !ok || e.Outcome != hubwire.Refused || !e.Retryable || ctx.Err() != nil {
+			return err
+		}
+		pause(ctx, backoff.Wait(n, m.in.d.c.o.MinBackoff, m.in.d.c.o.MaxBackoff))
+	}
 }

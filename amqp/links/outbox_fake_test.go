@@ -25,7 +25,7 @@ type far struct {
 	server *amqpserver.Server
 
 	mu       sync.Mutex
-	down     bool // nobody is attached now
+	away     bool // nobody is attached now
 	up       chan struct{}
 	gen      generation
 	conns    []net.Conn
@@ -109,7 +109,7 @@ func (o outletOf) link(ctx context.Context) (*goamqp.Sender, generation, error) 
 	f := o.far
 	for {
 		f.mu.Lock()
-		if !f.down {
+		if !f.away {
 			defer f.mu.Unlock()
 			return f.sender, f.gen, f.over
 		}
@@ -131,7 +131,7 @@ func (f *far) connect() {
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.sender, f.down = link, false
+	f.sender, f.away = link, false
 	f.gen++
 	close(f.up)
 	f.up = make(chan struct{})
@@ -140,7 +140,7 @@ func (f *far) connect() {
 // cut ends the connection without a word.
 func (f *far) cut() {
 	f.mu.Lock()
-	f.down, f.pending = true, nil
+	f.away, f.pending = true, nil
 	nc := f.conns[len(f.conns)-1]
 	f.mu.Unlock()
 	nc.Close()
@@ -156,7 +156,7 @@ func (o outletOf) note(g generation, err error, list *[]error) {
 	defer f.mu.Unlock()
 	*list = append(*list, err)
 	if g == f.gen {
-		f.down = true
+		f.away = true
 	}
 }
 

@@ -21,11 +21,10 @@ type tale struct {
 
 // settleable reports whether there is something for a goroutine that settles.
 func (b *outbox) settleable() bool {
-	if b.used == 0 {
-		return false
+	if b.now != nil && b.now.lost {
+		return true
 	}
-	s := b.at(b.head)
-	return b.cause != nil || b.now != nil && b.now.lost || s.known || s.span > 0
+	return b.used > 0 && (b.cause != nil || b.at(b.head).known || b.at(b.head).span > 0)
 }
 
 // settle waits for the outcome of the oldest transfer, and tells it, for as long as one is on its way.
@@ -54,8 +53,10 @@ func (b *outbox) settleOldest() bool {
 		b.hush()
 		return false
 	}
-	if s := b.at(b.head); s.span > 0 && b.cause == nil && !s.round.lost {
-		b.waitUnlocked(s.round, s.receipt, b.head, s.span)
+	if b.used > 0 && b.cause == nil {
+		if s := b.at(b.head); s.span > 0 && !s.round.lost {
+			b.waitUnlocked(s.round, s.receipt, b.head, s.span)
+		}
 	}
 	if r := b.now; r != nil && (r.lost || b.cause != nil) {
 		b.rewind(r)

@@ -61,6 +61,23 @@ func TestWhatIsUnderWayGoesOutAgainInOrder(t *testing.T) {
 	})
 }
 
+func TestALinkThatIsLostWhileNothingIsPending(t *testing.T) {
+	inBubble(t, shortOptions, func(t *testing.T, b *mailbox) {
+		b.answer = accepts
+		b.async("a")
+		b.arrived()
+		b.cut()
+		b.down(b.gen, errors.New("lost"))
+		b.connect()
+		b.async("b")
+		expect(t, "what came", b.arrived(), []string{"b"})
+		expect(t, "outcomes", b.outcomes(), []string{"a: ok", "b: ok"})
+		if lost, _ := b.failures(); len(lost) > 0 {
+			t.Errorf("who told of the loss is told of it: %v", lost)
+		}
+	})
+}
+
 func TestTheWindowBlocks(t *testing.T) {
 	o := shortOptions
 	o.window = 2

@@ -3,6 +3,7 @@ package links
 import (
 	"context"
 	"errors"
+	"time"
 
 	goamqp "github.com/Azure/go-amqp"
 
@@ -13,37 +14,42 @@ import (
 // outgoing sends requests and answers, each on its own, on a link and on whatever it is attached
 // anew. (Telemetry has an outbox.)
 type outgoing struct {
-	to   *sender
-	node amqp.Node
-	turn chan struct{} // whose holder may write; go-amqp has a mutex for that, whose wait has no end of its own
+	to    *sender
+	node  amqp.Node
+	limit time.Duration // for what becomes of one; 0: none
+	turn  chan struct{} // whose holder may write; go-amqp has a mutex for that, whose wait has no end of its own
 }
 
-func (o *outgoing) init(to *sender, node amqp.Node) {
-	o.to, o.node, o.turn = to, node, make(chan struct{}, 1)
+func (o *outgoing) init(to *sender, node amqp.Node, limit time.Duration) {
+	o.to, o.node, o.limit, o.turn = to, node, limit, make(chan struct{}, 1)
 }
 
 // deliver sends m, and again as often as the link is lost before the peer has said what becomes of
-// it. It returns the attachment on which m was accepted. The error is a *hubwire.Error: m may
-// have arrived when its outcome is Unknown.
-func (o *outgoing) deliver(ctx context.Context, op string, m *goamqp.Message) (generation, error) {
-	for doubt := false; ; {
-		s, gen, err := o.to.link(ctx)
+// it; one that does not say it in time loses the session. It returns the attachment that m went by
+// last. The error is a *hubwire.Error: m may have arrived when its outcome is Unknown.
+func (o *outgoing) deliver(ctx context.Context, op string, m *goamqp.Message) (gen generation, err error) {
+	for doubt := false; ; doubt = true {
+		s, on, err := o.to.link(ctx)
 		if err != nil {
-			return 0, doubtful(asError(op, o.node, err), doubt)
+			return gen, doubtful(asError(op, o.node, err), doubt)
 		}
+		gen = on
 		state, err := o.transfer(ctx, s, m)
-		if err == nil {
+		level, _ := ending(err)
+		switch {
+		case err == nil:
 			return gen, outcomeOf(op, state)
-		}
-		if level, _ := ending(err); level <= levelRefusal {
+		case errors.Is(err, errAckTimeout):
+			o.to.stalled(gen, err)
+		case level > levelRefusal:
+			o.to.failed(gen, err)
+		default:
 			e := asError(op, o.node, err)
-			if condition := (*goamqp.Error)(nil); errors.As(err, &condition) || errors.Is(err, errNoTurn) {
+			if level == levelRefusal || errors.Is(err, errNoTurn) {
 				e = notSent(ctx, e) // it is go-amqp's own, about a message that it did not send
 			}
-			return 0, doubtful(e, doubt)
+			return gen, doubtful(e, doubt)
 		}
-		doubt = true
-		o.to.failed(gen, err)
 	}
 }
 
@@ -66,7 +72,16 @@ func (o *outgoing) transfer(ctx context.Context, s *goamqp.Sender, m *goamqp.Mes
 	if err != nil {
 		return nil, err
 	}
-	return receipt.Wait(ctx)
+	if o.limit > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeoutCause(ctx, o.limit, errAckTimeout)
+		defer cancel()
+	}
+	state, err := receipt.Wait(ctx)
+	if err != nil && context.Cause(ctx) == errAckTimeout {
+		err = errAckTimeout
+	}
+	return state, err
 }
 
 // notSent is e of what never left.

@@ -104,7 +104,7 @@ func (p *peer) last() *peerConn {
 // conn makes a Conn to the peer, and closes it with the test.
 func (p *peer) conn(change func(*Options)) *Conn {
 	p.t.Helper()
-	o := &Options{Dial: p.dial, HostName: "h", OnPanic: func(v any, stack []byte) { p.t.Errorf("panic: %v\n%s", v, stack) }}
+	o := &Options{Dial: p.dial, HostName: "h", KeepAlive: -1, OnPanic: func(v any, stack []byte) { p.t.Errorf("panic: %v\n%s", v, stack) }}
 	if change != nil {
 		change(o)
 	}

@@ -15,17 +15,17 @@ const pumpCredit = 100
 // pump gives each message that comes by a link to f, in order, as long as the device lives, on a
 // goroutine of its own. f should not block: it holds up what comes behind. What the hub has not settled is
 // accepted.
-func (in *incoming) pump(from *receiver, f func(*goamqp.Message)) bool {
+func (in *incoming) pump(from *receiver, f func(generation, *goamqp.Message)) bool {
 	return in.start(func() { pump(in.d.e.life, from, &in.d.c.o, f) })
 }
 
 // pump does so until ctx ends. A link that is refused is asked for again after a while.
-func pump(ctx context.Context, in *receiver, o *Options, f func(*goamqp.Message)) {
+func pump(ctx context.Context, in *receiver, o *Options, f func(generation, *goamqp.Message)) {
 	for n := 0; ctx.Err() == nil; n++ {
 		r, gen, err := in.link(ctx)
 		if err == nil {
 			var some bool
-			some, err = drain(ctx, r, f)
+			some, err = drain(ctx, r, func(m *goamqp.Message) { f(gen, m) })
 			if some {
 				n = 0
 			}

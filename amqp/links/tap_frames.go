@@ -28,13 +28,13 @@ type wire struct {
 	count    uint32 // of deliveries that came in
 	limit    uint32 // of them, by the credit that was given
 	partial  int    // bytes of the delivery that is under way
-	limited  bool   // limit is set
 }
 
 // Bounds for what a peer may do to go-amqp, which has none of its own.
 const (
 	maxMessage   = 4 << 20 // bytes of one message; go-amqp keeps the limit of an attach only when the peer repeats it
 	maxSettled   = 1 << 20 // deliveries that one disposition may name; go-amqp looks at each, and for ever if the last is 2³²-1
+	creditSlack  = 1000    // deliveries without credit that are let through: go-amqp keeps whatever comes
 	minKeepAlive = time.Second
 )
 
@@ -109,6 +109,7 @@ func (t *tap) peerAttach(channel uint16, body []byte) error {
 		if at.name == string(attach.Name) && at.wire.receives == (attach.Role == amqp10.RoleSender) && !at.wire.attached {
 			at.wire.remote, at.wire.attached = attach.Handle, true
 			at.wire.count = attach.InitialDeliveryCount.Or(0)
+			at.wire.limit = at.wire.count
 			return nil
 		}
 	}
@@ -140,8 +141,8 @@ func (t *tap) peerTransfer(channel uint16, body []byte) error {
 	}
 	w := &at.wire
 	switch w.partial += len(payload); {
-	case !w.receives || !w.limited || int32(w.limit-w.count) <= 0:
-		return fmt.Errorf("a message on the link %.100q, which has no credit", at.name)
+	case !w.receives || int32(w.count-w.limit) >= creditSlack:
+		return fmt.Errorf("more messages on the link %.100q than it has credit for", at.name)
 	case w.partial > maxMessage:
 		return fmt.Errorf("a message of more than %d bytes", maxMessage)
 	case transfer.Aborted.Value:
@@ -259,7 +260,7 @@ func (t *tap) ownFlow(channel uint16, body []byte) {
 	defer t.mu.Unlock()
 	if s := t.locals[channel]; s != nil {
 		if at := s.localLink(flow.Handle.Value); at != nil {
-			at.wire.limit, at.wire.limited = flow.DeliveryCount.Value+flow.LinkCredit.Value, true
+			at.wire.limit = flow.DeliveryCount.Value + flow.LinkCredit.Value
 		}
 	}
 }

@@ -18,6 +18,7 @@ type twins struct {
 	in        *incoming
 	responses *receiver
 	out       outgoing
+	heard     generation // that the last message came by; of the pump
 
 	mu      sync.Mutex
 	last    uint64                 // request
@@ -32,12 +33,13 @@ type twins struct {
 // twinRequest waits for its answer.
 type twinRequest struct {
 	answer  chan twinAnswer // has room for the one
+	arrived func()          // is called when it is there
 	success func()          // is called before what comes behind the answer is looked at; may be nil
 }
 
 // twinAnswer is the hub's.
 type twinAnswer struct {
-	status  int
+	in      generation // that it came by
 	version int64
 	body    []byte
 	err     error // of the status
@@ -56,58 +58,72 @@ func (t *twins) init(in *incoming) {
 		},
 		options: func() goamqp.ReceiverOptions { return goamqp.ReceiverOptions{Credit: pumpCredit, Properties: pair} },
 	})
-	t.out.init(requests, amqp.TwinRequests)
+	t.out.init(requests, amqp.TwinRequests, in.d.o.AckTimeout)
 }
 
 // request asks the hub, and again whenever a link is lost before there is an answer. What it returns
-// without an error is a success; attached is what the request and its answer went over.
-func (t *twins) request(ctx context.Context, op string, o amqp.TwinOperation, body []byte, success func()) (a twinAnswer, attached pairing, err error) {
-	id, answered := t.begin(success)
-	defer t.end(id)
+// without an error is a success; out is what the request went by last.
+func (t *twins) request(ctx context.Context, op string, o amqp.TwinOperation, body []byte, success func()) (a twinAnswer, out generation, err error) {
+	sending, arrived := context.WithCancel(ctx) // an answer says that the request has arrived, whatever else is missing
+	defer arrived()
+	id, answered := t.begin(arrived, success)
+	defer t.take(id)
 	m, err := encode(amqp.AppendTwinRequest(nil, &amqp.TwinRequest{ID: amqp.String(id).Value(), Operation: o, Body: body}))
 	if err != nil {
-		return a, attached, err
+		return a, 0, err
 	}
 	for doubt := false; ; doubt = true {
+		if len(answered) > 0 { // whatever else has happened
+			a = <-answered
+			return a, out, withOp(op, a.err)
+		}
 		_, in, err := t.responses.link(ctx)
 		if err != nil {
-			return a, attached, doubtful(asError(op, amqp.TwinResponses, err), doubt)
+			return a, out, doubtful(asError(op, amqp.TwinResponses, err), doubt)
 		}
 		lost := t.listen(in)
-		out, err := t.out.deliver(ctx, op, m)
-		if err != nil {
-			return a, attached, doubtful(asError(op, amqp.TwinRequests, err), doubt)
+		out, err = t.out.deliver(sending, op, m)
+		if err != nil && len(answered) == 0 {
+			return a, out, doubtful(asError(op, amqp.TwinRequests, err), doubt)
 		}
 		select {
-		case a := <-answered:
-			return a, pairing{out, in}, withOp(op, a.err)
 		case <-lost:
-			continue // the answer went with it
-		case <-ctx.Done():
-			err = ctx.Err()
+			continue // an answer went with it, if it is not there
+		case <-sending.Done(): // by the answer, or with ctx
 		case <-t.in.d.e.life.Done():
-			err = errors.Unwrap(ended(op, context.Cause(t.in.d.e.life)))
 		}
-		return a, attached, &hubwire.Error{
-			Op: op, Outcome: hubwire.Unknown, Retryable: ctx.Err() != nil, Message: "the hub has not answered", Err: err,
+		if len(answered) == 0 {
+			return a, out, t.unanswered(ctx, op)
 		}
 	}
 }
 
+// unanswered is the error of a request that the hub has, when ctx or the device has ended.
+func (t *twins) unanswered(ctx context.Context, op string) error {
+	e := &hubwire.Error{Op: op, Outcome: hubwire.Unknown, Retryable: true, Message: "the hub has not answered", Err: ctx.Err()}
+	if e.Err == nil {
+		e.Retryable, e.Err = false, errors.Unwrap(ended(op, context.Cause(t.in.d.e.life)))
+	}
+	return e
+}
+
 // begin opens a request.
-func (t *twins) begin(success func()) (id string, answered chan twinAnswer) {
+func (t *twins) begin(arrived, success func()) (id string, answered chan twinAnswer) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.last++
 	id, answered = strconv.FormatUint(t.last, 16), make(chan twinAnswer, 1)
-	t.open[id] = twinRequest{answered, success}
+	t.open[id] = twinRequest{answered, arrived, success}
 	return id, answered
 }
 
-func (t *twins) end(id string) {
+// take closes a request.
+func (t *twins) take(id string) (r twinRequest, ok bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	r, ok = t.open[id]
 	delete(t.open, id)
+	return r, ok
 }
 
 // listen sees to it that what comes is taken, and returns what is closed when that attachment is lost.
@@ -134,13 +150,15 @@ func (t *twins) responsesDown(in generation, _ error) {
 	t.lost = make(chan struct{})
 }
 
-// received hands on an answer, or a change.
-func (t *twins) received(m *goamqp.Message) {
+// received hands on an answer, or a change. What comes first by another attachment than before is preceded by a
+// reset: who watches has changes in hand that may be of another twin than what comes now.
+func (t *twins) received(in generation, m *goamqp.Message) {
+	fresh := t.heard != 0 && in != t.heard
+	t.heard = in
 	type response struct {
-		id      string
-		change  bool
-		version int64
-		answer  twinAnswer
+		id     string
+		change bool
+		answer twinAnswer
 	}
 	r, err := decode(m, func(v *amqp.Message) (response, error) {
 		r, err := amqp.ParseTwinResponse(v)
@@ -148,33 +166,25 @@ func (t *twins) received(m *goamqp.Message) {
 			return response{}, err
 		}
 		id, _ := r.ID.Text()
-		return response{string(id), r.IsChange(), r.Version, newTwinAnswer(&r)}, nil
+		return response{string(id), r.IsChange(), newTwinAnswer(in, &r)}, nil
 	})
+	waiting, ok := t.take(r.id)
+	if success := waiting.success; success != nil && r.answer.err == nil {
+		t.in.d.c.call(success)
+	} else if fresh {
+		t.in.d.c.call(t.restart)
+	}
 	switch {
 	case err != nil:
 		t.in.unexpected(err)
 	case r.change:
-		t.changed(r.version, r.answer.body)
-	default:
-		t.answer(r.id, r.answer)
+		t.changed(r.answer.version, r.answer.body)
+	case ok: // else it is late, which is no fault
+		waiting.answer <- r.answer
+		waiting.arrived()
 	}
 }
 
-func newTwinAnswer(r *amqp.TwinResponse) twinAnswer {
-	return twinAnswer{r.Status, r.Version, append([]byte{}, r.Body...), r.Err("")}
-}
-
-// answer hands an answer on. One that nobody waits for any more is late, which is no fault.
-func (t *twins) answer(id string, a twinAnswer) {
-	t.mu.Lock()
-	r, ok := t.open[id]
-	delete(t.open, id)
-	t.mu.Unlock()
-	if !ok {
-		return
-	}
-	if a.err == nil && r.success != nil {
-		t.in.d.c.call(r.success)
-	}
-	r.answer <- a
+func newTwinAnswer(in generation, r *amqp.TwinResponse) twinAnswer {
+	return twinAnswer{in: in, version: r.Version, body: append([]byte{}, r.Body...), err: r.Err("")}
 }

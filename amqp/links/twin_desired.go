@@ -63,13 +63,14 @@ func (t *twins) watch(ctx context.Context, change func(version int64, patch []by
 
 // subscribe asks the hub for changes.
 func (t *twins) subscribe(ctx context.Context, success func()) (bool, error) {
-	_, on, err := t.request(ctx, "desired", amqp.TwinSubscribe, nil, success)
+	a, out, err := t.request(ctx, "desired", amqp.TwinSubscribe, nil, success)
 	if err != nil {
 		return false, err
 	}
 	t.desired.mu.Lock()
 	defer t.desired.mu.Unlock()
-	t.desired.made = on
+	t.desired.made = pairing{out, a.in}
+	t.renewLocked() // it may have been lost in the meantime
 	return true, nil
 }
 

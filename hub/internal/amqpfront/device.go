@@ -1,19 +1,33 @@
 package amqpfront
 
 import (
+	"errors"
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/hubwire/hubwire"
 	"github.com/hubwire/hubwire/amqp"
+	"github.com/hubwire/hubwire/httpsx"
 	"github.com/hubwire/hubwire/hub/internal/core"
 	"github.com/hubwire/hubwire/internal/amqp10"
 	"github.com/hubwire/hubwire/internal/amqpserver"
 )
 
 // failure is the error of AMQP that the hub gives for err.
-func failure(err error) *amqp10.Error { return amqp.NewError(err).Wire() }
+func failure(err error) *amqp10.Error { return amqp.NewError(tracked(err)).Wire() }
+
+// tracked returns err with a tracking id, as all that the hub refuses has.
+func tracked(err error) error {
+	e, ok := errors.AsType[*hubwire.Error](err)
+	if !ok || e == nil || e.TrackingID != "" {
+		return err
+	}
+	own := *e
+	own.TrackingID = httpsx.NewTrackingID(time.Now())
+	return &own
+}
 
 // An identity is connected from its first link to its last: a token alone does not connect
 // it, since the Node SDK puts its token long before it needs a link. When the hub sends it

@@ -6,6 +6,7 @@ import (
 
 	"github.com/hubwire/hubwire"
 	"github.com/hubwire/hubwire/amqp"
+	"github.com/hubwire/hubwire/httpsx"
 	"github.com/hubwire/hubwire/hub/internal/core"
 	"github.com/hubwire/hubwire/internal/amqp10"
 	"github.com/hubwire/hubwire/internal/amqpserver"
@@ -112,7 +113,7 @@ func (n *twinRequests) Deliver(d *amqpserver.Delivery) {
 		if e == nil {
 			return // the session is over, and the link about to be
 		}
-		answer.Status, answer.Body = e.Code.Status(), amqp.AppendErrorBody(nil, e, time.Now())
+		answer.Status, answer.Body = e.Code.Status(), httpsx.AppendError(nil, e, httpsx.Numeric, time.Now())
 	}
 	if c.settle(d.Receipt(), v); v.DropAfter {
 		return
