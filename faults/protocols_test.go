@@ -40,7 +40,10 @@ type protocol struct {
 // renewsInPlace reports whether a connection outlives its token.
 func (p protocol) renewsInPlace() bool { return p.renewal == hub.OpToken }
 
-var protocols = []protocol{
+// protocols are those with connections, which the themes are about.
+var protocols = mqttProtocols
+
+var mqttProtocols = []protocol{
 	{
 		name: "mqtt", transport: device.MQTT(nil),
 		renewal: hub.OpConnect, telemetry: mqttTelemetry, marks: true, refusals: mqttRefusals,
@@ -49,6 +52,10 @@ var protocols = []protocol{
 		name: "mqtt-ws", transport: device.MQTTWebSocket(nil), webSocket: true,
 		renewal: hub.OpConnect, telemetry: mqttTelemetry, marks: true, refusals: mqttRefusals,
 	},
+}
+
+// amqpProtocols are those that have links and sessions.
+var amqpProtocols = []protocol{
 	{
 		name: "amqp", transport: device.AMQP(nil), amqp: true,
 		renewal: hub.OpToken, telemetry: amqpTelemetry, settles: true, refusals: amqpRefusals, unheard: 2 * hubIdle,

@@ -21,7 +21,7 @@ import (
 // TestTheSpeakerIsUnderstood holds that a client hears what the network says in the hub's place, that the hub
 // then means the same as the client, and that neither hears of it twice. The client is go-amqp, bare.
 func TestTheSpeakerIsUnderstood(t *testing.T) {
-	for _, p := range []protocol{{name: "amqp", amqp: true}, {name: "amqp-ws", amqp: true, webSocket: true}} {
+	for _, p := range amqpProtocols {
 		t.Run(p.name, func(t *testing.T) {
 			inBubble(t, p, setting{inspects: true}, func(t *testing.T, v *venue) {
 				c := &bare{v: v}

@@ -142,7 +142,10 @@ func (w *wire) drop(conn *links.Conn) {
 func (c *Client) wired(ctx context.Context, op string, err error) error {
 	e := *asError(err)
 	e.Op = op
-	if ended := c.ended(ctx); ended != nil && (errors.Is(err, net.ErrClosed) || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)) {
+	ended := c.ended(ctx)
+	switch {
+	case ended == nil, errors.Is(err, ended): // which says more, such as why it was waited
+	case errors.Is(err, net.ErrClosed), errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
 		e.Err = ended
 		e.Retryable = ended != errClosed
 	}

@@ -180,12 +180,13 @@ func (c *cbs) attach(ctx context.Context) (pair *cbsPair, err error) {
 		c.silent(ctx, err)
 		return nil, err
 	}
+	session := pair.session
 	defer func() {
 		if err != nil {
 			c.silent(ctx, err)
 			n.c.mu.Lock()
 			defer n.c.mu.Unlock()
-			n.c.closeLocked(n, pair.session)
+			n.c.closeLocked(n, session) // pair is nil by now
 		}
 	}()
 	out, in := n.attachment(nil, pair.session), n.attachment(nil, pair.session)

@@ -133,10 +133,9 @@ func (n *network) fail(reason error) {
 	n.failLocked(reason)
 }
 
+// failLocked gives n up.
 func (n *network) failLocked(reason error) {
-	if n.dead == nil {
-		n.dead = reason
-	}
+	n.deadLocked(reason)
 	n.c.startLocked(n.tap.abort)
 }
 
@@ -202,8 +201,22 @@ func (n *network) linkEnded(at *attachment, lv level, remote *amqp10.Error) {
 func (n *network) connEnded(err error) {
 	n.c.mu.Lock()
 	defer n.c.mu.Unlock()
-	if n.dead == nil {
-		n.dead = err
+	n.deadLocked(err)
+}
+
+// deadLocked notes that n is over. Who asks for a link from then on waits for the next connection: what it
+// would give to go-amqp now could not be told from what was lost.
+func (n *network) deadLocked(reason error) {
+	if n.dead != nil {
+		return
+	}
+	n.dead = reason
+	for _, e := range n.c.entities {
+		for _, l := range e.links {
+			if at := l.live.Load(); at != nil && at.net == n {
+				l.loseLocked(at, reason)
+			}
+		}
 	}
 }
 

@@ -171,6 +171,8 @@ func (e *entity) token(ctx context.Context) (token string, expires time.Time, er
 	switch {
 	case panicked:
 		return "", expires, errors.New("links: the token source panicked")
+	case err == nil && token == "":
+		return "", expires, invalid("token", "the source gave none")
 	case err == nil && !expires.IsZero() && !time.Now().Before(expires):
 		return "", expires, &hubwire.Error{
 			Op: "token", Code: hubwire.Unauthorized, Outcome: hubwire.NotSent,

@@ -2,6 +2,7 @@ package links
 
 import (
 	"context"
+	"fmt"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -44,15 +45,16 @@ type outbox struct {
 	now     *round    // nil until something is to be written
 	under   int       // messages of this round that are under way
 	since   time.Time // when the oldest of those became the oldest
-	returns int       // how often in a row the hub gave a message back
+	returns int       // how often in a row the hub wanted no message yet
 
-	writing, settling bool               // there is a goroutine for it
-	rouse             context.CancelFunc // ends its wait with a message that the hub gave back
-	closing           bool               // nothing new is accepted
+	writing, settling bool // there is a goroutine for it
+	closing           bool // nothing new is accepted
 	cause             error
 	quiet             chan struct{} // closed when nothing is pending and no goroutine left; nil if nobody waits
 	timer             *time.Timer
 	timing            bool // timer runs
+	release           *time.Timer
+	holding           bool // release runs
 }
 
 // outlet is the link that an outbox sends on, whatever it is attached to.
@@ -280,11 +282,11 @@ func (b *outbox) withdraw(seq uint64, wait chan error, cause error) error {
 		s.wait, s.dropped = nil, true
 		return cutShort(true, cause)
 	}
-	doubt, held := s.doubt, s.held
-	b.remove(seq)
-	if held {
-		b.rouse()
+	doubt := s.doubt
+	if s.held {
+		cause = fmt.Errorf("%w; the last attempt: %w", cause, s.err)
 	}
+	b.remove(seq)
 	if r := b.now; b.used == 0 && r != nil && r.link == nil {
 		b.now = nil
 		r.cut() // whoever waits for a link has nothing to send
@@ -331,11 +333,16 @@ func (b *outbox) abort(cause error) {
 		return
 	}
 	b.cause = cause
-	if b.timing {
-		b.timing = false
-		b.timer.Stop()
+	for _, t := range []*time.Timer{b.timer, b.release} {
+		if t != nil {
+			t.Stop()
+		}
 	}
 	b.stop()
+	if b.used > 0 && !b.settling {
+		b.settling = true
+		go b.settle()
+	}
 }
 
 // await waits until nothing is pending and no goroutine left.

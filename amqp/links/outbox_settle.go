@@ -3,6 +3,7 @@ package links
 import (
 	"context"
 	"runtime/debug"
+	"time"
 
 	goamqp "github.com/Azure/go-amqp"
 
@@ -19,12 +20,27 @@ type tale struct {
 	err  error
 }
 
+// awaited returns the oldest transfer that is under way, and has been written.
+func (b *outbox) awaited() (seq uint64, ok bool) {
+	for seq = b.head; seq < b.tail; seq++ {
+		s := b.at(seq)
+		switch {
+		case s.span > 0:
+			return seq, true
+		case !s.free && !s.known && !s.held:
+			return 0, false // what is behind it is not written either, or not of this round
+		}
+	}
+	return 0, false
+}
+
 // settleable reports whether there is something for a goroutine that settles.
 func (b *outbox) settleable() bool {
 	if b.now != nil && b.now.lost {
 		return true
 	}
-	return b.used > 0 && (b.cause != nil || b.at(b.head).known || b.at(b.head).span > 0)
+	_, ok := b.awaited()
+	return ok || b.used > 0 && (b.cause != nil || b.at(b.head).known)
 }
 
 // settle waits for the outcome of the oldest transfer, and tells it, for as long as one is on its way.
@@ -53,10 +69,8 @@ func (b *outbox) settleOldest() bool {
 		b.hush()
 		return false
 	}
-	if b.used > 0 && b.cause == nil {
-		if s := b.at(b.head); s.span > 0 && !s.round.lost {
-			b.waitUnlocked(s.round, s.receipt, b.head, s.span)
-		}
+	if seq, ok := b.awaited(); ok && b.cause == nil && !b.now.lost {
+		b.waitUnlocked(b.now, seq)
 	}
 	if r := b.now; r != nil && (r.lost || b.cause != nil) {
 		b.rewind(r)
@@ -75,61 +89,77 @@ func (b *outbox) settleOldest() bool {
 	return true
 }
 
-// waitUnlocked waits, without mu, for the outcome of the transfer of span messages that begin at seq.
-func (b *outbox) waitUnlocked(r *round, receipt goamqp.SendReceipt, seq uint64, span int) {
+// waitUnlocked waits, without mu, for the outcome of the transfer that begins at seq.
+func (b *outbox) waitUnlocked(r *round, seq uint64) {
+	receipt, span := b.at(seq).receipt, b.at(seq).span
 	b.mu.Unlock()
 	state, err := receipt.Wait(r.ctx)
 	if err != nil {
 		b.lose(r, err, b.out.failed)
 	}
 	b.mu.Lock()
-	switch {
-	case err != nil:
-		b.at(seq).receipt = receipt // which may have an outcome all the same
-	case givenBack(state):
-		b.putOffUnlocked(r, seq, span)
-	default:
-		b.returns = 0
-		b.judge(state, seq, span)
+	if err != nil {
+		return // there may be an outcome all the same, which rewind looks for
 	}
+	b.judge(state, seq, span)
 }
 
-// judge notes the outcome of a transfer. Of messages that were refused together each is to have an outcome
-// of its own, unless the hub had no time for them.
+// judge notes the outcome of a transfer. What the hub may take later is put off. Of messages that were refused
+// together each is to have an outcome of its own, unless the hub has no room for any.
 func (b *outbox) judge(state goamqp.DeliveryState, seq uint64, span int) {
 	err := verdict(state)
+	again := err != nil && passing(err)
+	single := err != nil && !again && span > 1 && err.Outcome == hubwire.Refused && !err.Retryable
 	for i := range uint64(span) {
 		s := b.at(seq + i)
 		b.landed(s)
-		if e, ok := err.(*hubwire.Error); ok && span > 1 && e.Outcome == hubwire.Refused && !e.Retryable {
+		switch {
+		case again && s.dropped:
+			s.known = true // to nobody
+		case again:
+			s.held, s.err = true, err
+		case single:
 			s.share = false
 			b.next = min(b.next, seq)
-			continue
+		case err != nil:
+			s.known, s.err = true, err
+		default:
+			s.known, s.err = true, nil
 		}
-		s.known, s.err = true, err
+	}
+	switch {
+	case again:
+		b.putOff()
+	case err == nil:
+		b.returns = 0
 	}
 }
 
-// putOffUnlocked has a transfer sent again that the hub gave back, after a while, during which mu is not held.
-func (b *outbox) putOffUnlocked(r *round, seq uint64, span int) {
-	for i := range uint64(span) {
-		s := b.at(seq + i)
-		b.landed(s)
-		if s.held = !s.dropped; s.dropped {
-			b.remove(seq + i)
-		}
+// putOff sees to it that what is held is sent again in a while.
+func (b *outbox) putOff() {
+	if b.holding || b.cause != nil {
+		return
 	}
-	ctx, cancel := context.WithTimeout(r.ctx, backoff.Wait(b.returns, b.o.minBackoff, b.o.maxBackoff))
-	defer cancel()
-	b.rouse = cancel
+	b.holding = true
+	d := backoff.Wait(b.returns, b.o.minBackoff, b.o.maxBackoff)
 	b.returns++
-	b.mu.Unlock()
-	<-ctx.Done()
-	b.mu.Lock()
-	for i := max(seq, b.head); i < seq+uint64(span); i++ {
-		b.at(i).held = false
+	if b.release == nil {
+		b.release = time.AfterFunc(d, b.resume)
+	} else {
+		b.release.Reset(d)
 	}
-	b.next = max(b.head, min(b.next, seq))
+}
+
+// resume sends what is held.
+func (b *outbox) resume() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.holding = false
+	for seq := b.head; seq < b.tail; seq++ {
+		b.at(seq).held = false
+	}
+	b.next = b.head
+	b.kick()
 }
 
 // lose is called when a round has lost its link, or is to: tell is told of it, once.
@@ -173,7 +203,7 @@ func (b *outbox) rewind(r *round) {
 		}
 		if come && s.span > 0 {
 			var state goamqp.DeliveryState
-			if state, come = outcome(r.ctx, &s.receipt); come && !givenBack(state) {
+			if state, come = outcome(r.ctx, &s.receipt); come {
 				b.judge(state, seq, s.span)
 				continue
 			}

@@ -158,6 +158,7 @@ func TestWhatTheHubGivesBackIsSentAgainLater(t *testing.T) {
 		state amqp10.State
 	}{
 		{"released", amqp10.Released()},
+		{"rejected for now", amqp10.Rejected(&amqp10.Error{Condition: "com.microsoft:device-container-throttled"})},
 		{"modified", amqp10.Modified{DeliveryFailed: amqp10.Some(true)}.State()},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -175,6 +176,26 @@ func TestWhatTheHubGivesBackIsSentAgainLater(t *testing.T) {
 			})
 		})
 	}
+}
+
+func TestWhatAThrottledHubDoesNotWantYetComesAgainTogether(t *testing.T) {
+	o := shortOptions
+	o.maxBackoff = time.Hour
+	inBubble(t, o, func(t *testing.T, b *mailbox) {
+		from, attempts := time.Now(), 0
+		b.answer = func(string) (amqp10.State, bool) {
+			if attempts++; time.Since(from) < time.Minute {
+				return amqp10.Rejected(&amqp10.Error{Condition: "com.microsoft:device-container-throttled"}), true
+			}
+			return amqp10.Accepted(), true
+		}
+		b.async("a", "b", "c", "d")
+		time.Sleep(time.Hour)
+		expect(t, "outcomes", b.outcomes(), []string{"a: ok", "b: ok", "c: ok", "d: ok"})
+		if attempts > 4*20 {
+			t.Errorf("%d attempts for 4 messages in a minute", attempts)
+		}
+	})
 }
 
 func TestNoOutcomeInTimeCostsTheSession(t *testing.T) {

@@ -105,10 +105,12 @@ func doubtful(e *hubwire.Error, doubt bool) *hubwire.Error {
 
 // outcomeOf returns nil for what was accepted, and else what op failed with.
 func outcomeOf(op string, state goamqp.DeliveryState) error {
-	if givenBack(state) {
-		return &hubwire.Error{Op: op, Outcome: hubwire.Refused, Retryable: true, Message: "the hub gave it back"}
+	e := verdict(state)
+	if e == nil {
+		return nil
 	}
-	return withOp(op, verdict(state))
+	e.Op = op
+	return e
 }
 
 // withOp is err as that of the call op, nil for nil.

@@ -38,8 +38,10 @@ type peerConn struct {
 
 	mu    sync.Mutex
 	links []*peerLink
-	id    uint32          // of the last delivery
-	ended map[uint64]bool // what it detached or ended itself, whose answers need none: channel and handle
+	id    uint32 // of the last delivery
+
+	attached map[uint64]bool // by channel and handle of the client
+	ended    map[uint64]bool // what the peer detached or ended itself, so that the answers need none
 }
 
 // peerLink is a link as the client attached it.
@@ -63,7 +65,7 @@ func withPeer(t *testing.T, test func(t *testing.T, p *peer)) {
 // dial has the form of Options.Dial.
 func (p *peer) dial(context.Context) (net.Conn, error) {
 	client, server := testkit.Pipe()
-	c := &peerConn{p: p, nc: server, ended: make(map[uint64]bool)}
+	c := &peerConn{p: p, nc: server, attached: make(map[uint64]bool), ended: make(map[uint64]bool)}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.conns = append(p.conns, c)
@@ -258,7 +260,7 @@ func (c *peerConn) well(channel uint16, what amqp10.Descriptor, body []byte) {
 	case amqp10.DescSASLInit:
 		c.sasl((&amqp10.SASLOutcome{}).AppendTo(nil))
 	case amqp10.DescOpen:
-		c.send(0, &amqp10.Open{ContainerID: []byte("peer")})
+		c.send(0, &amqp10.Open{ContainerID: []byte("peer"), MaxFrameSize: amqp10.Some[uint32](maxFrame)})
 	case amqp10.DescBegin:
 		c.send(channel, &amqp10.Begin{RemoteChannel: amqp10.Some(channel), IncomingWindow: 5000, OutgoingWindow: 5000})
 	case amqp10.DescAttach:
@@ -268,7 +270,8 @@ func (c *peerConn) well(channel uint16, what amqp10.Descriptor, body []byte) {
 	case amqp10.DescDetach:
 		var d amqp10.Detach
 		_ = d.Parse(body)
-		if !c.answered(channel, d.Handle) {
+		if !c.answered(channel, d.Handle) && c.attached[linkKey(channel, d.Handle)] {
+			delete(c.attached, linkKey(channel, d.Handle))
 			c.send(channel, &amqp10.Detach{Handle: d.Handle + 1, Closed: amqp10.Some(true)})
 		}
 	case amqp10.DescEnd:
@@ -284,18 +287,21 @@ const wholeSession = 1<<32 - 1
 
 // answered reports whether the client has answered what the peer has ended.
 func (c *peerConn) answered(channel uint16, handle uint32) bool {
-	key := uint64(channel)<<32 | uint64(handle)
+	key := linkKey(channel, handle)
 	defer delete(c.ended, key)
 	return c.ended[key]
 }
 
 func (c *peerConn) endedItself(channel uint16, handle uint32) {
-	c.ended[uint64(channel)<<32|uint64(handle)] = true
+	c.ended[linkKey(channel, handle)] = true
 }
+
+func linkKey(channel uint16, handle uint32) uint64 { return uint64(channel)<<32 | uint64(handle) }
 
 func (c *peerConn) attach(channel uint16, body []byte) {
 	var a amqp10.Attach
 	_ = a.Parse(body)
+	c.attached[linkKey(channel, a.Handle)] = true
 	a.Handle++
 	a.Role = !a.Role
 	if a.Role == amqp10.RoleSender {
@@ -311,14 +317,20 @@ func (c *peerConn) attach(channel uint16, body []byte) {
 }
 
 func (c *peerConn) transfer(channel uint16, body []byte) {
-	var t amqp10.Transfer
-	payload, _ := t.Parse(body)
-	c.send(channel, &amqp10.Disposition{
-		Role: amqp10.RoleReceiver, First: t.DeliveryID.Value, Settled: amqp10.Some(true), State: amqp10.Accepted(),
-	})
+	payload := c.accept(channel, body)
 	if l := c.linkTo(channel, body); l != nil && l.address == cbsAddress {
 		c.answer(channel, payload, 200, "OK")
 	}
+}
+
+// accept settles what came in, and returns the message.
+func (c *peerConn) accept(channel uint16, body []byte) (payload []byte) {
+	var t amqp10.Transfer
+	payload, _ = t.Parse(body)
+	c.send(channel, &amqp10.Disposition{
+		Role: amqp10.RoleReceiver, First: t.DeliveryID.Value, Settled: amqp10.Some(true), State: amqp10.Accepted(),
+	})
+	return payload
 }
 
 // answer answers a put-token.

@@ -18,32 +18,30 @@ var ErrWouldDeadlock = errors.New("links: waiting inside a callback for what tha
 // errAckTimeout is why a session was dropped whose peer did not settle the oldest message within AckTimeout.
 var errAckTimeout error = &lossError{text: "links: no outcome from the hub in time"}
 
-// givenBack reports whether the hub has not acted on a transfer, and wants it once more.
-func givenBack(state goamqp.DeliveryState) bool {
-	switch s := state.(type) {
-	case *goamqp.StateReleased:
-		return true
-	case *goamqp.StateModified:
-		return !s.UndeliverableHere
-	}
-	return false
-}
-
-// verdict is what a delivery state that is final means for the message: nil when it was accepted.
-func verdict(state goamqp.DeliveryState) error {
+// verdict is what a delivery state means for the message: nil when it was accepted.
+func verdict(state goamqp.DeliveryState) *hubwire.Error {
+	e := &hubwire.Error{Outcome: hubwire.Refused}
 	switch s := state.(type) {
 	case *goamqp.StateAccepted:
 		return nil
 	case *goamqp.StateRejected:
-		if s.Error == nil {
-			return &hubwire.Error{Outcome: hubwire.Refused, Message: "the hub rejected the message without a reason"}
+		if s.Error != nil {
+			return asError("send", amqp.Telemetry, s.Error)
 		}
-		return asError("send", amqp.Telemetry, s.Error)
+		e.Message = "the hub rejected the message without a reason"
+	case *goamqp.StateReleased:
+		e.Retryable, e.Message = true, "the hub gave the message back"
 	case *goamqp.StateModified:
-		return &hubwire.Error{Outcome: hubwire.Refused, Message: "the hub does not take the message here"}
+		e.Retryable, e.Message = !s.UndeliverableHere, "the hub gave the message back"
+	default:
+		e.Outcome, e.Message = hubwire.Unknown, fmt.Sprintf("the hub settled the message with %v, which is no outcome", state)
 	}
-	return &hubwire.Error{Outcome: hubwire.Unknown, Message: fmt.Sprintf("the hub settled the message with %v, which is no outcome", state)}
+	return e
 }
+
+// passing reports whether a message that was refused with e is sent again. A quota that is used up for the day is
+// the caller's to wait for.
+func passing(e *hubwire.Error) bool { return e.Retryable && e.Code.Status() != 403 }
 
 func tooLarge(size int, limit uint64) error {
 	return &hubwire.Error{

@@ -19,8 +19,7 @@ import (
 type feature struct {
 	name string
 
-	// needs is what it needs that this program has only on its own hub, or "":
-	// then it runs on any hub.
+	// needs is what it needs that not every hub has for the demo, or "": then it runs on any.
 	needs string
 
 	// partly is what is checked of it without what it needs, or "": then it is skipped.
@@ -29,20 +28,29 @@ type feature struct {
 	// lacks are the protocols over which IoT Hub has no such thing.
 	lacks []string
 
-	// service means that it is of the service's side, which IoT Hub has over HTTPS
-	// only. The device's end of it is over the first protocol.
-	service bool
+	// service are the protocols over which IoT Hub has it for back ends, when it is theirs. The
+	// device's end of it is over the first protocol.
+	service []string
 
 	run func(context.Context, *stage) error
 }
 
 // features are the rows, in the order of the table.
 var features = slices.Concat(
-	telemetryFeatures, c2dFeatures, twinFeatures, methodFeatures, moduleFeatures, accessFeatures, connectionFeatures,
-	uploadFeatures, registryFeatures, fleetFeatures, jobFeatures, commandFeatures)
+	telemetryFeatures, c2dFeatures, twinFeatures, methodFeatures, moduleFeatures, accessFeatures, connectionFeatures, amqpFeatures,
+	uploadFeatures, registryFeatures, fleetFeatures, jobFeatures, commandFeatures, backEndFeatures)
 
-// notHTTPS are the lacks of what IoT Hub does not have over HTTPS for devices.
-var notHTTPS = []string{overHTTPS}
+var (
+	// The lacks of what IoT Hub has for devices over all but some protocols, or over some alone.
+	notHTTPS = []string{overHTTPS}
+	notMQTT  = []string{overMQTT, overMQTTWS}
+	onlyMQTT = []string{overAMQP, overAMQPWS, overHTTPS}
+	onlyAMQP = []string{overMQTT, overMQTTWS, overHTTPS}
+
+	// The protocols of what it has for back ends.
+	byREST = []string{overHTTPS}
+	byAMQP = []string{overAMQP, overAMQPWS}
+)
 
 // cellsAtOnce bounds the cells that play side by side.
 const cellsAtOnce = 16
@@ -54,6 +62,7 @@ type demoFlags struct {
 	json             bool
 	only             string
 	protocol         string
+	takeFeedback     bool
 }
 
 func newDemo() *cobra.Command {
@@ -64,14 +73,14 @@ func newDemo() *cobra.Command {
 		Long: `Check every feature over every protocol and print a table: one row a feature, one
 column a protocol, each cell ok, failed, skipped, or – where IoT Hub itself has no such
 thing, and ok* where only a part could be checked; then "N passed, M failed". The exit code is not 0 when M is not 0.
-Rows that begin with "service:" are of the back end, which IoT Hub has over HTTPS only;
-the device at the other end of them speaks MQTT.
+Rows that begin with "service:" are of the back end, which does most over HTTPS, and over
+AMQP what has to do with messages; the device at the other end of them speaks MQTT.
 
 The hub runs inside this program, and all talk to it over TLS on loopback. With
 --connection-string it is one that exists: devices are registered there for the time of
-the demo, and what this program has only on its own hub so far is skipped: reading
-events (of most telemetry the acknowledgement is checked), messages to devices, file
-notifications, a container for exports.`,
+the demo, and what it does not have for the demo is skipped, such as a container for
+exports. Its queues of feedback and of file notifications are left to those who read
+them there, but with --take-feedback.`,
 		Args: noArgs,
 		RunE: func(c *cobra.Command, _ []string) error { return f.run(c) },
 	}
@@ -80,6 +89,7 @@ notifications, a container for exports.`,
 	fs.StringVar(&f.caFile, "ca-file", "", "PEM file of an authority to trust beside the system's (default HUBWIRE_CA_FILE, for that hub)")
 	fs.BoolVar(&f.json, "json", false, "print the table as JSON")
 	fs.StringVar(&f.only, "only", "", "only the features with this in their name")
+	fs.BoolVar(&f.takeFeedback, "take-feedback", false, "with --connection-string: read the hub's queues of feedback and of file notifications, that of other devices too")
 	fs.StringVar(&f.protocol, "transport", "", "only this protocol: "+protocolNames(protocols))
 	return c
 }
@@ -166,10 +176,10 @@ func (v *venue) play(ctx context.Context, chosen []feature, columns []protocol) 
 // playCell runs one feature over one protocol.
 func (v *venue) playCell(ctx context.Context, x feature, p protocol) cell {
 	switch {
-	case slices.Contains(x.lacks, p.name), x.service && p.name != overHTTPS:
+	case slices.Contains(x.lacks, p.name), x.service != nil && !slices.Contains(x.service, p.name):
 		return cell{status: statusImpossible}
 	case v.lacks(x) && x.partly == "":
-		return cell{status: statusSkipped, reason: x.shortOf()}
+		return cell{status: statusSkipped, reason: "needs " + x.needs}
 	case ctx.Err() != nil:
 		return cell{status: statusFailed, reason: ctx.Err().Error()}
 	}
@@ -181,7 +191,7 @@ func (v *venue) playCell(ctx context.Context, x feature, p protocol) cell {
 	} else if err != nil {
 		c.status, c.reason = statusFailed, oneLine(err)
 	} else if v.lacks(x) {
-		c.reason = "checked is only " + x.partly + "; the rest " + x.shortOf()
+		c.reason = "checked is only " + x.partly + "; the rest needs " + x.needs
 	}
 	return c
 }
@@ -192,11 +202,11 @@ type skipError string
 func (e skipError) Error() string { return string(e) }
 
 // lacks reports whether what x needs is not to be had on v's hub.
-func (v *venue) lacks(x feature) bool { return x.needs != "" && v.embedded == nil }
-
-// shortOf says why x cannot be checked, or not all of it.
-func (x feature) shortOf() string {
-	return "needs " + x.needs + ", which this program has only on its own hub so far"
+func (v *venue) lacks(x feature) bool {
+	if x.needs == noticeQueues {
+		return v.feedback == nil
+	}
+	return x.needs != "" && v.embedded == nil
 }
 
 // perform gives up on a feature that does not end, even one that does not heed
@@ -207,7 +217,7 @@ func (v *venue) perform(ctx context.Context, x feature, p protocol) error {
 		ctx, cancel := context.WithTimeoutCause(ctx, v.limit, fmt.Errorf("it took more than %v", v.limit))
 		defer cancel()
 		s := v.newStage(x, p)
-		if x.service {
+		if x.service != nil {
 			s.protocol = protocols[0]
 		}
 		err := contained(func() error { return x.run(ctx, s) })

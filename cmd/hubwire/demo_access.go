@@ -18,7 +18,7 @@ var accessFeatures = []feature{
 	{name: "a disabled device is cut off", run: accessDisabled},
 	{name: "X.509 by thumbprint", run: accessThumbprint},
 	// The SDKs' readmes: certificates of an authority do not work over WebSockets and HTTPS.
-	{name: "X.509 by an authority", needs: "an authority that the hub has verified", lacks: []string{"mqtt-ws", overHTTPS}, run: accessAuthority},
+	{name: "X.509 by an authority", needs: "an authority that the hub has verified", lacks: []string{overMQTTWS, overAMQPWS, overHTTPS}, run: accessAuthority},
 }
 
 func accessWrongKey(ctx context.Context, s *stage) error {
@@ -68,6 +68,11 @@ func accessDisabled(ctx context.Context, s *stage) error {
 	if err := s.works(ctx, c); err != nil {
 		return err
 	}
+	return s.disable(ctx, c)
+}
+
+// disable disables a device and waits until its client has ended.
+func (s *stage) disable(ctx context.Context, c *party) error {
 	d, err := s.service.Device(ctx, c.id.DeviceID)
 	if err != nil {
 		return err
@@ -133,17 +138,10 @@ func (s *stage) byCertificate(ctx context.Context, a *actor, own, other *tls.Cer
 	if err != nil {
 		return err
 	}
-	if s.embedded == nil {
-		return s.works(ctx, c)
-	}
-	events, err := s.events(ctx, a.id)
-	if err != nil {
-		return err
-	}
 	if err := c.Send(ctx, &hubwire.Message{Body: []byte("hello")}); err != nil {
 		return err
 	}
-	ev, err := events.Next(ctx)
+	ev, err := s.events(a.id).next(ctx)
 	if err != nil {
 		return err
 	}

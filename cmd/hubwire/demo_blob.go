@@ -58,7 +58,7 @@ func blobIn(container sas.Secret, name string) sas.Secret {
 }
 
 func (s *stage) readBlob(ctx context.Context, container sas.Secret, name string) ([]byte, error) {
-	return readBlob(ctx, s.rest.client.Transport, blobIn(container, name))
+	return readBlob(ctx, s.storage, blobIn(container, name))
 }
 
 // readDevices reads what an export has written.
@@ -88,5 +88,5 @@ func (s *stage) writeDevices(ctx context.Context, container sas.Secret, name str
 		}
 		text = append(append(text, line...), '\n')
 	}
-	return writeBlob(ctx, s.rest.client.Transport, blobIn(container, name), text)
+	return writeBlob(ctx, s.storage, blobIn(container, name), text)
 }

@@ -4,25 +4,27 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/hubwire/hubwire"
 )
 
-const sendingC2D = "sending cloud-to-device messages"
+// noticeQueues are what a hub has for all who read them together, and tells once.
+const noticeQueues = "the hub's feedback and file notifications, which --take-feedback reads"
+
+// c2dWay is what is checked of messages without feedback.
+const c2dWay = "the way to the device"
 
 var c2dFeatures = []feature{
-	{name: "C2D complete, with feedback", needs: sendingC2D, run: c2dComplete},
-	{name: "C2D queued while offline", needs: sendingC2D, run: c2dOffline},
-	{name: "C2D reject and abandon", needs: sendingC2D, lacks: overMQTT, run: c2dReject},
-	{name: "C2D reject and abandon are refused honestly", needs: sendingC2D, lacks: notHTTPS, run: c2dRefuse},
-	{name: "C2D left unsettled comes again", needs: sendingC2D, run: c2dAgain},
-	{name: "C2D, the 51st that waits, is refused", needs: sendingC2D, run: c2dFull},
+	{name: "C2D complete, with feedback", needs: noticeQueues, partly: c2dWay, run: c2dComplete},
+	{name: "C2D queued while offline", needs: noticeQueues, partly: c2dWay, run: c2dOffline},
+	{name: "C2D reject and abandon", needs: noticeQueues, partly: c2dWay, lacks: notMQTT, run: c2dReject},
+	{name: "C2D reject and abandon are refused honestly", needs: noticeQueues, partly: c2dWay, lacks: onlyMQTT, run: c2dRefuse},
+	{name: "C2D left unsettled comes again", needs: noticeQueues, partly: c2dWay, run: c2dAgain},
+	{name: "C2D, the 51st that waits, is refused", needs: noticeQueues, partly: c2dWay, run: c2dFull},
 }
-
-// overMQTT are the lacks of what IoT Hub does not have over MQTT.
-var overMQTT = []string{"mqtt", "mqtt-ws"}
 
 // takes receives a message, compares it, and returns it unsettled.
 func (p *party) takes(ctx context.Context, want hubwire.Message) (*hubwire.Received, error) {
@@ -30,12 +32,12 @@ func (p *party) takes(ctx context.Context, want hubwire.Message) (*hubwire.Recei
 	if err != nil {
 		return nil, err
 	}
-	// The hub sets To: a path, whose fixed words have no case.
+	// The hub sets To, but for what comes to an input: a path, whose fixed words have no case.
 	to := "/devices/" + p.id.DeviceID + "/"
 	if p.id.IsModule() {
 		to += "modules/" + p.id.ModuleID + "/"
 	}
-	if len(got.To) < len(to) || !strings.EqualFold(got.To[:len(to)], to) {
+	if got.Input == "" && !strings.HasPrefix(strings.ToLower(got.To), strings.ToLower(to)) {
 		return nil, fmt.Errorf("at the device: To is %q, which does not begin with %q", got.To, to)
 	}
 	want.To = got.To
@@ -68,8 +70,12 @@ func (s *stage) succeeded(ctx context.Context, id hubwire.Identity, messageIDs .
 	return s.heard(ctx, id, want...)
 }
 
-// heard waits for the hub's word of what became of messages, each "id status", and nothing else.
+// heard waits for the hub's word of what became of messages, each "id status", and nothing else,
+// if the demo may read that.
 func (s *stage) heard(ctx context.Context, id hubwire.Identity, want ...string) error {
+	if s.feedback == nil {
+		return nil
+	}
 	records, err := s.feedback.await(ctx, id.DeviceID, len(want))
 	if err != nil {
 		return err
@@ -78,7 +84,8 @@ func (s *stage) heard(ctx context.Context, id hubwire.Identity, want ...string) 
 	for i, r := range records {
 		got[i] = r.OriginalMessageID + " " + string(r.Status)
 	}
-	return same("the feedback", got, want)
+	slices.Sort(got) // two read it, and neither waits for the other
+	return same("the feedback", got, slices.Sorted(slices.Values(want)))
 }
 
 func numbered(n int) []hubwire.Message {
@@ -91,11 +98,24 @@ func numbered(n int) []hubwire.Message {
 
 func (s *stage) sendC2D(ctx context.Context, to hubwire.Identity, ms ...hubwire.Message) error {
 	for _, m := range ms {
-		if err := s.embedded.SendC2D(ctx, to, &m); err != nil {
+		if err := s.back.SendC2D(ctx, to, &m); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// waiting waits until n messages wait for a device.
+func (s *stage) waiting(ctx context.Context, id hubwire.Identity, n int) error {
+	for {
+		d, err := s.service.Device(ctx, id.DeviceID)
+		if err != nil || int(d.C2DCount) == n {
+			return err
+		}
+		if err := pause(ctx, everySoOften); err != nil {
+			return fmt.Errorf("%d messages wait for the device, not %d: %w", d.C2DCount, n, err)
+		}
+	}
 }
 
 func c2dComplete(ctx context.Context, s *stage) error {
@@ -114,11 +134,7 @@ func c2dComplete(ctx context.Context, s *stage) error {
 	if err := c.completes(ctx, m); err != nil {
 		return err
 	}
-	if err := s.succeeded(ctx, c.id, m.ID); err != nil {
-		return err
-	}
-	n, err := s.embedded.QueueLength(c.id)
-	return errors.Join(err, same("the length of the queue", n, 0))
+	return errors.Join(s.succeeded(ctx, c.id, m.ID), s.waiting(ctx, c.id, 0))
 }
 
 func c2dOffline(ctx context.Context, s *stage) error {
@@ -183,8 +199,7 @@ func c2dReject(ctx context.Context, s *stage) error {
 	if err := errors.Join(same("the delivery count of what was abandoned", again.DeliveryCount, 1), again.Complete(ctx)); err != nil {
 		return err
 	}
-	n, err := s.embedded.QueueLength(c.id)
-	return errors.Join(err, same("the length of the queue", n, 0), s.heard(ctx, c.id, "1 Rejected", "2 Success"))
+	return errors.Join(s.waiting(ctx, c.id, 0), s.heard(ctx, c.id, "1 Rejected", "2 Success"))
 }
 
 func c2dRefuse(ctx context.Context, s *stage) error {
@@ -205,8 +220,7 @@ func c2dRefuse(ctx context.Context, s *stage) error {
 			return fmt.Errorf("%v ended with %v, not with errors.ErrUnsupported", d, err)
 		}
 	}
-	n, err := s.embedded.QueueLength(c.id)
-	if err := errors.Join(err, same("the length of the queue", n, 1), same("settled", got.Settled(), false)); err != nil {
+	if err := errors.Join(s.waiting(ctx, c.id, 1), same("settled", got.Settled(), false)); err != nil {
 		return err
 	}
 	if err := got.Complete(ctx); err != nil {

@@ -13,11 +13,10 @@ import (
 )
 
 var commandFeatures = []feature{
-	{name: "service: method of a device, with time-outs", service: true, run: commandMethod},
-	{name: "service: method of a module", service: true, run: moduleMethod},
-	{name: "service: digital twin and command", service: true, run: commandDigitalTwin},
-	{name: "service: a message and its feedback, over HTTP", service: true, needs: sendingC2D, run: commandFeedback},
-	{name: "service: purge of a queue", service: true, needs: sendingC2D, run: commandPurge},
+	{name: "service: method of a device, with time-outs", service: byREST, run: commandMethod},
+	{name: "service: method of a module", service: byREST, run: moduleMethod},
+	{name: "service: digital twin and command", service: byREST, run: commandDigitalTwin},
+	{name: "service: purge of a queue", service: byREST, run: commandPurge},
 }
 
 // commandMethod calls a device that is away, one that comes while the call waits, and one that does not answer.
@@ -100,27 +99,6 @@ func commandDigitalTwin(ctx context.Context, s *stage) error {
 		}
 	}
 	return nil
-}
-
-// commandFeedback has a device complete one message and let another expire.
-func commandFeedback(ctx context.Context, s *stage) error {
-	a, err := s.device(ctx)
-	if err != nil {
-		return err
-	}
-	m := hubwire.Message{
-		Body: []byte("open \x00\xff"), ID: "m1", CorrelationID: "c1", UserID: "u", Ack: hubwire.AckFull,
-		Properties: []hubwire.Property{{Name: "door", Value: "front"}},
-	}
-	late := hubwire.Message{Body: []byte("too late"), ID: "m2", Ack: hubwire.AckFull, Expiry: time.Now().Add(time.Second)}
-	if err := errors.Join(s.rest.sendC2D(ctx, a.id, &late), s.heard(ctx, a.id, "m2 Expired"), s.rest.sendC2D(ctx, a.id, &m)); err != nil {
-		return err
-	}
-	c, err := s.connect(ctx, a)
-	if err != nil {
-		return err
-	}
-	return errors.Join(c.completes(ctx, m), s.heard(ctx, a.id, "m2 Expired", "m1 Success"))
 }
 
 func commandPurge(ctx context.Context, s *stage) error {

@@ -12,17 +12,13 @@ import (
 
 	"github.com/hubwire/hubwire"
 	"github.com/hubwire/hubwire/device"
-	"github.com/hubwire/hubwire/hub"
 	"github.com/hubwire/hubwire/sas"
 )
 
-// allAcknowledged is what can be checked of a burst and its connection without reading events.
-const allAcknowledged = "that the hub acknowledges all and the connection works after it"
-
 var connectionFeatures = []feature{
-	{name: "reconnect after a cut, nothing lost", needs: readingEvents, partly: allAcknowledged, run: connectionCut},
-	{name: "token renewal, nothing lost", needs: readingEvents, partly: allAcknowledged, run: connectionRenewal},
-	{name: "last will", needs: readingEvents, lacks: notHTTPS, run: connectionWill},
+	{name: "reconnect after a cut, nothing lost", run: connectionCut},
+	{name: "token renewal, nothing lost", run: connectionRenewal},
+	{name: "last will", lacks: onlyMQTT, run: connectionWill},
 }
 
 // connectionCut cuts the network under a burst. All of it is acknowledged, and
@@ -32,8 +28,7 @@ func connectionCut(ctx context.Context, s *stage) error {
 	if err != nil {
 		return err
 	}
-	before, err := s.listen(ctx, c)
-	if err != nil {
+	if err := s.listen(ctx, c); err != nil {
 		return err
 	}
 	b := newBurst(c)
@@ -56,10 +51,7 @@ func connectionCut(ctx context.Context, s *stage) error {
 			return err
 		}
 	}
-	if s.embedded == nil {
-		return s.works(ctx, c)
-	}
-	if err := complete(ctx, before, b.sent); err != nil {
+	if err := complete(ctx, s.events(c.id), b.sent); err != nil {
 		return err
 	}
 	m := numbered(1)[0]
@@ -77,26 +69,20 @@ func (s *stage) calls(ctx context.Context, c *party) error {
 	return s.callMethod(ctx, c)
 }
 
-// listen reads events and subscribes to messages and methods, where the hub's side is there.
-func (s *stage) listen(ctx context.Context, c *party) (*hub.EventReader, error) {
-	if s.embedded == nil {
-		return nil, s.works(ctx, c)
-	}
+// listen subscribes to messages and methods.
+func (s *stage) listen(ctx context.Context, c *party) error {
 	m := numbered(1)[0]
 	if err := s.sendC2D(ctx, c.id, m); err != nil {
-		return nil, err
+		return err
 	}
-	if err := errors.Join(c.completes(ctx, m), s.calls(ctx, c)); err != nil {
-		return nil, err
-	}
-	return s.events(ctx, c.id)
+	return errors.Join(c.completes(ctx, m), s.calls(ctx, c))
 }
 
 // complete reports whether the hub has each message of a burst, at least once,
 // and in order when what came again is left out.
-func complete(ctx context.Context, events *hub.EventReader, count int) error {
+func complete(ctx context.Context, events *events, count int) error {
 	for want := 0; want < count; {
-		ev, err := events.Next(ctx)
+		ev, err := events.next(ctx)
 		if err != nil {
 			return fmt.Errorf("waiting for message %d: %w", want, err)
 		}
@@ -128,7 +114,7 @@ func (t *countedTokens) Token(ctx context.Context, audience string) (string, tim
 }
 
 // connectionRenewal sends while the token is renewed, which over MQTT takes a
-// new connection, and over HTTPS nothing.
+// new connection, and over the others none.
 func connectionRenewal(ctx context.Context, s *stage) error {
 	for life := 5 * time.Second; ; life *= 2 {
 		if err := s.renews(ctx, life); !errors.Is(err, errTooSoon) {
@@ -159,7 +145,7 @@ func (s *stage) renews(ctx context.Context, life time.Duration) error {
 	if err != nil {
 		return err
 	}
-	events, err := s.listen(ctx, c)
+	err = s.listen(ctx, c)
 	if tokens.n.Load() > 1 {
 		return errors.Join(errTooSoon, c.Close())
 	}
@@ -168,7 +154,7 @@ func (s *stage) renews(ctx context.Context, life time.Duration) error {
 	}
 	b := newBurst(c)
 	renewed := func() bool {
-		return tokens.n.Load() > 1 && (s.protocol.name == overHTTPS || c.states.passed(device.Connected, device.Renewing, device.Connected))
+		return tokens.n.Load() > 1 && (!slices.Contains(notMQTT, s.protocol.name) || c.states.passed(device.Connected, device.Renewing, device.Connected))
 	}
 	for !renewed() {
 		if err := errors.Join(b.send(ctx, 1), pause(ctx, 10*time.Millisecond)); err != nil {
@@ -181,10 +167,7 @@ func (s *stage) renews(ctx context.Context, life time.Duration) error {
 	if c.states.lost() {
 		return fmt.Errorf("the connection was lost: %v", c.states)
 	}
-	if s.embedded == nil {
-		return s.works(ctx, c)
-	}
-	return complete(ctx, events, b.sent)
+	return complete(ctx, s.events(c.id), b.sent)
 }
 
 // shortTokens makes tokens for a that hold for so long.
@@ -206,10 +189,6 @@ func connectionWill(ctx context.Context, s *stage) error {
 	if err != nil {
 		return err
 	}
-	events, err := s.events(ctx, a.id)
-	if err != nil {
-		return err
-	}
 	will := hubwire.Message{Body: []byte("gone"), Properties: []hubwire.Property{{Name: "why", Value: "a cut"}}}
 	c, err := s.connectWith(ctx, a, device.MQTTOptions{Will: &will}, device.Options{})
 	if err != nil {
@@ -217,7 +196,7 @@ func connectionWill(ctx context.Context, s *stage) error {
 	}
 	before := time.Now()
 	c.wire.cut()
-	ev, err := events.Next(ctx)
+	ev, err := s.events(a.id).next(ctx)
 	if err != nil {
 		return err
 	}

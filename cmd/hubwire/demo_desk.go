@@ -3,16 +3,18 @@ package main
 import (
 	"context"
 	"fmt"
+	"iter"
 	"sync"
 
-	"github.com/hubwire/hubwire/httpsx"
-	"github.com/hubwire/hubwire/hub"
+	"github.com/hubwire/hubwire"
+	"github.com/hubwire/hubwire/service"
 )
 
-// desk hands out to the cells what a hub has one queue of for all devices. Its goroutine ends with close.
+// desk hands out to the cells what a hub has one stream of for all devices. Its goroutines end with close.
 type desk[R any] struct {
 	cancel context.CancelFunc
-	done   chan struct{}
+	feeds  sync.WaitGroup
+	of     func(R) string
 
 	mu      sync.Mutex
 	records map[string][]R
@@ -20,45 +22,37 @@ type desk[R any] struct {
 	err     error         // why nothing arrives any more
 }
 
-// feedbackDesk has feedback by the id of the device.
-type feedbackDesk = desk[httpsx.FeedbackRecord]
-
-// fileDesk has the notifications of uploads by the id of the device.
-type fileDesk = desk[*hub.FileNotification]
-
-// openDesk begins to take records off a queue: what next returns belongs to whom of says.
-func openDesk[R any](next func(context.Context) ([]R, error), of func(R) string) *desk[R] {
+// openDesk begins to read from feeds: what they yield belongs to whom of says, or to nobody when that is "".
+func openDesk[R any](of func(R) string, feeds ...func(context.Context) iter.Seq2[R, error]) *desk[R] {
 	ctx, cancel := context.WithCancel(context.Background())
-	d := &desk[R]{cancel: cancel, done: make(chan struct{}), records: map[string][]R{}, arrived: make(chan struct{})}
-	go func() {
-		defer close(d.done)
-		for {
-			records, err := next(ctx)
-			d.put(records, of, err)
-			if err != nil {
-				return
+	d := &desk[R]{cancel: cancel, of: of, records: map[string][]R{}, arrived: make(chan struct{})}
+	for _, feed := range feeds {
+		d.feeds.Go(func() {
+			for r, err := range feed(ctx) {
+				d.put(r, err)
 			}
-		}
-	}()
+		})
+	}
 	return d
 }
 
-func (d *desk[R]) put(records []R, of func(R) string, err error) {
+func (d *desk[R]) put(r R, err error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	for _, r := range records {
-		d.records[of(r)] = append(d.records[of(r)], r)
+	if err != nil {
+		d.err = err
+	} else if whose := d.of(r); whose != "" {
+		d.records[whose] = append(d.records[whose], r)
 	}
-	d.err = err
 	close(d.arrived)
 	d.arrived = make(chan struct{})
 }
 
-// await waits until there are n records of a device, and returns them all.
-func (d *desk[R]) await(ctx context.Context, deviceID string, n int) ([]R, error) {
+// await waits until there are n records of somebody, and returns them all.
+func (d *desk[R]) await(ctx context.Context, whose string, n int) ([]R, error) {
 	for {
 		d.mu.Lock()
-		records, arrived, err := d.records[deviceID], d.arrived, d.err
+		records, arrived, err := d.records[whose], d.arrived, d.err
 		d.mu.Unlock()
 		if len(records) >= n || err != nil {
 			return records, err
@@ -71,4 +65,34 @@ func (d *desk[R]) await(ctx context.Context, deviceID string, n int) ([]R, error
 	}
 }
 
-func (d *desk[R]) close() { d.cancel(); <-d.done }
+// close ends a desk, or does nothing for nil.
+func (d *desk[R]) close() {
+	if d != nil {
+		d.cancel()
+		d.feeds.Wait()
+	}
+}
+
+// event is what a back end reads of a device.
+type event = service.Event
+
+// events are those of one device or module, in order, from its first.
+type events struct {
+	desk  *desk[*event]
+	whose string
+	read  int
+}
+
+func (s *stage) events(id hubwire.Identity) *events {
+	return &events{desk: s.back.events, whose: id.String()}
+}
+
+// next waits for the next event.
+func (e *events) next(ctx context.Context) (*event, error) {
+	all, err := e.desk.await(ctx, e.whose, e.read+1)
+	if len(all) <= e.read {
+		return nil, err
+	}
+	e.read++
+	return all[e.read-1], nil
+}

@@ -14,10 +14,10 @@ import (
 )
 
 var fleetFeatures = []feature{
-	{name: "service: bulk, with a result for each", service: true, run: fleetBulk},
-	{name: "service: list and statistics", service: true, run: fleetStatistics},
-	{name: "service: query with pages and aggregates", service: true, run: fleetQuery},
-	{name: "service: twin read, patched and replaced", service: true, run: fleetTwin},
+	{name: "service: bulk, with a result for each", service: byREST, run: fleetBulk},
+	{name: "service: list and statistics", service: byREST, run: fleetStatistics},
+	{name: "service: query with pages and aggregates", service: byREST, run: fleetQuery},
+	{name: "service: twin read, patched and replaced", service: byREST, run: fleetTwin},
 }
 
 // fleet registers n devices, with the stage's own mark and a number each as tags.

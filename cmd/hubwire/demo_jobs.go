@@ -13,15 +13,15 @@ import (
 )
 
 var jobFeatures = []feature{
-	{name: "service: job that updates twins", service: true, run: jobTwins},
-	{name: "service: job that calls a method", service: true, run: jobMethod},
-	{name: "service: job on a schedule, cancelled", service: true, run: jobCancelled},
+	{name: "service: job that updates twins", service: byREST, run: jobTwins},
+	{name: "service: job that calls a method", service: byREST, run: jobMethod},
+	{name: "service: job on a schedule, cancelled", service: byREST, run: jobCancelled},
 	{
-		name: "service: configuration applied, with metrics", service: true,
+		name: "service: configuration applied, with metrics", service: byREST,
 		needs: "a hub that applies configurations at once", partly: "that it is registered and tested, and its content applied to one device",
 		run: configurationApplied,
 	},
-	{name: "service: export and import of the registry", service: true, needs: "a container of blobs", run: exportImport},
+	{name: "service: export and import of the registry", service: byREST, needs: "a container of blobs", run: exportImport},
 }
 
 // jobID is the id of a job, or of a configuration, of this cell.

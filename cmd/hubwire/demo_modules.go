@@ -10,7 +10,7 @@ import (
 )
 
 var moduleFeatures = []feature{
-	{name: "module output and input", needs: readingEvents, lacks: notHTTPS, run: moduleRouting},
+	{name: "module output and input", needs: "a route into a module, which is IoT Edge's", partly: "the output", lacks: notHTTPS, run: moduleRouting},
 	{name: "module twin", lacks: notHTTPS, run: moduleTwin},
 	{name: "module method", lacks: notHTTPS, run: moduleMethod},
 }
@@ -29,10 +29,6 @@ func moduleRouting(ctx context.Context, s *stage) error {
 	if err != nil {
 		return err
 	}
-	events, err := s.events(ctx, c.id)
-	if err != nil {
-		return err
-	}
 	m := hubwire.Message{
 		Body: []byte(`{"t":1}`), ID: "m1", Output: "out 1/é",
 		Properties: []hubwire.Property{{Name: "k", Value: "a&b=c %"}},
@@ -41,11 +37,11 @@ func moduleRouting(ctx context.Context, s *stage) error {
 	if err := c.Send(ctx, &m); err != nil {
 		return err
 	}
-	ev, err := events.Next(ctx)
+	ev, err := s.events(c.id).next(ctx)
 	if err != nil {
 		return err
 	}
-	if err := arrived(ev, c.id, m, before); err != nil {
+	if err := arrived(ev, c.id, m, before); err != nil || s.embedded == nil {
 		return err
 	}
 	routed := ev.Message

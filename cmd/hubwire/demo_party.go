@@ -9,32 +9,47 @@ import (
 	"reflect"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/hubwire/hubwire"
 	"github.com/hubwire/hubwire/device"
-	"github.com/hubwire/hubwire/hub"
 )
 
 // wire opens the network connections of one client, and cuts them as a network would.
 type wire struct {
 	open dialFunc
 
+	writes atomic.Int64 // to all of them
+
 	mu     sync.Mutex
 	conns  []net.Conn
 	opened int
 }
 
+// counted counts the writes of its wire.
+type counted struct {
+	net.Conn
+	w *wire
+}
+
+func (c counted) Write(p []byte) (int, error) {
+	c.w.writes.Add(1)
+	return c.Conn.Write(p)
+}
+
 func (w *wire) dial(ctx context.Context, network, addr string) (net.Conn, error) {
 	nc, err := w.open(ctx, network, addr)
-	if err == nil {
-		w.mu.Lock()
-		w.conns = append(w.conns, nc)
-		w.opened++
-		w.mu.Unlock()
+	if err != nil {
+		return nil, err
 	}
-	return nc, err
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.conns = append(w.conns, nc)
+	w.opened++
+	return counted{nc, w}, nil
 }
 
 // count is how many connections there have been.
@@ -168,8 +183,10 @@ func sameJSON(what string, got []byte, want string) error {
 	return nil
 }
 
-// sameMessage compares all that a sender can say, field by field.
+// sameMessage compares all that a sender can say, field by field. The order of properties is
+// lost where they are an AMQP map.
 func sameMessage(got, want hubwire.Message) error {
+	got.Properties, want.Properties = sorted(got.Properties), sorted(want.Properties)
 	g, w := reflect.ValueOf(got), reflect.ValueOf(want)
 	for i := range g.NumField() {
 		a, b := g.Field(i), w.Field(i)
@@ -190,8 +207,12 @@ func sameMessage(got, want hubwire.Message) error {
 	return nil
 }
 
+func sorted(ps []hubwire.Property) []hubwire.Property {
+	return slices.SortedStableFunc(slices.Values(ps), func(a, b hubwire.Property) int { return strings.Compare(a.Name, b.Name) })
+}
+
 // arrived holds an event against what was sent after a time.
-func arrived(ev *hub.Event, from hubwire.Identity, want hubwire.Message, after time.Time) error {
+func arrived(ev *event, from hubwire.Identity, want hubwire.Message, after time.Time) error {
 	if err := sameMessage(ev.Message, want); err != nil {
 		return fmt.Errorf("at the hub: %w", err)
 	}
@@ -205,16 +226,18 @@ func arrived(ev *hub.Event, from hubwire.Identity, want hubwire.Message, after t
 	return nil
 }
 
-// nothingMore reports an event where there should be none, if that can be read.
-func nothingMore(ctx context.Context, events *hub.EventReader) error {
-	if events == nil {
-		return nil
+// nothingMore reports an event where there should be none: the next is that of another message, since those of
+// one device keep their order.
+func (p *party) nothingMore(ctx context.Context, events *events) error {
+	const last = "the last message"
+	if err := p.Send(ctx, &hubwire.Message{Body: []byte(last)}); err != nil {
+		return err
 	}
-	ev, err := events.TryNext(ctx)
-	if err == nil && ev != nil {
-		err = fmt.Errorf("the hub has one event more, with the body %s", brief(ev.Body))
+	ev, err := events.next(ctx)
+	if err != nil {
+		return err
 	}
-	return err
+	return same("the body of the next event", string(ev.Body), last)
 }
 
 // refusedWith reports an error that is not a refusal with that code.

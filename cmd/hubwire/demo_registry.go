@@ -10,11 +10,11 @@ import (
 )
 
 var registryFeatures = []feature{
-	{name: "service: a device, created to deleted", service: true, run: registryDevice},
-	{name: "service: a module, created to deleted", service: true, run: registryModule},
-	{name: "service: keys made anew", service: true, run: registryKeys},
-	{name: "service: a stale ETag is refused: 412", service: true, run: registryETag},
-	{name: "service: a policy without the right is refused", service: true, needs: "the keys of other policies", run: registryPolicy},
+	{name: "service: a device, created to deleted", service: byREST, run: registryDevice},
+	{name: "service: a module, created to deleted", service: byREST, run: registryModule},
+	{name: "service: keys made anew", service: byREST, run: registryKeys},
+	{name: "service: a stale ETag is refused: 412", service: byREST, run: registryETag},
+	{name: "service: a policy without the right is refused", service: byREST, needs: "the keys of other policies", run: registryPolicy},
 }
 
 // registryDevice creates, gets, updates and deletes a device, which each time comes in as it should.

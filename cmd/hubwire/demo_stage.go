@@ -11,7 +11,6 @@ import (
 
 	"github.com/hubwire/hubwire"
 	"github.com/hubwire/hubwire/device"
-	"github.com/hubwire/hubwire/hub"
 	"github.com/hubwire/hubwire/service"
 )
 
@@ -20,6 +19,7 @@ import (
 type stage struct {
 	*venue
 	protocol protocol
+	back     *backEnd
 	prefix   string // of device ids
 	devices  int
 	lock     time.Duration // of messages over HTTPS; 0 for the hub's own
@@ -33,7 +33,7 @@ func (v *venue) newStage(x feature, p protocol) *stage {
 		}
 		return '-'
 	}, x.name)
-	return &stage{venue: v, protocol: p, prefix: fmt.Sprintf("hubwire-demo-%s-%s-%s", v.run, plain, p.name)}
+	return &stage{venue: v, protocol: p, back: v.backEndOf(p.name), prefix: fmt.Sprintf("%s%s-%s", v.prefix(), plain, p.name)}
 }
 
 // clear undoes what the stage did, the last first.
@@ -152,13 +152,4 @@ func (s *stage) connected(ctx context.Context) (*party, error) {
 		return nil, err
 	}
 	return s.connect(ctx, a)
-}
-
-// events reads what the embedded hub has of a device or module, from now on. It
-// is nil on a hub that exists, where only features with a partly come here.
-func (s *stage) events(ctx context.Context, id hubwire.Identity) (*hub.EventReader, error) {
-	if s.embedded == nil {
-		return nil, nil
-	}
-	return s.embedded.Events(ctx, &hub.EventOptions{Identity: id})
 }

@@ -13,33 +13,23 @@ import (
 	"github.com/hubwire/hubwire/httpsx"
 )
 
-// readingEvents is what only the embedded hub can do so far; on one that exists it takes AMQP.
-const readingEvents = "reading events"
-
-// acknowledgements are what can be checked of telemetry without reading events.
-const acknowledgements = "that the hub acknowledges it"
-
 var telemetryFeatures = []feature{
-	{name: "telemetry, plain", needs: readingEvents, partly: acknowledgements, run: telemetryPlain},
-	{name: "telemetry with every system property", needs: readingEvents, partly: acknowledgements, run: telemetrySystem},
-	{name: "telemetry with awkward property values", needs: readingEvents, partly: acknowledgements, run: telemetryAwkward},
-	{name: "telemetry with empty, binary and large bodies", needs: readingEvents, partly: acknowledgements, run: telemetryBodies},
-	{name: "telemetry over the limit is refused", needs: readingEvents, partly: "the refusal, and the acknowledgement of the next", run: telemetryTooLarge},
-	{name: "telemetry in an asynchronous burst of 1000", needs: readingEvents, partly: acknowledgements, run: telemetryBurst},
-	{name: "telemetry at most once (QoS 0)", needs: readingEvents, lacks: notHTTPS, run: telemetryAtMostOnce},
+	{name: "telemetry, plain", run: telemetryPlain},
+	{name: "telemetry with every system property", run: telemetrySystem},
+	{name: "telemetry with awkward property values", run: telemetryAwkward},
+	{name: "telemetry with empty, binary and large bodies", run: telemetryBodies},
+	{name: "telemetry over the limit is refused", run: telemetryTooLarge},
+	{name: "telemetry in an asynchronous burst of 1000", run: telemetryBurst},
+	{name: "telemetry at most once (QoS 0)", lacks: onlyMQTT, run: telemetryAtMostOnce},
 }
 
-// tell sends messages from a new device and compares what the hub then has,
-// where that can be read.
+// tell sends messages from a new device and compares what the back end then reads.
 func (s *stage) tell(ctx context.Context, o device.MQTTOptions, ms ...hubwire.Message) error {
 	a, err := s.device(ctx)
 	if err != nil {
 		return err
 	}
-	events, err := s.events(ctx, a.id)
-	if err != nil {
-		return err
-	}
+	events := s.events(a.id)
 	c, err := s.connectWith(ctx, a, o, device.Options{})
 	if err != nil {
 		return err
@@ -49,10 +39,7 @@ func (s *stage) tell(ctx context.Context, o device.MQTTOptions, ms ...hubwire.Me
 		if err := c.Send(ctx, &m); err != nil {
 			return err
 		}
-		if events == nil {
-			continue
-		}
-		ev, err := events.Next(ctx)
+		ev, err := events.next(ctx)
 		if err != nil {
 			return err
 		}
@@ -60,7 +47,7 @@ func (s *stage) tell(ctx context.Context, o device.MQTTOptions, ms ...hubwire.Me
 			return err
 		}
 	}
-	return nothingMore(ctx, events)
+	return c.nothingMore(ctx, events)
 }
 
 func telemetryPlain(ctx context.Context, s *stage) error {
@@ -147,19 +134,16 @@ func telemetryTooLarge(ctx context.Context, s *stage) error {
 	if err != nil {
 		return err
 	}
-	events, err := s.events(ctx, c.id)
-	if err != nil {
-		return err
-	}
+	events := s.events(c.id)
 	err = c.Send(ctx, &hubwire.Message{Body: make([]byte, hubwire.MaxTelemetrySize+1)})
 	if err := refusedWith(err, "a message over the limit", hubwire.MessageTooLarge); err != nil {
 		return err
 	}
 	m := hubwire.Message{Body: []byte("the next one passes")}
-	if err := c.Send(ctx, &m); err != nil || events == nil {
+	if err := c.Send(ctx, &m); err != nil {
 		return err
 	}
-	ev, err := events.Next(ctx)
+	ev, err := events.next(ctx)
 	if err != nil {
 		return err
 	}
@@ -172,19 +156,16 @@ func telemetryBurst(ctx context.Context, s *stage) error {
 	if err != nil {
 		return err
 	}
-	events, err := s.events(ctx, c.id)
-	if err != nil {
-		return err
-	}
+	events := s.events(c.id)
 	b := newBurst(c)
 	if err := b.send(ctx, count); err != nil {
 		return err
 	}
-	if err := b.wait(ctx); err != nil || events == nil {
+	if err := b.wait(ctx); err != nil {
 		return err
 	}
 	for i := range count {
-		ev, err := events.Next(ctx)
+		ev, err := events.next(ctx)
 		if err != nil {
 			return err
 		}
@@ -192,7 +173,7 @@ func telemetryBurst(ctx context.Context, s *stage) error {
 			return err
 		}
 	}
-	return nothingMore(ctx, events)
+	return c.nothingMore(ctx, events)
 }
 
 // burst is telemetry that is sent without waiting for acknowledgements.

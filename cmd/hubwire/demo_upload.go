@@ -14,16 +14,13 @@ import (
 	"github.com/hubwire/hubwire/upload"
 )
 
-const (
-	readingNotices  = "reading file notifications"
-	uploadContainer = "device-uploads" // of the embedded hub
-)
+const uploadContainer = "device-uploads" // of the embedded hub
 
 // The file travels over HTTPS, whatever the device speaks beside it.
 var uploadFeatures = []feature{
-	{name: "file upload, with its notification", needs: readingNotices, partly: "that the file is there and the hub hears of it", run: uploadFile},
+	{name: "file upload, with its notification", needs: noticeQueues, partly: "that the file is there and the hub hears of it", run: uploadFile},
 	{name: "file upload in blocks, cancelled and resumed", run: uploadResumed},
-	{name: "file upload that failed is no news", needs: readingNotices, partly: "that the hub hears of it", run: uploadFailed},
+	{name: "file upload that failed is no news", needs: noticeQueues, partly: "that the hub hears of it", run: uploadFailed},
 	{name: "file upload, the 11th at a time, is refused", run: uploadMany},
 }
 
@@ -51,7 +48,7 @@ func uploadFile(ctx context.Context, s *stage) error {
 	if !bytes.Equal(got, file) {
 		return fmt.Errorf("the blob has %d bytes, which are not those of the file", len(got))
 	}
-	if err := c.CompleteUpload(ctx, up.CorrelationID); err != nil || s.embedded == nil {
+	if err := c.CompleteUpload(ctx, up.CorrelationID); err != nil || s.files == nil {
 		return err
 	}
 	notices, err := s.files.await(ctx, c.id.DeviceID, 1)
@@ -59,8 +56,8 @@ func uploadFile(ctx context.Context, s *stage) error {
 		return err
 	}
 	n := notices[0]
-	if n.EnqueuedTime.Before(before) {
-		return fmt.Errorf("the notification is of %v", n.EnqueuedTime)
+	if n.Enqueued.Before(before) {
+		return fmt.Errorf("the notification is of %v", n.Enqueued)
 	}
 	return errors.Join(
 		same("the number of notifications", len(notices), 1),

@@ -7,12 +7,12 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"net/http"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
-	"github.com/hubwire/hubwire/httpsx"
 	"github.com/hubwire/hubwire/hub"
 	"github.com/hubwire/hubwire/sas"
 	"github.com/hubwire/hubwire/service"
@@ -30,9 +30,12 @@ type venue struct {
 
 	embedded *hub.Hub         // nil for a hub that exists
 	root     *tls.Certificate // the embedded hub takes certificates from it
-	rest     *rest
-	feedback *feedbackDesk
-	files    *fileDesk
+	storage  *http.Transport
+
+	// The back ends over AMQP and AMQP-WS, and what both of them read; nil without --take-feedback.
+	amqp, amqpWS *backEnd
+	feedback     *desk[service.FeedbackRecord]
+	files        *desk[*service.FileNotification]
 }
 
 // openVenue starts the embedded hub, or finds the one that exists.
@@ -60,7 +63,11 @@ func (f *demoFlags) findVenue(c *cobra.Command) (*venue, error) {
 	if err != nil {
 		return nil, err
 	}
-	return newVenue(text.Reveal(), way)
+	v, err := newVenue(text.Reveal(), way)
+	if err == nil && f.takeFeedback {
+		v.openQueues()
+	}
+	return v, err
 }
 
 // startVenue starts a hub with an authority for devices' certificates.
@@ -83,51 +90,54 @@ func startVenue(ctx context.Context, cfg *hub.Config) (*venue, error) {
 		return nil, errors.Join(err, h.Close())
 	}
 	v.embedded, v.root = h, root
-	if v.rest, err = newREST(p.owner, v.way); err != nil {
-		return nil, errors.Join(err, v.service.Close(), h.Close())
-	}
-	v.openDesks()
+	v.openQueues()
 	return v, nil
 }
 
-// openDesks begins to read what the embedded hub has for its service.
-func (v *venue) openDesks() {
-	v.feedback = openDesk(v.rest.feedback, func(r httpsx.FeedbackRecord) string { return r.DeviceID })
-	notification := func(ctx context.Context) ([]*hub.FileNotification, error) {
-		n, err := v.embedded.FileNotification(ctx)
-		if err != nil {
-			return nil, err
-		}
-		return []*hub.FileNotification{n}, nil
+// own is whose when the device is one of this demo's, else "": a hub that exists has others.
+func (v *venue) own(deviceID, whose string) string {
+	if !strings.HasPrefix(deviceID, v.prefix()) {
+		return ""
 	}
-	v.files = openDesk(notification, func(n *hub.FileNotification) string { return n.DeviceID })
+	return whose
 }
+
+// prefix is what the ids of this demo's devices begin with.
+func (v *venue) prefix() string { return "hubwire-demo-" + v.run + "-" }
 
 func newVenue(owner string, way *reach) (*venue, error) {
 	c, err := way.service(owner)
 	if err != nil {
 		return nil, err
 	}
-	return &venue{
+	v := &venue{
 		host: c.HostName(), way: way, service: c, run: strings.ToLower(rand.Text()[:8]),
 		limit: 2 * time.Minute, grace: 10 * time.Second, // a hub or machine with other work has its own pace
-	}, nil
+		storage: &http.Transport{DialContext: way.dial, TLSClientConfig: way.tls},
+	}
+	if v.amqp, err = v.openBackEnd(owner, false); err == nil {
+		v.amqpWS, err = v.openBackEnd(owner, true)
+	}
+	if err != nil {
+		return nil, errors.Join(err, v.close())
+	}
+	return v, nil
 }
 
 func (v *venue) close() error {
-	err := v.service.Close()
-	if v.embedded == nil {
-		return err
-	}
 	v.feedback.close()
 	v.files.close()
-	v.rest.close()
-	return errors.Join(err, v.embedded.Close())
+	err := errors.Join(v.amqp.close(), v.amqpWS.close(), v.service.Close())
+	v.storage.CloseIdleConnections()
+	if v.embedded != nil {
+		err = errors.Join(err, v.embedded.Close())
+	}
+	return err
 }
 
 func (v *venue) describe() string {
 	if v.embedded == nil {
 		return "hub " + v.host
 	}
-	return fmt.Sprintf("embedded hub %s: MQTT on %s, HTTPS and WebSockets on %s", v.host, v.embedded.MQTTAddr(), v.embedded.HTTPSAddr())
+	return fmt.Sprintf("embedded hub %s: MQTT on %s, AMQP on %s, HTTPS and WebSockets on %s", v.host, v.embedded.MQTTAddr(), v.embedded.AMQPAddr(), v.embedded.HTTPSAddr())
 }

@@ -48,14 +48,14 @@ What the connection does is told on stderr.`,
 	fs.StringVar(&f.connectionString, "connection-string", "", "the device's or module's connection string"+secretUsage)
 	fs.StringVar(&f.deviceID, "device-id", "", "in its place: a device of the hub of HUBWIRE_CONNECTION_STRING")
 	fs.StringVar(&f.moduleID, "module-id", "", "with --device-id: a module of that device")
-	fs.StringVar(&f.transport, "transport", protocols[0].name, "the protocol: "+protocolNames(protocols)+" (amqp and amqp-ws are not built yet)")
+	fs.StringVar(&f.transport, "transport", protocols[0].name, "the protocol: "+protocolNames(protocols))
 	fs.DurationVar(&f.pollInterval, "poll-interval", 0, "over https: how long to wait after there was no message, before asking again; 0 means 25m, and IoT Hub throttles who asks more often than that")
 	fs.StringVar(&f.envFile, "env-file", "", envFileUsage)
 	fs.StringVar(&f.caFile, "ca-file", "", "PEM file of an authority to trust beside the system's (default HUBWIRE_CA_FILE, for that hub)")
 	fs.StringVar(&f.certFile, "cert", "", "PEM file of the device's certificate, for a connection string with x509=true")
 	fs.StringVar(&f.keyFile, "cert-key", "", "PEM file of the certificate's private key")
 	fs.DurationVar(&f.connectTimeout, "connect-timeout", 30*time.Second, "how long to try to connect at first; 0 means until interrupted")
-	fs.BoolVar(&f.trace, "trace", false, "show each packet on stderr, in hex, without the secrets of CONNECT")
+	fs.BoolVar(&f.trace, "trace", false, "show each packet on stderr, in hex, without the secrets in it")
 	return c
 }
 

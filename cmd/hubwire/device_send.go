@@ -17,10 +17,37 @@ import (
 
 // sendFlags are the flags of hubwire device send.
 type sendFlags struct {
-	count      int
-	interval   time.Duration
+	messageFlags
+	count    int
+	interval time.Duration
+}
+
+// messageFlags are the flags of what can be said of a message in either direction.
+type messageFlags struct {
 	message    hubwire.Message
 	properties []string
+}
+
+func (m *messageFlags) add(c *cobra.Command) {
+	fs := c.Flags()
+	fs.StringArrayVar(&m.properties, "property", nil, "an application property, NAME=VALUE (repeatable, in order)")
+	fs.StringVar(&m.message.ID, "message-id", "", "system property")
+	fs.StringVar(&m.message.CorrelationID, "correlation-id", "", "system property")
+	fs.StringVar(&m.message.UserID, "user-id", "", "system property")
+	fs.StringVar(&m.message.ContentType, "content-type", "", `system property, such as "application/json"`)
+	fs.StringVar(&m.message.ContentEncoding, "content-encoding", "", `system property, such as "utf-8"`)
+}
+
+// readProperties puts the application properties into the message.
+func (m *messageFlags) readProperties() error {
+	for _, p := range m.properties {
+		name, value, ok := strings.Cut(p, "=")
+		if !ok || name == "" {
+			return fmt.Errorf("--property %q is not NAME=VALUE", p)
+		}
+		m.message.Properties = append(m.message.Properties, hubwire.Property{Name: name, Value: value})
+	}
+	return nil
 }
 
 func newDeviceSend(d *deviceFlags) *cobra.Command {
@@ -46,15 +73,10 @@ With --count and no --interval the messages go out one on the heels of the other
 			return f.run(c, client)
 		},
 	}
+	f.add(c)
 	fs := c.Flags()
 	fs.IntVar(&f.count, "count", 1, "how many times to send it")
 	fs.DurationVar(&f.interval, "interval", 0, "how long to wait between two messages")
-	fs.StringArrayVar(&f.properties, "property", nil, "an application property, NAME=VALUE (repeatable, in order)")
-	fs.StringVar(&f.message.ID, "message-id", "", "system property")
-	fs.StringVar(&f.message.CorrelationID, "correlation-id", "", "system property")
-	fs.StringVar(&f.message.UserID, "user-id", "", "system property")
-	fs.StringVar(&f.message.ContentType, "content-type", "", `system property, such as "application/json"`)
-	fs.StringVar(&f.message.ContentEncoding, "content-encoding", "", `system property, such as "utf-8"`)
 	fs.StringVar(&f.message.Component, "component", "", "the Plug and Play component")
 	fs.StringVar(&f.message.Output, "output", "", "the output of a module")
 	return c
@@ -68,12 +90,8 @@ func (f *sendFlags) read(d *deviceFlags, c *cobra.Command, args []string) error 
 	if f.interval < 0 {
 		return fmt.Errorf("--interval is %v, the least is 0", f.interval)
 	}
-	for _, p := range f.properties {
-		name, value, ok := strings.Cut(p, "=")
-		if !ok || name == "" {
-			return fmt.Errorf("--property %q is not NAME=VALUE", p)
-		}
-		f.message.Properties = append(f.message.Properties, hubwire.Property{Name: name, Value: value})
+	if err := f.readProperties(); err != nil {
+		return err
 	}
 	body, err := argumentOrStdin(c, args, hubwire.MaxTelemetrySize, d.connectionString == "-")
 	if err != nil {
@@ -95,9 +113,14 @@ func argumentOrStdin(c *cobra.Command, args []string, limit int, taken bool) ([]
 	if taken {
 		return nil, errStdinTwice
 	}
-	b, err := io.ReadAll(io.LimitReader(c.InOrStdin(), int64(limit)+1))
+	return readBounded(c.InOrStdin(), "stdin", limit)
+}
+
+// readBounded reads all that r has, which is limit bytes at most.
+func readBounded(r io.Reader, what string, limit int) ([]byte, error) {
+	b, err := io.ReadAll(io.LimitReader(r, int64(limit)+1))
 	if err == nil && len(b) > limit {
-		err = fmt.Errorf("stdin has more than %d bytes, which is the limit", limit)
+		err = fmt.Errorf("%s has more than %d bytes, which is the limit", what, limit)
 	}
 	return b, err
 }

@@ -61,6 +61,13 @@ func printJSON(w io.Writer, v any) error {
 	return enc.Encode(v)
 }
 
+// printLine writes v as programs read it, on one line.
+func printLine(w io.Writer, v any) error {
+	enc := json.NewEncoder(w)
+	enc.SetEscapeHTML(false)
+	return enc.Encode(v)
+}
+
 func newTwinReport(d *deviceFlags) *cobra.Command {
 	return &cobra.Command{
 		Use:   "report [JSON]",

@@ -4,7 +4,8 @@
 //	hubwire demo      the whole tour on an embedded hub, as a table
 //	hubwire hub       run the hub on loopback until interrupted
 //	hubwire device    be a device: send, receive, twin, methods, upload
-//	hubwire service   be the back end: devices, modules, twins, queries, methods, jobs, configurations
+//	hubwire service   be the back end: devices, modules, twins, queries, methods, jobs, configurations, messages
+//	hubwire events    print what devices send
 //	hubwire sas       make, read and check shared access signatures
 package main
 
@@ -99,7 +100,7 @@ func newRoot() *cobra.Command {
 	}
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.SetFlagErrorFunc(flagError)
-	return group(root, newDemo(), newHub(), newSAS(), newDevice(), newService())
+	return group(root, newDemo(), newHub(), newSAS(), newDevice(), newService(), newEvents())
 }
 
 // group makes c a command that does nothing but lead to others.

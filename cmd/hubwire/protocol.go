@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 
 	"github.com/hubwire/hubwire/device"
@@ -21,18 +20,23 @@ type transportOptions struct {
 }
 
 var protocols = []protocol{
-	{"mqtt", func(o transportOptions) device.Transport { return device.MQTT(&o.mqtt) }},
-	{"mqtt-ws", func(o transportOptions) device.Transport {
+	{overMQTT, func(o transportOptions) device.Transport { return device.MQTT(&o.mqtt) }},
+	{overMQTTWS, func(o transportOptions) device.Transport {
 		return device.MQTTWebSocket(&device.MQTTWebSocketOptions{MQTTOptions: o.mqtt})
 	}},
+	{overAMQP, func(transportOptions) device.Transport { return device.AMQP(nil) }},
+	{overAMQPWS, func(transportOptions) device.Transport { return device.AMQPWebSocket(nil) }},
 	{overHTTPS, func(o transportOptions) device.Transport { return device.HTTPS(&o.https) }},
 }
 
-// overHTTPS is the name of the one protocol that has no connection.
-const overHTTPS = "https"
-
-// notYet are IoT Hub's other protocols.
-var notYet = []string{"amqp", "amqp-ws"}
+// Names of protocols.
+const (
+	overMQTT   = "mqtt"
+	overMQTTWS = "mqtt-ws"
+	overAMQP   = "amqp"
+	overAMQPWS = "amqp-ws"
+	overHTTPS  = "https" // the one that has no connection
+)
 
 // protocolNames lists the names of ps for people.
 func protocolNames(ps []protocol) string {
@@ -49,9 +53,6 @@ func protocolOf(name string) (protocol, error) {
 		if p.name == name {
 			return p, nil
 		}
-	}
-	if slices.Contains(notYet, name) {
-		return protocol{}, fmt.Errorf("--transport %s is not built yet; there are %s", name, protocolNames(protocols))
 	}
 	return protocol{}, fmt.Errorf("--transport %q is none of %s", name, protocolNames(protocols))
 }

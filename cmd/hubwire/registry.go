@@ -12,11 +12,12 @@ import (
 // service returns the client of the service's side of a hub, for the connection
 // string of a shared access policy of it.
 func (r *reach) service(policy string) (*service.Client, error) {
-	return service.New(policy, r.serviceOptions())
+	return service.New(policy, r.serviceOptions(false))
 }
 
-func (r *reach) serviceOptions() *service.Options {
-	return &service.Options{Dial: r.dial, TLSConfig: r.tls, ProductInfo: "cli"}
+// serviceOptions are for AMQP as it is, or in a WebSocket.
+func (r *reach) serviceOptions(webSocket bool) *service.Options {
+	return &service.Options{Dial: r.dial, TLSConfig: r.tls, ProductInfo: "cli", AMQPWebSocket: webSocket}
 }
 
 // register registers an identity and returns its connection string. The zero

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/hubwire/hubwire/httpsx"
 	"github.com/hubwire/hubwire/sas"
@@ -24,6 +25,7 @@ type serviceFlags struct {
 	envFile          string
 	caFile           string
 	timeout          time.Duration
+	transport        string // "": REST alone
 	json             bool
 	trace            bool
 }
@@ -32,9 +34,10 @@ func newService() *cobra.Command {
 	f := new(serviceFlags)
 	c := group(&cobra.Command{
 		Use:   "service",
-		Short: "Be the back end: devices, modules, twins, queries, methods, jobs, configurations",
-		Long: `Be the back end of a hub, over its REST API, by a shared access policy: the one of
---connection-string, or of HUBWIRE_CONNECTION_STRING.
+		Short: "Be the back end: devices, modules, twins, queries, methods, jobs, configurations, messages",
+		Long: `Be the back end of a hub, over its REST API, and over AMQP for messages to devices and
+what comes back, by a shared access policy: the one of --connection-string, or
+of HUBWIRE_CONNECTION_STRING.
 
 A hub that hubwire hub runs is found by the variables of its env file, which
 --env-file reads:
@@ -43,15 +46,26 @@ A hub that hubwire hub runs is found by the variables of its env file, which
 
 Where something is changed, --etag is what it must still be; without it, or with
 "*", it is changed whatever happened to it since. Keys are shown with --show-keys only.`,
-	}, newServiceDevice(f), newServiceModule(f), newServiceTwin(f), newServiceQuery(f), newServiceMethod(f), newServiceJob(f), newServiceConfiguration(f))
+	}, newServiceDevice(f), newServiceModule(f), newServiceTwin(f), newServiceQuery(f), newServiceMethod(f), newServiceJob(f), newServiceConfiguration(f),
+		newServiceSend(f), newServiceFeedback(f), newServiceNotifications(f))
 	fs := c.PersistentFlags()
-	fs.StringVar(&f.connectionString, "connection-string", "", "of a shared access policy of the hub (default HUBWIRE_CONNECTION_STRING)"+secretUsage)
-	fs.StringVar(&f.envFile, "env-file", "", envFileUsage)
-	fs.StringVar(&f.caFile, "ca-file", "", "PEM file of an authority to trust beside the system's (default HUBWIRE_CA_FILE, for that hub)")
+	f.addHub(fs)
 	fs.DurationVar(&f.timeout, "timeout", time.Minute, "how long a call may take, with all that is tried again; methods have their own")
 	fs.BoolVar(&f.json, "json", false, "print JSON")
 	fs.BoolVar(&f.trace, "trace", false, "show each request on stderr, and what became of it")
 	return c
+}
+
+// addHub adds the flags that say which hub.
+func (f *serviceFlags) addHub(fs *pflag.FlagSet) {
+	fs.StringVar(&f.connectionString, "connection-string", "", "of a shared access policy of the hub (default HUBWIRE_CONNECTION_STRING)"+secretUsage)
+	fs.StringVar(&f.envFile, "env-file", "", envFileUsage)
+	fs.StringVar(&f.caFile, "ca-file", "", "PEM file of an authority to trust beside the system's (default HUBWIRE_CA_FILE, for that hub)")
+}
+
+// addTransport adds the flag that says how to speak AMQP.
+func (f *serviceFlags) addTransport(c *cobra.Command) {
+	c.Flags().StringVar(&f.transport, "transport", overAMQP, "the protocol: amqp, or amqp-ws, for networks that let nothing but HTTPS out")
 }
 
 // session is a client of the hub, and where to print.
@@ -76,6 +90,9 @@ func (f *serviceFlags) does(c *cobra.Command, do func(ctx context.Context, s *se
 }
 
 func (f *serviceFlags) client(c *cobra.Command) (*service.Client, error) {
+	if f.transport != "" && f.transport != overAMQP && f.transport != overAMQPWS {
+		return nil, fmt.Errorf("--transport %q is neither %s nor %s", f.transport, overAMQP, overAMQPWS)
+	}
 	if f.timeout <= 0 {
 		return nil, fmt.Errorf("--timeout is %v, it has to be more than 0", f.timeout)
 	}
@@ -102,7 +119,7 @@ func (f *serviceFlags) client(c *cobra.Command) (*service.Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	o := way.serviceOptions()
+	o := way.serviceOptions(f.transport == overAMQPWS)
 	o.OperationTimeout, o.RequestTimeout = f.timeout, min(f.timeout, time.Minute)
 	if f.trace {
 		o.Hooks = &service.Hooks{Attempt: func(a service.Attempt) { traceAttempt(c.ErrOrStderr(), a) }}

@@ -49,16 +49,30 @@ func (j *jobFlags) options() (*service.JobOptions, error) {
 	if j.start == "" {
 		return &j.o, nil
 	}
-	if d, err := time.ParseDuration(j.start); err == nil {
-		j.o.Start = time.Now().Add(d)
-		return &j.o, nil
+	start, err := momentOf("start", j.start)
+	j.o.Start = start
+	return &j.o, err
+}
+
+// momentOf is the time that a flag says, or the one in so long from now.
+func momentOf(flag, text string) (time.Time, error) {
+	return moment(flag, text, 1)
+}
+
+// momentBefore is the time that a flag says, or the one so long ago.
+func momentBefore(flag, text string) (time.Time, error) {
+	return moment(flag, text, -1)
+}
+
+func moment(flag, text string, sign time.Duration) (time.Time, error) {
+	if d, err := time.ParseDuration(text); err == nil {
+		return time.Now().Add(sign * d), nil
 	}
-	t, err := time.Parse(time.RFC3339, j.start)
+	t, err := time.Parse(time.RFC3339, text)
 	if err != nil {
-		return nil, fmt.Errorf("--start %q is neither a time, such as 2026-01-31T08:00:00Z, nor a duration, such as 10m", j.start)
+		return t, fmt.Errorf("--%s %q is neither a time, such as 2026-01-31T08:00:00Z, nor a duration, such as 10m", flag, text)
 	}
-	j.o.Start = t
-	return &j.o, nil
+	return t, nil
 }
 
 // run schedules a job, or looks whom it would be for.

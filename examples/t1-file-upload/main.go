@@ -148,16 +148,20 @@ func inOneCall(ctx context.Context, out io.Writer, c *device.Client, file string
 	return nil
 }
 
-// notified waits for what the back end hears of an upload.
+// notified waits for what the back end hears of an upload, and takes it off the hub's queue.
 func notified(ctx context.Context, out io.Writer, s *site.Site) error {
-	if s.Hub == nil { // one that exists tells over AMQP, which hubwire does not have yet
-		return nil
+	for n, err := range s.Service.FileNotifications(ctx) {
+		if err != nil {
+			return err
+		}
+		if err := n.Complete(ctx); err != nil {
+			return err
+		}
+		if n.DeviceID == deviceID { // the queue is one for all devices
+			fmt.Fprintf(out, "service: notified of %s, %d bytes\n", n.BlobName, n.Size)
+			break
+		}
 	}
-	n, err := s.Hub.FileNotification(ctx)
-	if err != nil {
-		return err
-	}
-	fmt.Fprintf(out, "service: notified of %s, %d bytes\n", n.BlobName, n.Size)
 	return nil
 }
 

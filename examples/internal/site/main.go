@@ -10,8 +10,8 @@ import (
 	"time"
 )
 
-// limit bounds an example.
-const limit = 5 * time.Minute
+// Limit bounds an example.
+const Limit = 5 * time.Minute
 
 // Main is the main function of an example: play is both of its sides, and prints what happens.
 func Main(play func(ctx context.Context, out io.Writer, s *Site) error) {
@@ -27,7 +27,7 @@ func Main(play func(ctx context.Context, out io.Writer, s *Site) error) {
 }
 
 func open(ctx context.Context, owner string, play func(context.Context, io.Writer, *Site) error) error {
-	ctx, cancel := context.WithTimeout(ctx, limit)
+	ctx, cancel := context.WithTimeout(ctx, Limit)
 	defer cancel()
 	var s *Site
 	var err error

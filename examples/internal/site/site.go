@@ -22,8 +22,9 @@ import (
 
 // Site is a hub and the way to it.
 type Site struct {
-	// Service is the back end's client, by the hub's policy iothubowner.
-	Service *service.Client
+	// Service is the back end's client, by the hub's policy iothubowner; ServiceWS is one that speaks AMQP
+	// in a WebSocket.
+	Service, ServiceWS *service.Client
 
 	// Hub is the embedded hub, or nil when there is another.
 	Hub *hub.Hub
@@ -85,6 +86,8 @@ func dialLocal(ctx context.Context, network, addr string) (net.Conn, error) {
 	switch port {
 	case "8883":
 		port = os.Getenv("HUBWIRE_MQTT_PORT")
+	case "5671":
+		port = os.Getenv("HUBWIRE_AMQP_PORT")
 	case "443":
 		port = os.Getenv("HUBWIRE_HTTPS_PORT")
 	}
@@ -93,14 +96,19 @@ func dialLocal(ctx context.Context, network, addr string) (net.Conn, error) {
 }
 
 func at(owner string, s *Site) (*Site, error) {
+	o := service.Options{Dial: s.dial, TLSConfig: s.tls, ProductInfo: "example"}
 	var err error
-	s.Service, err = service.New(owner, &service.Options{Dial: s.dial, TLSConfig: s.tls, ProductInfo: "example"})
+	if s.Service, err = service.New(owner, &o); err != nil {
+		return nil, err
+	}
+	o.AMQPWebSocket = true
+	s.ServiceWS, err = service.New(owner, &o)
 	return s, err
 }
 
 // Close ends what Embedded, On or At began.
 func (s *Site) Close() error {
-	err := s.Service.Close()
+	err := errors.Join(s.Service.Close(), s.ServiceWS.Close())
 	if s.owns {
 		err = errors.Join(err, s.Hub.Close())
 	}

@@ -72,6 +72,7 @@ func existing(t *testing.T, h *hub.Hub) (*site.Site, error) {
 	}
 	t.Setenv("HUBWIRE_HOST", h.HostName())
 	t.Setenv("HUBWIRE_MQTT_PORT", portOf(t, h.MQTTAddr()))
+	t.Setenv("HUBWIRE_AMQP_PORT", portOf(t, h.AMQPAddr()))
 	t.Setenv("HUBWIRE_HTTPS_PORT", portOf(t, h.HTTPSAddr()))
 	t.Setenv("HUBWIRE_CA_FILE", caFile)
 	return site.At(owner)

@@ -1,0 +1,256 @@
+package links
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	goamqp "github.com/Azure/go-amqp"
+
+	"github.com/hubwire/hubwire"
+	"github.com/hubwire/hubwire/amqp"
+	"github.com/hubwire/hubwire/internal/amqp10"
+)
+
+// mute is a script that leaves what is about the first device without an answer, as long as it is on.
+func mute(on *bool, silent amqp10.Descriptor) func(*peerConn, uint16, amqp10.Descriptor, []byte) bool {
+	mine := map[uint16]bool{}
+	return func(c *peerConn, channel uint16, what amqp10.Descriptor, body []byte) bool {
+		if what == amqp10.DescAttach && linkOf(channel, body).address == eventsOf1 {
+			mine[channel] = true
+		}
+		if what == amqp10.DescEnd && silent == amqp10.DescBegin {
+			return mine[channel] // it knows of no such session
+		}
+		if !*on || what != silent {
+			return false
+		}
+		switch what {
+		case amqp10.DescTransfer:
+			_, audience := putTokenOf(c, channel, what, body)
+			return audience == "h/devices/d1"
+		case amqp10.DescBegin:
+			mine[channel] = true
+		}
+		return mine[channel]
+	}
+}
+
+func TestWhatThePeerDoesNotAnswerCostsWhoAsked(t *testing.T) {
+	for name, silent := range map[string]amqp10.Descriptor{
+		"a put-token": amqp10.DescTransfer, "an attach": amqp10.DescAttach, "a begin": amqp10.DescBegin,
+	} {
+		t.Run(name, func(t *testing.T) {
+			withPeer(t, func(t *testing.T, p *peer) {
+				on := false
+				p.script = mute(&on, silent)
+				var log states
+				c := p.conn(nil)
+				e2, s2 := p.device(c, "d2", func(cfg *entityConfig) { cfg.onState = log.on })
+				opened(t, e2)
+				on = true
+				e1, s1 := p.device(c, "d1", nil)
+				ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
+				defer cancel()
+				err := e1.open(ctx)
+				e, ok := errors.AsType[*hubwire.Error](err)
+				if !ok || !errors.Is(err, context.DeadlineExceeded) || !e.Retryable || e.Outcome != hubwire.NotSent {
+					t.Errorf("open: %v", err)
+				}
+				if _, _, err := s1.link(t.Context()); err == nil {
+					t.Error("the link of an entity that has ended is there")
+				}
+				sent(t, s2, "two")
+				<-e1.done()
+				on = false
+				e1, s1 = p.device(c, "d1", nil)
+				opened(t, e1)
+				sent(t, s1, "one")
+				if n := p.dialled(); n != 1 || len(log.seen()) != 1 {
+					t.Errorf("%d connections, the other device was %v", n, log.seen())
+				}
+			})
+		})
+	}
+}
+
+func TestAGoodbyeThatThePeerDoesNotAnswer(t *testing.T) {
+	for name, silent := range map[string]amqp10.Descriptor{"a detach": amqp10.DescDetach, "an end": amqp10.DescEnd} {
+		t.Run(name, func(t *testing.T) {
+			withPeer(t, func(t *testing.T, p *peer) {
+				on := true
+				p.script = mute(&on, silent)
+				_, e1, _, s1, s2 := two(t, p, nil)
+				ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+				defer cancel()
+				if err := s1.close(ctx); errors.Is(err, context.DeadlineExceeded) != (silent == amqp10.DescDetach) {
+					t.Errorf("close of the link: %v", err)
+				}
+				if err := e1.close(t.Context()); err != nil {
+					t.Errorf("close of the entity: %v", err)
+				}
+				sent(t, s2, "two")
+				if p.dialled() != 1 {
+					t.Errorf("%d connections", p.dialled())
+				}
+			})
+		})
+	}
+}
+
+func TestACloseThatThePeerDoesNotAnswer(t *testing.T) {
+	withPeer(t, func(t *testing.T, p *peer) {
+		p.script = func(_ *peerConn, _ uint16, what amqp10.Descriptor, _ []byte) bool { return what == amqp10.DescClose }
+		c, _, _, _, _ := two(t, p, nil)
+		begin := time.Now()
+		if err := c.Close(); err != nil {
+			t.Error(err)
+		}
+		if took := time.Since(begin); took > c.o.CloseTimeout {
+			t.Errorf("Close took %v", took)
+		}
+	})
+}
+
+func TestAPeerThatAnswersNothingAnyMoreIsLeft(t *testing.T) {
+	withPeer(t, func(t *testing.T, p *peer) {
+		on := false
+		p.script = func(c *peerConn, _ uint16, _ amqp10.Descriptor, _ []byte) bool { return on && p.dialled() == 1 }
+		c := p.conn(nil)
+		expires := func() (string, time.Time, error) { return "token", time.Now().Add(time.Hour), nil }
+		e, s := p.device(c, "d1", func(cfg *entityConfig) {
+			cfg.tokens = sourceFunc(func(context.Context) (string, time.Time, error) { return expires() })
+		})
+		opened(t, e)
+		on = true
+		time.Sleep(time.Hour)
+		sent(t, s, "one")
+		if p.dialled() != 2 {
+			t.Errorf("%d connections", p.dialled())
+		}
+	})
+}
+
+func TestStuckEntitiesDoNotStarveOthers(t *testing.T) {
+	withPeer(t, func(t *testing.T, p *peer) {
+		const stuck, well = 2 * atOnce, 20
+		p.script = func(c *peerConn, channel uint16, what amqp10.Descriptor, body []byte) bool {
+			return what == amqp10.DescAttach && strings.HasPrefix(linkOf(channel, body).address, "/devices/stuck")
+		}
+		c := p.conn(nil)
+		for i := range stuck {
+			e, _ := p.device(c, fmt.Sprintf("stuck-%02d", i), nil)
+			go e.open(t.Context())
+		}
+		synctest.Wait()
+		begin := time.Now()
+		for i := range well {
+			e, s := p.device(c, fmt.Sprint(i), nil)
+			opened(t, e)
+			sent(t, s, "well")
+		}
+		if took := time.Since(begin); took > 10*slotTime {
+			t.Errorf("it took %v to open the others", took)
+		}
+		time.Sleep(20 * time.Minute)
+		if p.dialled() != 1 {
+			t.Errorf("%d connections", p.dialled())
+		}
+	})
+}
+
+func TestASilentOrStalledPeerIsLeft(t *testing.T) {
+	t.Run("that says nothing", func(t *testing.T) {
+		withPeer(t, func(t *testing.T, p *peer) { // which sends no empty frames
+			var log states
+			c := p.conn(func(o *Options) { o.KeepAlive = time.Minute; o.OnState = log.on })
+			e, s := p.device(c, "d1", nil)
+			opened(t, e)
+			time.Sleep(91 * time.Second)
+			if err := log.reasons[1]; !errors.Is(err, ErrSilent) || !errors.Is(err, net.ErrClosed) {
+				t.Errorf("the reason is %v", err)
+			}
+			sent(t, s, "one")
+		})
+	})
+	t.Run("that does not read", func(t *testing.T) {
+		withPeer(t, func(t *testing.T, p *peer) {
+			var log states
+			c := p.conn(func(o *Options) { o.OnState = log.on })
+			e, s := p.device(c, "d1", nil)
+			opened(t, e)
+			gate := make(chan struct{})
+			p.script = func(c *peerConn, _ uint16, _ amqp10.Descriptor, _ []byte) bool {
+				if p.dialled() == 1 {
+					<-gate // and reads no more meanwhile
+				}
+				return false
+			}
+			h, _, err := s.link(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			ctx, cancel := context.WithTimeout(t.Context(), time.Second) // of somebody who is not so patient
+			defer cancel()
+			big := make([]byte, 1<<20)
+			go h.Send(ctx, goamqp.NewMessage(big), nil)
+			time.Sleep(5 * time.Second)
+			if len(log.seen()) != 1 {
+				t.Errorf("after a second somebody's deadline has ended the connection: %v", log.last())
+			}
+			time.Sleep(time.Minute)
+			close(gate)
+			if log.seen()[1] != "connecting" || !errors.Is(log.reasons[1], ErrStalled) {
+				t.Errorf("%v: %v", log.seen(), log.reasons)
+			}
+			sent(t, s, "one")
+		})
+	})
+}
+
+func TestALinkThatIsNotEagerIsRefusedAlone(t *testing.T) {
+	withPeer(t, func(t *testing.T, p *peer) {
+		const address = "/devices/d1/twin"
+		refuse := amqp.Condition(amqp.NotAllowed)
+		p.script = func(c *peerConn, channel uint16, what amqp10.Descriptor, body []byte) bool {
+			if what != amqp10.DescAttach || linkOf(channel, body).address != address || refuse == "" {
+				return false
+			}
+			e := fault(refuse)
+			if refuse == amqp.LinkRedirect {
+				e = amqp.NewRedirect(amqp.Address{Node: amqp.Events}, "elsewhere", 5671, "hub").Wire()
+			}
+			c.refuse(channel, body, e)
+			return true
+		}
+		var log states
+		c := p.conn(nil)
+		e, s := p.device(c, "d1", func(cfg *entityConfig) { cfg.onState = log.on })
+		twin := e.sender(senderConfig{linkConfig: linkConfig{node: amqp.TwinRequests, address: address}})
+		opened(t, e)
+		if p.asked("attach "+address) != 0 {
+			t.Error("the link was attached before its first use")
+		}
+		if _, _, err := twin.link(t.Context()); !errors.Is(err, amqp.NotAllowed) || !errors.Is(err, hubwire.InvalidOperation) {
+			t.Errorf("link: %v", err)
+		}
+		refuse = amqp.LinkRedirect
+		_, _, err := twin.link(t.Context())
+		if to, ok := redirectOf(err); !ok || to.Hostname != "elsewhere" || to.Port != 5671 || !errors.Is(err, amqp.LinkRedirect) {
+			t.Errorf("link: %v, which leads to %v", err, to)
+		}
+		refuse = ""
+		if _, gen, err := twin.link(t.Context()); err != nil || gen != 1 {
+			t.Errorf("generation %d, %v", gen, err)
+		}
+		sent(t, s, "one")
+		if len(log.seen()) != 1 || p.asked("begin") != 2 || p.asked("put-token") != 0 {
+			t.Errorf("states %v, %d sessions", log.seen(), p.asked("begin"))
+		}
+	})
+}

@@ -1,0 +1,176 @@
+package service_test
+
+import (
+	"context"
+	"crypto/tls"
+	"net"
+	"sync"
+	"testing"
+	"testing/synctest"
+
+	"github.com/hubwire/hubwire/amqp"
+	"github.com/hubwire/hubwire/internal/amqp10"
+	"github.com/hubwire/hubwire/internal/amqpserver"
+	"github.com/hubwire/hubwire/internal/testkit"
+	"github.com/hubwire/hubwire/service"
+)
+
+// peer is a server of AMQP that lets everybody in and does with their links as a test wants.
+type peer struct {
+	t *testing.T
+	*testkit.Listener
+	serving sync.WaitGroup
+
+	// refuse has an error for each attach to an address that is not let in.
+	refuse func(address string) *amqp10.Error
+	// messages are what a link from an address brings.
+	messages func(address string) [][]byte
+
+	mu       sync.Mutex
+	conns    []*amqpserver.Conn
+	dials    []string
+	attaches []string
+	outcomes []amqp10.Descriptor // of the messages, but those of $cbs
+}
+
+// withPeer runs a test with a peer in a bubble, and a Client of it.
+func withPeer(t *testing.T, p *peer, test func(t *testing.T, p *peer, c *service.Client)) {
+	synctest.Test(t, func(t *testing.T) {
+		testkit.LeakCheck(t)
+		p.t, p.Listener = t, testkit.NewListener()
+		p.serving.Go(p.accept)
+		t.Cleanup(p.stop)
+		c, err := service.New(connectionString, &service.Options{Dial: p.dial, TLSConfig: &tls.Config{RootCAs: authority}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		closedInTheEnd(t, c)
+		test(t, p, c)
+	})
+}
+
+func (p *peer) dial(ctx context.Context, _, addr string) (net.Conn, error) {
+	p.mu.Lock()
+	p.dials = append(p.dials, addr)
+	p.mu.Unlock()
+	return p.Dial(ctx)
+}
+
+func (p *peer) accept() {
+	server := amqpserver.NewServer(&amqpserver.Config{Mechanisms: []string{"ANONYMOUS"}})
+	for {
+		raw, err := p.Accept()
+		if err != nil {
+			return
+		}
+		nc := tls.Server(raw, &tls.Config{Certificates: []tls.Certificate{certificate}})
+		var cbs *answers
+		c := server.NewConn(nc, raw, &amqpserver.Handler{
+			Receiver: func(a *amqpserver.Attach) (amqpserver.Receiver, *amqp10.Error) {
+				address := textOf(a.Peer.Target.Value.Address)
+				return accepting{func(b []byte) {
+					if address == "$cbs" {
+						cbs.say(b)
+					}
+				}}, p.attached(address)
+			},
+			Sender: func(a *amqpserver.Attach) (amqpserver.Sender, *amqp10.Error) {
+				address := textOf(a.Peer.Source.Value.Address)
+				n := &answers{p: p, link: a.Link, cbs: address == "$cbs"}
+				if n.cbs {
+					cbs = n
+				} else if p.messages != nil {
+					n.queue = p.messages(address)
+				}
+				return n, p.attached(address)
+			},
+		})
+		p.mu.Lock()
+		p.conns = append(p.conns, c)
+		p.mu.Unlock()
+		p.serving.Go(func() { _ = c.Serve() })
+	}
+}
+
+func textOf(v amqp10.Value) string {
+	s, _ := v.Text()
+	return string(s)
+}
+
+func (p *peer) attached(address string) *amqp10.Error {
+	if address == "$cbs" {
+		return nil
+	}
+	p.mu.Lock()
+	p.attaches = append(p.attaches, address)
+	p.mu.Unlock()
+	if p.refuse == nil {
+		return nil
+	}
+	return p.refuse(address)
+}
+
+func (p *peer) stop() {
+	p.Listener.Close()
+	p.mu.Lock()
+	for _, c := range p.conns {
+		c.Cut()
+	}
+	p.mu.Unlock()
+	p.serving.Wait()
+}
+
+// accepting accepts what it is sent.
+type accepting struct{ deliver func([]byte) }
+
+func (accepting) Detached(error) {}
+
+func (n accepting) Deliver(d *amqpserver.Delivery) {
+	d.Settle(amqp10.Accepted())
+	n.deliver(d.Message)
+}
+
+// answers sends what is in its queue.
+type answers struct {
+	p     *peer
+	link  *amqpserver.Link
+	cbs   bool
+	mu    sync.Mutex
+	queue [][]byte
+}
+
+// say answers a request with 200.
+func (n *answers) say(request []byte) {
+	m, err := amqp.ParseMessage(request)
+	if err != nil {
+		n.p.t.Error(err)
+	}
+	ok := amqp.NewResponse(m.MessageID(), nil)
+	n.mu.Lock()
+	n.queue = append(n.queue, amqp.AppendResponse(nil, &ok))
+	n.mu.Unlock()
+	n.link.Wake()
+}
+
+func (n *answers) Detached(error) {}
+
+func (n *answers) Next(dst []byte) ([]byte, amqpserver.Outgoing, bool) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if len(n.queue) == 0 {
+		return dst, amqpserver.Outgoing{}, false
+	}
+	dst = append(dst, n.queue[0]...)
+	n.queue = n.queue[1:]
+	return dst, amqpserver.Outgoing{}, true
+}
+
+func (n *answers) Settled(_ uint64, state amqp10.State, _ bool) amqp10.State {
+	n.p.mu.Lock()
+	defer n.p.mu.Unlock()
+	if n.cbs {
+		return amqp10.Accepted()
+	}
+	n.p.outcomes = append(n.p.outcomes, state.Kind())
+	return amqp10.Accepted()
+}
