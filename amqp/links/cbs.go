@@ -173,9 +173,10 @@ func (c *cbs) ready(ctx context.Context) (*cbsPair, error) {
 }
 
 // attach attaches the links in a session of their own.
-func (c *cbs) attach(ctx context.Context) (_ *cbsPair, err error) {
-	n, pair := c.n, new(cbsPair)
-	if pair.session, err = n.conn.NewSession(ctx, nil); err != nil {
+func (c *cbs) attach(ctx context.Context) (pair *cbsPair, err error) {
+	n := c.n
+	session, err := n.conn.NewSession(ctx, nil)
+	if err != nil {
 		c.silent(ctx, err)
 		return nil, err
 	}
@@ -185,7 +186,7 @@ func (c *cbs) attach(ctx context.Context) (_ *cbsPair, err error) {
 			c.silent(ctx, err)
 			n.c.mu.Lock()
 			defer n.c.mu.Unlock()
-			n.c.closeLocked(n, pair.session, nil)
+			n.c.closeLocked(n, session, nil)
 		}
 	}()
 	out, in := n.attachment(nil, session), n.attachment(nil, session)
