@@ -72,7 +72,7 @@ func (c *cbs) put(ctx context.Context, audience, token string) error {
 	if err != nil {
 		return err
 	}
-	receipt, err := pair.sender.SendWithReceipt(ctx, msg, nil)
+	receipt, err := pair.sender.SendWithReceipt(handover{ctx}, msg, nil)
 	if err != nil {
 		return c.failed(ctx, pair, err)
 	}
