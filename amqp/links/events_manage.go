@@ -109,7 +109,7 @@ func (m *manager) exchange(ctx context.Context, r amqp.ReadRequest) (*goamqp.Mes
 	if err != nil {
 		return nil, err
 	}
-	receipt, err := to.SendWithReceipt(ctx, msg, nil)
+	receipt, err := to.SendWithReceipt(handover{ctx}, msg, nil)
 	var state goamqp.DeliveryState
 	if err == nil {
 		state, err = receipt.Wait(ctx)

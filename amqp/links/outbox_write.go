@@ -56,7 +56,7 @@ func (b *outbox) write() {
 			continue
 		}
 		b.mu.Unlock()
-		receipt, err := r.link.SendWithReceipt(r.ctx, &p.message, nil)
+		receipt, err := r.link.SendWithReceipt(handover{r.ctx}, &p.message, nil)
 		if err != nil {
 			b.lose(r, err, b.out.failed)
 		}

@@ -65,7 +65,7 @@ func (o *outgoing) transfer(ctx context.Context, s *goamqp.Sender, m *goamqp.Mes
 	case <-ctx.Done():
 		return nil, errors.Join(errNoTurn, ctx.Err())
 	}
-	receipt, err := s.SendWithReceipt(ctx, m, nil)
+	receipt, err := s.SendWithReceipt(handover{ctx}, m, nil)
 	if level, _ := ending(err); err != nil && level == levelNone && ctx.Err() == nil {
 		err = s.Send(ctx, m, nil) // the peer takes only what is settled, of which there is no receipt
 		<-o.turn

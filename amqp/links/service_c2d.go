@@ -33,7 +33,7 @@ func (s *Service) SendC2D(ctx context.Context, to hubwire.Identity, m *hubwire.M
 	if err != nil {
 		return withOp(op, err)
 	}
-	receipt, err := link.SendWithReceipt(ctx, msg, nil)
+	receipt, err := link.SendWithReceipt(handover{ctx}, msg, nil)
 	if err != nil {
 		s.c2d.failed(gen, err)
 		return unsent(ctx, op, err)

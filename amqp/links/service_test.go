@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"sync"
 	"testing"
 	"time"
 
@@ -225,6 +226,30 @@ func TestABackEndThatIsNone(t *testing.T) {
 		bad(n.Abandon(ctx))
 		if dials := b.dialled(); dials != 0 {
 			t.Errorf("%d dials", dials)
+		}
+	})
+}
+
+// TestSendersGiveUpWhileLinksEnd has contexts end in the moment in which their link does.
+func TestSendersGiveUpWhileLinksEnd(t *testing.T) {
+	over(t, hub.Config{}, func(t *testing.T, b *bench) {
+		b.tokens(dev)
+		s, err := b.conn(nil).Service(t.Context(), b.policy())
+		if err != nil {
+			t.Fatal(err)
+		}
+		for range 30 {
+			if err := s.SendC2D(t.Context(), dev, &hubwire.Message{Body: []byte("x")}); err != nil && !errors.Is(err, hubwire.QueueDepthExceeded) {
+				t.Fatal(err)
+			}
+			ctx, cancel := context.WithCancel(t.Context())
+			var sending sync.WaitGroup
+			for range 50 {
+				sending.Go(func() { _ = s.SendC2D(ctx, dev, &hubwire.Message{Body: make([]byte, 1000)}) })
+			}
+			go cancel()
+			b.cut()
+			sending.Wait() // in a bubble, what waits for ever is a failure
 		}
 	})
 }
