@@ -312,6 +312,19 @@ func TestAutoRefusesWhatItCannotDo(t *testing.T) {
 	}
 }
 
+// outlasts sends a message, which is to arrive although there is no connection.
+func (b *bench) outlasts(c *device.Client) {
+	b.t.Helper()
+	ctx, cancel := context.WithTimeout(b.t.Context(), 10*time.Minute)
+	defer cancel()
+	if err := c.Send(ctx, &hubwire.Message{Body: []byte("meanwhile")}); err != nil {
+		b.t.Fatal(err)
+	}
+	if got := b.next(); string(got.Body) != "meanwhile" {
+		b.t.Errorf("the hub has %q", got.Body)
+	}
+}
+
 // TestANetworkThatBarsAPortLaterIsGoneAround with the session kept: no message is lost, no subscription.
 func TestANetworkThatBarsAPortLaterIsGoneAround(t *testing.T) {
 	for name, tt := range map[string]struct {
@@ -334,18 +347,14 @@ func TestANetworkThatBarsAPortLaterIsGoneAround(t *testing.T) {
 				everyFeature(t, b, c, 1000)
 				n.become(bars{tt.port: closedPort})
 				n.cut()
-				if err := c.Send(t.Context(), &hubwire.Message{Body: []byte("meanwhile")}); err != nil {
-					t.Error(err)
-				}
-				if got := b.next(); string(got.Body) != "meanwhile" {
-					t.Errorf("the hub has %q", got.Body)
-				}
+				b.outlasts(c)
 				everyFeature(t, b, c, 1000)
 				if got := c.Choice(); got.Transport.String() != tt.ways[1] || !cmp.Equal(passed(got), []string{tt.ways[0] + ": refused"}) {
 					t.Errorf("the choice is %v after %v", got.Transport, passed(got))
 				}
 				n.become(bars{"443": closedPort})
 				n.cut()
+				b.outlasts(c)
 				everyFeature(t, b, c, 1000)
 				if got := c.Choice().Transport.String(); got != tt.ways[0] {
 					t.Errorf("the choice is %v", got)

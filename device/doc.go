@@ -30,7 +30,7 @@
 //
 // # Protocols
 //
-// A [Transport] is chosen at Dial: [MQTT], [MQTTWebSocket] or [HTTPS]; a program links
-// only those it names. What a protocol cannot do (MQTT reject and abandon, HTTPS twins and
+// A [Transport] is chosen at Dial, by the program or by [Auto]: [MQTT], [MQTTWebSocket], [AMQP], [AMQPWebSocket]
+// or [HTTPS]; a program links only those it names. [Probe] finds out which of them reach the hub. What a protocol cannot do (MQTT reject and abandon, HTTPS twins and
 // direct methods) returns an error that is [errors.ErrUnsupported] and names the protocol.
 package device

@@ -47,9 +47,10 @@ type outbox struct {
 	since   time.Time // when the oldest of those became the oldest
 	returns int       // how often in a row the hub wanted no message yet
 
-	writing, settling bool // there is a goroutine for it
-	closing           bool // nothing new is accepted
-	detached          bool // by a done function
+	writing, settling bool   // there is a goroutine for it
+	inside            *round // where the goroutine that writes is inside of go-amqp
+	closing           bool   // nothing new is accepted
+	detached          bool   // by a done function
 	cause             error
 	quiet             chan struct{} // closed when nothing is pending and no goroutine left; nil if nobody waits
 	timer             *time.Timer

@@ -187,10 +187,22 @@ func (b *outbox) down(g generation, err error) {
 	b.mu.Lock()
 	r := b.now
 	stands := r != nil && r.link != nil && r.gen == g
+	inside := b.inside
 	b.mu.Unlock()
 	if stands {
 		b.lose(r, err, func(generation, error) {})
 	}
+	if inside != nil && inside.gen == g {
+		release(inside.link)
+	}
+}
+
+// release lets a send on a link that is lost return. When its frame could not be written, go-amqp waits to tell
+// its link so, which is gone, or until the link is closed from here.
+func release(s *goamqp.Sender) {
+	over, cancel := context.WithCancel(context.Background())
+	cancel() // there is nothing to wait for
+	_ = s.Close(over)
 }
 
 // rewind ends a round whose link is lost: what is under way is due again, but for outcomes that have come.
