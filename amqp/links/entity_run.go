@@ -106,6 +106,9 @@ func (e *entity) next() (job func(), wait time.Duration) {
 			if wait == 0 || d < wait {
 				wait = d
 			}
+			if l.cfg.eager {
+				break // it is what tells whether e is let in: no other is asked for before
+			}
 		}
 	}
 	if wait == 0 {

@@ -455,3 +455,32 @@ func TestALinkThatIsRefusedIsAnError(t *testing.T) {
 		}
 	})
 }
+
+func TestADeviceThatIsNotLetInAgainSaysSoToAllThatWait(t *testing.T) {
+	refuse := false
+	cfg := hub.Config{Intercept: func(_ context.Context, op *hub.Op) (v hub.Verdict) {
+		if op.Kind == hub.OpConnect && refuse {
+			v.Refuse = hubwire.Unauthorized
+		}
+		return v
+	}}
+	over(t, cfg, func(t *testing.T, b *bench) {
+		g := b.guest(dev)
+		failed := make(chan error, 2)
+		wait := func(f func(context.Context) error) {
+			go func() { failed <- f(g.soon()) }()
+			synctest.Wait()
+		}
+		wait(func(ctx context.Context) error { _, err := g.Receive(ctx); return err })
+		refuse = true
+		b.cut()
+		synctest.Wait()
+		wait(func(ctx context.Context) error { _, err := g.Twin(ctx); return err })
+		for range 2 {
+			var e *hubwire.Error
+			if err := <-failed; !errors.As(err, &e) || e.Code != hubwire.Unauthorized || e.Outcome != hubwire.NotSent || !errors.Is(err, net.ErrClosed) {
+				t.Errorf("%+v", err)
+			}
+		}
+	})
+}
