@@ -187,3 +187,14 @@ func ended(op string, cause error) error {
 	}
 	return e
 }
+
+// start runs f on a goroutine of the Conn, unless e has ended: then it reports false.
+func (e *entity) start(f func()) bool {
+	e.c.mu.Lock()
+	defer e.c.mu.Unlock()
+	if e.life.Err() != nil {
+		return false
+	}
+	e.c.startLocked(f)
+	return true
+}
