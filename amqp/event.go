@@ -114,7 +114,7 @@ func ParseEvent(m *Message) (*Event, error) {
 	e := &both.Event
 	e.Received = &both.received
 	var t texts
-	if err := t.message("read events", m, &e.Received.Message); err != nil {
+	if err := t.message(opReadEvents, m, &e.Received.Message); err != nil {
 		return nil, err
 	}
 	e.Received.Body = bytes.Clone(e.Received.Body)
@@ -131,7 +131,7 @@ func ParseEvent(m *Message) (*Event, error) {
 
 // annotation sets what a message annotation says.
 func (e *Event) annotation(key []byte, v Value, t *texts) {
-	if field := e.text(key); field != nil {
+	if field := eventField(e, key); field != nil {
 		s, _ := v.Text()
 		*field = t.add(s)
 		return
@@ -146,8 +146,8 @@ func (e *Event) annotation(key []byte, v Value, t *texts) {
 	}
 }
 
-// text returns the field that an annotation is for, or nil if that is none of text.
-func (e *Event) text(key []byte) *string {
+// eventField returns the field of e that an annotation is for, or nil if that is none of text.
+func eventField[T ~string | ~[]byte](e *Event, key T) *string {
 	switch string(key) {
 	case KeyDeviceID:
 		return &e.Received.Source.DeviceID

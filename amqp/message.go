@@ -98,7 +98,14 @@ func (m Map) time(key string) time.Time {
 // that a message may have. What is not after 1970 is what some clients write for none.
 func timeOf(v Value) time.Time {
 	ms, ok := v.Timestamp()
-	if !ok || ms <= 0 || ms > maxTimestamp {
+	if !ok {
+		return time.Time{}
+	}
+	return timeOfMilli(ms)
+}
+
+func timeOfMilli(ms int64) time.Time {
+	if ms <= 0 || ms > maxTimestamp {
 		return time.Time{}
 	}
 	return time.UnixMilli(ms).UTC()

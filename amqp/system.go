@@ -113,7 +113,7 @@ func (t *texts) annotations(a Map, r *hubwire.Message) {
 }
 
 // annotationField returns the field of r that an annotation is, or nil for one that has none.
-func annotationField(r *hubwire.Message, key []byte) *string {
+func annotationField[T ~string | ~[]byte](r *hubwire.Message, key T) *string {
 	switch string(key) {
 	case KeyInterfaceID:
 		return &r.InterfaceID

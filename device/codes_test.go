@@ -121,7 +121,7 @@ func TestARefusedLoginThatCannotPassEndsTheFirstDialAndTheClient(t *testing.T) {
 		}
 		t.Run(tt.injected.Name(), func(t *testing.T) {
 			var r refuser
-			overEach(t, hub.Config{Intercept: r.intercept}, func(t *testing.T, b *bench) {
+			overMQTT(t, hub.Config{Intercept: r.intercept}, func(t *testing.T, b *bench) {
 				r.refuse(hub.OpConnect, tt.injected, forever)
 				start := time.Now()
 				_, err := device.Dial(t.Context(), b.device, b.transport, b.options(nil))
@@ -189,7 +189,7 @@ func TestARefusedLoginThatCanPassIsTriedAgain(t *testing.T) {
 // A hub that refuses a publish has no word for it over MQTT but the end of the connection.
 func TestARefusedPublishIsSentAgain(t *testing.T) {
 	var r refuser
-	overEach(t, hub.Config{Intercept: r.intercept}, func(t *testing.T, b *bench) {
+	overMQTT(t, hub.Config{Intercept: r.intercept}, func(t *testing.T, b *bench) {
 		c := b.dial(b.device, nil)
 		for _, code := range []hubwire.Code{hubwire.Throttled, hubwire.QuotaExceeded, hubwire.MessageTooLarge, hubwire.ServerError} {
 			r.refuse(hub.OpPublish, code, 3)
@@ -272,7 +272,7 @@ func TestARefusedSubscription(t *testing.T) {
 
 func TestARefusedMethodResponseCostsNoMoreThanItsCall(t *testing.T) {
 	var r refuser
-	overEach(t, hub.Config{Intercept: r.intercept}, func(t *testing.T, b *bench) {
+	overMQTT(t, hub.Config{Intercept: r.intercept}, func(t *testing.T, b *bench) {
 		c := b.dial(b.device, nil)
 		b.handle(c, "echo", echo)
 		for _, code := range []hubwire.Code{hubwire.ServerError, hubwire.ArgumentInvalid, hubwire.Throttled} {

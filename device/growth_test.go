@@ -115,7 +115,7 @@ func minutes() int {
 func TestNothingGrowsWhileConnectingFails(t *testing.T) {
 	for _, tr := range troubles() {
 		t.Run(tr.name, func(t *testing.T) {
-			overEach(t, tr.config(), func(t *testing.T, b *bench) {
+			overMQTT(t, tr.config(), func(t *testing.T, b *bench) {
 				var attempts atomic.Int32
 				c := b.dial(b.device, func(o *device.Options) {
 					tr.options(b, &attempts)(o)

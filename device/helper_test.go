@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"net"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -21,7 +22,9 @@ var (
 )
 
 // transports are what each conformance test runs over.
-func transports() []device.Transport { return mqttTransports() }
+func transports() []device.Transport {
+	return append(mqttTransports(), device.AMQP(nil), device.AMQPWebSocket(nil))
+}
 
 // mqttTransports are what those run over that are about MQTT.
 func mqttTransports() []device.Transport {
@@ -32,6 +35,9 @@ func mqttTransports() []device.Transport {
 func everywhere() []device.Transport {
 	return append(transports(), device.HTTPS(&device.HTTPSOptions{PollInterval: time.Second}))
 }
+
+// mqtt reports whether the protocol is MQTT.
+func (b *bench) mqtt() bool { return strings.HasPrefix(b.transport.String(), "mqtt") }
 
 // bench is a hub in a test bubble, with a device and its module, and a transport to reach them by.
 type bench struct {

@@ -99,7 +99,7 @@ func TestAPanicInAFunctionThatAConnectionNeedsFailsThatAttempt(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			overEach(t, hub.Config{}, func(t *testing.T, b *bench) {
+			overMQTT(t, hub.Config{}, func(t *testing.T, b *bench) {
 				var l stateLog
 				var told []any
 				cred := b.credentials(dev, b.token("localhost/devices/dev-1", dev, time.Now().Add(time.Hour)))

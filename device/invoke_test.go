@@ -123,7 +123,7 @@ func TestSlowHandlersHoldNothingUp(t *testing.T) {
 			})
 		}
 		time.Sleep(2 * time.Minute)
-		if n := pings.Load(); n < 10 {
+		if n := pings.Load(); n < 10 && b.mqtt() { // AMQP has empty frames, which the hub does not tell of
 			t.Errorf("%d pings in two minutes", n)
 		}
 		start := time.Now()

@@ -160,7 +160,7 @@ func TestHandleMethodThatCannotSubscribeLeavesNoHandler(t *testing.T) {
 		}
 		return hub.Verdict{}
 	}}
-	overEach(t, cfg, func(t *testing.T, b *bench) {
+	overMQTT(t, cfg, func(t *testing.T, b *bench) {
 		c := b.dial(b.device, nil)
 		err := c.HandleMethod(t.Context(), "m", echo)
 		var e *hubwire.Error

@@ -78,7 +78,7 @@ func TestTheStateHookTellsEachChangeWithItsReason(t *testing.T) {
 }
 
 func TestTokensAreRenewedWithoutLoss(t *testing.T) {
-	overEach(t, hub.Config{}, func(t *testing.T, b *bench) {
+	overMQTT(t, hub.Config{}, func(t *testing.T, b *bench) {
 		var l stateLog
 		c := b.dial(b.device, func(o *device.Options) {
 			l.watched(o)

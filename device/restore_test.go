@@ -38,7 +38,7 @@ func TestWaitingOutlastsSubscriptionsThatCostTheConnection(t *testing.T) {
 			cfg := hub.Config{Intercept: func(_ context.Context, op *hub.Op) hub.Verdict {
 				return hub.Verdict{DropBefore: op.Kind == hub.OpSubscribe && dropped.Add(1) <= 10}
 			}}
-			overEach(t, cfg, func(t *testing.T, b *bench) {
+			overMQTT(t, cfg, func(t *testing.T, b *bench) {
 				dropped.Store(0)
 				b.tell(dev, "x")
 				c := b.dial(b.device, nil)

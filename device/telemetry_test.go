@@ -41,7 +41,7 @@ func TestTelemetryArrivesAsItWasSent(t *testing.T) {
 		"duplicates, in order":              {Properties: []hubwire.Property{{Name: "b", Value: "1"}, {Name: "a", Value: "2"}, {Name: "b", Value: "3"}}},
 		"the largest body":                  {Body: make([]byte, 262144-len("devices/dev-1/messages/events/")-9)},
 	}
-	overEach(t, hub.Config{}, func(t *testing.T, b *bench) {
+	overMQTT(t, hub.Config{}, func(t *testing.T, b *bench) {
 		c := b.dial(b.device, nil)
 		for name, m := range messages {
 			if err := c.Send(t.Context(), &m); err != nil {
@@ -69,7 +69,7 @@ func TestAMessageThatDoesNotFitIsRefusedHere(t *testing.T) {
 		"as a topic of MQTT":  {Properties: []hubwire.Property{{Name: "long", Value: strings.Repeat("ä", 11000)}}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			overEach(t, hub.Config{}, func(t *testing.T, b *bench) {
+			overMQTT(t, hub.Config{}, func(t *testing.T, b *bench) {
 				c := b.dial(b.device, nil)
 				var e *hubwire.Error
 				err := c.Send(t.Context(), m)

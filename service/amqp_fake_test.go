@@ -3,6 +3,7 @@ package service_test
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"net"
 	"sync"
 	"testing"
@@ -21,10 +22,18 @@ type peer struct {
 	*testkit.Listener
 	serving sync.WaitGroup
 
+	// unreachable has the dial to an address fail.
+	unreachable func(addr string) bool
 	// refuse has an error for each attach to an address that is not let in.
 	refuse func(address string) *amqp10.Error
-	// messages are what a link from an address brings.
-	messages func(address string) [][]byte
+	// messages are what a link from an address brings, which asks for them from a place on.
+	messages func(address string, from amqp.Start) [][]byte
+	// sent is called when a message is, with mu held, and may have ended what it came over.
+	sent func(l *amqpserver.Link)
+	// settle is what becomes of messages; accepted, if nil.
+	settle func(*amqpserver.Delivery)
+	// unsettled has messages that need a settlement, whatever the client wants.
+	unsettled bool
 
 	mu       sync.Mutex
 	conns    []*amqpserver.Conn
@@ -53,6 +62,9 @@ func (p *peer) dial(ctx context.Context, _, addr string) (net.Conn, error) {
 	p.mu.Lock()
 	p.dials = append(p.dials, addr)
 	p.mu.Unlock()
+	if p.unreachable != nil && p.unreachable(addr) {
+		return nil, errors.New("nobody is there")
+	}
 	return p.Dial(ctx)
 }
 
@@ -68,9 +80,15 @@ func (p *peer) accept() {
 		c := server.NewConn(nc, raw, &amqpserver.Handler{
 			Receiver: func(a *amqpserver.Attach) (amqpserver.Receiver, *amqp10.Error) {
 				address := textOf(a.Peer.Target.Value.Address)
-				return accepting{func(b []byte) {
-					if address == "$cbs" {
-						cbs.say(b)
+				return accepting{func(d *amqpserver.Delivery) {
+					switch {
+					case address == "$cbs":
+						d.Settle(amqp10.Accepted())
+						cbs.say(d.Message)
+					case p.settle != nil:
+						p.settle(d)
+					default:
+						d.Settle(amqp10.Accepted())
 					}
 				}}, p.attached(address)
 			},
@@ -80,7 +98,14 @@ func (p *peer) accept() {
 				if n.cbs {
 					cbs = n
 				} else if p.messages != nil {
-					n.queue = p.messages(address)
+					from, _, err := amqp.ParseFilter(a.Peer.Source.Value.Filter)
+					if err != nil {
+						p.t.Error(err)
+					}
+					n.queue = p.messages(address, from)
+				}
+				if p.unsettled && !n.cbs {
+					a.Reply.SendMode = amqp10.Some(amqp10.SendUnsettled)
 				}
 				return n, p.attached(address)
 			},
@@ -120,15 +145,12 @@ func (p *peer) stop() {
 	p.serving.Wait()
 }
 
-// accepting accepts what it is sent.
-type accepting struct{ deliver func([]byte) }
+// accepting is a node that is sent to.
+type accepting struct{ deliver func(*amqpserver.Delivery) }
 
 func (accepting) Detached(error) {}
 
-func (n accepting) Deliver(d *amqpserver.Delivery) {
-	d.Settle(amqp10.Accepted())
-	n.deliver(d.Message)
-}
+func (n accepting) Deliver(d *amqpserver.Delivery) { n.deliver(d) }
 
 // answers sends what is in its queue.
 type answers struct {
@@ -162,6 +184,11 @@ func (n *answers) Next(dst []byte) ([]byte, amqpserver.Outgoing, bool) {
 	}
 	dst = append(dst, n.queue[0]...)
 	n.queue = n.queue[1:]
+	if n.p.sent != nil && !n.cbs {
+		n.p.mu.Lock()
+		defer n.p.mu.Unlock()
+		n.p.sent(n.link)
+	}
 	return dst, amqpserver.Outgoing{}, true
 }
 

@@ -12,6 +12,7 @@ import (
 	"github.com/hubwire/hubwire"
 	"github.com/hubwire/hubwire/amqp"
 	"github.com/hubwire/hubwire/internal/amqp10"
+	"github.com/hubwire/hubwire/internal/amqpserver"
 	"github.com/hubwire/hubwire/service"
 )
 
@@ -77,7 +78,7 @@ func TestEventsThatMove(t *testing.T) {
 			}
 			return nil
 		},
-		messages: func(string) [][]byte { return [][]byte{event(2, "2"), event(3, "3")} },
+		messages: func(string, amqp.Start) [][]byte { return [][]byte{event(2, "2"), event(3, "3")} },
 	}
 	withPeer(t, p, func(t *testing.T, p *peer, c *service.Client) {
 		var got []string
@@ -115,7 +116,9 @@ func TestWhatCannotBeRead(t *testing.T) {
 		"no body":              amqp.AppendMessage(nil, &amqp.Draft{Properties: amqp.Properties{ContentType: amqp.FeedbackType}, Body: amqp.ValueBody, Value: amqp.Int(1)}),
 	} {
 		t.Run(name, func(t *testing.T) {
-			p := &peer{messages: func(string) [][]byte { return [][]byte{msg, feedback(amqp.FeedbackType, `[{"statusCode":"Success"}]`)} }}
+			p := &peer{messages: func(string, amqp.Start) [][]byte {
+				return [][]byte{msg, feedback(amqp.FeedbackType, `[{"statusCode":"Success"}]`)}
+			}}
 			withPeer(t, p, func(t *testing.T, p *peer, c *service.Client) {
 				n := 0
 				for f, err := range c.Feedback(t.Context()) {
@@ -136,7 +139,7 @@ func TestWhatCannotBeRead(t *testing.T) {
 	}
 	t.Run("event", func(t *testing.T) {
 		bad := amqp.AppendMessage(nil, &amqp.Draft{Annotations: []amqp.Pair{{Key: amqp.KeyOffset, Value: amqp.String("42")}}, Body: amqp.ValueBody, Value: amqp.Int(1)})
-		p := &peer{messages: func(string) [][]byte { return [][]byte{bad} }, refuse: func(address string) *amqp10.Error {
+		p := &peer{messages: func(string, amqp.Start) [][]byte { return [][]byte{bad} }, refuse: func(address string) *amqp10.Error {
 			if strings.HasPrefix(address, "messages/events") {
 				return redirectTo(amqp.Redirect{Address: "amqps://hub.example:5671/eh/"})
 			}
@@ -169,4 +172,49 @@ func TestAMQPIsNotUsedUnlessItIsNeeded(t *testing.T) {
 			t.Errorf("dials: %v", p.dials)
 		}
 	})
+}
+
+// TestWhatAPeerMakesOfAMessage has the outcomes that the hub itself does not have.
+func TestWhatAPeerMakesOfAMessage(t *testing.T) {
+	modified := amqp10.Modified{DeliveryFailed: amqp10.Some(true)}
+	for name, tt := range map[string]struct {
+		settle  func(*amqpserver.Delivery)
+		outcome hubwire.Outcome
+		code    hubwire.Code
+		retry   bool
+	}{
+		"released":                {func(d *amqpserver.Delivery) { d.Settle(amqp10.Released()) }, hubwire.Refused, 0, true},
+		"modified":                {func(d *amqpserver.Delivery) { d.Settle(modified.State()) }, hubwire.Refused, 0, true},
+		"rejected without a word": {func(d *amqpserver.Delivery) { d.Settle(amqp10.Rejected(nil)) }, hubwire.Refused, 0, false},
+		"rejected, the queue is full": {func(d *amqpserver.Delivery) {
+			d.Settle(amqp10.Rejected(&amqp10.Error{Condition: amqp10.ResourceLimitExceeded}))
+		}, hubwire.Refused, hubwire.QueueDepthExceeded, false},
+		"detached for what was too large": {func(d *amqpserver.Delivery) { go d.Link.Detach(&amqp10.Error{Condition: amqp10.MessageSizeExceeded}) }, hubwire.Unknown, hubwire.MessageTooLarge, false},
+		"the session ends":                {func(d *amqpserver.Delivery) { go d.Link.Session().End(nil) }, hubwire.Unknown, hubwire.ConnectionClosedRemotely, true},
+		"the connection is closed": {func(d *amqpserver.Delivery) {
+			go d.Link.Conn().Close(&amqp10.Error{Condition: amqp10.ConnectionForced})
+		}, hubwire.Unknown, hubwire.ConnectionClosedRemotely, true},
+		"no word at all": {func(*amqpserver.Delivery) {}, hubwire.Unknown, 0, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			first := true
+			p := &peer{settle: func(d *amqpserver.Delivery) {
+				if !first {
+					d.Settle(amqp10.Accepted())
+					return
+				}
+				first = false
+				tt.settle(d)
+			}}
+			withPeer(t, p, func(t *testing.T, p *peer, c *service.Client) {
+				e := errorOf(t, c.SendC2D(t.Context(), dev, &hubwire.Message{Body: []byte("x")}))
+				if e.Outcome != tt.outcome || e.Code != tt.code || e.Retryable != tt.retry {
+					t.Error(e)
+				}
+				if err := c.SendC2D(t.Context(), dev, &hubwire.Message{Body: []byte("y")}); err != nil {
+					t.Errorf("the next one: %v", err)
+				}
+			})
+		})
+	}
 }

@@ -132,6 +132,30 @@ func (c *Client) events(ctx context.Context, o *EventOptions, yield func(*Event,
 	})
 }
 
+// EventHubEndpoint is where the Event Hubs-compatible endpoint is, for other clients of Event Hubs.
+type EventHubEndpoint struct {
+	HostName string // of the Event Hubs namespace
+	Name     string // of the Event Hub, "EntityPath" in a connection string
+}
+
+// EventHubEndpoint asks the hub where its events are. The endpoint takes the keys of the hub's policies, as
+// those of Event Hubs:
+//
+//	Endpoint=sb://{HostName}/;SharedAccessKeyName={policy};SharedAccessKey={key};EntityPath={Name}
+func (c *Client) EventHubEndpoint(ctx context.Context) (*EventHubEndpoint, error) {
+	const op = "find events"
+	if err := c.ready(ctx, op); err != nil {
+		return nil, err
+	}
+	bounded, cancel := c.bounded(ctx, 0)
+	defer cancel()
+	at, err := c.locate(bounded)
+	if err != nil {
+		return nil, c.wired(ctx, op, err)
+	}
+	return &EventHubEndpoint{HostName: at.host, Name: at.name}, nil
+}
+
 // EventHubInfo returns what the Event Hubs-compatible endpoint says of itself: its name, and the ids
 // of its partitions.
 func (c *Client) EventHubInfo(ctx context.Context) (*EventHubInfo, error) {

@@ -316,3 +316,25 @@ func TestARangeThatIsStoppedLeavesNothing(t *testing.T) {
 		}
 	})
 }
+
+// TestWhereTheEventsAre is for other clients; a hub that serves them itself has them under the name that its
+// endpoint has.
+func TestWhereTheEventsAre(t *testing.T) {
+	for name, itself := range map[string]bool{"a redirect": false, "none": true} {
+		t.Run(name, func(t *testing.T) {
+			onHub(t, hub.Config{HostName: "myhub.azure-devices.net", NoRedirect: itself}, func(t *testing.T, h *hub.Hub, c *service.Client) {
+				at, err := c.EventHubEndpoint(t.Context())
+				if diff := cmp.Diff(&service.EventHubEndpoint{HostName: "myhub.azure-devices.net", Name: "myhub"}, at); err != nil || diff != "" {
+					t.Errorf("%v (-want +got):\n%s", err, diff)
+				}
+				senders(t, h, 1)[0].send(1)
+				for ev, err := range c.Events(t.Context(), nil) {
+					if err != nil || string(ev.Body) != "0" {
+						t.Errorf("%+v, %v", ev, err)
+					}
+					break
+				}
+			})
+		})
+	}
+}

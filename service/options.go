@@ -26,7 +26,7 @@ type Options struct {
 
 	// Proxy is an HTTP proxy to go through, by CONNECT, with Basic
 	// authentication when it names a user: "http://user:password@proxy:3128"
-	// (https and socks5 work too). The connection to it is opened by Dial. nil
+	// (https works too, and for the REST API, but not AMQP, socks5). The connection to it is opened by Dial. nil
 	// means none: no environment variable is looked at.
 	Proxy *url.URL
 

@@ -36,7 +36,7 @@ func decode[T any](m *goamqp.Message, f func(*amqp.Message) (T, error)) (T, erro
 	defer d.done()
 	if err := d.read(m); err != nil {
 		var none T
-		return none, &hubwire.Error{Code: hubwire.DeserializationError, Outcome: hubwire.Refused, Err: err}
+		return none, notDecoded(err)
 	}
 	return f(&d.view)
 }
@@ -68,8 +68,39 @@ func (d *decoder) done() {
 	decoders.Put(d)
 }
 
+// eventOf returns the event that go-amqp has received. It is decode with [amqp.ParseEvent], which would cost
+// half of what go-amqp itself takes, without the bytes in between.
+func eventOf(m *goamqp.Message) (*amqp.Event, error) {
+	if len(m.Data) != 1 || m.Value != nil || m.Sequence != nil {
+		return decode(m, amqp.ParseEvent)
+	}
+	d := decoders.Get().(*decoder)
+	defer d.done()
+	if err := d.take(m); err != nil {
+		return nil, notDecoded(err)
+	}
+	d.draft.Body, d.draft.Data = amqp.DataBody, m.Data[0]
+	return amqp.EventOf(&d.draft)
+}
+
+func notDecoded(err error) error {
+	return &hubwire.Error{Code: hubwire.DeserializationError, Outcome: hubwire.Refused, Err: err}
+}
+
 // read sets the view to what m says.
 func (d *decoder) read(m *goamqp.Message) (err error) {
+	if err = d.take(m); err != nil {
+		return err
+	}
+	if err = d.body(m); err != nil {
+		return err
+	}
+	d.view, err = amqp.ParseMessage(d.bytes)
+	return err
+}
+
+// take sets the draft to what m says but for its body.
+func (d *decoder) take(m *goamqp.Message) (err error) {
 	if d.draft.DeliveryAnnotations, err = annotations(d.draft.DeliveryAnnotations, m.DeliveryAnnotations); err != nil {
 		return err
 	}
@@ -85,11 +116,7 @@ func (d *decoder) read(m *goamqp.Message) (err error) {
 		}
 	}
 	slices.SortFunc(d.draft.ApplicationProperties, func(a, b amqp.Pair) int { return cmp.Compare(a.Key, b.Key) })
-	if err = d.body(m); err != nil {
-		return err
-	}
-	d.view, err = amqp.ParseMessage(d.bytes)
-	return err
+	return nil
 }
 
 // body writes the message with its body. All of that but one data section is rare, and written by

@@ -12,6 +12,7 @@ import (
 
 	goamqp "github.com/Azure/go-amqp"
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/hubwire/hubwire"
 	"github.com/hubwire/hubwire/amqp"
@@ -268,3 +269,21 @@ func TestDecodingAllocatesForTheResultOnly(t *testing.T) {
 }
 
 func discard(*amqp.Message) (struct{}, error) { return struct{}{}, nil }
+
+// TestAnEventIsWhatItsMessageSays holds the short way to an event against the long one.
+func TestAnEventIsWhatItsMessageSays(t *testing.T) {
+	for name, wire := range wireMessages(t) {
+		var m goamqp.Message
+		if err := m.UnmarshalBinary(wire); err != nil {
+			continue // a test of its own has those
+		}
+		want, wantErr := decode(&m, amqp.ParseEvent)
+		got, err := eventOf(&m)
+		if (err == nil) != (wantErr == nil) {
+			t.Errorf("%s: %v, want %v", name, err, wantErr)
+		}
+		if diff := cmp.Diff(want, got, cmpopts.EquateEmpty(), cmpopts.IgnoreUnexported(hubwire.Received{})); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", name, diff)
+		}
+	}
+}

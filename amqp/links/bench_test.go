@@ -25,6 +25,15 @@ func BenchmarkDecode(b *testing.B) {
 			}
 		}
 	})
+	b.Run("EventOf", func(b *testing.B) {
+		b.SetBytes(int64(len(wire)))
+		b.ReportAllocs()
+		for b.Loop() {
+			if _, err := eventOf(&m); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
 	b.Run("Unmarshal", func(b *testing.B) {
 		b.SetBytes(int64(len(wire)))
 		b.ReportAllocs()

@@ -1,6 +1,7 @@
 package links
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net"
@@ -21,9 +22,10 @@ type network struct {
 	cbs  cbs
 
 	// Guarded by Conn.mu.
-	dead   error       // why it was given up; the first reason stays
-	timer  *time.Timer // of look
-	silent int         // sessions that the peer has not answered about; go-amqp keeps them as long as the connection
+	dead    error       // why it was given up; the first reason stays
+	givenUp bool        // and its end is seen to
+	timer   *time.Timer // of look
+	silent  int         // sessions that the peer has not answered about; go-amqp keeps them as long as the connection
 }
 
 // maxSilent is how many sessions that the peer does not answer a connection may have.
@@ -86,7 +88,7 @@ func (n *network) serve() (planned bool) {
 		defer n.c.settle()()
 		n.leave(ErrRenewal)
 	}
-	n.fail(ErrPeerEnded) // if nobody knows better
+	n.fail(cmp.Or(n.conn.Err(), ErrPeerEnded)) // if nobody knows better
 	n.c.mu.Lock()
 	defer n.c.mu.Unlock()
 	n.timer.Stop()
@@ -237,10 +239,11 @@ func (n *network) deadLocked(reason error) {
 		return
 	}
 	n.dead = reason
+	told := lost(reason)
 	for _, e := range n.c.entities {
 		for _, l := range e.links {
 			if at := l.live.Load(); at != nil && at.net == n {
-				l.loseLocked(at, reason)
+				l.loseLocked(at, told)
 			}
 		}
 	}

@@ -178,7 +178,8 @@ func (c *Conn) disconnected(n *network, planned bool) {
 
 // lost says why a connection ended, as OnState has it.
 func lost(err error) error {
-	e := asError("connection", 0, err)
+	own := *asError("connection", 0, err)
+	e := &own
 	e.Outcome, e.Retryable = hubwire.Unknown, true
 	if !errors.Is(err, net.ErrClosed) && !errors.Is(e, net.ErrClosed) {
 		e.Err = &lossError{text: levelConn.lost(), err: e.Err}

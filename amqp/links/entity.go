@@ -58,6 +58,9 @@ type entity struct {
 
 	opened  bool
 	busy    bool // restore runs
+	ending  bool // its session is being closed
+	left    bool // leaveLocked has been
+	runners int  // goroutines of start
 	state   State
 	failure error         // of the last attempt, or why something was lost
 	changed chan struct{} // closed, and made anew, when the state may have changed

@@ -117,6 +117,7 @@ func (e *entity) next() (job func(), wait time.Duration) {
 // idleLocked notes that restore ends: from here on wakeLocked starts another one.
 func (e *entity) idleLocked() time.Duration {
 	e.busy = false
+	e.leaveLocked()
 	return 0
 }
 
@@ -142,6 +143,7 @@ func (e *entity) putToken(n *network) {
 		e.refusedLocked(tokenError(err))
 	default:
 		e.tokenOn, e.putAt, e.due = n, time.Now(), false
+		e.spared = e.spared && e.state != Connected // who is up has proved that it is let in
 		e.patience.mended()
 		if e.renewal != nil {
 			e.renewal.Stop()
@@ -217,7 +219,7 @@ func (e *entity) refusedLocked(err *hubwire.Error) {
 
 // answering returns the context of a good-bye, which outlasts who it is for.
 func (c *Conn) answering() (context.Context, context.CancelFunc) {
-	return context.WithTimeout(context.Background(), c.o.OperationTimeout)
+	return context.WithTimeout(context.Background(), min(c.o.OperationTimeout, c.o.CloseTimeout))
 }
 
 // begin begins the session.
@@ -230,7 +232,7 @@ func (e *entity) begin(n *network) {
 	defer c.mu.Unlock()
 	switch {
 	case err == nil && (e.life.Err() != nil || c.net != n):
-		c.closeLocked(n, session)
+		c.closeLocked(n, session, nil)
 	case err == nil:
 		e.session, e.mute = session, 0
 		e.patience.mended()
@@ -249,15 +251,20 @@ func (e *entity) begin(n *network) {
 	}
 }
 
-// closeLocked ends a session that nobody wants any more.
-func (c *Conn) closeLocked(n *network, session *goamqp.Session) {
+// closeLocked ends a session that nobody wants any more, and then calls done, if there is
+// one, with the lock held.
+func (c *Conn) closeLocked(n *network, session *goamqp.Session, done func()) {
 	c.startLocked(func() {
 		ctx, cancel := c.answering()
 		defer cancel()
-		if session.Close(ctx) != nil && ctx.Err() != nil {
-			c.mu.Lock()
-			defer c.mu.Unlock()
+		err := session.Close(ctx)
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		if err != nil && ctx.Err() != nil {
 			n.unansweredLocked()
+		}
+		if done != nil {
+			done()
 		}
 	})
 }
@@ -327,6 +334,9 @@ func (c *Conn) endedLocked(at *attachment, lv level, err error) {
 	}
 	if lv == levelConn {
 		at.net.failLocked(err)
+		if at.l != nil {
+			at.l.loseLocked(at, reason) // or who uses it finds it again until the connection is left
+		}
 		return
 	}
 	if at.l == nil {
@@ -378,23 +388,26 @@ func (e *entity) endLocked(cause error) {
 		l.tellLocked()
 	}
 	if e.session != nil && e.c.net != nil && e.c.cause == nil {
-		e.c.closeLocked(e.c.net, e.session)
+		e.ending = true
+		e.c.closeLocked(e.c.net, e.session, func() {
+			e.ending = false
+			e.leaveLocked()
+		})
 	}
 	e.session = nil
 	e.state = Closed
 	close(e.changed)
 	e.changed = make(chan struct{})
-	e.c.startLocked(e.leave)
+	e.leaveLocked()
 }
 
-// leave is the last of e.
-func (e *entity) leave() {
-	c := e.c
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	for e.busy {
-		c.changed.Wait()
+// leaveLocked is the last of e, once it has ended and restore has.
+func (e *entity) leaveLocked() {
+	if e.life.Err() == nil || e.busy || e.ending || e.left {
+		return
 	}
+	e.left = true
+	c := e.c
 	delete(c.entities, e.cfg.name)
 	if f := e.cfg.onState; f != nil {
 		reason := context.Cause(e.life)
@@ -403,5 +416,5 @@ func (e *entity) leave() {
 		}
 		c.tellLocked(&e.tellers, func() { f(Closed, reason) })
 	}
-	c.tellLocked(&e.tellers, func() { close(e.gone) })
+	e.goneLocked()
 }

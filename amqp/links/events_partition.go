@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 
 	goamqp "github.com/Azure/go-amqp"
 
@@ -49,7 +50,8 @@ type partition struct {
 	next amqp.Start // behind the last event that was taken off a link
 	link *receiver
 
-	fresh bool // nothing has come from it yet
+	fresh bool         // nothing has come from it yet
+	tries atomic.Int32 // attaches since the last link
 }
 
 func newPartition(h *EventHub, o *EventOptions, id string, next amqp.Start) *partition {
@@ -67,9 +69,11 @@ func newPartition(h *EventHub, o *EventOptions, id string, next amqp.Start) *par
 // attach is what each link is asked for.
 func (p *partition) attach() goamqp.ReceiverOptions {
 	o := goamqp.ReceiverOptions{
-		Credit:                    int32(p.o.Prefetch),
-		Filters:                   []goamqp.LinkFilter{goamqp.NewSelectorFilter(p.next.String())},
-		RequestedSenderSettleMode: goamqp.SenderSettleModeSettled.Ptr(),
+		Credit:  int32(p.o.Prefetch),
+		Filters: []goamqp.LinkFilter{goamqp.NewSelectorFilter(p.next.String())},
+	}
+	if p.tries.Add(1)%2 == 1 { // go-amqp takes no link of a peer that answers with another mode
+		o.RequestedSenderSettleMode = goamqp.SenderSettleModeSettled.Ptr()
 	}
 	if p.o.OwnerLevel != nil {
 		o.Properties = map[string]any{amqp.LinkEpoch: *p.o.OwnerLevel}
@@ -124,6 +128,7 @@ func (p *partition) read(ctx context.Context, out chan<- batch) error {
 			return err
 		}
 		p.fresh = false
+		p.tries.Store(0)
 		for err == nil {
 			var events []*amqp.Event
 			if events, err = p.take(ctx, link); len(events) > 0 && !p.hand(ctx, out, batch{events: events}) {
@@ -186,9 +191,9 @@ func (p *partition) take(ctx context.Context, link *goamqp.Receiver) ([]*amqp.Ev
 	if err != nil {
 		return nil, err
 	}
-	events := make([]*amqp.Event, 0, 8)
+	events := make([]*amqp.Event, 0, 16)
 	for ; msg != nil; msg = link.Prefetched() {
-		ev, err := decode(msg, amqp.ParseEvent)
+		ev, err := eventOf(msg)
 		if err != nil {
 			return events, &unreadableError{p.id, msg.Annotations[amqp.KeyOffset], err}
 		}

@@ -202,11 +202,15 @@ func (s *states) seen() []string {
 	return append([]string(nil), s.log...)
 }
 
-func (s *states) last() error {
+// last is the last reason.
+func (s *states) last() error { return s.reason(len(s.seen()) - 1) }
+
+// reason is the i-th reason, from 0, or nil.
+func (s *states) reason(i int) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if len(s.reasons) == 0 {
+	if i < 0 || i >= len(s.reasons) {
 		return nil
 	}
-	return s.reasons[len(s.reasons)-1]
+	return s.reasons[i]
 }

@@ -65,7 +65,7 @@ func (l *link) muteLocked(n *network, session *goamqp.Session) {
 		return
 	}
 	if e.mute++; e.mute >= maxMute {
-		e.c.closeLocked(n, session)
+		e.c.closeLocked(n, session, nil)
 		e.sessionLostLocked(ErrStalled)
 		e.refreshLocked(ErrStalled)
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -18,7 +19,7 @@ import (
 )
 
 // mute is a script that leaves what is about the first device without an answer, as long as it is on.
-func mute(on *bool, silent amqp10.Descriptor) func(*peerConn, uint16, amqp10.Descriptor, []byte) bool {
+func mute(on *atomic.Bool, silent amqp10.Descriptor) func(*peerConn, uint16, amqp10.Descriptor, []byte) bool {
 	mine := map[uint16]bool{}
 	return func(c *peerConn, channel uint16, what amqp10.Descriptor, body []byte) bool {
 		if what == amqp10.DescAttach && linkOf(channel, body).address == eventsOf1 {
@@ -27,7 +28,7 @@ func mute(on *bool, silent amqp10.Descriptor) func(*peerConn, uint16, amqp10.Des
 		if what == amqp10.DescEnd && silent == amqp10.DescBegin {
 			return mine[channel] // it knows of no such session
 		}
-		if !*on || what != silent {
+		if !on.Load() || what != silent {
 			return false
 		}
 		switch what {
@@ -47,13 +48,13 @@ func TestWhatThePeerDoesNotAnswerCostsWhoAsked(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			withPeer(t, func(t *testing.T, p *peer) {
-				on := false
+				var on atomic.Bool
 				p.script = mute(&on, silent)
 				var log states
 				c := p.conn(nil)
 				e2, s2 := p.device(c, "d2", func(cfg *entityConfig) { cfg.onState = log.on })
 				opened(t, e2)
-				on = true
+				on.Store(true)
 				e1, s1 := p.device(c, "d1", nil)
 				ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
 				defer cancel()
@@ -67,7 +68,7 @@ func TestWhatThePeerDoesNotAnswerCostsWhoAsked(t *testing.T) {
 				}
 				sent(t, s2, "two")
 				<-e1.done()
-				on = false
+				on.Store(false)
 				e1, s1 = p.device(c, "d1", nil)
 				opened(t, e1)
 				sent(t, s1, "one")
@@ -83,7 +84,8 @@ func TestAGoodbyeThatThePeerDoesNotAnswer(t *testing.T) {
 	for name, silent := range map[string]amqp10.Descriptor{"a detach": amqp10.DescDetach, "an end": amqp10.DescEnd} {
 		t.Run(name, func(t *testing.T) {
 			withPeer(t, func(t *testing.T, p *peer) {
-				on := true
+				var on atomic.Bool
+				on.Store(true)
 				p.script = mute(&on, silent)
 				_, e1, _, s1, s2 := two(t, p, nil)
 				ctx, cancel := context.WithTimeout(t.Context(), time.Second)
@@ -119,15 +121,15 @@ func TestACloseThatThePeerDoesNotAnswer(t *testing.T) {
 
 func TestAPeerThatAnswersNothingAnyMoreIsLeft(t *testing.T) {
 	withPeer(t, func(t *testing.T, p *peer) {
-		on := false
-		p.script = func(c *peerConn, _ uint16, _ amqp10.Descriptor, _ []byte) bool { return on && p.dialled() == 1 }
+		var on atomic.Bool
+		p.script = func(c *peerConn, _ uint16, _ amqp10.Descriptor, _ []byte) bool { return on.Load() && p.dialled() == 1 }
 		c := p.conn(nil)
 		expires := func() (string, time.Time, error) { return "token", time.Now().Add(time.Hour), nil }
 		e, s := p.device(c, "d1", func(cfg *entityConfig) {
 			cfg.tokens = sourceFunc(func(context.Context) (string, time.Time, error) { return expires() })
 		})
 		opened(t, e)
-		on = true
+		on.Store(true)
 		time.Sleep(time.Hour)
 		sent(t, s, "one")
 		if p.dialled() != 2 {
@@ -172,7 +174,7 @@ func TestASilentOrStalledPeerIsLeft(t *testing.T) {
 			e, s := p.device(c, "d1", nil)
 			opened(t, e)
 			time.Sleep(91 * time.Second)
-			if err := log.reasons[1]; !errors.Is(err, ErrSilent) || !errors.Is(err, net.ErrClosed) {
+			if err := log.reason(1); !errors.Is(err, ErrSilent) || !errors.Is(err, net.ErrClosed) {
 				t.Errorf("the reason is %v", err)
 			}
 			sent(t, s, "one")
@@ -181,16 +183,18 @@ func TestASilentOrStalledPeerIsLeft(t *testing.T) {
 	t.Run("that does not read", func(t *testing.T) {
 		withPeer(t, func(t *testing.T, p *peer) {
 			var log states
-			c := p.conn(func(o *Options) { o.OnState = log.on })
-			e, s := p.device(c, "d1", nil)
-			opened(t, e)
+			var on atomic.Bool
 			gate := make(chan struct{})
 			p.script = func(c *peerConn, _ uint16, _ amqp10.Descriptor, _ []byte) bool {
-				if p.dialled() == 1 {
+				if on.Load() && p.dialled() == 1 {
 					<-gate // and reads no more meanwhile
 				}
 				return false
 			}
+			c := p.conn(func(o *Options) { o.OnState = log.on })
+			e, s := p.device(c, "d1", nil)
+			opened(t, e)
+			on.Store(true)
 			h, _, err := s.link(t.Context())
 			if err != nil {
 				t.Fatal(err)
@@ -205,8 +209,8 @@ func TestASilentOrStalledPeerIsLeft(t *testing.T) {
 			}
 			time.Sleep(time.Minute)
 			close(gate)
-			if log.seen()[1] != "connecting" || !errors.Is(log.reasons[1], ErrStalled) {
-				t.Errorf("%v: %v", log.seen(), log.reasons)
+			if !errors.Is(log.reason(1), ErrStalled) {
+				t.Errorf("%v: %v", log.seen(), log.reason(1))
 			}
 			sent(t, s, "one")
 		})
@@ -216,12 +220,14 @@ func TestASilentOrStalledPeerIsLeft(t *testing.T) {
 func TestALinkThatIsNotEagerIsRefusedAlone(t *testing.T) {
 	withPeer(t, func(t *testing.T, p *peer) {
 		const address = "/devices/d1/twin"
-		refuse := amqp.Condition(amqp.NotAllowed)
+		var condition atomic.Value
+		condition.Store(amqp.NotAllowed)
 		p.script = func(c *peerConn, channel uint16, what amqp10.Descriptor, body []byte) bool {
-			if what != amqp10.DescAttach || linkOf(channel, body).address != address || refuse == "" {
+			refuse := condition.Load()
+			if what != amqp10.DescAttach || linkOf(channel, body).address != address || refuse == amqp.Condition("") {
 				return false
 			}
-			e := fault(refuse)
+			e := fault(refuse.(amqp.Condition))
 			if refuse == amqp.LinkRedirect {
 				e = amqp.NewRedirect(amqp.Address{Node: amqp.Events}, "elsewhere", 5671, "hub").Wire()
 			}
@@ -239,12 +245,12 @@ func TestALinkThatIsNotEagerIsRefusedAlone(t *testing.T) {
 		if _, _, err := twin.link(t.Context()); !errors.Is(err, amqp.NotAllowed) || !errors.Is(err, hubwire.InvalidOperation) {
 			t.Errorf("link: %v", err)
 		}
-		refuse = amqp.LinkRedirect
+		condition.Store(amqp.LinkRedirect)
 		_, _, err := twin.link(t.Context())
 		if to, ok := redirectOf(err); !ok || to.Hostname != "elsewhere" || to.Port != 5671 || !errors.Is(err, amqp.LinkRedirect) {
 			t.Errorf("link: %v, which leads to %v", err, to)
 		}
-		refuse = ""
+		condition.Store(amqp.Condition(""))
 		if _, gen, err := twin.link(t.Context()); err != nil || gen != 1 {
 			t.Errorf("generation %d, %v", gen, err)
 		}

@@ -57,6 +57,9 @@ var errNoTurn = errors.New("links: other messages are being written")
 
 // transfer sends m on one attachment, and waits for what becomes of it.
 func (o *outgoing) transfer(ctx context.Context, s *goamqp.Sender, m *goamqp.Message) (goamqp.DeliveryState, error) {
+	if ctx.Err() != nil {
+		return nil, errors.Join(errNoTurn, ctx.Err())
+	}
 	select {
 	case o.turn <- struct{}{}:
 	case <-ctx.Done():

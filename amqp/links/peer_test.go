@@ -25,6 +25,9 @@ type peer struct {
 	// held, and returns whether it has dealt with it; else the peer does what is due.
 	script func(c *peerConn, channel uint16, what amqp10.Descriptor, body []byte) bool
 
+	// greet, if set, is asked first of all on a connection, and returns whether that was all.
+	greet func(c *peerConn) bool
+
 	mu    sync.Mutex
 	conns []*peerConn
 	count map[string]int // how often what was asked for: "put-token", "attach /devices/d/messages/events"
@@ -139,6 +142,10 @@ func (f fixed) Token(context.Context, string) (string, time.Time, error) {
 // serve answers until the connection ends.
 func (c *peerConn) serve() {
 	defer c.nc.Close()
+	if c.p.greet != nil && c.p.greet(c) {
+		_, _ = io.Copy(io.Discard, c.nc)
+		return
+	}
 	var in []byte
 	buf := make([]byte, 4096)
 	for {

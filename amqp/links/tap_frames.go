@@ -28,6 +28,7 @@ type wire struct {
 	count    uint32 // of deliveries that came in
 	limit    uint32 // of them, by the credit that was given
 	partial  int    // bytes of the delivery that is under way
+	message  []byte // those, if there are more to come
 }
 
 // Bounds for what a peer may do to go-amqp, which has none of its own.
@@ -146,10 +147,16 @@ func (t *tap) peerTransfer(channel uint16, body []byte) error {
 	case w.partial > maxMessage:
 		return fmt.Errorf("a message of more than %d bytes", maxMessage)
 	case transfer.Aborted.Value:
-		w.partial = 0
-	case !transfer.More.Value:
-		w.partial = 0
+		w.partial, w.message = 0, nil
+	case transfer.More.Value:
+		w.message = append(w.message, payload...)
+	default:
+		if len(w.message) > 0 {
+			payload = append(w.message, payload...)
+		}
+		w.partial, w.message = 0, nil
 		w.count++
+		return checkMessage(payload)
 	}
 	return nil
 }

@@ -205,12 +205,13 @@ func TestATokenSourceThatFails(t *testing.T) {
 func TestWhoWasInIsSparedOnce(t *testing.T) {
 	withPeer(t, func(t *testing.T, p *peer) {
 		var log states
-		good := true
+		var good atomic.Bool
+		good.Store(true)
 		c := p.conn(nil)
 		e1, s1 := p.device(c, "d1", func(cfg *entityConfig) {
 			cfg.onState = log.on
 			cfg.tokens = sourceFunc(func(context.Context) (string, time.Time, error) {
-				if good {
+				if good.Load() {
 					return "token", time.Now().Add(time.Hour), nil
 				}
 				return "token", time.Now(), nil
@@ -219,15 +220,15 @@ func TestWhoWasInIsSparedOnce(t *testing.T) {
 		e2, s2 := p.device(c, "d2", nil)
 		opened(t, e1)
 		opened(t, e2)
-		good = false
+		good.Store(false)
 		time.Sleep(48*time.Minute + time.Nanosecond)
-		good = true
+		good.Store(true)
 		sent(t, s1, "with the token that there is")
 		time.Sleep(time.Hour)
 		if err := e1.err(); err != nil {
 			t.Fatalf("after one expired token: %v", err)
 		}
-		good = false
+		good.Store(false)
 		time.Sleep(time.Hour)
 		<-e1.done()
 		if err := e1.err(); !errors.Is(err, ErrExpiredToken) || !errors.Is(err, hubwire.Unauthorized) {
