@@ -204,13 +204,18 @@ func tokenError(err error) *hubwire.Error {
 
 // refusedLocked notes that token, session or an eager link was not to be had. It ends e when
 // waiting cannot mend that; but who had been let in before gets one more chance, since a token
-// can get too old on its way.
+// can get too old on its way, and a certificate may have been replaced since.
 func (e *entity) refusedLocked(err *hubwire.Error) {
 	if !err.Retryable && (!e.admitted || e.spared) {
 		e.endLocked(err)
 		return
 	}
-	e.spared = e.spared || !err.Retryable
+	if !err.Retryable {
+		e.spared = true
+		if n := e.c.net; n != nil && e.c.o.Certificate {
+			n.failLocked(err) // the next connection shows the certificate of that moment
+		}
+	}
 	e.patience.failed(&e.c.o)
 	e.tellConnectingLocked(Connecting, err)
 }
