@@ -179,7 +179,6 @@ func (c *cbs) attach(ctx context.Context) (_ *cbsPair, err error) {
 		c.silent(ctx, err)
 		return nil, err
 	}
-	pair = &cbsPair{session: session}
 	defer func() {
 		if err != nil {
 			c.silent(ctx, err)
@@ -188,14 +187,14 @@ func (c *cbs) attach(ctx context.Context) (_ *cbsPair, err error) {
 			n.c.closeLocked(n, pair.session, nil)
 		}
 	}()
-	out, in := n.attachment(nil, session), n.attachment(nil, session)
+	out, in := n.attachment(nil, pair.session), n.attachment(nil, pair.session)
 	defer n.tap.forget(out)
 	defer n.tap.forget(in)
-	pair.sender, err = session.NewSender(ctx, cbsAddress, &goamqp.SenderOptions{Name: out.name, SourceAddress: cbsReplyTo})
+	pair.sender, err = pair.session.NewSender(ctx, cbsAddress, &goamqp.SenderOptions{Name: out.name, SourceAddress: cbsReplyTo})
 	if err != nil {
 		return nil, err
 	}
-	pair.receiver, err = session.NewReceiver(ctx, cbsAddress, &goamqp.ReceiverOptions{Name: in.name, TargetAddress: cbsReplyTo, Credit: cbsCredit})
+	pair.receiver, err = pair.session.NewReceiver(ctx, cbsAddress, &goamqp.ReceiverOptions{Name: in.name, TargetAddress: cbsReplyTo, Credit: cbsCredit})
 	if err != nil {
 		return nil, err
 	}
