@@ -56,7 +56,9 @@ func (b *outbox) write() {
 			continue
 		}
 		b.mu.Unlock()
-		receipt, err := r.link.SendWithReceipt(r.ctx, &p.message, nil)
+		// Not of r.ctx: a send whose context ends once its link has never returns (go-amqp v1.7.0 waits for the link
+		// to take the message back). It ends with the link.
+		receipt, err := r.link.SendWithReceipt(context.Background(), &p.message, nil)
 		if err != nil {
 			b.lose(r, err, b.out.failed)
 		}
