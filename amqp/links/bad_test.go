@@ -7,6 +7,7 @@ import (
 	"net"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/hubwire/hubwire/amqp"
@@ -47,6 +48,12 @@ func TestWhatMustNotReachGoAMQPEndsTheConnection(t *testing.T) {
 		"a second open":             frame(func(*peerConn) uint16 { return 0 }, &amqp10.Open{MaxFrameSize: some(1)}),
 		"a message to a sender":     func(c *peerConn) { c.deliver(c.link(eventsOf1), nil) },
 		"an end of no session":      frame(func(*peerConn) uint16 { return 77 }, &amqp10.End{}),
+		"an error with a list for a key": frame(mine, &amqp10.Detach{Handle: 1, Error: &amqp10.Error{
+			Condition: amqp10.InternalError, Info: oddMap(),
+		}}),
+		"a flow with such properties": frame(mine, &amqp10.Flow{
+			NextIncomingID: some(0), IncomingWindow: 1, OutgoingWindow: 1, Properties: oddMap(),
+		}),
 		"messages without credit": func(c *peerConn) {
 			for range creditSlack + 2*atOnce + 10 {
 				c.deliver(c.receiving(), nil)
@@ -76,6 +83,7 @@ func TestWhatMustNotReachGoAMQPEndsTheConnection(t *testing.T) {
 				if p.dialled() != 2 {
 					t.Errorf("%d connections", p.dialled())
 				}
+				synctest.Wait()
 				if err := ofConn.reason(1); !errors.Is(err, net.ErrClosed) {
 					t.Errorf("the reason is %v", err)
 				} else if !errors.Is(err, ErrProtocol) && name != "an end of no session" {
@@ -84,6 +92,14 @@ func TestWhatMustNotReachGoAMQPEndsTheConnection(t *testing.T) {
 			})
 		})
 	}
+}
+
+// oddMap is a map whose value is one with a list for a key.
+func oddMap() amqp10.Value {
+	inner := amqp10.OpenCompound(nil)
+	inner = amqp10.CloseMap(amqp10.AppendNull(append(inner, amqp10.CodeList0)), 0, 2)
+	outer := amqp10.OpenCompound(nil)
+	return amqp10.ValueOf(amqp10.CloseMap(append(amqp10.AppendSymbol(outer, "k"), inner...), 0, 2))
 }
 
 // receiving is the link that the client gets the answers to its tokens on.
@@ -124,6 +140,7 @@ func TestAPeerThatIsNoneIsTriedAgain(t *testing.T) {
 				if p.dialled() != 3 {
 					t.Errorf("%d connections", p.dialled())
 				}
+				synctest.Wait()
 				if ofConn.reason(0) == nil || fmt.Sprint(ofConn.seen()) != "[connecting connecting connected]" {
 					t.Errorf("%v, %v", ofConn.seen(), ofConn.reason(0))
 				}

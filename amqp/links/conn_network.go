@@ -85,6 +85,7 @@ func (n *network) serve() (planned bool) {
 		n.leave(ErrClosed)
 	case <-renew:
 		planned = true
+		defer n.c.settle()()
 		n.leave(ErrRenewal)
 	}
 	n.fail(cmp.Or(n.conn.Err(), ErrPeerEnded)) // if nobody knows better
@@ -105,6 +106,31 @@ func (n *network) leave(reason error) {
 	<-n.conn.Done()
 }
 
+// renewDrain is how long a connection that is left for a fresh one waits for outcomes.
+const renewDrain = time.Second
+
+// settle lets entities finish what is under way, before a planned end of the connection.
+func (c *Conn) settle() (resume func()) {
+	ctx, cancel := context.WithTimeout(c.life, renewDrain)
+	defer cancel()
+	var settles, resumes []func()
+	c.mu.Lock()
+	for _, e := range c.entities {
+		if f := e.cfg.settle; f != nil {
+			settles = append(settles, func() { resumes = append(resumes, f(ctx)) })
+		}
+	}
+	c.mu.Unlock()
+	for _, f := range settles {
+		f()
+	}
+	return func() {
+		for _, f := range resumes {
+			f()
+		}
+	}
+}
+
 // untilRenewal is when to connect again for a fresh certificate; 0 is never.
 func (c *Conn) untilRenewal() time.Duration {
 	if c.o.Expires == nil {
@@ -116,10 +142,10 @@ func (c *Conn) untilRenewal() time.Duration {
 }
 
 // renewal is after what time to renew what expires at a time: when 80 % of its life are over.
-// What has expired is the peer's to refuse. 0 is never.
+// What will have expired by then is the peer's to refuse. 0 is never.
 func renewal(expires time.Time) time.Duration {
 	life := time.Until(expires)
-	if expires.IsZero() || life <= 0 {
+	if expires.IsZero() || life <= minRenewal {
 		return 0
 	}
 	return max(life/5*4, minRenewal)

@@ -119,7 +119,7 @@ func (c *Conn) Device(ctx context.Context, id hubwire.Identity, o *DeviceOptions
 	})
 	d.e, err = c.add(entityConfig{
 		name: id.String(), audience: sas.Audience(cmp.Or(opts.HostName, c.o.HostName), id), tokens: opts.Tokens,
-		properties: d.properties(), onState: d.onState,
+		properties: d.properties(), settle: d.out.settleAll, onState: d.onState,
 	})
 	if err != nil {
 		return nil, err

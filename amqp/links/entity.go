@@ -29,6 +29,11 @@ type entityConfig struct {
 	// properties go with every attach, beside those of the link itself.
 	properties map[string]any
 
+	// settle is called when the connection is about to be left on purpose, and returns when nothing
+	// is under way that would have to be done again on the next one, or when ctx ends. Nothing
+	// more is begun until resume. nil: there is nothing of the kind.
+	settle func(ctx context.Context) (resume func())
+
 	// onState tells of each change, one at a time, in order; Closed comes last. reason is nil
 	// for Connected, and for Closed after close; else why. It may block the next change,
 	// but nothing else, and may call whatever it likes. nil: nobody is told.
@@ -187,4 +192,26 @@ func ended(op string, cause error) error {
 		e.Err = &lossError{text: "links: ended", err: cause}
 	}
 	return e
+}
+
+// start runs f on a goroutine that e is not gone before, and that its Conn waits for. f must end
+// when e does. It reports whether e had not ended.
+func (e *entity) start(f func()) bool {
+	c := e.c
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if e.life.Err() != nil {
+		return false
+	}
+	e.runners++
+	c.startLocked(func() {
+		defer func() {
+			c.mu.Lock()
+			defer c.mu.Unlock()
+			e.runners--
+			e.goneLocked()
+		}()
+		f()
+	})
+	return true
 }

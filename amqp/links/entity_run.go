@@ -106,6 +106,9 @@ func (e *entity) next() (job func(), wait time.Duration) {
 			if wait == 0 || d < wait {
 				wait = d
 			}
+			if l.cfg.eager {
+				break // it is what tells whether e is let in: no other is asked for before
+			}
 		}
 	}
 	if wait == 0 {
@@ -201,13 +204,18 @@ func tokenError(err error) *hubwire.Error {
 
 // refusedLocked notes that token, session or an eager link was not to be had. It ends e when
 // waiting cannot mend that; but who had been let in before gets one more chance, since a token
-// can get too old on its way.
+// can get too old on its way, and a certificate may have been replaced since.
 func (e *entity) refusedLocked(err *hubwire.Error) {
 	if !err.Retryable && (!e.admitted || e.spared) {
 		e.endLocked(err)
 		return
 	}
-	e.spared = e.spared || !err.Retryable
+	if !err.Retryable {
+		e.spared = true
+		if n := e.c.net; n != nil && e.c.o.Certificate {
+			n.failLocked(err) // the next connection shows the certificate of that moment
+		}
+	}
 	e.patience.failed(&e.c.o)
 	e.tellConnectingLocked(Connecting, err)
 }
@@ -262,154 +270,4 @@ func (c *Conn) closeLocked(n *network, session *goamqp.Session, done func()) {
 			done()
 		}
 	})
-}
-
-// upLocked reports whether e has all that it must have.
-func (e *entity) upLocked() bool {
-	if e.c.net == nil || e.session == nil || e.cfg.tokens != nil && e.tokenOn != e.c.net {
-		return false
-	}
-	for _, l := range e.links {
-		if l.cfg.eager && l.live.Load() == nil {
-			return false
-		}
-	}
-	return true
-}
-
-// refreshLocked tells of the state when e has got what it must have, or lost it, for that reason.
-func (e *entity) refreshLocked(reason error) {
-	switch up := e.upLocked(); {
-	case e.life.Err() != nil || up == (e.state == Connected):
-	case up:
-		e.admitted, e.spared = true, false
-		e.failure = nil
-		e.stateLocked(Connected, nil)
-	default:
-		e.tellConnectingLocked(Connecting, reason)
-	}
-}
-
-// tellConnectingLocked tells of what failed or was lost, unless e is up all the same.
-func (e *entity) tellConnectingLocked(s State, reason error) {
-	if e.life.Err() == nil && e.opened && !e.upLocked() {
-		e.failure = reason
-		e.stateLocked(s, reason)
-	}
-}
-
-func (e *entity) stateLocked(s State, reason error) {
-	e.state = s
-	close(e.changed)
-	e.changed = make(chan struct{})
-	if f := e.cfg.onState; f != nil {
-		e.c.tellLocked(&e.tellers, func() { f(s, reason) })
-	}
-}
-
-// disconnectedLocked takes from e what it had on a connection.
-func (e *entity) disconnectedLocked(s State, reason error) {
-	e.session, e.tokenOn, e.due, e.mute = nil, nil, false, 0
-	if e.renewal != nil {
-		e.renewal.Stop()
-	}
-	for _, l := range e.links {
-		if at := l.live.Load(); at != nil {
-			l.loseLocked(at, reason)
-		}
-	}
-	e.tellConnectingLocked(s, reason)
-}
-
-// endedLocked notes that an attachment has ended, and perhaps its session.
-func (c *Conn) endedLocked(at *attachment, lv level, err error) {
-	reason := endReason(at, lv, err)
-	if !at.over {
-		at.over, at.reason = true, reason
-	}
-	if lv == levelConn {
-		at.net.failLocked(err)
-		if at.l != nil {
-			at.l.loseLocked(at, reason) // or who uses it finds it again until the connection is left
-		}
-		return
-	}
-	if at.l == nil {
-		at.net.cbs.lost(at, reason)
-		return
-	}
-	e := at.l.e
-	at.l.loseLocked(at, reason)
-	if lv == levelSession && e.session == at.session {
-		e.sessionLostLocked(reason)
-	}
-	e.refreshLocked(reason)
-	e.wakeLocked()
-}
-
-// endReason is err as the end of an attachment.
-func endReason(at *attachment, lv level, err error) error {
-	if at.l == nil {
-		return asError("connection", 0, err)
-	}
-	return asError("connection", at.l.cfg.node, err)
-}
-
-// sessionLostLocked notes that the session has ended, and its links with it.
-func (e *entity) sessionLostLocked(reason error) {
-	e.session, e.mute = nil, 0
-	e.patience.lost(&e.c.o)
-	for _, l := range e.links {
-		if at := l.live.Load(); at != nil {
-			l.loseLocked(at, reason)
-			l.patience.at = time.Time{} // the session has waited for it
-		}
-	}
-}
-
-// endLocked ends e, if it has not ended yet.
-func (e *entity) endLocked(cause error) {
-	if e.life.Err() != nil {
-		return
-	}
-	e.cancel(cause)
-	if e.renewal != nil {
-		e.renewal.Stop()
-	}
-	for _, l := range e.links {
-		if at := l.live.Load(); at != nil {
-			l.loseLocked(at, ended("connection", cause))
-		}
-		l.tellLocked()
-	}
-	if e.session != nil && e.c.net != nil && e.c.cause == nil {
-		e.ending = true
-		e.c.closeLocked(e.c.net, e.session, func() {
-			e.ending = false
-			e.leaveLocked()
-		})
-	}
-	e.session = nil
-	e.state = Closed
-	close(e.changed)
-	e.changed = make(chan struct{})
-	e.leaveLocked()
-}
-
-// leaveLocked is the last of e, once it has ended and restore has.
-func (e *entity) leaveLocked() {
-	if e.life.Err() == nil || e.busy || e.ending || e.left {
-		return
-	}
-	e.left = true
-	c := e.c
-	delete(c.entities, e.cfg.name)
-	if f := e.cfg.onState; f != nil {
-		reason := context.Cause(e.life)
-		if errors.Is(reason, ErrClosed) {
-			reason = nil
-		}
-		c.tellLocked(&e.tellers, func() { f(Closed, reason) })
-	}
-	e.goneLocked()
 }

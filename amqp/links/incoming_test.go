@@ -213,7 +213,7 @@ func TestALockEndsWithItsLinkAndTheMessageComesAgain(t *testing.T) {
 	afterEach(t, hub.Config{}, func(g *guest, lose func(*receiver)) {
 		g.order("a")
 		m := g.gets("a")
-		lose(g.in.inbox.sources[0].in)
+		lose(g.inbox().sources[0].in)
 		for range 2 {
 			err := m.Complete(g.soon())
 			var e *hubwire.Error
@@ -242,7 +242,7 @@ func TestACallThatWaitsGetsItsMessageByTheNextLink(t *testing.T) {
 			got <- m
 		}()
 		synctest.Wait()
-		lose(g.in.inbox.sources[0].in)
+		lose(g.inbox().sources[0].in)
 		g.order("a")
 		if m := <-got; m == nil || string(m.Body) != "a" {
 			g.t.Errorf("%+v", m)
@@ -262,7 +262,7 @@ func TestCreditThatIsOutStaysForTheNextCall(t *testing.T) {
 			}
 			cancel()
 		}
-		if s := g.in.inbox.sources[0]; s.credit != 1 || s.waiting != 0 {
+		if s := g.inbox().sources[0]; s.credit != 1 || s.waiting != 0 {
 			t.Errorf("%d credits are out, and %d calls wait", s.credit, s.waiting)
 		}
 		g.order("a")
@@ -347,7 +347,7 @@ func TestAModuleGetsItsInputsAndItsMessages(t *testing.T) {
 func TestAMessageThatCannotBeReadIsRejected(t *testing.T) {
 	over(t, hub.Config{}, func(t *testing.T, b *bench) {
 		g := b.guest(dev)
-		s := g.in.inbox.sources[0]
+		s := g.inbox().sources[0]
 		g.order("a", "b")
 		d, err := s.next(g.soon())
 		if err != nil {
@@ -452,6 +452,35 @@ func TestALinkThatIsRefusedIsAnError(t *testing.T) {
 		}
 		if g.State() != Connected {
 			t.Errorf("the device is %v", g.State())
+		}
+	})
+}
+
+func TestADeviceThatIsNotLetInAgainSaysSoToAllThatWait(t *testing.T) {
+	refuse := false
+	cfg := hub.Config{Intercept: func(_ context.Context, op *hub.Op) (v hub.Verdict) {
+		if op.Kind == hub.OpConnect && refuse {
+			v.Refuse = hubwire.Unauthorized
+		}
+		return v
+	}}
+	over(t, cfg, func(t *testing.T, b *bench) {
+		g := b.guest(dev)
+		failed := make(chan error, 2)
+		wait := func(f func(context.Context) error) {
+			go func() { failed <- f(g.soon()) }()
+			synctest.Wait()
+		}
+		wait(func(ctx context.Context) error { _, err := g.Receive(ctx); return err })
+		refuse = true
+		b.cut()
+		synctest.Wait()
+		wait(func(ctx context.Context) error { _, err := g.Twin(ctx); return err })
+		for range 2 {
+			var e *hubwire.Error
+			if err := <-failed; !errors.As(err, &e) || e.Code != hubwire.Unauthorized || e.Outcome != hubwire.NotSent || !errors.Is(err, net.ErrClosed) {
+				t.Errorf("%+v", err)
+			}
 		}
 	})
 }

@@ -55,11 +55,12 @@ func (m *methods) subscribe(ctx context.Context, serve func(hubwire.MethodReques
 	m.mu.Lock()
 	m.serve = serve
 	m.mu.Unlock()
+	const op = "serve methods"
 	if _, _, err := m.answers.link(ctx); err != nil {
-		return err
+		return unattached(op, m.in.d.e, err)
 	}
 	if _, _, err := m.requests.link(ctx); err != nil {
-		return err
+		return unattached(op, m.in.d.e, err)
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()

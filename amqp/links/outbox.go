@@ -47,9 +47,11 @@ type outbox struct {
 	since   time.Time // when the oldest of those became the oldest
 	returns int       // how often in a row the hub wanted no message yet
 
-	writing, settling bool // there is a goroutine for it
-	closing           bool // nothing new is accepted
-	detached          bool // by a done function
+	writing, settling bool          // there is a goroutine for it
+	closing           bool          // nothing new is accepted
+	detached          bool          // by a done function
+	paused            bool          // nothing is written
+	landing           chan struct{} // closed when nothing is under way; nil if nobody waits
 	cause             error
 	quiet             chan struct{} // closed when nothing is pending and no goroutine left; nil if nobody waits
 	timer             *time.Timer
@@ -260,12 +262,40 @@ func (b *outbox) landed(s *slot) {
 	if b.underWay(s) {
 		b.under--
 		b.since = time.Now()
+		b.touchDown()
 	}
 	s.round, s.span = nil, 0
 }
 
 // keptRing is how many slots an outbox keeps while nothing is pending.
 const keptRing = 8
+
+// settleAll writes nothing more, until resume, and returns when nothing is under way, or when ctx ends.
+func (b *outbox) settleAll(ctx context.Context) (resume func()) {
+	b.mu.Lock()
+	b.paused, b.landing = true, make(chan struct{})
+	landed := b.landing
+	b.touchDown()
+	b.mu.Unlock()
+	select {
+	case <-landed:
+	case <-ctx.Done():
+	}
+	return func() {
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		b.paused, b.landing = false, nil
+		b.kick()
+	}
+}
+
+// touchDown tells who waits for it that nothing is under way.
+func (b *outbox) touchDown() {
+	if b.under == 0 && b.landing != nil {
+		close(b.landing)
+		b.landing = nil
+	}
+}
 
 // withdraw ends a wait for an outcome: the message at seq is not to be sent, or not again.
 func (b *outbox) withdraw(seq uint64, wait chan error, cause error) error {

@@ -216,6 +216,7 @@ func (b *outbox) rewind(r *round) {
 	}
 	r.cut()
 	b.now, b.next, b.under = nil, b.head, 0
+	b.touchDown()
 }
 
 // outcome returns the outcome that has come for a transfer whose round has ended: of that and the end go-amqp gives

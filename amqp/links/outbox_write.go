@@ -22,7 +22,7 @@ func (b *outbox) kick() {
 
 // due reports whether something is to be written, and moves next to it.
 func (b *outbox) due() bool {
-	if b.cause != nil || b.now != nil && b.now.lost {
+	if b.cause != nil || b.paused || b.now != nil && b.now.lost {
 		return false
 	}
 	for b.next = max(b.next, b.head); b.next < b.tail; b.next++ {

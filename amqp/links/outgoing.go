@@ -31,7 +31,7 @@ func (o *outgoing) deliver(ctx context.Context, op string, m *goamqp.Message) (g
 	for doubt := false; ; doubt = true {
 		s, on, err := o.to.link(ctx)
 		if err != nil {
-			return gen, doubtful(asError(op, o.node, err), doubt)
+			return gen, doubtful(unattached(op, o.to.core.e, err), doubt)
 		}
 		gen = on
 		state, err := o.transfer(ctx, s, m)
@@ -85,6 +85,17 @@ func (o *outgoing) transfer(ctx context.Context, s *goamqp.Sender, m *goamqp.Mes
 		err = errAckTimeout
 	}
 	return state, err
+}
+
+// unattached is the error of an op that needs a link, when there is none because of err: as often as not, because
+// the entity has ended.
+func unattached(op string, e *entity, err error) *hubwire.Error {
+	if e.life.Err() != nil {
+		err = ended(op, context.Cause(e.life))
+	}
+	own := *asError(op, 0, err)
+	own.Op = op
+	return &own
 }
 
 // notSent is e of what never left.

@@ -107,7 +107,7 @@ func (s *source) next(ctx context.Context) (*delivery, error) {
 	for {
 		r, gen, err := s.in.link(ctx)
 		if err != nil {
-			return nil, err
+			return nil, unattached("receive", s.in.core.e, err)
 		}
 		if d := s.enter(r, gen); d != nil {
 			return d, nil

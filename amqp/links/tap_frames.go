@@ -41,7 +41,13 @@ const (
 
 // incoming follows a performative from the peer, and refuses what go-amqp must not see.
 func (t *tap) incoming(channel uint16, body []byte) error {
-	switch what := amqp10.PeekDescriptor(body); what {
+	what := amqp10.PeekDescriptor(body)
+	if what != amqp10.DescTransfer {
+		if err := checkMessage(body); err != nil { // maps are there as well
+			return err
+		}
+	}
+	switch what {
 	case amqp10.DescOpen:
 		return t.peerOpen(body)
 	case amqp10.DescBegin:
@@ -131,6 +137,9 @@ func (t *tap) peerFlow(body []byte) error {
 func (t *tap) peerTransfer(channel uint16, body []byte) error {
 	var transfer amqp10.Transfer
 	payload, err := transfer.Parse(body)
+	if err == nil && !transfer.State.IsNull() {
+		err = checkMessage(body[:len(body)-len(payload)])
+	}
 	if err != nil {
 		return err
 	}

@@ -79,7 +79,7 @@ func (t *twins) request(ctx context.Context, op string, o amqp.TwinOperation, bo
 		}
 		_, in, err := t.responses.link(ctx)
 		if err != nil {
-			return a, out, doubtful(asError(op, amqp.TwinResponses, err), doubt)
+			return a, out, doubtful(unattached(op, t.in.d.e, err), doubt)
 		}
 		lost := t.listen(in)
 		out, err = t.out.deliver(sending, op, m)
