@@ -14,8 +14,10 @@
 //
 // # Adding to the table
 //
-// A protocol is a line in protocols or, when it has no connections, in everywhere: the suite dials its transport and knows
-// nothing of it but what the line says. Its port leads to the right door of the hub.
+// A protocol is a line in mqttProtocols or amqpProtocols or, when it has no connections, in everywhere: the suite dials its
+// transport and knows nothing of it but what the line says. Its port leads to the right door of the hub.
+//
+// What a hub may say in AMQP that ours does not is said in its place by the network (see speaker).
 //
 // A feature is an entry in features: it is given a client, and returns a
 // function that uses the feature once and says how that went. It names the

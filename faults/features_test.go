@@ -102,9 +102,12 @@ func asyncTelemetry(v *venue, c *device.Client) use {
 }
 
 // inOrder holds that the messages whose bodies begin so were taken in the order of
-// their bodies, but for those that came again.
+// their bodies, but for those that came again, and where the protocol lets others pass what the hub did not take.
 func (v *venue) inOrder(prefix string) {
 	v.t.Helper()
+	if v.protocol.overtakes && v.refused.Load() {
+		return
+	}
 	seen, last := map[string]bool{}, ""
 	for _, body := range v.log.all() {
 		if len(body) < len(prefix) || body[:len(prefix)] != prefix {
@@ -118,7 +121,7 @@ func (v *venue) inOrder(prefix string) {
 }
 
 func commands(v *venue, c *device.Client) use {
-	inbox := inbox{v: v, c: c, again: v.protocol.requests} // when a lock ends, nothing says so
+	inbox := inbox{v: v, c: c, again: !v.protocol.marks} // when a lock ends, nothing says so
 	return func(ctx context.Context, n int) error {
 		body := fmt.Sprint("command ", n)
 		if err := v.theHub().SendC2D(ctx, c.Identity(), &hubwire.Message{Body: []byte(body)}); err != nil {
@@ -167,7 +170,7 @@ func (b *inbox) take(ctx context.Context, body string) error {
 		}
 		b.seen[got] = true
 		err = m.Complete(ctx)
-		if b.v.protocol.requests && errors.Is(err, hubwire.MessageLockLost) {
+		if b.v.protocol.settles && (errors.Is(err, hubwire.MessageLockLost) || errors.Is(err, hubwire.Throttled)) {
 			if b.v.typed("complete", err).Outcome == hubwire.Unknown {
 				err = nil // the attempt whose answer was lost may have completed it
 			} else {

@@ -48,6 +48,9 @@ func (v *venue) intercept(_ context.Context, op *hub.Op) hub.Verdict {
 		return hub.Verdict{}
 	}
 	verdict := r.judge(op)
+	if verdict.Refuse != 0 {
+		v.refused.Store(true)
+	}
 	if first {
 		close(r.met)
 	}

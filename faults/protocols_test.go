@@ -33,6 +33,9 @@ type protocol struct {
 	settles  bool  // a message can be abandoned and rejected
 	refusals []end // of a login
 
+	// overtakes says that messages pass those that the hub has refused for now.
+	overtakes bool
+
 	// unheard is how long a link may be dead on which the hub still speaks, and does not hear. 0: no longer than any other.
 	unheard time.Duration
 }
@@ -41,7 +44,7 @@ type protocol struct {
 func (p protocol) renewsInPlace() bool { return p.renewal == hub.OpToken }
 
 // protocols are those with connections, which the themes are about.
-var protocols = mqttProtocols
+var protocols = append(mqttProtocols, amqpProtocols...)
 
 var mqttProtocols = []protocol{
 	{
@@ -58,11 +61,11 @@ var mqttProtocols = []protocol{
 var amqpProtocols = []protocol{
 	{
 		name: "amqp", transport: device.AMQP(nil), amqp: true,
-		renewal: hub.OpToken, telemetry: amqpTelemetry, settles: true, refusals: amqpRefusals, unheard: 2 * hubIdle,
+		renewal: hub.OpToken, telemetry: amqpTelemetry, settles: true, overtakes: true, refusals: amqpRefusals, unheard: 2 * hubIdle,
 	},
 	{
 		name: "amqp-ws", transport: device.AMQPWebSocket(nil), amqp: true, webSocket: true,
-		renewal: hub.OpToken, telemetry: amqpTelemetry, settles: true, refusals: amqpRefusals, unheard: 2 * hubIdle,
+		renewal: hub.OpToken, telemetry: amqpTelemetry, settles: true, overtakes: true, refusals: amqpRefusals, unheard: 2 * hubIdle,
 	},
 }
 

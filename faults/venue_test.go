@@ -36,6 +36,7 @@ type venue struct {
 	log      eventLog
 
 	messages atomic.Int64   // made by fresh
+	refused  atomic.Bool    // the hub has not taken something
 	client   *device.Client // whom the faults of the table strike
 
 	mu    sync.Mutex
