@@ -24,6 +24,10 @@ type AMQPOptions struct{}
 // [Client.SendAll] sends batches: as many messages in a transfer as 256 KiB have room for.
 // [Options].AckTimeout costs no more than the session of the one Client.
 //
+// A message for the device is sent when a Receive waits for it, not ahead, as its lock on the hub is a minute long. All
+// three settlements of [hubwire.Received] return what the hub says to them: [hubwire.MessageLockLost] when the minute is over,
+// or when the link was lost that the message came by, which also matches [net.ErrClosed]; the message comes again then.
+//
 // A proxy, if need be, goes into [Options].Dial (see package ws).
 //
 // Source: IoT Hub developer guide, "Communicate with your IoT hub by using the AMQP Protocol".

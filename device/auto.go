@@ -128,27 +128,31 @@ type chooser struct {
 	patience time.Duration
 	all      []Transport
 
-	fit     []Transport // of all: those that have what is needed
-	lacking []Door      // and the others
+	lacks []error // which of all lacks something that is needed
 }
 
 // sort parts those that have what is needed from the others.
 func (c *chooser) sort(needs []Feature) error {
-	for _, t := range c.all {
+	var lacking []Door
+	c.lacks = make([]error, len(c.all))
+	for i, t := range c.all {
 		missing := slices.DeleteFunc(slices.Clone(needs), func(f Feature) bool { return t.Supports(f).Has })
-		if len(missing) == 0 {
-			c.fit = append(c.fit, t)
-			continue
+		if len(missing) > 0 {
+			c.lacks[i] = fmt.Errorf("it lacks %s: %w", names(missing), errors.ErrUnsupported)
+			lacking = append(lacking, c.lacking(i))
 		}
-		err := fmt.Errorf("it lacks %s: %w", names(missing), errors.ErrUnsupported)
-		c.lacking = append(c.lacking, c.cfg.knocking(t).closed(ObstacleFeature, err))
 	}
-	if len(c.fit) > 0 {
+	if len(lacking) < len(c.all) {
 		return nil
 	}
 	e := invalid("dial", "no transport has all of %s", names(needs))
-	e.Err = &NoDoorError{c.lacking}
+	e.Err = &NoDoorError{lacking}
 	return e
+}
+
+// lacking is the door of the i-th, which lacks something.
+func (c *chooser) lacking(i int) Door {
+	return c.cfg.knocking(c.all[i]).closed(ObstacleFeature, c.lacks[i])
 }
 
 // names lists features for people.
@@ -163,8 +167,13 @@ func names(features []Feature) string {
 // choose tries one after the other, until one has an answer of the hub, or ctx ends.
 func (c *chooser) choose(ctx context.Context) (link, error) {
 	for n := 0; ; n++ {
-		passed, hopeless := slices.Clone(c.lacking), true
-		for i := range c.fit {
+		var passed []Door
+		hopeless := true
+		for i := range c.all {
+			if c.lacks[i] != nil {
+				passed = append(passed, c.lacking(i))
+				continue
+			}
 			l, d, err := c.try(ctx, i, passed)
 			if d.Err == nil {
 				return l, err

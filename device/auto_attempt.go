@@ -25,6 +25,7 @@ type attempt struct {
 	late     *time.Timer // gives up
 	stood    atomic.Bool // a connection has
 	answered atomic.Bool // the hub, if only that it is busy
+	dropped  atomic.Bool // it was in vain, and what else its link says is not heard
 
 	mu     sync.Mutex
 	at     int    // the way of the next dial
@@ -49,13 +50,13 @@ type unreachedError struct{ err error }
 func (e *unreachedError) Error() string { return e.err.Error() }
 func (e *unreachedError) Unwrap() error { return e.err }
 
-// try opens a link over the i-th of those that fit, after others that were in vain. The door is closed when
+// try opens a link over the i-th of all, after others that were in vain. The door is closed when
 // another transport may have more luck; else the error, if any, is final.
 func (c *chooser) try(ctx context.Context, i int, passed []Door) (link, Door, error) {
-	t := c.fit[i]
+	t := c.all[i]
 	trying, giveUp := context.WithCancelCause(ctx)
 	defer giveUp(nil)
-	a := &attempt{chooser: c, own: *c.cfg, ways: c.sameProtocol(t), giveUp: giveUp, passed: passed}
+	a := &attempt{chooser: c, own: *c.cfg, ways: c.sameProtocol(t), giveUp: giveUp, passed: slices.Clone(passed)}
 	a.own.state, a.own.instead = a.state, a.dial
 	if tokens := c.cfg.cred.Tokens; tokens != nil {
 		a.own.cred.Tokens = &awaitedTokens{tokens, a}
@@ -69,6 +70,7 @@ func (c *chooser) try(ctx context.Context, i int, passed []Door) (link, Door, er
 		a.keep()
 		return l, d, nil
 	}
+	a.dropped.Store(true)
 	if why := a.inTheWay(trying, err); why != nil {
 		return nil, d.closed(obstacleOf(why), why), nil
 	}
@@ -76,11 +78,16 @@ func (c *chooser) try(ctx context.Context, i int, passed []Door) (link, Door, er
 	return nil, d, err
 }
 
-// sameProtocol returns t, and of those that fit the ones that differ by their tunnel alone.
+// sameProtocol returns t, and of those that will do the ones that differ from it by their tunnel alone.
 func (c *chooser) sameProtocol(t Transport) []Transport {
 	protocol := func(t Transport) string { return strings.TrimSuffix(t.name, "-ws") }
-	others := slices.DeleteFunc(slices.Clone(c.fit), func(o Transport) bool { return protocol(o) != protocol(t) || o.name == t.name })
-	return append([]Transport{t}, others...)
+	ways := []Transport{t}
+	for i, o := range c.all {
+		if c.lacks[i] == nil && o.name != t.name && protocol(o) == protocol(t) {
+			ways = append(ways, o)
+		}
+	}
+	return ways
 }
 
 // inTheWay returns what another transport may not meet, or nil.
@@ -100,7 +107,7 @@ func (a *attempt) inTheWay(trying context.Context, err error) error {
 // state is told by the link. What it says before it is the Client's is for Auto to judge.
 func (a *attempt) state(s State, reason error) {
 	switch {
-	case s == Closed && !a.ends(reason):
+	case a.dropped.Load(), s == Closed && !a.ends(reason):
 		return
 	case a.stood.Load() || s == Closed:
 	case s == Connected:
@@ -139,8 +146,11 @@ func (a *attempt) ends(reason error) bool {
 	return a.kept
 }
 
-// keep makes the link the Client's.
+// keep makes the link the Client's, also where it is still to say that it is connected.
 func (a *attempt) keep() {
+	if !a.stood.Swap(true) {
+		a.noteChoice()
+	}
 	a.mu.Lock()
 	a.kept = true
 	closed := a.closed

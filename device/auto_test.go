@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -27,6 +28,7 @@ type barrier struct {
 	bars  bars
 	mu    sync.Mutex
 	asked []string // ports
+	conns []net.Conn
 }
 
 // become bars other ports.
@@ -48,7 +50,23 @@ func (n *barrier) dial(ctx context.Context, kind, addr string) (net.Conn, error)
 	if bar != nil {
 		return bar(ctx, addr)
 	}
-	return n.up(ctx, kind, addr)
+	nc, err := n.up(ctx, kind, addr)
+	if err == nil {
+		n.mu.Lock()
+		n.conns = append(n.conns, nc)
+		n.mu.Unlock()
+	}
+	return nc, err
+}
+
+// cut cuts all connections.
+func (n *barrier) cut() {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for _, nc := range n.conns {
+		nc.Close()
+	}
+	n.conns = nil
 }
 
 func closedPort(_ context.Context, addr string) (net.Conn, error) {
@@ -107,6 +125,11 @@ func TestAutoTakesTheFirstTransportThatTheHubAnswersBy(t *testing.T) {
 			nc.Read(make([]byte, 4096))
 			nc.Write([]byte("220 mail.example ready\r\n"))
 		})}, want: "mqtt-ws", passed: []string{"mqtt: no TLS"}},
+		{name: "8883 and 443 are closed", bars: bars{"8883": closedPort, "443": closedPort}, want: "amqp", passed: []string{"mqtt: refused", "mqtt-ws: refused"}},
+		{name: "5671 is swallowed", o: &device.AutoOptions{Transports: []device.Transport{device.AMQP(nil), device.AMQPWebSocket(nil)}},
+			bars: bars{"5671": swallowing}, want: "amqp-ws", passed: []string{"amqp: timed out"}, took: 10 * time.Second},
+		{name: "5671 hangs up", o: &device.AutoOptions{Transports: []device.Transport{device.AMQP(nil), device.AMQPWebSocket(nil)}},
+			bars: bars{"5671": hangUp}, want: "amqp-ws", passed: []string{"amqp: cut off"}},
 		{name: "another order", o: &device.AutoOptions{Transports: []device.Transport{device.HTTPS(nil), device.MQTT(nil)}}, want: "https"},
 		{name: "what HTTPS has not is needed", o: &device.AutoOptions{
 			Transports: []device.Transport{device.HTTPS(nil), device.MQTT(nil), device.MQTTWebSocket(nil)}, Needs: []device.Feature{device.FeatureMethods},
@@ -291,39 +314,48 @@ func TestAutoRefusesWhatItCannotDo(t *testing.T) {
 
 // TestANetworkThatBarsAPortLaterIsGoneAround with the session kept: no message is lost, no subscription.
 func TestANetworkThatBarsAPortLaterIsGoneAround(t *testing.T) {
-	overAuto(t, nil, bars{}, func(t *testing.T, b *bench, n *barrier, o *device.Options) {
-		var told []device.State
-		o.Hooks = &device.Hooks{State: func(s device.State, _ error) { told = append(told, s) }}
-		c, err := device.Dial(t.Context(), b.device, b.transport, o)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer c.Close()
-		everyFeature(t, b, c, 1000)
-		n.become(bars{"8883": closedPort})
-		b.hub.Disconnect(dev)
-		if err := c.Send(t.Context(), &hubwire.Message{Body: []byte("meanwhile")}); err != nil {
-			t.Error(err)
-		}
-		if got := b.next(); string(got.Body) != "meanwhile" {
-			t.Errorf("the hub has %q", got.Body)
-		}
-		b.awaitConnected(c)
-		b.works(c, "by the other way")
-		if got := c.Choice(); got.Transport.String() != "mqtt-ws" || !cmp.Equal(passed(got), []string{"mqtt: refused"}) {
-			t.Errorf("the choice is %v after %v", got.Transport, passed(got))
-		}
-		n.become(bars{"443": closedPort})
-		b.hub.Disconnect(dev)
-		b.awaitConnected(c)
-		b.works(c, "back again")
-		if got := c.Choice().Transport.String(); got != "mqtt" {
-			t.Errorf("the choice is %v", got)
-		}
-		if slices.Contains(told, device.Closed) {
-			t.Errorf("the states were %v", told)
-		}
-	})
+	for name, tt := range map[string]struct {
+		port  string
+		first []device.Transport
+		ways  [2]string
+	}{
+		"MQTT": {"8883", nil, [...]string{"mqtt", "mqtt-ws"}},
+		"AMQP": {"5671", []device.Transport{device.AMQP(nil), device.MQTT(nil), device.AMQPWebSocket(nil)}, [...]string{"amqp", "amqp-ws"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			overAuto(t, &device.AutoOptions{Transports: tt.first}, nil, func(t *testing.T, b *bench, n *barrier, o *device.Options) {
+				var closed atomic.Bool
+				o.Hooks = &device.Hooks{State: func(s device.State, _ error) { closed.Store(s == device.Closed) }}
+				c, err := device.Dial(t.Context(), b.device, b.transport, o)
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer c.Close()
+				everyFeature(t, b, c, 1000)
+				n.become(bars{tt.port: closedPort})
+				n.cut()
+				if err := c.Send(t.Context(), &hubwire.Message{Body: []byte("meanwhile")}); err != nil {
+					t.Error(err)
+				}
+				if got := b.next(); string(got.Body) != "meanwhile" {
+					t.Errorf("the hub has %q", got.Body)
+				}
+				everyFeature(t, b, c, 1000)
+				if got := c.Choice(); got.Transport.String() != tt.ways[1] || !cmp.Equal(passed(got), []string{tt.ways[0] + ": refused"}) {
+					t.Errorf("the choice is %v after %v", got.Transport, passed(got))
+				}
+				n.become(bars{"443": closedPort})
+				n.cut()
+				everyFeature(t, b, c, 1000)
+				if got := c.Choice().Transport.String(); got != tt.ways[0] {
+					t.Errorf("the choice is %v", got)
+				}
+				if closed.Load() {
+					t.Error("the Client was closed meanwhile")
+				}
+			})
+		})
+	}
 }
 
 func TestAnUploadGoesThroughTheProxyOfTheTransportThatWasChosen(t *testing.T) {

@@ -28,7 +28,7 @@ type peer struct {
 	refuse func(address string) *amqp10.Error
 	// messages are what a link from an address brings, which asks for them from a place on.
 	messages func(address string, from amqp.Start) [][]byte
-	// sent is called when a message is, and may end what it came over.
+	// sent is called when a message is, with mu held, and may have ended what it came over.
 	sent func(l *amqpserver.Link)
 	// settle is what becomes of messages; accepted, if nil.
 	settle func(*amqpserver.Delivery)
@@ -185,6 +185,8 @@ func (n *answers) Next(dst []byte) ([]byte, amqpserver.Outgoing, bool) {
 	dst = append(dst, n.queue[0]...)
 	n.queue = n.queue[1:]
 	if n.p.sent != nil && !n.cbs {
+		n.p.mu.Lock()
+		defer n.p.mu.Unlock()
 		n.p.sent(n.link)
 	}
 	return dst, amqpserver.Outgoing{}, true

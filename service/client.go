@@ -17,7 +17,8 @@ import (
 // any goroutine. Of any other Client, nil included, and with a nil context, they fail
 // with [hubwire.ArgumentInvalid]. Close it when done.
 //
-// It owns the goroutines of its connections, two for each.
+// It owns the goroutines of its connections: two for each of HTTPS; those of the one for AMQP, and of that to the events,
+// while there are any (package amqp/links says which).
 type Client struct {
 	o         Options
 	cred      Credentials
@@ -110,8 +111,8 @@ func (c *Client) ready(ctx context.Context, op string) error {
 
 // Close ends the Client and the calls under way, which fail with an error that matches
 // [net.ErrClosed], and closes its connections. It may be called more than once, at any time, also
-// when the hub is stalled. The error is nil or, when [Options].Dial has not returned within
-// CloseTimeout after its context ended, one that matches [context.DeadlineExceeded]; the Client has
+// when the hub is stalled. The error is nil or, when [Options].Dial or a token source has not returned
+// within CloseTimeout after its context ended, one that matches [context.DeadlineExceeded]; the Client has
 // ended all the same.
 func (c *Client) Close() error {
 	if c == nil || c.transport == nil {

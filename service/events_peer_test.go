@@ -94,6 +94,8 @@ func TestEventsGoOnAfterEachEnd(t *testing.T) {
 				}
 				withPeer(t, p, func(t *testing.T, p *peer, c *service.Client) {
 					readLog(t, c, log)
+					p.mu.Lock()
+					defer p.mu.Unlock()
 					if ends < log/each {
 						t.Errorf("it ended %d times", ends)
 					}
@@ -136,6 +138,8 @@ func TestAnEndpointThatIsGone(t *testing.T) {
 		if took := time.Since(start); took > 3*time.Minute {
 			t.Errorf("it took %v", took)
 		}
+		p.mu.Lock()
+		defer p.mu.Unlock()
 		last := p.dials[len(p.dials)-1]
 		if diff := cmp.Diff("hub.example:1002", last); diff != "" {
 			t.Errorf("the last dial (-want +got):\n%s\n%q", diff, p.dials)

@@ -173,28 +173,30 @@ func (c *cbs) ready(ctx context.Context) (*cbsPair, error) {
 }
 
 // attach attaches the links in a session of their own.
-func (c *cbs) attach(ctx context.Context) (_ *cbsPair, err error) {
-	n, pair := c.n, new(cbsPair)
-	if pair.session, err = n.conn.NewSession(ctx, nil); err != nil {
+func (c *cbs) attach(ctx context.Context) (pair *cbsPair, err error) {
+	n := c.n
+	session, err := n.conn.NewSession(ctx, nil)
+	if err != nil {
 		c.silent(ctx, err)
 		return nil, err
 	}
+	pair = &cbsPair{session: session}
 	defer func() {
 		if err != nil {
 			c.silent(ctx, err)
 			n.c.mu.Lock()
 			defer n.c.mu.Unlock()
-			n.c.closeLocked(n, pair.session, nil)
+			n.c.closeLocked(n, session, nil)
 		}
 	}()
-	out, in := n.attachment(nil, pair.session), n.attachment(nil, pair.session)
+	out, in := n.attachment(nil, session), n.attachment(nil, session)
 	defer n.tap.forget(out)
 	defer n.tap.forget(in)
-	pair.sender, err = pair.session.NewSender(ctx, cbsAddress, &goamqp.SenderOptions{Name: out.name, SourceAddress: cbsReplyTo})
+	pair.sender, err = session.NewSender(ctx, cbsAddress, &goamqp.SenderOptions{Name: out.name, SourceAddress: cbsReplyTo})
 	if err != nil {
 		return nil, err
 	}
-	pair.receiver, err = pair.session.NewReceiver(ctx, cbsAddress, &goamqp.ReceiverOptions{Name: in.name, TargetAddress: cbsReplyTo, Credit: cbsCredit})
+	pair.receiver, err = session.NewReceiver(ctx, cbsAddress, &goamqp.ReceiverOptions{Name: in.name, TargetAddress: cbsReplyTo, Credit: cbsCredit})
 	if err != nil {
 		return nil, err
 	}

@@ -131,7 +131,7 @@ func (c *Conn) Device(ctx context.Context, id hubwire.Identity, o *DeviceOptions
 		},
 	})
 	d.out.out = d.telemetry
-	d.in.init(d)
+	d.in.d = d
 	if err := d.e.open(ctx); err != nil {
 		if cause, ok := d.e.err().(*hubwire.Error); ok {
 			return nil, cause // itself, and not that d has ended for it

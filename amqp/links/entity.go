@@ -55,6 +55,7 @@ type entity struct {
 	busy    bool // restore runs
 	ending  bool // its session is being closed
 	left    bool // leaveLocked has been
+	runners int  // goroutines of start
 	state   State
 	failure error         // of the last attempt, or why something was lost
 	changed chan struct{} // closed, and made anew, when the state may have changed
@@ -186,15 +187,4 @@ func ended(op string, cause error) error {
 		e.Err = &lossError{text: "links: ended", err: cause}
 	}
 	return e
-}
-
-// start runs f on a goroutine of the Conn, unless e has ended: then it reports false.
-func (e *entity) start(f func()) bool {
-	e.c.mu.Lock()
-	defer e.c.mu.Unlock()
-	if e.life.Err() != nil {
-		return false
-	}
-	e.c.startLocked(f)
-	return true
 }

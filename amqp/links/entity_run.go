@@ -143,6 +143,7 @@ func (e *entity) putToken(n *network) {
 		e.refusedLocked(tokenError(err))
 	default:
 		e.tokenOn, e.putAt, e.due = n, time.Now(), false
+		e.spared = e.spared && e.state != Connected // who is up has proved that it is let in
 		e.patience.mended()
 		if e.renewal != nil {
 			e.renewal.Stop()

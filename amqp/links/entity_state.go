@@ -71,6 +71,9 @@ func (c *Conn) endedLocked(at *attachment, lv level, err error) {
 	}
 	if lv == levelConn {
 		at.net.failLocked(err)
+		if at.l != nil {
+			at.l.loseLocked(at, reason) // or who uses it finds it again until the connection is left
+		}
 		return
 	}
 	if at.l == nil {
@@ -150,5 +153,5 @@ func (e *entity) leaveLocked() {
 		}
 		c.tellLocked(&e.tellers, func() { f(Closed, reason) })
 	}
-	c.tellLocked(&e.tellers, func() { close(e.gone) })
+	e.goneLocked()
 }

@@ -2,26 +2,38 @@ package links
 
 import (
 	"context"
+	"sync"
 
 	"github.com/hubwire/hubwire"
 	"github.com/hubwire/hubwire/amqp"
 )
 
-// incoming is what comes to a device, beside the outcomes of what it sends. Each link of it is attached on
-// its first use.
+// incoming is what comes to a device, beside the outcomes of what it sends. Each part of it is made, and its links
+// attached, on its first use: of a thousand devices few may use all.
 type incoming struct {
 	d       *Device
-	inbox   inbox
-	methods methods
-	twins   twins
+	inbox   lazy[inbox]
+	methods lazy[methods]
+	twins   lazy[twins]
 }
 
-func (in *incoming) init(d *Device) {
-	in.d = d
-	in.inbox.init(in)
-	in.methods.init(in)
-	in.twins.init(in)
+// lazy is made by the first get.
+type lazy[T any] struct {
+	once sync.Once
+	made *T
 }
+
+func (l *lazy[T]) get(init func(*T)) *T {
+	l.once.Do(func() {
+		l.made = new(T)
+		init(l.made)
+	})
+	return l.made
+}
+
+func (d *Device) inbox() *inbox     { return d.in.inbox.get(func(b *inbox) { b.init(&d.in) }) }
+func (d *Device) methods() *methods { return d.in.methods.get(func(m *methods) { m.init(&d.in) }) }
+func (d *Device) twins() *twins     { return d.in.twins.get(func(t *twins) { t.init(&d.in) }) }
 
 // start runs f on a goroutine of the device's, unless that has ended.
 func (in *incoming) start(f func()) bool { return in.d.e.start(f) }
@@ -54,7 +66,7 @@ func (d *Device) Receive(ctx context.Context) (*hubwire.Received, error) {
 	if err := d.usable(ctx, "receive"); err != nil {
 		return nil, err
 	}
-	return d.in.inbox.receive(ctx)
+	return d.inbox().receive(ctx)
 }
 
 // ServeMethods has serve called for each direct method from now on, in the order in which they come, and returns
@@ -70,7 +82,7 @@ func (d *Device) ServeMethods(ctx context.Context, serve func(r hubwire.MethodRe
 	if serve == nil {
 		return invalid("serve methods", "there is no function")
 	}
-	return d.in.methods.subscribe(ctx, serve)
+	return d.methods().subscribe(ctx, serve)
 }
 
 // Twin reads the twin, as the hub writes it for a device: {"desired":{...,"$version":n},"reported":{...,"$version":m}}.
@@ -82,7 +94,7 @@ func (d *Device) Twin(ctx context.Context) ([]byte, error) {
 	if err := d.usable(ctx, op); err != nil {
 		return nil, err
 	}
-	a, _, err := d.in.twins.request(ctx, op, amqp.TwinGet, nil, nil)
+	a, _, err := d.twins().request(ctx, op, amqp.TwinGet, nil, nil)
 	return a.body, err
 }
 
@@ -94,7 +106,7 @@ func (d *Device) Report(ctx context.Context, patch []byte) (version int64, err e
 	if err := d.usable(ctx, op); err != nil {
 		return 0, err
 	}
-	a, _, err := d.in.twins.request(ctx, op, amqp.TwinReport, patch, nil)
+	a, _, err := d.twins().request(ctx, op, amqp.TwinReport, patch, nil)
 	return a.version, err
 }
 
@@ -110,5 +122,5 @@ func (d *Device) WatchDesired(ctx context.Context, change func(version int64, pa
 	if change == nil || reset == nil {
 		return nil, invalid(op, "there is no function")
 	}
-	return d.in.twins.watch(ctx, change, reset)
+	return d.twins().watch(ctx, change, reset)
 }

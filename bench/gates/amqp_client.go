@@ -14,13 +14,14 @@ import (
 // Clients that are bare go-amqp, as who writes one against the documentation has them: SASL PLAIN, one
 // link, and nothing else on the connection.
 
-// goamqpConn connects go-amqp.
+// goamqpConn connects go-amqp. It may be idle until its turn comes for longer than the do-nothing sender, which
+// has no heartbeat, could be silent else.
 func (s setup) goamqpConn(ctx context.Context, login goamqp.SASLType) (*goamqp.Conn, error) {
 	nc, err := s.dial()
 	if err != nil {
 		return nil, err
 	}
-	return goamqp.NewConn(ctx, nc, &goamqp.ConnOptions{HostName: s.Door.Host, SASLType: login})
+	return goamqp.NewConn(ctx, nc, &goamqp.ConnOptions{HostName: s.Door.Host, SASLType: login, IdleTimeout: -1})
 }
 
 // session is the one session of a connection.

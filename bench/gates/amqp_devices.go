@@ -109,7 +109,29 @@ func (b *bareDevices) add(id hubwire.Identity) error {
 		b.links = append(b.links, link)
 	}
 	b.devices++
-	return nil
+	if b.s.Links < len(kinds) {
+		return nil
+	}
+	return getTwin(ctx, b.links[len(b.links)-2].(*goamqp.Receiver), b.links[len(b.links)-1].(*goamqp.Sender))
+}
+
+// getTwin uses the links of the twin once, as a device client does to have them attached.
+func getTwin(ctx context.Context, responses *goamqp.Receiver, requests *goamqp.Sender) error {
+	var request goamqp.Message
+	if err := request.UnmarshalBinary(amqp.AppendTwinRequest(nil, &amqp.TwinRequest{ID: amqp.String("1").Value(), Operation: amqp.TwinGet})); err != nil {
+		return err
+	}
+	if err := requests.Send(ctx, &request, nil); err != nil {
+		return err
+	}
+	response, err := responses.Receive(ctx, nil)
+	if err != nil {
+		return err
+	}
+	if status := response.Annotations[amqp.KeyTwinStatus]; status != int32(200) {
+		return fmt.Errorf("the twin is answered with %v", status)
+	}
+	return responses.AcceptMessage(ctx, response)
 }
 
 // attach has nothing to do: add has done it.

@@ -63,6 +63,7 @@ type demoFlags struct {
 	only             string
 	protocol         string
 	takeFeedback     bool
+	consumerGroup    string
 }
 
 func newDemo() *cobra.Command {
@@ -90,6 +91,7 @@ them there, but with --take-feedback.`,
 	fs.BoolVar(&f.json, "json", false, "print the table as JSON")
 	fs.StringVar(&f.only, "only", "", "only the features with this in their name")
 	fs.BoolVar(&f.takeFeedback, "take-feedback", false, "with --connection-string: read the hub's queues of feedback and of file notifications, that of other devices too")
+	fs.StringVar(&f.consumerGroup, "consumer-group", "", "with --connection-string: in which consumer group to read events, which lets in five readers at a time (default $Default)")
 	fs.StringVar(&f.protocol, "transport", "", "only this protocol: "+protocolNames(protocols))
 	return c
 }

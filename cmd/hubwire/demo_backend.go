@@ -14,6 +14,7 @@ import (
 // backEnd is the hub's service over AMQP or AMQP-WS, with all events that there are of the demo.
 type backEnd struct {
 	*service.Client
+	group  string // the consumer group
 	events *desk[*event]
 }
 
@@ -21,14 +22,14 @@ type backEnd struct {
 // have sent meanwhile is passed over.
 const readBefore = time.Minute
 
-func (v *venue) openBackEnd(owner string, webSocket bool) (*backEnd, error) {
+func (v *venue) openBackEnd(owner string, webSocket bool, group string) (*backEnd, error) {
 	c, err := service.New(owner, v.way.serviceOptions(webSocket))
 	if err != nil {
 		return nil, err
 	}
-	o := &service.EventOptions{Start: service.EventStart{At: service.AtTime, Time: time.Now().Add(-readBefore)}}
+	o := &service.EventOptions{ConsumerGroup: group, Start: service.EventStart{At: service.AtTime, Time: time.Now().Add(-readBefore)}}
 	whose := func(ev *event) string { return v.own(ev.Source.DeviceID, ev.Source.String()) }
-	return &backEnd{c, openDesk(whose, func(ctx context.Context) iter.Seq2[*event, error] { return c.Events(ctx, o) })}, nil
+	return &backEnd{c, group, openDesk(whose, func(ctx context.Context) iter.Seq2[*event, error] { return c.Events(ctx, o) })}, nil
 }
 
 // close ends a back end, or does nothing for nil.
@@ -40,12 +41,12 @@ func (b *backEnd) close() error {
 	return b.Close()
 }
 
-// backEndOf is the back end over a protocol, which over others than AMQP-WS is that over AMQP.
+// backEndOf is the back end that needs no more of the network than a protocol does.
 func (v *venue) backEndOf(protocol string) *backEnd {
-	if protocol == overAMQPWS {
-		return v.amqpWS
+	if protocol == overMQTT || protocol == overAMQP {
+		return v.amqp
 	}
-	return v.amqp
+	return v.amqpWS
 }
 
 // openQueues begins to read what the hub tells once, over both protocols at the same time.
@@ -179,7 +180,9 @@ func backEndEvents(ctx context.Context, s *stage) error {
 	if err != nil {
 		return err
 	}
-	o := &service.EventOptions{Partitions: []string{first.Partition}, Start: service.EventStart{At: service.AtSequence, Sequence: first.SequenceNumber}}
+	o := &service.EventOptions{
+		ConsumerGroup: s.back.group, Partitions: []string{first.Partition}, Start: service.EventStart{At: service.AtSequence, Sequence: first.SequenceNumber},
+	}
 	want := ms[1:]
 	for ev, err := range s.back.Events(ctx, o) {
 		switch {

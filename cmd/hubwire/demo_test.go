@@ -129,9 +129,9 @@ func TestTheWholeTourPassesAndJSONAgrees(t *testing.T) {
 }
 
 func TestATourOfAHubThatExists(t *testing.T) {
-	h := localHub(t)
+	h := localHubWith(t, &hub.Config{ConsumerGroups: []string{"tour"}})
 	hubtest.Device(t, h, "somebody-else")
-	out, err := command(t, "", "demo", "--connection-string", "env:HUBWIRE_CONNECTION_STRING", "--take-feedback")
+	out, err := command(t, "", "demo", "--connection-string", "env:HUBWIRE_CONNECTION_STRING", "--take-feedback", "--consumer-group", "tour")
 	if err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
@@ -159,6 +159,14 @@ func TestATourOfAHubThatExists(t *testing.T) {
 	}
 	if left := h.Devices(1000); len(left) != 1 {
 		t.Errorf("%d devices are left on the hub, the first %v", len(left), left[0].Identity)
+	}
+}
+
+func TestTheTourReadsTheConsumerGroupThatItIsTold(t *testing.T) {
+	localHub(t)
+	out, err := command(t, "", "demo", "--connection-string", "env:HUBWIRE_CONNECTION_STRING", "--consumer-group", "no", "--only", "telemetry, plain", "--transport", "mqtt")
+	if err == nil || !strings.Contains(out, "mqtt: read events: 404") {
+		t.Errorf("%v\n%s", err, out)
 	}
 }
 

@@ -63,7 +63,7 @@ func (f *demoFlags) findVenue(c *cobra.Command) (*venue, error) {
 	if err != nil {
 		return nil, err
 	}
-	v, err := newVenue(text.Reveal(), way)
+	v, err := newVenue(text.Reveal(), way, f.consumerGroup)
 	if err == nil && f.takeFeedback {
 		v.openQueues()
 	}
@@ -85,7 +85,7 @@ func startVenue(ctx context.Context, cfg *hub.Config) (*venue, error) {
 	if err != nil {
 		return nil, errors.Join(err, h.Close())
 	}
-	v, err := newVenue(p.owner, &reach{dial: p.dial, tls: h.ClientTLS()})
+	v, err := newVenue(p.owner, &reach{dial: p.dial, tls: h.ClientTLS()}, "")
 	if err != nil {
 		return nil, errors.Join(err, h.Close())
 	}
@@ -105,7 +105,7 @@ func (v *venue) own(deviceID, whose string) string {
 // prefix is what the ids of this demo's devices begin with.
 func (v *venue) prefix() string { return "hubwire-demo-" + v.run + "-" }
 
-func newVenue(owner string, way *reach) (*venue, error) {
+func newVenue(owner string, way *reach, group string) (*venue, error) {
 	c, err := way.service(owner)
 	if err != nil {
 		return nil, err
@@ -115,8 +115,8 @@ func newVenue(owner string, way *reach) (*venue, error) {
 		limit: 2 * time.Minute, grace: 10 * time.Second, // a hub or machine with other work has its own pace
 		storage: &http.Transport{DialContext: way.dial, TLSClientConfig: way.tls},
 	}
-	if v.amqp, err = v.openBackEnd(owner, false); err == nil {
-		v.amqpWS, err = v.openBackEnd(owner, true)
+	if v.amqp, err = v.openBackEnd(owner, false, group); err == nil {
+		v.amqpWS, err = v.openBackEnd(owner, true, group)
 	}
 	if err != nil {
 		return nil, errors.Join(err, v.close())

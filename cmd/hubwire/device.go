@@ -32,7 +32,7 @@ func newDevice() *cobra.Command {
 	f := new(deviceFlags)
 	c := group(&cobra.Command{
 		Use:   "device",
-		Short: "Be a device: send, receive, twin, methods, upload",
+		Short: "Be a device: send, receive, twin, methods, upload; probe which protocols reach the hub",
 		Long: `Be a device or a module of a hub: the one that --connection-string says, or
 --device-id on the hub whose connection string is in HUBWIRE_CONNECTION_STRING, where
 it is registered when it is missing.
@@ -43,12 +43,12 @@ A hub that hubwire hub runs is found by the variables of its env file:
   hubwire device send --device-id dev-1 '{"temperature":21}'
 
 What the connection does is told on stderr.`,
-	}, newDeviceSend(f), newDeviceReceive(f), newDeviceTwin(f), newDeviceMethods(f), newDeviceUpload(f))
+	}, newDeviceSend(f), newDeviceReceive(f), newDeviceTwin(f), newDeviceMethods(f), newDeviceUpload(f), newDeviceProbe(f), newDeviceMatrix())
 	fs := c.PersistentFlags()
 	fs.StringVar(&f.connectionString, "connection-string", "", "the device's or module's connection string"+secretUsage)
 	fs.StringVar(&f.deviceID, "device-id", "", "in its place: a device of the hub of HUBWIRE_CONNECTION_STRING")
 	fs.StringVar(&f.moduleID, "module-id", "", "with --device-id: a module of that device")
-	fs.StringVar(&f.transport, "transport", protocols[0].name, "the protocol: "+protocolNames(protocols))
+	fs.StringVar(&f.transport, "transport", protocols[0].name, "the protocol: "+protocolNames(protocols)+", or "+automatic+" for the first of them that has what the command needs and reaches the hub")
 	fs.DurationVar(&f.pollInterval, "poll-interval", 0, "over https: how long to wait after there was no message, before asking again; 0 means 25m, and IoT Hub throttles who asks more often than that")
 	fs.StringVar(&f.envFile, "env-file", "", envFileUsage)
 	fs.StringVar(&f.caFile, "ca-file", "", "PEM file of an authority to trust beside the system's (default HUBWIRE_CA_FILE, for that hub)")
@@ -59,9 +59,9 @@ What the connection does is told on stderr.`,
 	return c
 }
 
-// dial connects the device that the flags name.
-func (f *deviceFlags) dial(c *cobra.Command) (*device.Client, error) {
-	p, err := protocolOf(f.transport)
+// dial connects the device that the flags name, for a command that needs such features.
+func (f *deviceFlags) dial(c *cobra.Command, needs ...device.Feature) (*device.Client, error) {
+	transport, err := transportOf(f.transport, transportOptions{https: device.HTTPSOptions{PollInterval: max(0, f.pollInterval)}}, needs)
 	if err != nil {
 		return nil, err
 	}
@@ -89,9 +89,26 @@ func (f *deviceFlags) dial(c *cobra.Command) (*device.Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	return device.DialCredentials(ctx, cred, p.open(transportOptions{https: device.HTTPSOptions{PollInterval: f.pollInterval}}), &device.Options{
+	client, err := device.DialCredentials(ctx, cred, transport, &device.Options{
 		Dial: way.dial, TLSConfig: way.tls, ProductInfo: "cli", Hooks: f.hooks(c.ErrOrStderr()),
 	})
+	if err == nil && f.transport == automatic {
+		tellChoice(c.ErrOrStderr(), client.Choice())
+	}
+	return client, err
+}
+
+// tellChoice tells w what was chosen, and what is lost by that.
+func tellChoice(w io.Writer, made device.Choice) {
+	fmt.Fprintf(w, "chosen: %v", made.Transport)
+	for i, l := range made.Lost {
+		text := ", "
+		if i == 0 {
+			text = "; lost by it: "
+		}
+		fmt.Fprint(w, text, l.Feature)
+	}
+	fmt.Fprintln(w)
 }
 
 func (f *deviceFlags) credentials(ctx context.Context, c *cobra.Command, local *place) (device.Credentials, error) {

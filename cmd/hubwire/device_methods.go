@@ -34,7 +34,7 @@ or all, when none is named.`,
 			if err := f.check(); err != nil {
 				return err
 			}
-			client, err := d.dial(c)
+			client, err := d.dial(c, device.FeatureMethods)
 			if err != nil {
 				return err
 			}

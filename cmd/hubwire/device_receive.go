@@ -17,6 +17,11 @@ var dispositions = map[string]hubwire.Disposition{
 	"complete": hubwire.Complete, "reject": hubwire.Reject, "abandon": hubwire.Abandon, "leave": 0,
 }
 
+// whatSettlingNeeds are the features that a disposition needs.
+var whatSettlingNeeds = map[hubwire.Disposition][]device.Feature{
+	hubwire.Reject: {device.FeatureReject}, hubwire.Abandon: {device.FeatureAbandon},
+}
+
 // receiveFlags are the flags of hubwire device receive.
 type receiveFlags struct {
 	count  int
@@ -42,7 +47,7 @@ have no inputs.`,
 			case f.count < 0:
 				return fmt.Errorf("--count is %d", f.count)
 			}
-			client, err := d.dial(c)
+			client, err := d.dial(c, whatSettlingNeeds[how]...)
 			if err != nil {
 				return err
 			}

@@ -25,7 +25,7 @@ func newTwinGet(d *deviceFlags) *cobra.Command {
 		Short: "Print the desired and reported properties as JSON",
 		Args:  noArgs,
 		RunE: func(c *cobra.Command, _ []string) (err error) {
-			client, err := d.dial(c)
+			client, err := d.dial(c, device.FeatureTwin)
 			if err != nil {
 				return err
 			}
@@ -81,7 +81,7 @@ null deletes. It is the argument; without one, or with "-", it is what stdin has
 			if err != nil {
 				return err
 			}
-			client, err := d.dial(c)
+			client, err := d.dial(c, device.FeatureTwin)
 			if err != nil {
 				return err
 			}
@@ -106,7 +106,7 @@ func newTwinWatch(d *deviceFlags) *cobra.Command {
 			if count < 0 {
 				return fmt.Errorf("--count is %d", count)
 			}
-			client, err := d.dial(c)
+			client, err := d.dial(c, device.FeatureTwin)
 			if err != nil {
 				return err
 			}

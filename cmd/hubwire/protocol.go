@@ -47,6 +47,30 @@ func protocolNames(ps []protocol) string {
 	return strings.Join(names, ", ")
 }
 
+// everyTransport is one of each protocol, in the order in which the choice is made.
+func everyTransport(o transportOptions) []device.Transport {
+	all := make([]device.Transport, len(protocols))
+	for i, p := range protocols {
+		all[i] = p.open(o)
+	}
+	return all
+}
+
+// automatic is the name of a transport that chooses among all protocols.
+const automatic = "auto"
+
+// transportOf returns the transport of that name. One that chooses is to have what is needed.
+func transportOf(name string, o transportOptions, needs []device.Feature) (device.Transport, error) {
+	if name == automatic {
+		return device.Auto(&device.AutoOptions{Transports: everyTransport(o), Needs: needs}), nil
+	}
+	p, err := protocolOf(name)
+	if err != nil {
+		return device.Transport{}, fmt.Errorf("%w, %s", err, automatic)
+	}
+	return p.open(o), nil
+}
+
 // protocolOf returns the protocol of that name.
 func protocolOf(name string) (protocol, error) {
 	for _, p := range protocols {
