@@ -213,7 +213,7 @@ func TestALockEndsWithItsLinkAndTheMessageComesAgain(t *testing.T) {
 	afterEach(t, hub.Config{}, func(g *guest, lose func(*receiver)) {
 		g.order("a")
 		m := g.gets("a")
-		lose(g.in.inbox.made.sources[0].in)
+		lose(g.in.d.inbox().sources[0].in)
 		for range 2 {
 			err := m.Complete(g.soon())
 			var e *hubwire.Error
@@ -242,7 +242,7 @@ func TestACallThatWaitsGetsItsMessageByTheNextLink(t *testing.T) {
 			got <- m
 		}()
 		synctest.Wait()
-		lose(g.in.inbox.made.sources[0].in)
+		lose(g.in.d.inbox().sources[0].in)
 		g.order("a")
 		if m := <-got; m == nil || string(m.Body) != "a" {
 			g.t.Errorf("%+v", m)
@@ -262,7 +262,7 @@ func TestCreditThatIsOutStaysForTheNextCall(t *testing.T) {
 			}
 			cancel()
 		}
-		if s := g.in.inbox.made.sources[0]; s.credit != 1 || s.waiting != 0 {
+		if s := g.in.d.inbox().sources[0]; s.credit != 1 || s.waiting != 0 {
 			t.Errorf("%d credits are out, and %d calls wait", s.credit, s.waiting)
 		}
 		g.order("a")
@@ -347,7 +347,7 @@ func TestAModuleGetsItsInputsAndItsMessages(t *testing.T) {
 func TestAMessageThatCannotBeReadIsRejected(t *testing.T) {
 	over(t, hub.Config{}, func(t *testing.T, b *bench) {
 		g := b.guest(dev)
-		s := g.in.inbox.made.sources[0]
+		s := g.in.d.inbox().sources[0]
 		g.order("a", "b")
 		d, err := s.next(g.soon())
 		if err != nil {

@@ -70,7 +70,7 @@ func TestMethodsWorkAfterEachLoss(t *testing.T) {
 	afterEach(t, hub.Config{}, func(g *guest, lose func(*receiver)) {
 		g.echoes(atOnceDone)
 		for i := range 3 {
-			lose(g.in.methods.requests)
+			lose(g.in.d.methods().requests)
 			time.Sleep(2 * time.Minute)
 			synctest.Wait()
 			if got, err := g.invoke("echo", fmt.Sprint(i)); err != nil || got != fmt.Sprint("200 ", i) {
@@ -163,7 +163,7 @@ func TestACallThatCannotBeAnsweredIsPassedOver(t *testing.T) {
 			{Properties: &goamqp.MessageProperties{CorrelationID: goamqp.UUID{1}}, Data: [][]byte{{}}},
 			{Properties: &goamqp.MessageProperties{CorrelationID: goamqp.UUID{1}}, ApplicationProperties: name, Sequence: [][]any{{}}},
 		} {
-			g.in.methods.call(1, m)
+			g.in.d.methods().call(1, m)
 		}
 		if len(g.unexpected) != 4 {
 			t.Errorf("told of %v", g.unexpected)

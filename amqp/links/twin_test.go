@@ -81,9 +81,9 @@ func TestRequestsThatAreLostAreMadeAgain(t *testing.T) {
 				go func() { _, err := g.Twin(g.soon()); answered <- err }()
 				synctest.Wait()
 				if name == "a lost link" {
-					g.in.twins.responses.failed(1, &goamqp.LinkError{}) // the hub does not answer an attach either
+					g.in.d.twins().responses.failed(1, &goamqp.LinkError{}) // the hub does not answer an attach either
 				} else {
-					lose(g, g.in.twins.responses)
+					lose(g, g.in.d.twins().responses)
 				}
 				if err := <-answered; err != nil {
 					t.Error(err)
@@ -228,7 +228,7 @@ func TestTheSubscriptionIsRenewedAheadOfTheReset(t *testing.T) {
 				}
 				defer stop()
 				for i := range 3 {
-					lose(g, g.in.twins.responses)
+					lose(g, g.in.d.twins().responses)
 					time.Sleep(2 * time.Minute)
 					if got := w.take(); len(got) != 1 || got[0] != "reset" {
 						t.Errorf("told of %q", got)
@@ -293,14 +293,14 @@ func TestAChangeSaysItsVersionInAnAnnotationOrInItsBody(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			g.in.twins.received(g.in.twins.heard, m)
+			g.in.d.twins().received(g.in.d.twins().heard, m)
 		}
 		come(&amqp.TwinResponse{Version: 7, Body: []byte(`{"a":1}`)})
 		come(&amqp.TwinResponse{Body: []byte(`{"b":1,"$version":8}`)})
 		come(&amqp.TwinResponse{Body: []byte(`{"c":1}`)})
 		come(&amqp.TwinResponse{Body: []byte(`no JSON`)})
 		come(&amqp.TwinResponse{ID: amqp.String("nobody's").Value(), Status: 200})
-		g.in.twins.received(g.in.twins.heard, &goamqp.Message{Sequence: [][]any{{"x"}}})
+		g.in.d.twins().received(g.in.d.twins().heard, &goamqp.Message{Sequence: [][]any{{"x"}}})
 		want := []string{`7 {"a":1}`, `8 {"b":1,"$version":8}`, "reset", "reset"}
 		if got := w.take(); !slices.Equal(got, want) {
 			t.Errorf("%q, want %q", got, want)
