@@ -193,25 +193,3 @@ func ended(op string, cause error) error {
 	}
 	return e
 }
-
-// start runs f on a goroutine that e is not gone before, and that its Conn waits for. f must end
-// when e does. It reports whether e had not ended.
-func (e *entity) start(f func()) bool {
-	c := e.c
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if e.life.Err() != nil {
-		return false
-	}
-	e.runners++
-	c.startLocked(func() {
-		defer func() {
-			c.mu.Lock()
-			defer c.mu.Unlock()
-			e.runners--
-			e.goneLocked()
-		}()
-		f()
-	})
-	return true
-}

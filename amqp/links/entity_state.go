@@ -71,6 +71,9 @@ func (c *Conn) endedLocked(at *attachment, lv level, err error) {
 	}
 	if lv == levelConn {
 		at.net.failLocked(err)
+		if at.l != nil {
+			at.l.loseLocked(at, reason) // or who uses it finds it again until the connection is left
+		}
 		return
 	}
 	if at.l == nil {
@@ -151,11 +154,4 @@ func (e *entity) leaveLocked() {
 		c.tellLocked(&e.tellers, func() { f(Closed, reason) })
 	}
 	e.goneLocked()
-}
-
-// goneLocked tells that e is gone, once all of it has been told and nothing of it runs any more.
-func (e *entity) goneLocked() {
-	if e.left && e.runners == 0 {
-		e.c.tellLocked(&e.tellers, func() { close(e.gone) })
-	}
 }

@@ -43,6 +43,9 @@ func (d *Device) SendAsync(ctx context.Context, m *hubwire.Message, done func(er
 // What shares a transfer is accepted or given back together. When it is rejected, and no later attempt could do
 // better, each message is sent once more by itself, so that its outcome is its own.
 func (d *Device) SendBatch(ctx context.Context, ms []*hubwire.Message, done func(i int, err error)) (n int, err error) {
+	if err := d.started(ctx); err != nil {
+		return 0, err
+	}
 	for i, m := range ms {
 		if err = d.sendable(ctx, m); err != nil {
 			ms = ms[:i]
@@ -69,10 +72,18 @@ func (d *Device) MayWait() error {
 
 // sendable refuses what cannot be sent.
 func (d *Device) sendable(ctx context.Context, m *hubwire.Message) error {
+	if err := d.started(ctx); err != nil {
+		return err
+	}
+	return m.CheckTelemetry()
+}
+
+// started returns nil for a Device that can send, and a context.
+func (d *Device) started(ctx context.Context) error {
 	if d == nil || d.e == nil || ctx == nil {
 		return invalid("send", "there is no context, or the Device is not from Conn.Device")
 	}
-	return m.CheckTelemetry()
+	return nil
 }
 
 // send sends m and returns when it has an outcome.
