@@ -143,6 +143,8 @@ func (e *Event) annotation(key []byte, v Value, t *texts) {
 		e.Received.EnqueuedTime = timeOf(v)
 	case KeyStoredTime:
 		e.StoredTime = timeOf(v)
+	default:
+		t.annotation(key, v, &e.Received.Message)
 	}
 }
 

@@ -45,10 +45,16 @@ func appendRest(dst []byte, m *hubwire.Message, to []byte) []byte {
 // parseInto sets r to what m says. The body is a view; the rest is not.
 func parseInto(op string, m *Message, r *hubwire.Message) *hubwire.Error {
 	var t texts
-	return t.message(op, m, r)
+	if err := t.message(op, m, r); err != nil {
+		return err
+	}
+	for key, v := range m.annotations.All() {
+		t.annotation(key, v, r)
+	}
+	return nil
 }
 
-// message is parseInto, with room for the texts of all annotations.
+// message is parseInto, but for the annotations, for whose texts it makes room.
 func (t *texts) message(op string, m *Message, r *hubwire.Message) *hubwire.Error {
 	body, ok := m.content()
 	if !ok {
@@ -57,7 +63,6 @@ func (t *texts) message(op string, m *Message, r *hubwire.Message) *hubwire.Erro
 	*r = hubwire.Message{Body: body}
 	t.b.Grow(len(m.properties) + len(m.annotations.entries) + len(m.application.entries))
 	t.properties(m.properties, r)
-	t.annotations(m.annotations, r)
 	return t.applicationProperties(op, m.application, r)
 }
 
@@ -103,12 +108,10 @@ func (t *texts) expiry(v Value, r *hubwire.Message) {
 	}
 }
 
-// annotations sets what those say that a device may set.
-func (t *texts) annotations(a Map, r *hubwire.Message) {
-	for key, v := range a.All() {
-		if field := annotationField(r, key); field != nil {
-			*field, _ = t.value(v)
-		}
+// annotation sets what one says that a device may set.
+func (t *texts) annotation(key []byte, v Value, r *hubwire.Message) {
+	if field := annotationField(r, key); field != nil {
+		*field, _ = t.value(v)
 	}
 }
 
