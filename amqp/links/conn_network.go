@@ -22,10 +22,9 @@ type network struct {
 	cbs  cbs
 
 	// Guarded by Conn.mu.
-	dead    error       // why it was given up; the first reason stays
-	givenUp bool        // and its end is seen to
-	timer   *time.Timer // of look
-	silent  int         // sessions that the peer has not answered about; go-amqp keeps them as long as the connection
+	dead   error       // why it was given up; the first reason stays
+	timer  *time.Timer // of look
+	silent int         // sessions that the peer has not answered about; go-amqp keeps them as long as the connection
 }
 
 // maxSilent is how many sessions that the peer does not answer a connection may have.
