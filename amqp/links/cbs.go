@@ -72,7 +72,7 @@ func (c *cbs) put(ctx context.Context, audience, token string) error {
 	if err != nil {
 		return err
 	}
-	receipt, err := pair.sender.SendWithReceipt(handover{ctx}, msg, nil)
+	receipt, err := pair.sender.SendWithReceipt(ctx, msg, nil)
 	if err != nil {
 		return c.failed(ctx, pair, err)
 	}
@@ -180,6 +180,7 @@ func (c *cbs) attach(ctx context.Context) (pair *cbsPair, err error) {
 		c.silent(ctx, err)
 		return nil, err
 	}
+	pair = &cbsPair{session: session}
 	defer func() {
 		if err != nil {
 			c.silent(ctx, err)
@@ -188,14 +189,14 @@ func (c *cbs) attach(ctx context.Context) (pair *cbsPair, err error) {
 			n.c.closeLocked(n, session, nil)
 		}
 	}()
-	out, in := n.attachment(nil, pair.session), n.attachment(nil, pair.session)
+	out, in := n.attachment(nil, session), n.attachment(nil, session)
 	defer n.tap.forget(out)
 	defer n.tap.forget(in)
-	pair.sender, err = pair.session.NewSender(ctx, cbsAddress, &goamqp.SenderOptions{Name: out.name, SourceAddress: cbsReplyTo})
+	pair.sender, err = session.NewSender(ctx, cbsAddress, &goamqp.SenderOptions{Name: out.name, SourceAddress: cbsReplyTo})
 	if err != nil {
 		return nil, err
 	}
-	pair.receiver, err = pair.session.NewReceiver(ctx, cbsAddress, &goamqp.ReceiverOptions{Name: in.name, TargetAddress: cbsReplyTo, Credit: cbsCredit})
+	pair.receiver, err = session.NewReceiver(ctx, cbsAddress, &goamqp.ReceiverOptions{Name: in.name, TargetAddress: cbsReplyTo, Credit: cbsCredit})
 	if err != nil {
 		return nil, err
 	}
