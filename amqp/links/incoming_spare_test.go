@@ -28,7 +28,7 @@ func TestAMessageTooManyForOneCallGoesToAnotherThatWaits(t *testing.T) {
 		}()
 		synctest.Wait()
 		s.keep(d)
-		if m := <-got; m == nil || string(m.Body) != "one too many" {
+		if m := <-got; m == nil || string(m.Body) != "one too many" || m.Redelivered {
 			t.Errorf("got %v", m)
 		}
 	})
