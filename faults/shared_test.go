@@ -130,7 +130,6 @@ type blow struct {
 	hit    func(g *gateway)
 	source giving // of its tokens; nil: its key
 	ends   error  // what its Client ends with; nil: it goes on
-	dials  int    // by somebody else
 }
 
 // onDev lays down what happens to operations of dev's alone.
