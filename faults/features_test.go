@@ -61,11 +61,12 @@ func telemetry(v *venue, c *device.Client) use {
 func asyncTelemetry(v *venue, c *device.Client) use {
 	const burst = 20
 	return func(ctx context.Context, n int) error {
+		prefix := fmt.Sprintf("burst %v %d, ", c.Identity(), n)
 		var mu sync.Mutex
 		outcomes := make([][]error, burst)
 		answered := make(chan struct{}, burst)
 		for i := range burst {
-			body := fmt.Sprintf("burst %d, %02d", n, i)
+			body := fmt.Sprintf("%s%02d", prefix, i)
 			err := c.SendAsync(ctx, &hubwire.Message{Body: []byte(body)}, func(err error) {
 				mu.Lock()
 				outcomes[i] = append(outcomes[i], err)
@@ -87,7 +88,7 @@ func asyncTelemetry(v *venue, c *device.Client) use {
 		defer mu.Unlock()
 		var failed error
 		for i, o := range outcomes {
-			body := fmt.Sprintf("burst %d, %02d", n, i)
+			body := fmt.Sprintf("%s%02d", prefix, i)
 			if len(o) != 1 {
 				v.t.Errorf("%q has the outcomes %v", body, o)
 			} else if o[0] != nil {
@@ -96,7 +97,7 @@ func asyncTelemetry(v *venue, c *device.Client) use {
 				v.t.Errorf("%q was acknowledged, and the hub has not got it", body)
 			}
 		}
-		v.inOrder(fmt.Sprintf("burst %d, ", n))
+		v.inOrder(prefix)
 		return failed
 	}
 }

@@ -18,8 +18,11 @@ import (
 // protocol can on the one that stands, which must cost nothing, and meet nothing that the client does not come through.
 
 func TestAHundredRenewals(t *testing.T) {
-	const renewals = 100
 	overEach(t, setting{hub: hub.Config{Skew: -1}}, func(t *testing.T, v *venue) {
+		renewals := 100
+		if v.protocol.skips(1) {
+			renewals /= 3
+		}
 		var renewed atomic.Int32
 		v.on(1_000_000, func(*hub.Op) hub.Verdict { renewed.Add(1); return hub.Verdict{} }, v.protocol.renewal)
 		c := v.dial(dev, func(o *device.Options) { o.TokenTTL = 2 * time.Second })
@@ -46,7 +49,7 @@ func TestAHundredRenewals(t *testing.T) {
 				}
 			})
 		}
-		v.until(renewals*2*time.Second, "the token was renewed so often", func() bool { return renewed.Load() > renewals })
+		v.until(time.Duration(renewals)*2*time.Second, "the token was renewed so often", func() bool { return renewed.Load() > int32(renewals) })
 		cancel()
 		busy.Wait()
 		if n := v.audit.connections(); v.protocol.renewsInPlace() && n != 1 {
@@ -90,9 +93,10 @@ func (s *tokens) Token(ctx context.Context, _ string) (string, time.Time, error)
 	s.mu.Lock()
 	t := given{by: s, n: s.asked, expires: time.Now().Add(s.ttl)}
 	s.asked++
+	as := s.as
 	s.mu.Unlock()
 	t.token = s.mint(t.expires)
-	t, err := s.as(ctx, t)
+	t, err := as(ctx, t)
 	return t.token, t.expires, err
 }
 
@@ -107,6 +111,13 @@ func (s *tokens) mint(expires time.Time) string {
 		s.v.t.Error(err)
 	}
 	return string(token)
+}
+
+// mend has the tokens be as they should be from now on.
+func (s *tokens) mend() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.as = sources["as they should be"]
 }
 
 func (s *tokens) times() int {

@@ -150,9 +150,6 @@ func (s *speaker) say(b []byte) {
 // passes notes what a frame means, and reports whether the client is to hear it.
 func (s *speaker) passes(f amqp10.Frame) bool {
 	what := amqp10.PeekDescriptor(f.Body())
-	if s.silent[what] {
-		return false
-	}
 	channel := int(f.Channel())
 	session := place{channel, noHandle}
 	over := s.gone[wholeConnection] || s.gone[session]
@@ -195,7 +192,7 @@ func (s *speaker) passes(f amqp10.Frame) bool {
 			over = over || s.gone[place{channel, int(w.Handle.Value)}]
 		}
 	}
-	return !over
+	return !over && !s.silent[what]
 }
 
 func (s *speaker) attached(channel int, a *amqp10.Attach) {
@@ -292,10 +289,11 @@ func (s *speaker) close(why *amqp10.Error) {
 	s.frame(0, (&amqp10.Close{Error: why}).AppendTo)
 }
 
-// hush keeps frames of these kinds from the client from now on, so that what it asked for has no answer.
+// hush keeps frames of these kinds, and no others, from the client from now on, so that what it asked for has no answer.
 func (s *speaker) hush(whats ...amqp10.Descriptor) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	clear(s.silent)
 	for _, what := range whats {
 		s.silent[what] = true
 	}

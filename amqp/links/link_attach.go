@@ -96,8 +96,11 @@ func (l *link) notAttachedLocked(n *network, session *goamqp.Session, err error)
 	case remote == nil || refusal.Retryable && !l.cfg.frank:
 		l.triedLocked(refusal)
 	case refusal.Code == hubwire.Unauthorized && e.tokenOn != nil && time.Since(e.putAt) > freshToken:
-		e.due = true // and then once more
-		e.patience.at = time.Time{}
+		if !e.due { // or the source has its own pace
+			e.due, e.patience.at = true, time.Time{}
+		}
+		l.failure = refusal
+		l.patience.failed(&e.c.o) // and then once more
 	case l.cfg.eager:
 		e.refusedLocked(refusal)
 		if e.life.Err() == nil {

@@ -202,6 +202,39 @@ func TestATokenSourceThatFails(t *testing.T) {
 	}
 }
 
+func TestATokenThatIsTooOldIsNotShownOverAndOverWhileThereIsNoOther(t *testing.T) {
+	withPeer(t, func(t *testing.T, p *peer) {
+		var old atomic.Bool
+		var asked atomic.Int64
+		p.script = func(c *peerConn, channel uint16, what amqp10.Descriptor, body []byte) bool {
+			refused := old.Load() && what == amqp10.DescAttach && linkOf(channel, body).address == eventsOf1
+			if refused {
+				c.refuse(channel, body, fault(amqp.UnauthorizedAccess))
+			}
+			return refused
+		}
+		c := p.conn(nil)
+		e, s := p.device(c, "d1", func(cfg *entityConfig) {
+			cfg.tokens = sourceFunc(func(context.Context) (string, time.Time, error) {
+				if asked.Add(1); old.Load() {
+					return "", time.Time{}, errors.New("the vault is closed")
+				}
+				return "token", time.Now().Add(time.Hour), nil
+			})
+		})
+		opened(t, e)
+		time.Sleep(time.Minute)
+		old.Store(true)
+		p.last().do(func() { p.last().detach(p.last().link(eventsOf1), amqp.UnauthorizedAccess) })
+		time.Sleep(time.Hour)
+		if n, m := p.asked("attach "+eventsOf1), asked.Load(); n < 10 || n > 400 || m < 10 || m > 400 {
+			t.Errorf("%d attaches in an hour, and the source was asked %d times", n, m)
+		}
+		old.Store(false)
+		sent(t, s, "one")
+	})
+}
+
 func TestWhoWasInIsSparedOnce(t *testing.T) {
 	withPeer(t, func(t *testing.T, p *peer) {
 		var log states
