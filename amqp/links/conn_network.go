@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"strconv"
+	"sync/atomic"
 	"time"
 
 	goamqp "github.com/Azure/go-amqp"
@@ -39,8 +40,18 @@ type attachment struct {
 	handle  handle
 	gen     generation
 	wire    wire
-	over    bool // it has ended, perhaps while it was being attached; guarded by Conn.mu
+	arrived atomic.Uint64 // messages that came by it
+	taken   uint64        // of those, by its pump
+	over    bool          // it has ended, perhaps while it was being attached; guarded by Conn.mu
 	reason  error
+}
+
+// arrive notes that a message is there, or will be in a moment, for who receives.
+func (at *attachment) arrive() {
+	at.arrived.Add(1)
+	if at.l != nil && at.l.cfg.arriving != nil {
+		at.l.cfg.arriving()
+	}
 }
 
 // open opens AMQP on nc, which is n's from here on.

@@ -38,6 +38,10 @@ type linkConfig struct {
 	// of its own; they may block the next of them, but nothing else. nil: nobody is told.
 	up   func(gen generation)
 	down func(gen generation, reason error)
+
+	// arriving tells that a message comes by an attachment: it will be there soon, or its end. It is called with
+	// each message on the goroutine that reads the connection, must not block, and holds no lock. nil: nobody is told.
+	arriving func()
 }
 
 // senderConfig is what a sender is.

@@ -28,11 +28,11 @@ type methods struct {
 	requests *receiver
 	answers  *sender
 	out      outgoing
+	pump     pump
 	places   chan struct{} // whose holders may answer
 
-	mu      sync.Mutex
-	serve   func(hubwire.MethodRequest, MethodReply) // nil until asked for
-	pumping bool
+	mu    sync.Mutex
+	serve func(hubwire.MethodRequest, MethodReply) // nil until asked for
 }
 
 func (m *methods) init(in *incoming) {
@@ -43,9 +43,12 @@ func (m *methods) init(in *incoming) {
 		options:    func() goamqp.SenderOptions { return goamqp.SenderOptions{Properties: pair} },
 	})
 	m.requests = e.receiver(receiverConfig{
-		linkConfig: linkConfig{node: amqp.MethodRequests, address: in.d.address(amqp.MethodRequests)},
-		options:    func() goamqp.ReceiverOptions { return goamqp.ReceiverOptions{Credit: pumpCredit, Properties: pair} },
+		linkConfig: linkConfig{
+			node: amqp.MethodRequests, address: in.d.address(amqp.MethodRequests), down: m.pump.lost, arriving: m.pump.start,
+		},
+		options: func() goamqp.ReceiverOptions { return goamqp.ReceiverOptions{Credit: pumpCredit, Properties: pair} },
 	})
+	m.pump.in, m.pump.from, m.pump.f = in, m.requests, m.call
 	m.out.init(m.answers, amqp.MethodResponses, in.d.o.AckTimeout)
 }
 
@@ -61,11 +64,6 @@ func (m *methods) subscribe(ctx context.Context, serve func(hubwire.MethodReques
 	}
 	if _, _, err := m.requests.link(ctx); err != nil {
 		return unattached(op, m.in.d.e, err)
-	}
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if !m.pumping {
-		m.pumping = m.in.pump(m.requests, m.call)
 	}
 	return nil
 }

@@ -225,3 +225,26 @@ func TestAPanicOfServeIsContained(t *testing.T) {
 		}
 	})
 }
+
+func TestWhoWaitsForCallsAndAnswersHasNoGoroutine(t *testing.T) {
+	over(t, hub.Config{}, func(t *testing.T, b *bench) {
+		g := b.guest(dev)
+		g.echoes(atOnceDone)
+		for i := range 3 {
+			if got, err := g.invoke("echo", "1"); err != nil || got != "200 1" {
+				t.Fatalf("call %d: %q, %v", i, got, err)
+			}
+			if _, err := g.Twin(g.soon()); err != nil {
+				t.Fatal(err)
+			}
+			synctest.Wait()
+			for _, p := range []*pump{&g.methods().pump, &g.twins().pump} {
+				p.mu.Lock()
+				if p.running {
+					t.Errorf("after call %d a goroutine waits for the next", i)
+				}
+				p.mu.Unlock()
+			}
+		}
+	})
+}

@@ -2,6 +2,7 @@ package links
 
 import (
 	"context"
+	"sync"
 	"time"
 
 	goamqp "github.com/Azure/go-amqp"
@@ -12,45 +13,81 @@ import (
 // pumpCredit is how many messages the peer may send ahead of a pump.
 const pumpCredit = 100
 
-// pump gives each message that comes by a link to f, in order, as long as the device lives, on a
-// goroutine of its own. f should not block: it holds up what comes behind. What the hub has not settled is
-// accepted.
-func (in *incoming) pump(from *receiver, f func(generation, *goamqp.Message)) bool {
-	return in.start(func() { pump(in.d.e.life, from, &in.d.c.o, f) })
+// pump gives each message that comes by a link to f, in order, as long as the device lives. f should not
+// block: it holds up what comes behind. What the hub has not settled is accepted.
+//
+// It has a goroutine only while something comes, or the link is to be had again: of a thousand devices most
+// wait for messages that seldom come.
+type pump struct {
+	in   *incoming
+	from *receiver
+	f    func(generation, *goamqp.Message)
+
+	mu      sync.Mutex
+	running bool
 }
 
-// pump does so until ctx ends. A link that is refused is asked for again after a while.
-func pump(ctx context.Context, in *receiver, o *Options, f func(generation, *goamqp.Message)) {
-	for n := 0; ctx.Err() == nil; n++ {
-		r, gen, err := in.link(ctx)
+// lost is the down of the link: one that is refused then is asked for again.
+func (p *pump) lost(generation, error) { p.start() }
+
+// start has the goroutine run, and is the link's arriving.
+func (p *pump) start() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !p.running {
+		p.running = p.in.start(p.run)
+	}
+}
+
+// run takes what comes until there is no more. A link that is refused is asked for again after a while.
+func (p *pump) run() {
+	life, o := p.in.d.e.life, &p.in.d.c.o
+	for n := 0; life.Err() == nil; n++ {
+		at, err := p.from.core.await(life)
 		if err == nil {
 			var some bool
-			some, err = drain(ctx, r, func(m *goamqp.Message) { f(gen, m) })
+			if some, err = p.drain(life, at); err == nil {
+				return
+			}
 			if some {
 				n = 0
 			}
-			in.failed(gen, err)
+			p.from.failed(at.gen, err)
 			if level, _ := ending(err); level > levelRefusal {
 				continue // it is being attached again, with back-off
 			}
 		}
-		pause(ctx, backoff.Wait(n, o.MinBackoff, o.MaxBackoff))
+		pause(life, backoff.Wait(n, o.MinBackoff, o.MaxBackoff))
 	}
 }
 
-// drain is pump on one attachment. It reports whether anything came, and why no more does.
-func drain(ctx context.Context, r *goamqp.Receiver, f func(*goamqp.Message)) (some bool, err error) {
+// drain takes what has come by one attachment. It reports whether that is anything. Without an error the pump has
+// stopped.
+func (p *pump) drain(ctx context.Context, at *attachment) (some bool, err error) {
+	r := at.handle.(*goamqp.Receiver)
 	for {
+		if p.stop(at) {
+			return some, nil
+		}
 		m, err := r.Receive(ctx, nil)
 		if err != nil {
 			return some, err
 		}
 		some = true
-		f(m)
+		at.taken++
+		p.f(at.gen, m)
 		if err := r.AcceptMessage(ctx, m); err != nil {
 			return some, err
 		}
 	}
+}
+
+// stop ends the pump when all that has come by at is taken; what comes from then on starts it again.
+func (p *pump) stop(at *attachment) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.running = at.taken < at.arrived.Load()
+	return !p.running
 }
 
 // pause waits for d, or until ctx ends.

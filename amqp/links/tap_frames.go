@@ -143,18 +143,27 @@ func (t *tap) peerTransfer(channel uint16, body []byte) error {
 	if err != nil {
 		return err
 	}
+	arrived, err := t.follow(channel, &transfer, payload)
+	if arrived != nil {
+		arrived.arrive()
+	}
+	return err
+}
+
+// follow counts a transfer, and returns whose message it is the last of.
+func (t *tap) follow(channel uint16, transfer *amqp10.Transfer, payload []byte) (arrived *attachment, err error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	at := t.remotes[channel].remoteLink(transfer.Handle)
 	if at == nil {
-		return nil // go-amqp says what it is
+		return nil, nil // go-amqp says what it is
 	}
 	w := &at.wire
 	switch w.partial += len(payload); {
 	case !w.receives || int32(w.count-w.limit) >= creditSlack:
-		return fmt.Errorf("more messages on the link %.100q than it has credit for", at.name)
+		return nil, fmt.Errorf("more messages on the link %.100q than it has credit for", at.name)
 	case w.partial > maxMessage:
-		return fmt.Errorf("a message of more than %d bytes", maxMessage)
+		return nil, fmt.Errorf("a message of more than %d bytes", maxMessage)
 	case transfer.Aborted.Value:
 		w.partial, w.message = 0, nil
 	case transfer.More.Value:
@@ -165,9 +174,9 @@ func (t *tap) peerTransfer(channel uint16, body []byte) error {
 		}
 		w.partial, w.message = 0, nil
 		w.count++
-		return checkMessage(payload)
+		return at, checkMessage(payload)
 	}
-	return nil
+	return nil, nil
 }
 
 func (t *tap) peerDisposition(body []byte) error {

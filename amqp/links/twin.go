@@ -18,14 +18,14 @@ type twins struct {
 	in        *incoming
 	responses *receiver
 	out       outgoing
+	pump      pump
 	heard     generation // that the last message came by; of the pump
 
-	mu      sync.Mutex
-	last    uint64                 // request
-	open    map[string]twinRequest // by correlation-id
-	gone    generation             // the last of responses that was lost
-	lost    chan struct{}          // closed, and made anew, when another one is
-	pumping bool
+	mu   sync.Mutex
+	last uint64                 // request
+	open map[string]twinRequest // by correlation-id
+	gone generation             // the last of responses that was lost
+	lost chan struct{}          // closed, and made anew, when another one is
 
 	desired desired
 }
@@ -55,9 +55,11 @@ func (t *twins) init(in *incoming) {
 	t.responses = e.receiver(receiverConfig{
 		linkConfig: linkConfig{
 			node: amqp.TwinResponses, address: in.d.address(amqp.TwinResponses), up: t.responsesUp, down: t.responsesDown,
+			arriving: t.pump.start,
 		},
 		options: func() goamqp.ReceiverOptions { return goamqp.ReceiverOptions{Credit: pumpCredit, Properties: pair} },
 	})
+	t.pump.in, t.pump.from, t.pump.f = in, t.responses, t.received
 	t.out.init(requests, amqp.TwinRequests, in.d.o.AckTimeout)
 }
 
@@ -126,13 +128,10 @@ func (t *twins) take(id string) (r twinRequest, ok bool) {
 	return r, ok
 }
 
-// listen sees to it that what comes is taken, and returns what is closed when that attachment is lost.
+// listen returns what is closed when that attachment is lost.
 func (t *twins) listen(in generation) <-chan struct{} {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if !t.pumping {
-		t.pumping = t.in.pump(t.responses, t.received)
-	}
 	if in <= t.gone {
 		return closed
 	}
@@ -142,7 +141,8 @@ func (t *twins) listen(in generation) <-chan struct{} {
 var closed = func() chan struct{} { c := make(chan struct{}); close(c); return c }()
 
 // responsesDown is told that an attachment is lost, and with it the answers that were under way.
-func (t *twins) responsesDown(in generation, _ error) {
+func (t *twins) responsesDown(in generation, err error) {
+	t.pump.lost(in, err)
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.gone = in

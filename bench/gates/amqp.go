@@ -112,7 +112,7 @@ func amqpIdling() *holding {
 }
 
 // amqpShared: nothing happens on the links of a thousand devices either, but what counts is what they take of the
-// client. Those of go-amqp have a session each.
+// client. Those of go-amqp have a session each, in which 30 KiB cannot be had: see README.md.
 func amqpShared() *holding {
 	const devices = 1000
 	c := &holding{sessions: devices, times: 3}
@@ -124,7 +124,7 @@ func amqpShared() *holding {
 		}
 		for _, f := range []figure{residentSet, heap, goroutines} {
 			c.of = append(c.of, &row{
-				name: "1,000 devices on one connection, " + name, figure: f, steady: true,
+				name: "1,000 devices on one connection, " + name, figure: f, steady: true, lenient: true,
 				floor: floor, ours: ours, allocs: uncounted, gates: gates,
 			})
 			gates = nil
