@@ -71,8 +71,7 @@ func TestEachConditionOnEachLevel(t *testing.T) {
 							why = &amqp10.Error{Condition: amqp10.Condition(condition), Description: "on purpose"}
 						}
 						name := cmp.Or(string(condition), "without a word")
-						v.settle()
-						v.net.speak(func(s *speaker) { x.end(s, why) })
+						c.meanwhile(name, func() { v.net.speak(func(s *speaker) { x.end(s, why) }) })
 						v.pass(2 * v.pace.backoff)
 						c.uses("after "+name, v.recovery(), false)
 						for _, u := range c.users {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -135,6 +136,38 @@ func TestAPeerThatAnswersNothingAnyMoreIsLeft(t *testing.T) {
 		if p.dialled() != 2 {
 			t.Errorf("%d connections", p.dialled())
 		}
+	})
+}
+
+func TestAPeerThatDoesNotHearIsLeftThoughItKeepsTheConnectionAlive(t *testing.T) {
+	withPeer(t, func(t *testing.T, p *peer) {
+		var deaf atomic.Bool
+		p.script = func(*peerConn, uint16, amqp10.Descriptor, []byte) bool { return deaf.Load() && p.dialled() == 1 }
+		c := p.conn(func(o *Options) { o.KeepAlive = 2 * time.Second })
+		e, s := p.device(c, "d1", nil)
+		var alive sync.WaitGroup
+		alive.Go(func() {
+			for p.dialled() < 2 && c.Err() == nil {
+				time.Sleep(time.Second)
+				if p.dialled() == 1 {
+					p.last().raw(amqp10.CloseFrame(amqp10.OpenFrame(nil, amqp10.FrameAMQP, 0), 0))
+				}
+			}
+		})
+		opened(t, e)
+		deaf.Store(true)
+		_, gen, err := s.link(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		start := time.Now()
+		s.stalled(gen, errAckTimeout)
+		time.Sleep(answerTime + time.Second)
+		sent(t, s, "one")
+		if took := time.Since(start); took > 2*answerTime || p.dialled() != 2 {
+			t.Errorf("after %v, %d connections", took, p.dialled())
+		}
+		alive.Wait()
 	})
 }
 

@@ -3,7 +3,6 @@ package links
 import (
 	"context"
 	"sync"
-	"time"
 
 	goamqp "github.com/Azure/go-amqp"
 
@@ -36,20 +35,27 @@ func (b *inbox) add(in *incoming, node amqp.Node, o goamqp.ReceiverOptions) {
 		linkConfig: linkConfig{node: node, address: in.d.address(node)},
 		options:    func() goamqp.ReceiverOptions { return o },
 	})
-	b.sources = append(b.sources, &source{in: r, timeout: in.d.c.o.OperationTimeout, node: node})
+	b.sources = append(b.sources, newSource("receive", r))
 }
 
-// source is one link that messages come by.
+// source is one link that messages come by, each asked for by a call that waits for it.
 type source struct {
-	in      *receiver
-	node    amqp.Node
-	timeout time.Duration // of a settlement
+	op string // of the calls
+	in *receiver
 
 	mu      sync.Mutex
-	gen     generation  // whose are the credit and the spare messages
-	credit  uint32      // is out
-	waiting uint32      // calls
-	spare   []*delivery // came for a call that had got another message
+	gen     generation      // whose are the credit and the spare messages
+	credit  uint32          // is out
+	waiting uint32          // calls
+	spare   []*delivery     // came for a call that had got another message
+	look    context.Context // ends when there is one more of them
+	tell    context.CancelFunc
+}
+
+func newSource(op string, in *receiver) *source {
+	s := &source{op: op, in: in}
+	s.look, s.tell = context.WithCancel(context.Background())
+	return s
 }
 
 // receive returns the next message. Its errors are *hubwire.Error.
@@ -107,25 +113,35 @@ func (s *source) next(ctx context.Context) (*delivery, error) {
 	for {
 		r, gen, err := s.in.link(ctx)
 		if err != nil {
-			return nil, unattached("receive", s.in.core.e, err)
+			return nil, unattached(s.op, s.in.core.e, err)
 		}
-		if d := s.enter(r, gen); d != nil {
-			return d, nil
+		spare, look := s.enter(r, gen)
+		if spare != nil {
+			return spare, nil
 		}
-		m, err := r.Receive(ctx, nil)
+		m, err := receiveOr(ctx, look, r)
 		s.leave(gen, err == nil)
 		if err == nil {
 			return s.delivery(r, gen, m), nil
 		}
 		if ctx.Err() != nil {
-			return nil, &hubwire.Error{Op: "receive", Outcome: hubwire.NotSent, Retryable: true, Err: ctx.Err()}
+			return nil, gaveUp(s.op, ctx.Err(), nil)
 		}
 		s.in.failed(gen, err)
 	}
 }
 
-// enter returns a spare message, or gives the hub credit for the caller, who must leave.
-func (s *source) enter(r *goamqp.Receiver, gen generation) *delivery {
+// receiveOr receives a message, until ctx or look ends.
+func receiveOr(ctx, look context.Context, r *goamqp.Receiver) (*goamqp.Message, error) {
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	defer context.AfterFunc(look, stop)()
+	return r.Receive(ctx, nil)
+}
+
+// enter returns a spare message, or gives the hub credit for the caller, who must leave, and look again
+// when the context has ended.
+func (s *source) enter(r *goamqp.Receiver, gen generation) (*delivery, context.Context) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if gen > s.gen {
@@ -134,13 +150,13 @@ func (s *source) enter(r *goamqp.Receiver, gen generation) *delivery {
 	if len(s.spare) > 0 && gen == s.gen {
 		d := s.spare[0]
 		s.spare = s.spare[1:]
-		return d
+		return d, nil
 	}
 	s.waiting++
 	if s.credit < s.waiting && r.IssueCredit(s.waiting-s.credit) == nil {
 		s.credit = s.waiting
 	}
-	return nil
+	return nil, s.look
 }
 
 // leave is told of what came of a call: a message has used up some credit.
@@ -153,13 +169,16 @@ func (s *source) leave(gen generation, got bool) {
 	}
 }
 
-// keep takes back a message that nobody has seen.
+// keep takes back a message that nobody has seen, for a call that waits, or the next one.
 func (s *source) keep(d *delivery) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if d.gen == s.gen {
-		s.spare = append(s.spare, d)
+	if d.gen != s.gen {
+		return
 	}
+	s.spare = append(s.spare, d)
+	s.tell()
+	s.look, s.tell = context.WithCancel(context.Background())
 }
 
 // delivery is a message of the hub's on one attachment.

@@ -23,7 +23,7 @@ func (d *delivery) settle(ctx context.Context, how hubwire.Disposition) error {
 	}
 	if _, ok := ctx.Deadline(); !ok {
 		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, d.s.timeout)
+		ctx, cancel = context.WithTimeout(ctx, d.s.in.core.e.c.o.OperationTimeout)
 		defer cancel()
 	}
 	err := d.dispose(ctx, how)
@@ -77,7 +77,7 @@ func (d *delivery) lost(op string, outcome hubwire.Outcome, err error) error {
 // refused is the error of a settlement that the hub has refused. A lock that is not there, when an
 // answer was lost before, may well have been ended by what that answer was to.
 func (d *delivery) refused(op string, err error) error {
-	e := asError(op, d.s.node, err)
+	e := asError(op, d.s.in.core.cfg.node, err)
 	if e.Code == hubwire.DeviceNotFound { // which is the lock, and not the device
 		e.Code = hubwire.MessageLockLost
 	}

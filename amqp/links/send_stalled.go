@@ -9,7 +9,8 @@ import (
 const answerTime = 5 * time.Second
 
 // stalled gives up the session of an attachment whose peer does not do what it must. A peer that answers
-// the end of the session is alive, and loses nothing else; one that sends nothing at all loses the connection.
+// the end of the session is alive, and loses nothing else; one that says nothing at all loses the connection, even if
+// it keeps that alive: it may not hear us.
 func (s *sender) stalled(gen generation, err error) {
 	e := s.core.e
 	c := e.c
@@ -22,13 +23,14 @@ func (s *sender) stalled(gen generation, err error) {
 	c.startLocked(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), min(answerTime, c.o.OperationTimeout))
 		defer cancel()
+		said := at.net.tap.said.Load()
 		_ = at.session.Close(ctx)
 		if ctx.Err() == nil {
 			return
 		}
 		c.mu.Lock()
 		defer c.mu.Unlock()
-		if at.net.tap.silent() >= answerTime {
+		if at.net.tap.said.Load() == said {
 			at.net.failLocked(err)
 		} else {
 			at.net.unansweredLocked()

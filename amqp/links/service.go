@@ -70,8 +70,8 @@ func (c *Conn) host() string {
 type Service struct {
 	e        *entity
 	c2d      *sender
-	feedback *notifications
-	files    *notifications
+	feedback notifications
+	files    notifications
 }
 
 // Service puts a token, and returns when the hub has accepted it, or surely will not. There is

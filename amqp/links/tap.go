@@ -26,6 +26,7 @@ type tap struct {
 	part      []byte        // of a frame that is not whole yet; the reader's
 	opened    atomic.Bool   // the peer's open came
 	lastRead  atomic.Int64  // a time.Duration
+	said      atomic.Uint64 // frames that came, but for those that only keep the connection alive
 	writeFrom atomic.Int64  // a time.Duration, of the write under way; 0: none
 	writer    chan struct{} // whose holder may write
 	farewell  atomic.Bool   // the last frame has been written
@@ -142,6 +143,7 @@ func (t *tap) look(whole []byte) error {
 	}
 	f := amqp10.Frame(whole)
 	if body := f.Body(); len(body) > 0 {
+		t.said.Add(1)
 		return t.incoming(f.Channel(), body)
 	}
 	return nil
