@@ -4,6 +4,7 @@ import (
 	"context"
 	"maps"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 
@@ -48,6 +49,8 @@ func NewAMQPConnection(hostName string, t Transport, o *Options) (*AMQPConnectio
 	switch {
 	case err != nil:
 		return nil, err
+	case t.amqp == nil && strings.HasPrefix(t.name, "amqp"):
+		return nil, invalid("dial", "the transport of an AMQPConnection is not that of another one")
 	case t.amqp == nil:
 		return nil, invalid("dial", "the transport of an AMQPConnection is AMQP or AMQPWebSocket, not %q", t.name)
 	case hostName == "" || hasPort(hostName):

@@ -328,6 +328,14 @@ func TestWhoASharedConnectionRefuses(t *testing.T) {
 }
 
 func TestASharedConnectionIsOneOfAMQP(t *testing.T) {
+	other, err := device.NewAMQPConnection("h", device.AMQP(nil), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer other.Close()
+	if _, err := device.NewAMQPConnection("h", other.Transport(), nil); !errors.Is(err, hubwire.ArgumentInvalid) || !strings.Contains(err.Error(), "another") {
+		t.Errorf("that of another one: %v", err)
+	}
 	for name, tr := range map[string]device.Transport{"MQTT": device.MQTT(nil), "HTTPS": device.HTTPS(nil), "none": {}} {
 		if _, err := device.NewAMQPConnection("h", tr, nil); !errors.Is(err, hubwire.ArgumentInvalid) {
 			t.Errorf("%s: %v", name, err)

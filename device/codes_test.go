@@ -114,6 +114,14 @@ var loginRefusals = []struct {
 	{hubwire.GatewayTimeout, known{code: hubwire.ServiceUnavailable, outcome: hubwire.Refused, retryable: true, is: []error{mqtt.Unavailable}}},
 }
 
+// refusal is what is known of a refused login, and of what step: AMQP has a word for each reason.
+func (b *bench) refusal(injected hubwire.Code, mqtt known) (want known, op string) {
+	if b.mqtt() {
+		return mqtt, "connect"
+	}
+	return known{code: injected, outcome: hubwire.Refused, retryable: mqtt.retryable, tracked: true}, "attach"
+}
+
 func TestARefusedLoginThatCannotPassEndsTheFirstDialAndTheClient(t *testing.T) {
 	for _, tt := range loginRefusals {
 		if tt.want.retryable {
@@ -121,11 +129,12 @@ func TestARefusedLoginThatCannotPassEndsTheFirstDialAndTheClient(t *testing.T) {
 		}
 		t.Run(tt.injected.Name(), func(t *testing.T) {
 			var r refuser
-			overMQTT(t, hub.Config{Intercept: r.intercept}, func(t *testing.T, b *bench) {
+			overEach(t, hub.Config{Intercept: r.intercept}, func(t *testing.T, b *bench) {
+				want, op := b.refusal(tt.injected, tt.want)
 				r.refuse(hub.OpConnect, tt.injected, forever)
 				start := time.Now()
 				_, err := device.Dial(t.Context(), b.device, b.transport, b.options(nil))
-				tt.want.verify(t, "dial", err)
+				want.verify(t, "dial", err)
 				if d := time.Since(start); d > time.Second {
 					t.Errorf("dial took %v", d)
 				}
@@ -134,8 +143,8 @@ func TestARefusedLoginThatCannotPassEndsTheFirstDialAndTheClient(t *testing.T) {
 				r.refuse(hub.OpConnect, tt.injected, forever)
 				b.hub.Disconnect(dev)
 				<-c.Done()
-				tt.want.verify(t, "connect", c.Err())
-				k := tt.want // of what is tried now, nothing leaves
+				want.verify(t, op, c.Err())
+				k := want // of what is tried now, nothing leaves
 				k.outcome, k.is = hubwire.NotSent, append(k.is, net.ErrClosed)
 				k.verify(t, "send", c.Send(t.Context(), &hubwire.Message{}))
 				_, err = c.Twin(t.Context())
@@ -154,7 +163,8 @@ func TestARefusedLoginThatCanPassIsTriedAgain(t *testing.T) {
 		}
 		t.Run(tt.injected.Name(), func(t *testing.T) {
 			var r refuser
-			overMQTT(t, hub.Config{Intercept: r.intercept}, func(t *testing.T, b *bench) {
+			overEach(t, hub.Config{Intercept: r.intercept}, func(t *testing.T, b *bench) {
+				want, op := b.refusal(tt.injected, tt.want)
 				var l stateLog
 				r.refuse(hub.OpConnect, tt.injected, 5)
 				c := b.dial(b.device, l.watched)
@@ -164,8 +174,8 @@ func TestARefusedLoginThatCanPassIsTriedAgain(t *testing.T) {
 				refusals := 0
 				_, reasons := l.told()
 				for _, reason := range reasons {
-					if errors.Is(reason, mqtt.Unavailable) {
-						tt.want.verify(t, "connect", reason)
+					if errors.Is(reason, want.code) {
+						want.verify(t, op, reason)
 						refusals++
 					}
 				}
@@ -177,7 +187,7 @@ func TestARefusedLoginThatCanPassIsTriedAgain(t *testing.T) {
 				ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 				defer cancel()
 				_, err := device.Dial(ctx, b.module, b.transport, b.options(nil))
-				k := tt.want // what ended it is the context; the last refusal is there too
+				k := want // what ended it is the context; the last refusal is there too
 				k.outcome, k.is = hubwire.NotSent, append(k.is, context.DeadlineExceeded)
 				k.verify(t, "dial", err)
 				r.refuse(hub.OpConnect, 0, 0)
@@ -206,6 +216,37 @@ func TestARefusedPublishIsSentAgain(t *testing.T) {
 		defer cancel()
 		err := c.Send(ctx, &hubwire.Message{})
 		(&known{outcome: hubwire.Unknown, retryable: true, is: []error{context.DeadlineExceeded}}).verify(t, "send", err)
+		r.refuse(hub.OpPublish, 0, 0)
+	})
+}
+
+// AMQP has: what can pass is sent again, and what cannot fails with its reason.
+func TestARefusedSendOverAMQP(t *testing.T) {
+	var r refuser
+	overAMQP(t, hub.Config{Intercept: r.intercept}, func(t *testing.T, b *bench) {
+		c := b.dial(b.device, nil)
+		for _, code := range []hubwire.Code{hubwire.Throttled, hubwire.ServerError, hubwire.ServiceUnavailable} {
+			r.refuse(hub.OpPublish, code, 3)
+			if err := c.Send(t.Context(), &hubwire.Message{ID: code.Name()}); err != nil {
+				t.Errorf("%s: %v", code.Name(), err)
+			}
+			if ev := b.next(); ev.ID != code.Name() {
+				t.Errorf("the hub took %q", ev.ID)
+			}
+		}
+		for code, retryable := range map[hubwire.Code]bool{hubwire.QuotaExceeded: true, hubwire.MessageTooLarge: false, hubwire.ArgumentInvalid: false} {
+			r.refuse(hub.OpPublish, code, 1)
+			err := c.Send(t.Context(), &hubwire.Message{ID: "refused"})
+			(&known{code: code, outcome: hubwire.Refused, retryable: retryable, tracked: true}).verify(t, "send", err)
+		}
+		b.noMore()
+		r.refuse(hub.OpPublish, hubwire.Throttled, forever)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		err := c.Send(ctx, &hubwire.Message{})
+		if e, ok := errors.AsType[*hubwire.Error](err); !ok || e.Op != "send" || !e.Retryable || !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("%+v", err)
+		}
 		r.refuse(hub.OpPublish, 0, 0)
 	})
 }

@@ -1,6 +1,6 @@
 // Package device is the client of a device or module on Azure IoT Hub: it
 // sends telemetry, receives cloud-to-device messages, answers direct methods,
-// keeps a twin and uploads files, over MQTT, MQTT over WebSockets or HTTPS.
+// keeps a twin and uploads files, over MQTT, AMQP, either over WebSockets, or HTTPS.
 //
 //	c, err := device.Dial(ctx, "HostName=…;DeviceId=…;SharedAccessKey=…", device.MQTT(nil), nil)
 //	if err != nil { … }
@@ -31,6 +31,7 @@
 // # Protocols
 //
 // A [Transport] is chosen at Dial, by the program or by [Auto]: [MQTT], [MQTTWebSocket], [AMQP], [AMQPWebSocket]
-// or [HTTPS]; a program links only those it names. [Probe] finds out which of them reach the hub. What a protocol cannot do (MQTT reject and abandon, HTTPS twins and
-// direct methods) returns an error that is [errors.ErrUnsupported] and names the protocol.
+// or [HTTPS]; a program links only those it names. [Probe] finds out which of them reach the hub. An
+// [AMQPConnection] is one connection for many Clients. What a protocol cannot do (MQTT reject and abandon, HTTPS
+// twins and direct methods) returns an error that is [errors.ErrUnsupported] and names the protocol.
 package device

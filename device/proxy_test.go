@@ -41,6 +41,14 @@ func proxied(p *testkit.Proxy, user *url.Userinfo) map[string]func(*device.Optio
 			o.Dial = p.Dial
 			return device.MQTTWebSocket(&device.MQTTWebSocketOptions{Proxy: proxy})
 		},
+		"amqp": func(o *device.Options) device.Transport {
+			o.Dial = ws.ProxyDialer(proxy, p.Dial)
+			return device.AMQP(nil)
+		},
+		"amqp-ws": func(o *device.Options) device.Transport {
+			o.Dial = p.Dial
+			return device.AMQPWebSocket(&device.AMQPWebSocketOptions{Proxy: proxy})
+		},
 	}
 }
 
@@ -73,7 +81,7 @@ func TestEverythingGoesThroughTheProxy(t *testing.T) {
 		if err := c.Close(); err != nil {
 			t.Error(err)
 		}
-		to := "CONNECT localhost:" + map[string]string{"mqtt": "8883", "mqtt-ws": "443"}[b.transport.String()]
+		to := "CONNECT localhost:" + map[string]string{"mqtt": "8883", "mqtt-ws": "443", "amqp": "5671", "amqp-ws": "443"}[b.transport.String()]
 		if diff := cmp.Diff([]string{to, to}, p.Asked()); diff != "" {
 			t.Errorf("asked for (-want +got):\n%s", diff)
 		}

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/hubwire/hubwire"
@@ -107,11 +108,12 @@ func TestARefusedLoginEndsDialAtOnce(t *testing.T) {
 }
 
 func TestARefusalLaterOnEndsTheClient(t *testing.T) {
-	overMQTT(t, hub.Config{}, func(t *testing.T, b *bench) {
+	overEach(t, hub.Config{}, func(t *testing.T, b *bench) {
 		var l stateLog
 		c := b.dial(b.device, l.watched)
 		received := make(chan error)
 		go func() { _, err := c.Receive(t.Context()); received <- err }()
+		synctest.Wait() // else the link that it waits for may be refused before the Client ends
 		if err := b.hub.Delete(t.Context(), dev); err != nil {
 			t.Fatal(err)
 		}

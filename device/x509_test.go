@@ -135,7 +135,7 @@ func (b *bench) works(c *device.Client, id string) {
 }
 
 func TestACertificateIsAskedForOnEachConnection(t *testing.T) {
-	overMQTT(t, hub.Config{}, func(t *testing.T, b *bench) {
+	overEach(t, hub.Config{}, func(t *testing.T, b *bench) {
 		first, firstPrint := selfSigned(t)
 		second, secondPrint := selfSigned(t)
 		var now atomic.Pointer[tls.Certificate]
@@ -247,7 +247,7 @@ func TestCertificatesOfAnAuthority(t *testing.T) {
 func TestACertificateIsReplacedBeforeItEnds(t *testing.T) {
 	root := newAuthority(t, "root", nil)
 	const life = 10 * time.Hour
-	overMQTT(t, hub.Config{VerifiedCAs: []*x509.Certificate{root.cert}}, func(t *testing.T, b *bench) {
+	overEach(t, hub.Config{VerifiedCAs: []*x509.Certificate{root.cert}}, func(t *testing.T, b *bench) {
 		var made []time.Time
 		var renewals atomic.Int32
 		c, err := b.dialX509(&hub.Device{Auth: hub.AuthCA}, func() *tls.Certificate {
@@ -279,7 +279,7 @@ func TestACertificateIsReplacedBeforeItEnds(t *testing.T) {
 			}
 		}
 	})
-	overMQTT(t, hub.Config{VerifiedCAs: []*x509.Certificate{root.cert}}, func(t *testing.T, b *bench) {
+	overEach(t, hub.Config{VerifiedCAs: []*x509.Certificate{root.cert}}, func(t *testing.T, b *bench) {
 		cert := root.issue(t, "x509", time.Now(), time.Now().Add(life))
 		var asked atomic.Int32
 		c, err := b.dialX509(&hub.Device{Auth: hub.AuthCA}, func() *tls.Certificate { asked.Add(1); return cert }, nil)

@@ -266,7 +266,11 @@ func TestEventsThatCannotBeRead(t *testing.T) {
 		}{
 			"no such group":     {service.EventOptions{ConsumerGroup: "nobodys"}, c, hubwire.AMQPAddressNotFound, hubwire.Refused},
 			"no such partition": {service.EventOptions{Partitions: []string{"99"}}, c, hubwire.PartitionNotFound, hubwire.Refused},
+			"nor its end":       {service.EventOptions{Partitions: []string{"99"}, Start: service.EventStart{At: service.Latest}}, c, hubwire.PartitionNotFound, hubwire.Refused},
 			"no offset":         {service.EventOptions{Start: service.EventStart{At: service.AtOffset, Offset: "x"}}, c, hubwire.ArgumentInvalid, hubwire.Refused},
+			"an empty offset":   {service.EventOptions{Start: service.EventStart{At: service.AtOffset}}, c, hubwire.ArgumentInvalid, hubwire.NotSent},
+			"no kind of start":  {service.EventOptions{Start: service.EventStart{At: 9}}, c, hubwire.ArgumentInvalid, hubwire.NotSent},
+			"a start in quotes": {service.EventOptions{Starts: map[string]service.EventStart{"0": {At: service.AtOffset, Offset: "1' or '1"}}}, c, hubwire.ArgumentInvalid, hubwire.NotSent},
 			"too much ahead":    {service.EventOptions{Prefetch: 5001}, c, hubwire.ArgumentInvalid, hubwire.NotSent},
 			"no right":          {service.EventOptions{}, clientOf(t, h, "registryRead", nil), hubwire.Unauthorized, hubwire.Refused},
 		} {

@@ -205,11 +205,21 @@ func (n *network) pace() time.Duration {
 }
 
 // unansweredLocked notes that the peer left a session without an answer, which go-amqp cannot
-// let go. Some of them cost the connection.
+// let go. Some of them cost the connection, and few where it is of use to nobody.
 func (n *network) unansweredLocked() {
-	if n.silent++; n.silent >= maxSilent {
+	if n.silent++; n.silent >= maxSilent || n.silent >= maxMute && !n.usefulLocked() {
 		n.failLocked(ErrStalled)
 	}
+}
+
+// usefulLocked reports whether the connection has brought somebody up.
+func (n *network) usefulLocked() bool {
+	for _, e := range n.c.entities {
+		if e.state == Connected {
+			return true
+		}
+	}
+	return false
 }
 
 // attachment returns one that is about to be attached, and that the tap knows.

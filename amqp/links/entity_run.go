@@ -134,8 +134,9 @@ func (e *entity) putToken(n *network) {
 	ctx, cancel := e.asking()
 	defer cancel()
 	token, expires, err := e.token(ctx)
+	outcome := hubwire.NotSent
 	if err == nil {
-		err = n.cbs.put(ctx, e.cfg.audience, token)
+		outcome, err = hubwire.Unknown, n.cbs.put(ctx, e.cfg.audience, token)
 	}
 	c := e.c
 	c.mu.Lock()
@@ -143,7 +144,7 @@ func (e *entity) putToken(n *network) {
 	switch {
 	case e.life.Err() != nil || n.dead != nil:
 	case err != nil:
-		e.refusedLocked(tokenError(err))
+		e.refusedLocked(passing504(tokenError(err, outcome)))
 	default:
 		e.tokenOn, e.putAt, e.due = n, time.Now(), false
 		e.spared = e.spared && e.state != Connected // who is up has proved that it is let in
@@ -187,8 +188,8 @@ func (e *entity) token(ctx context.Context) (token string, expires time.Time, er
 	return token, expires, err
 }
 
-// tokenError is why no token was put.
-func tokenError(err error) *hubwire.Error {
+// tokenError is why no token was put, with that outcome if it has none of its own.
+func tokenError(err error, outcome hubwire.Outcome) *hubwire.Error {
 	if e, ok := errors.AsType[*hubwire.Error](err); ok {
 		if e == err {
 			return e
@@ -198,8 +199,19 @@ func tokenError(err error) *hubwire.Error {
 		return &own
 	}
 	e := asError("put-token", 0, err)
-	e.Retryable = true
+	e.Outcome, e.Retryable = outcome, true
 	return e
+}
+
+// passing504 is a refusal of a token or a link, which can pass when it is a time-out of the hub's: unlike
+// that of a method, nothing has run that could run twice.
+func passing504(err *hubwire.Error) *hubwire.Error {
+	if err.Code != hubwire.GatewayTimeout {
+		return err
+	}
+	own := *err
+	own.Retryable = true
+	return &own
 }
 
 // refusedLocked notes that token, session or an eager link was not to be had. It ends e when

@@ -127,8 +127,22 @@ func NewEventReader(o *EventOptions) (*EventReader, error) {
 	if slices.Contains(r.o.Partitions, "") {
 		return nil, invalid(opRead, "a partition has no id")
 	}
+	if !isStart(r.o.Start) {
+		return nil, invalid(opRead, "Start is none: %+v", r.o.Start)
+	}
+	for partition, s := range r.o.Starts {
+		if !isStart(s) {
+			return nil, invalid(opRead, "the start of partition %q is none: %+v", partition, s)
+		}
+	}
 	r.partitions = slices.Compact(slices.Sorted(slices.Values(r.o.Partitions)))
 	return r, nil
+}
+
+// isStart reports whether a filter can say s.
+func isStart(s amqp.Start) bool {
+	_, err := amqp.ParseSelector(s.String())
+	return err == nil && s.At <= amqp.AtTime
 }
 
 // positionOf returns where reading of a partition goes on.

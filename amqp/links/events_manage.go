@@ -3,9 +3,11 @@ package links
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 
 	goamqp "github.com/Azure/go-amqp"
 
+	"github.com/hubwire/hubwire"
 	"github.com/hubwire/hubwire/amqp"
 )
 
@@ -31,6 +33,9 @@ func (h *EventHub) Partition(ctx context.Context, id string) (amqp.PartitionInfo
 		return amqp.PartitionInfo{}, invalid(op, "the partition has no id")
 	}
 	i, err := ask(ctx, h.manager, amqp.ReadRequest{EventHub: h.name, Partition: id}, amqp.ParsePartitionInfo)
+	if e, ok := errors.AsType[*hubwire.Error](err); ok && e.Code == hubwire.DeviceNotFound { // what a 404 is elsewhere
+		e.Code = hubwire.PartitionNotFound
+	}
 	return i, opOf(op, err)
 }
 

@@ -75,7 +75,7 @@ func (l *link) muteLocked(n *network, session *goamqp.Session) {
 func (l *link) notAttachedLocked(n *network, session *goamqp.Session, err error) {
 	e := l.e
 	lv, remote := ending(err)
-	refusal := asError("attach", l.cfg.node, err)
+	refusal := passing504(asError("attach", l.cfg.node, err))
 	switch lv {
 	case levelConn:
 		n.failLocked(err)

@@ -63,7 +63,7 @@ func TestABackEndOnAConnection(t *testing.T) {
 		if i, err := h.Partition(ctx, "3"); err != nil || i.Partition != "3" || !i.Empty {
 			t.Errorf("%+v, %v", i, err)
 		}
-		if _, err := h.Partition(ctx, "4"); !errors.Is(err, amqp.NotFound) && !errors.Is(err, hubwire.DeviceNotFound) {
+		if _, err := h.Partition(ctx, "4"); !errors.Is(err, hubwire.PartitionNotFound) {
 			t.Errorf("a partition that there is not: %v", err)
 		}
 		if err := h.Close(ctx); err != nil || h.Err() != ErrClosed {
