@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/hubwire/hubwire"
@@ -187,6 +188,7 @@ func TestTroubleThatCanPassIsRetried(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer c.Close()
+		synctest.Wait() // Dial does not wait for the hook
 		var texts []string
 		_, reasons := l.told()
 		for _, reason := range reasons {
