@@ -159,6 +159,7 @@ func TestAllComeBackWhenTheSharedConnectionIsLost(t *testing.T) {
 			if err := s.everyFeature(c); err != nil {
 				t.Error(err)
 			}
+			synctest.Wait() // until the hook has been told
 			if got, _ := logs[i].told(); !cmp.Equal(got, []device.State{device.Connected, device.Connecting, device.Connected}) {
 				t.Errorf("the states of %s: %v", c.Identity(), got)
 			}

@@ -189,6 +189,7 @@ func TestTroubleThatCanPassIsRetried(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer c.Close()
+		synctest.Wait() // Dial does not wait for the hook
 		var texts []string
 		_, reasons := l.told()
 		for _, reason := range reasons {
