@@ -20,8 +20,16 @@ func shut(on *atomic.Bool) func(*peerConn, uint16, amqp10.Descriptor, []byte) bo
 		if what != amqp10.DescAttach || !on.Load() || linkOf(channel, body).address != eventsOf1 {
 			return false
 		}
-		c.attach(channel, body)
-		c.send(channel, &amqp10.Flow{NextIncomingID: amqp10.Some[uint32](0)})
+		var a amqp10.Attach
+		_ = a.Parse(body)
+		c.attached[linkKey(channel, a.Handle)] = true
+		a.Handle++
+		a.Role = !a.Role
+		c.send(channel, &a)
+		c.send(channel, &amqp10.Flow{
+			NextIncomingID: amqp10.Some[uint32](0), Handle: amqp10.Some(a.Handle),
+			DeliveryCount: amqp10.Some[uint32](0), LinkCredit: amqp10.Some[uint32](1000),
+		})
 		return true
 	}
 }
@@ -48,9 +56,14 @@ func TestASendIntoAFullSessionEndsWithItsContext(t *testing.T) {
 			}
 		}
 		sent(t, s2, "another's")
-		on.Store(false)
 		c := p.last()
-		c.do(func() { c.detach(c.link(eventsOf1), "") })
+		lose := func() { c.do(func() { c.detach(c.link(eventsOf1), "") }); time.Sleep(2 * time.Second) }
+		lose()
+		if n := len(out.desk.turn); n != 0 {
+			t.Error("go-amqp has not let go of a message whose link is lost")
+		}
+		on.Store(false)
+		lose()
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
 		if _, err := out.deliver(ctx, "send", goamqp.NewMessage([]byte("in time"))); err != nil {
