@@ -161,8 +161,8 @@ func TestFeedbackIsNotLost(t *testing.T) {
 	}{
 		"cut before it is settled":      {spoil: (*dialled).cut, code: hubwire.MessageLockLost, outcome: hubwire.NotSent, again: true},
 		"the lock is over":              {spoil: func(*dialled) { time.Sleep(2 * time.Minute) }, code: hubwire.MessageLockLost, outcome: hubwire.Refused, again: true},
-		"cut before the hub settles it": {verdict: hub.Verdict{DropBefore: true}, code: hubwire.ConnectionClosedRemotely, outcome: hubwire.Unknown, again: true},
-		"cut before the hub says so":    {verdict: hub.Verdict{DropAfter: true}, code: hubwire.ConnectionClosedRemotely, outcome: hubwire.Unknown},
+		"cut before the hub settles it": {verdict: hub.Verdict{DropBefore: true}, code: hubwire.MessageLockLost, outcome: hubwire.Unknown, again: true},
+		"cut before the hub says so":    {verdict: hub.Verdict{DropAfter: true}, code: hubwire.MessageLockLost, outcome: hubwire.Unknown},
 	} {
 		t.Run(name, func(t *testing.T) {
 			strikes := &fault{what: answered, verdict: tt.verdict}
