@@ -9,7 +9,6 @@ import (
 
 	goamqp "github.com/Azure/go-amqp"
 
-	"github.com/hubwire/hubwire"
 	"github.com/hubwire/hubwire/amqp"
 	"github.com/hubwire/hubwire/sas"
 )
@@ -34,6 +33,7 @@ type cbs struct {
 // cbsPair is the links.
 type cbsPair struct {
 	session  *goamqp.Session
+	desk     desk
 	sender   *goamqp.Sender
 	receiver *goamqp.Receiver
 }
@@ -72,7 +72,7 @@ func (c *cbs) put(ctx context.Context, audience, token string) error {
 	if err != nil {
 		return err
 	}
-	receipt, err := pair.sender.SendWithReceipt(ctx, msg, nil)
+	receipt, err := pair.desk.send(ctx, pair.sender, msg)
 	if err != nil {
 		return c.failed(ctx, pair, err)
 	}
@@ -80,9 +80,11 @@ func (c *cbs) put(ctx context.Context, audience, token string) error {
 	waiting, cancel := context.WithCancel(ctx)
 	defer cancel()
 	defer context.AfterFunc(p.answered, cancel)() // some answer before they settle the request, or never do
-	if state, _ := receipt.Wait(waiting); state != nil {
-		if rejected, ok := state.(*goamqp.StateRejected); ok {
-			return rejection(rejected)
+	if receipt != nil {
+		if state, _ := receipt.Wait(waiting); state != nil {
+			if _, ok := state.(*goamqp.StateRejected); ok {
+				return verdict(putTokenOp, amqp.CBS, state)
+			}
 		}
 	}
 	select {
@@ -107,14 +109,6 @@ func putTokenMessage(id, audience, token string) (*goamqp.Message, error) {
 		Type: kind, Name: audience, Token: sas.NewSecret(token),
 	}))
 	return m, err
-}
-
-// rejection is the error of a request that was rejected instead of answered.
-func rejection(s *goamqp.StateRejected) error {
-	if s.Error == nil {
-		return &hubwire.Error{Op: putTokenOp, Outcome: hubwire.Refused, Message: "rejected without a reason"}
-	}
-	return asError(putTokenOp, amqp.CBS, s.Error)
 }
 
 // register makes room for an answer.
@@ -180,7 +174,7 @@ func (c *cbs) attach(ctx context.Context) (pair *cbsPair, err error) {
 		c.silent(ctx, err)
 		return nil, err
 	}
-	pair = &cbsPair{session: session}
+	pair = &cbsPair{session: session, desk: newDesk(n.c)}
 	defer func() {
 		if err != nil {
 			c.silent(ctx, err)

@@ -96,7 +96,7 @@ func (e *entity) next() (job func(), wait time.Duration) {
 	}
 	if session := e.session; session != nil {
 		for _, l := range e.links {
-			if !l.wanted || l.live.Load() != nil {
+			if !l.wanted || l.parting || l.live.Load() != nil {
 				continue
 			}
 			d := l.patience.wait()

@@ -81,6 +81,9 @@ func (c *Conn) endedLocked(at *attachment, lv level, err error) {
 		return
 	}
 	e := at.l.e
+	if lv == levelLink && at.handle != nil && at.l.live.Load() == at {
+		at.l.partLocked(at)
+	}
 	at.l.loseLocked(at, reason)
 	if lv == levelSession && e.session == at.session {
 		e.sessionLostLocked(reason)

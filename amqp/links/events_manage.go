@@ -20,7 +20,7 @@ func (h *EventHub) Info(ctx context.Context) (amqp.EventHubInfo, error) {
 		return amqp.EventHubInfo{}, err
 	}
 	i, err := ask(ctx, h.manager, amqp.ReadRequest{EventHub: h.name}, amqp.ParseEventHubInfo)
-	return i, opOf(op, err)
+	return i, withOp(op, err)
 }
 
 // Partition asks the endpoint about a partition.
@@ -36,20 +36,13 @@ func (h *EventHub) Partition(ctx context.Context, id string) (amqp.PartitionInfo
 	if e, ok := errors.AsType[*hubwire.Error](err); ok && e.Code == hubwire.DeviceNotFound { // what a 404 is elsewhere
 		e.Code = hubwire.PartitionNotFound
 	}
-	return i, opOf(op, err)
-}
-
-func opOf(op string, err error) error {
-	if err == nil {
-		return nil
-	}
-	return withOp(op, err)
+	return i, withOp(op, err)
 }
 
 // manager is the pair of links to $management. One question is asked at a time: an answer that is
 // late is known by its id, and passed over.
 type manager struct {
-	to      *sender
+	out     outgoing
 	from    *receiver
 	replyTo string
 	turn    chan struct{}
@@ -61,7 +54,7 @@ const managementCredit = 10
 func newManager(e *entity, eventHub string) *manager {
 	m := &manager{replyTo: "hubwire-" + rand.Text(), turn: make(chan struct{}, 1)}
 	cfg := linkConfig{node: amqp.Management, address: amqp.Address{Node: amqp.Management, EventHub: eventHub}.String(), lazy: true}
-	m.to = e.sender(senderConfig{linkConfig: cfg})
+	m.out.init(e.sender(senderConfig{linkConfig: cfg}), amqp.Management, 0)
 	m.from = e.receiver(receiverConfig{linkConfig: cfg, options: func() goamqp.ReceiverOptions {
 		return goamqp.ReceiverOptions{Credit: managementCredit, TargetAddress: m.replyTo}
 	}})
@@ -104,26 +97,13 @@ func (m *manager) exchange(ctx context.Context, r amqp.ReadRequest) (*goamqp.Mes
 	if err != nil {
 		return nil, err
 	}
-	to, toGen, err := m.to.link(ctx)
-	if err != nil {
-		return nil, err
-	}
 	id := rand.Text()
 	r.ID, r.ReplyTo = amqp.String(id).Value(), m.replyTo
 	msg, err := encode(amqp.AppendReadRequest(nil, &r))
 	if err != nil {
 		return nil, err
 	}
-	receipt, err := to.SendWithReceipt(handover{ctx}, msg, nil)
-	var state goamqp.DeliveryState
-	if err == nil {
-		state, err = receipt.Wait(ctx)
-	}
-	if err == nil {
-		err = outcomeAt("read", amqp.Management, state)
-	}
-	if err != nil {
-		m.to.failed(toGen, err)
+	if _, err := m.out.deliver(ctx, "read", msg); err != nil {
 		return nil, err
 	}
 	inTime, cancel := context.WithTimeout(ctx, m.from.core.e.c.o.OperationTimeout)

@@ -77,6 +77,7 @@ type link struct {
 
 	wanted   bool
 	closed   bool
+	parting  bool // go-amqp has not let go of what was lost
 	gen      generation
 	patience retry
 	failure  error         // of the last attempt

@@ -108,9 +108,6 @@ func (l *link) notAttachedLocked(n *network, session *goamqp.Session, err error)
 			l.patience.failed(&e.c.o)
 		}
 	default:
-		if l.cfg.frank {
-			l.patience.failed(&e.c.o)
-		}
 		l.wanted = false
 		l.refused++
 		l.failure = refusal
@@ -124,4 +121,21 @@ func (l *link) triedLocked(reason error) {
 	l.failure = reason
 	l.patience.failed(&l.e.c.o)
 	l.e.tellConnectingLocked(Connecting, reason)
+}
+
+// partLocked has go-amqp let go of an attachment that the peer has ended, before there is another. Its handle
+// is free already, while its answer is still to be written: that must not meet the next attach. And who sends on it
+// may wait for the window of the session, in which go-amqp does not see the end.
+func (l *link) partLocked(at *attachment) {
+	c := l.e.c
+	l.parting = true
+	c.startLocked(func() {
+		ctx, cancel := c.answering()
+		defer cancel()
+		_ = at.handle.Close(ctx)
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		l.parting = false
+		l.e.wakeLocked()
+	})
 }

@@ -48,7 +48,6 @@ type outbox struct {
 	returns int       // how often in a row the hub wanted no message yet
 
 	writing, settling bool          // there is a goroutine for it
-	inside            *round        // where the goroutine that writes is inside of go-amqp
 	closing           bool          // nothing new is accepted
 	detached          bool          // by a done function
 	paused            bool          // nothing is written

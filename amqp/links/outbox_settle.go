@@ -8,6 +8,7 @@ import (
 	goamqp "github.com/Azure/go-amqp"
 
 	"github.com/hubwire/hubwire"
+	"github.com/hubwire/hubwire/amqp"
 	"github.com/hubwire/hubwire/internal/backoff"
 	"github.com/hubwire/hubwire/internal/goroutine"
 )
@@ -107,7 +108,7 @@ func (b *outbox) waitUnlocked(r *round, seq uint64) {
 // judge notes the outcome of a transfer. What the hub may take later is put off. Of messages that were refused
 // together each is to have an outcome of its own, unless the hub has no room for any.
 func (b *outbox) judge(state goamqp.DeliveryState, seq uint64, span int) {
-	err := verdict(state)
+	err := verdict("send", amqp.Telemetry, state)
 	again := err != nil && passing(err)
 	single := err != nil && !again && span > 1 && err.Outcome == hubwire.Refused && !err.Retryable
 	for i := range uint64(span) {
@@ -187,22 +188,10 @@ func (b *outbox) down(g generation, err error) {
 	b.mu.Lock()
 	r := b.now
 	stands := r != nil && r.link != nil && r.gen == g
-	inside := b.inside
 	b.mu.Unlock()
 	if stands {
 		b.lose(r, err, func(generation, error) {})
 	}
-	if inside != nil && inside.gen == g {
-		release(inside.link)
-	}
-}
-
-// release lets a send on a link that is lost return. When its frame could not be written, go-amqp waits to tell
-// its link so, which is gone, or until the link is closed from here.
-func release(s *goamqp.Sender) {
-	over, cancel := context.WithCancel(context.Background())
-	cancel() // there is nothing to wait for
-	_ = s.Close(over)
 }
 
 // rewind ends a round whose link is lost: what is under way is due again, but for outcomes that have come.
@@ -234,7 +223,7 @@ func (b *outbox) rewind(r *round) {
 // outcome returns the outcome that has come for a transfer whose round has ended: of that and the end go-amqp gives
 // one by chance.
 func outcome(ended context.Context, receipt *goamqp.SendReceipt) (goamqp.DeliveryState, bool) {
-	for range 10 {
+	for range 64 { // a choice of three, of which one is right
 		if state, err := receipt.Wait(ended); err == nil {
 			return state, true
 		}

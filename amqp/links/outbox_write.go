@@ -55,14 +55,12 @@ func (b *outbox) write() {
 		if !ok {
 			continue
 		}
-		b.inside = r
 		b.mu.Unlock()
 		receipt, err := r.link.SendWithReceipt(handover{r.ctx}, &p.message, nil)
 		if err != nil {
 			b.lose(r, err, b.out.failed)
 		}
 		b.mu.Lock()
-		b.inside = nil
 		if err == nil && first >= b.head && b.at(first).round == r {
 			s := b.at(first)
 			s.receipt, s.span = receipt, len(p.ends)

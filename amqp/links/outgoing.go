@@ -17,11 +17,11 @@ type outgoing struct {
 	to    *sender
 	node  amqp.Node
 	limit time.Duration // for what becomes of one; 0: none
-	turn  chan struct{} // whose holder may write; go-amqp has a mutex for that, whose wait has no end of its own
+	desk  desk
 }
 
 func (o *outgoing) init(to *sender, node amqp.Node, limit time.Duration) {
-	o.to, o.node, o.limit, o.turn = to, node, limit, make(chan struct{}, 1)
+	o.to, o.node, o.limit, o.desk = to, node, limit, newDesk(to.core.e.c)
 }
 
 // deliver sends m, and again as often as the link is lost before the peer has said what becomes of
@@ -29,51 +29,50 @@ func (o *outgoing) init(to *sender, node amqp.Node, limit time.Duration) {
 // last. The error is a *hubwire.Error: m may have arrived when its outcome is Unknown.
 func (o *outgoing) deliver(ctx context.Context, op string, m *goamqp.Message) (gen generation, err error) {
 	for doubt := false; ; doubt = true {
-		s, on, err := o.to.link(ctx)
-		if err != nil {
-			return gen, doubtful(unattached(op, o.to.core.e, err), doubt)
-		}
-		gen = on
-		state, err := o.transfer(ctx, s, m)
-		level, _ := ending(err)
+		gen, lost, err := o.once(ctx, op, m)
 		switch {
 		case err == nil:
-			return gen, outcomeOf(op, state)
-		case errors.Is(err, errAckTimeout):
-			o.to.stalled(gen, err)
-		case level > levelRefusal:
-			o.to.failed(gen, err)
-		default:
-			e := asError(op, o.node, err)
-			if level == levelRefusal || errors.Is(err, errNoTurn) {
-				e = notSent(ctx, e) // it is go-amqp's own, about a message that it did not send
-			}
-			return gen, doubtful(e, doubt)
+			return gen, nil
+		case !lost:
+			return gen, doubtful(err, doubt)
 		}
 	}
 }
 
-var errNoTurn = errors.New("links: other messages are being written")
+// once sends m on one attachment, and returns what becomes of it. lost says that the attachment was lost before
+// the peer has said so.
+func (o *outgoing) once(ctx context.Context, op string, m *goamqp.Message) (gen generation, lost bool, _ *hubwire.Error) {
+	s, gen, err := o.to.link(ctx)
+	if err != nil {
+		return 0, false, unattached(op, o.to.core.e, err)
+	}
+	state, err := o.transfer(ctx, s, m)
+	if err == nil {
+		return gen, false, verdict(op, o.node, state)
+	}
+	e := asError(op, o.node, err)
+	level, _ := ending(err)
+	switch {
+	case errors.Is(err, errAckTimeout):
+		o.to.stalled(gen, err)
+		return gen, true, e
+	case level > levelRefusal:
+		o.to.failed(gen, err)
+		return gen, true, e
+	case errors.Is(err, errNotWritten):
+		e = notSent(ctx, e)
+	}
+	return gen, false, e
+}
 
 // transfer sends m on one attachment, and waits for what becomes of it.
 func (o *outgoing) transfer(ctx context.Context, s *goamqp.Sender, m *goamqp.Message) (goamqp.DeliveryState, error) {
-	if ctx.Err() != nil {
-		return nil, errors.Join(errNoTurn, ctx.Err())
-	}
-	select {
-	case o.turn <- struct{}{}:
-	case <-ctx.Done():
-		return nil, errors.Join(errNoTurn, ctx.Err())
-	}
-	receipt, err := s.SendWithReceipt(handover{ctx}, m, nil)
-	if level, _ := ending(err); err != nil && level == levelNone && ctx.Err() == nil {
-		err = s.Send(ctx, m, nil) // the peer takes only what is settled, of which there is no receipt
-		<-o.turn
-		return &goamqp.StateAccepted{}, err
-	}
-	<-o.turn
+	receipt, err := o.desk.send(ctx, s, m)
 	if err != nil {
 		return nil, err
+	}
+	if receipt == nil {
+		return &goamqp.StateAccepted{}, nil
 	}
 	if o.limit > 0 {
 		var cancel context.CancelFunc
@@ -114,16 +113,6 @@ func doubtful(e *hubwire.Error, doubt bool) *hubwire.Error {
 		own.Outcome = hubwire.Unknown
 		return &own
 	}
-	return e
-}
-
-// outcomeOf returns nil for what was accepted, and else what op failed with.
-func outcomeOf(op string, state goamqp.DeliveryState) error {
-	e := verdict(state)
-	if e == nil {
-		return nil
-	}
-	e.Op = op
 	return e
 }
 

@@ -18,15 +18,15 @@ var ErrWouldDeadlock = errors.New("links: waiting inside a callback for what tha
 // errAckTimeout is why a session was dropped whose peer did not settle the oldest message within AckTimeout.
 var errAckTimeout error = &lossError{text: "links: no outcome from the hub in time"}
 
-// verdict is what a delivery state means for the message: nil when it was accepted.
-func verdict(state goamqp.DeliveryState) *hubwire.Error {
-	e := &hubwire.Error{Outcome: hubwire.Refused}
+// verdict is what the state that the peer has put a message of op into means: nil when it was accepted.
+func verdict(op string, at amqp.Node, state goamqp.DeliveryState) *hubwire.Error {
+	e := &hubwire.Error{Op: op, Outcome: hubwire.Refused}
 	switch s := state.(type) {
 	case *goamqp.StateAccepted:
 		return nil
 	case *goamqp.StateRejected:
 		if s.Error != nil {
-			return asError("send", amqp.Telemetry, s.Error)
+			return asError(op, at, s.Error)
 		}
 		e.Message = "the hub rejected the message without a reason"
 	case *goamqp.StateReleased:

@@ -69,7 +69,7 @@ func (c *Conn) host() string {
 // from any goroutine. Every error is a [*hubwire.Error].
 type Service struct {
 	e        *entity
-	c2d      *sender
+	c2d      outgoing
 	feedback notifications
 	files    notifications
 }
@@ -81,12 +81,13 @@ func (c *Conn) Service(ctx context.Context, o *ServiceOptions) (*Service, error)
 	if err != nil {
 		return nil, err
 	}
-	return &Service{
+	s := &Service{
 		e:        e,
-		c2d:      e.sender(senderConfig{linkConfig: linkTo(amqp.C2DSend)}),
 		feedback: newNotifications(e, "receive feedback", amqp.Feedback),
 		files:    newNotifications(e, "receive file notification", amqp.FileNotifications),
-	}, nil
+	}
+	s.c2d.init(e.sender(senderConfig{linkConfig: linkTo(amqp.C2DSend)}), amqp.C2DSend, 0)
+	return s, nil
 }
 
 // linkTo is the configuration of a link to a node that has one address.
