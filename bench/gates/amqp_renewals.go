@@ -85,7 +85,7 @@ const (
 
 	// tokenLife is how long it does hold. A hundred renewals take longer than that, so without them the hub would
 	// not have the device any more.
-	tokenLife = 3 * time.Second
+	tokenLife = 8 * time.Second
 )
 
 // renewer is the device.
