@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"sync"
 	"sync/atomic"
 
@@ -22,8 +23,12 @@ type batch struct {
 	err       error // the end; there is nothing else then
 }
 
-// maxBatch is how many events go from goroutine to goroutine at once.
-const maxBatch = 64
+// maxBatch is how many events go from goroutine to goroutine at once, at most. Before it hands over fewer, the
+// goroutine steps back so often.
+const (
+	maxBatch = 64
+	patient  = 6
+)
 
 // start reads the partitions on goroutines of their own, which have ended when stop returns.
 func (r *EventReader) start(ctx context.Context, h *EventHub) (batches <-chan batch, stop func()) {
@@ -192,7 +197,7 @@ func (p *partition) take(ctx context.Context, link *goamqp.Receiver) ([]*amqp.Ev
 		return nil, err
 	}
 	events := make([]*amqp.Event, 0, 16)
-	for ; msg != nil; msg = link.Prefetched() {
+	for ; msg != nil; msg = another(link) {
 		ev, err := eventOf(msg)
 		if err != nil {
 			return events, &unreadableError{p.id, msg.Annotations[amqp.KeyOffset], err}
@@ -205,6 +210,19 @@ func (p *partition) take(ctx context.Context, link *goamqp.Receiver) ([]*amqp.Ev
 		}
 	}
 	return events, nil
+}
+
+// another returns a message that has come, or comes in a moment: go-amqp's goroutines may be about to bring it.
+func another(link *goamqp.Receiver) *goamqp.Message {
+	msg := link.Prefetched()
+	for range patient {
+		if msg != nil {
+			break
+		}
+		runtime.Gosched()
+		msg = link.Prefetched()
+	}
+	return msg
 }
 
 // ended is the error that reading ends with.
