@@ -72,13 +72,16 @@ type entity struct {
 	due      bool        // it is to be put again
 	renewal  *time.Timer // makes it due
 	admitted bool        // the hub has let the entity in
-	spared   bool        // and has since refused it, which was not believed
+	spared   refusals    // what it has refused since, which was not believed
 	patience retry       // of token and session
 
 	session *goamqp.Session
 	mute    int // attaches in a row that the peer did not answer on it
 	links   []*link
 }
+
+// refusals tells what the hub has refused of an entity: its last token, and since it was last up its links.
+type refusals struct{ token, link bool }
 
 // add makes an entity, which does nothing before it is opened. The error is a *hubwire.Error
 // with code ArgumentInvalid when the configuration does not fit the Conn, one that is

@@ -144,10 +144,10 @@ func (e *entity) putToken(n *network) {
 	switch {
 	case e.life.Err() != nil || n.dead != nil:
 	case err != nil:
-		e.refusedLocked(passing504(tokenError(err, outcome)))
+		e.refusedLocked(passing504(tokenError(err, outcome)), &e.spared.token)
 	default:
 		e.tokenOn, e.putAt, e.due = n, time.Now(), false
-		e.spared = e.spared && e.state != Connected // who is up has proved that it is let in
+		e.spared.token = false // that it is let in is for the links to prove
 		e.patience.mended()
 		if e.renewal != nil {
 			e.renewal.Stop()
@@ -215,15 +215,15 @@ func passing504(err *hubwire.Error) *hubwire.Error {
 }
 
 // refusedLocked notes that token, session or an eager link was not to be had. It ends e when
-// waiting cannot mend that; but who had been let in before gets one more chance, since a token
-// can get too old on its way, and a certificate may have been replaced since.
-func (e *entity) refusedLocked(err *hubwire.Error) {
-	if !err.Retryable && (!e.admitted || e.spared) {
+// waiting cannot mend that; but who had been let in before gets one more chance, which spared
+// notes, since a token can get too old on its way, and a certificate may have been replaced since.
+func (e *entity) refusedLocked(err *hubwire.Error, spared *bool) {
+	if !err.Retryable && (!e.admitted || *spared) {
 		e.endLocked(err)
 		return
 	}
 	if !err.Retryable {
-		e.spared = true
+		*spared = true
 		if n := e.c.net; n != nil && e.c.o.Certificate {
 			n.failLocked(err) // the next connection shows the certificate of that moment
 		}
@@ -262,7 +262,7 @@ func (e *entity) begin(n *network) {
 		}
 		refusal := asError("begin", 0, err)
 		refusal.Outcome, refusal.Retryable = hubwire.NotSent, true
-		e.refusedLocked(refusal)
+		e.refusedLocked(refusal, &e.spared.link)
 	}
 }
 

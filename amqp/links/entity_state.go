@@ -24,7 +24,7 @@ func (e *entity) refreshLocked(reason error) {
 	switch up := e.upLocked(); {
 	case e.life.Err() != nil || up == (e.state == Connected):
 	case up:
-		e.admitted, e.spared = true, false
+		e.admitted, e.spared = true, refusals{}
 		e.failure = nil
 		e.stateLocked(Connected, nil)
 	default:

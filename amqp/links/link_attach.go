@@ -102,7 +102,7 @@ func (l *link) notAttachedLocked(n *network, session *goamqp.Session, err error)
 		l.failure = refusal
 		l.patience.failed(&e.c.o) // and then once more
 	case l.cfg.eager:
-		e.refusedLocked(refusal)
+		e.refusedLocked(refusal, &e.spared.link)
 		if e.life.Err() == nil {
 			e.due = e.tokenOn != nil
 			l.patience.failed(&e.c.o)

@@ -50,8 +50,13 @@ func (o *outgoing) once(ctx context.Context, op string, m *goamqp.Message) (gen 
 	if err == nil {
 		return gen, false, verdict(op, o.node, state)
 	}
-	e := asError(op, o.node, err)
 	level, _ := ending(err)
+	e := asError(op, o.node, err)
+	if known := o.to.core.why(gen, err); known != err {
+		own := *asError(op, o.node, known) // which others have, too
+		own.Op, own.Outcome = op, hubwire.Unknown
+		e = &own
+	}
 	switch {
 	case errors.Is(err, errAckTimeout):
 		o.to.stalled(gen, err)
