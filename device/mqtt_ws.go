@@ -2,9 +2,7 @@ package device
 
 import (
 	"context"
-	"errors"
 	"net"
-	"net/http"
 	"net/url"
 
 	"github.com/hubwire/hubwire/ws"
@@ -59,16 +57,4 @@ func (c *config) via(through func(dialer) dialer) dialer {
 
 // badTunnel reports whether err is a refusal that will be the same the next
 // time: of the hub's certificate, of the upgrade, or by a proxy of its user.
-func badTunnel(err error) bool {
-	status := 0
-	if e, ok := errors.AsType[*ws.ProxyError](err); ok {
-		status = e.Status
-	} else if e, ok := errors.AsType[*ws.HandshakeError](err); ok {
-		status = e.Status
-	}
-	switch status {
-	case http.StatusRequestTimeout, http.StatusTooManyRequests:
-		return false
-	}
-	return status/100 == 4 || badCertificate(err)
-}
+func badTunnel(err error) bool { return ws.IsRefusal(err) || badCertificate(err) }

@@ -5,7 +5,6 @@ import (
 	"crypto/tls"
 	"errors"
 	"net"
-	"net/http"
 	"net/url"
 	"strconv"
 
@@ -107,16 +106,6 @@ func (c *Client) dialSecurely(proxy *url.URL) ws.DialFunc {
 // hopelessDial reports whether an error of a dial is one that waiting does not mend: [hopeless], a refusal by
 // a proxy, or of the WebSocket.
 func hopelessDial(err error) bool {
-	status := 0
-	if e, ok := errors.AsType[*ws.ProxyError](err); ok {
-		status = e.Status
-	} else if e, ok := errors.AsType[*ws.HandshakeError](err); ok {
-		status = e.Status
-	}
-	switch status {
-	case http.StatusRequestTimeout, http.StatusTooManyRequests:
-		return false
-	}
 	e, refused := errors.AsType[*hubwire.Error](err)
-	return status/100 == 4 || hopeless(err) || refused && !e.Retryable
+	return ws.IsRefusal(err) || hopeless(err) || refused && !e.Retryable
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/http"
 )
 
 // Path is where IoT Hub's tunnel is; the "$" is sent as it is.
@@ -32,6 +33,22 @@ var (
 
 // noError is the text of an error that is a nil pointer.
 const noError = "ws: no error"
+
+// IsRefusal reports whether err is a refusal that will be the same the next time: a status of 4xx, of a proxy
+// ([ProxyError]) or in answer to the upgrade ([HandshakeError]), but for 408 and 429.
+func IsRefusal(err error) bool {
+	status := 0
+	if e, ok := errors.AsType[*ProxyError](err); ok && e != nil {
+		status = e.Status
+	} else if e, ok := errors.AsType[*HandshakeError](err); ok && e != nil {
+		status = e.Status
+	}
+	switch status {
+	case http.StatusRequestTimeout, http.StatusTooManyRequests:
+		return false
+	}
+	return status/100 == 4
+}
 
 // HandshakeError is what [Dial] and [Accept] fail with once there is a
 // connection to shake hands on.

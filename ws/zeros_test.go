@@ -15,6 +15,7 @@ func TestNothingPanicsWhereItsArgumentsAreLeftOut(t *testing.T) {
 		"Accept":        ws.Accept,
 		"AcceptAnyPath": ws.AcceptAnyPath,
 		"Dial":          ws.Dial,
+		"IsRefusal":     ws.IsRefusal,
 		"ProxyDialer":   ws.ProxyDialer,
 	}, &ws.CloseError{}, &ws.HandshakeError{}, &ws.ProxyError{})
 }

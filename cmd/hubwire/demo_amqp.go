@@ -58,20 +58,7 @@ func telemetryBatches(ctx context.Context, s *stage) error {
 // renewalInPlace outlives two tokens, and the connection does not notice.
 func renewalInPlace(ctx context.Context, s *stage) error {
 	const life = 4 * time.Second
-	a, err := s.device(ctx)
-	if err != nil {
-		return err
-	}
-	cred, err := device.CredentialsFromConnectionString(a.connectionString)
-	if err != nil {
-		return err
-	}
-	tokens, err := shortTokens(a, life)
-	if err != nil {
-		return err
-	}
-	cred.Tokens = tokens
-	c, err := s.dial(ctx, a, cred, device.MQTTOptions{}, device.Options{})
+	c, tokens, err := s.renewing(ctx, life)
 	if err != nil {
 		return err
 	}

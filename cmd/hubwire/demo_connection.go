@@ -128,20 +128,7 @@ var errTooSoon = errors.New("the token was renewed too soon")
 
 // renews is connectionRenewal with tokens that hold for so long.
 func (s *stage) renews(ctx context.Context, life time.Duration) error {
-	a, err := s.device(ctx)
-	if err != nil {
-		return err
-	}
-	cred, err := device.CredentialsFromConnectionString(a.connectionString)
-	if err != nil {
-		return err
-	}
-	tokens, err := shortTokens(a, life)
-	if err != nil {
-		return err
-	}
-	cred.Tokens = tokens
-	c, err := s.dial(ctx, a, cred, device.MQTTOptions{}, device.Options{})
+	c, tokens, err := s.renewing(ctx, life)
 	if err != nil {
 		return err
 	}
@@ -168,6 +155,25 @@ func (s *stage) renews(ctx context.Context, life time.Duration) error {
 		return fmt.Errorf("the connection was lost: %v", c.states)
 	}
 	return complete(ctx, s.events(c.id), b.sent)
+}
+
+// renewing connects a device whose tokens hold for so long.
+func (s *stage) renewing(ctx context.Context, life time.Duration) (*party, *countedTokens, error) {
+	a, err := s.device(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	cred, err := device.CredentialsFromConnectionString(a.connectionString)
+	if err != nil {
+		return nil, nil, err
+	}
+	tokens, err := shortTokens(a, life)
+	if err != nil {
+		return nil, nil, err
+	}
+	cred.Tokens = tokens
+	c, err := s.dial(ctx, a, cred, device.MQTTOptions{}, device.Options{})
+	return c, tokens, err
 }
 
 // shortTokens makes tokens for a that hold for so long.
