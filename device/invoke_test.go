@@ -403,7 +403,8 @@ func TestAFloodOfCallsWhoseAnswersAreNotAcknowledged(t *testing.T) {
 			})
 		}
 		all.Wait()
-		if answered < 10 || answered == 500 {
+		// Over AMQP the hub has an answer when it is written: there the window is not in its way.
+		if answered < 10 || answered == 500 && b.mqtt() {
 			t.Errorf("%d calls were answered; the window is 10", answered)
 		}
 		mute.Store(false)
