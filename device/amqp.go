@@ -3,6 +3,7 @@ package device
 import (
 	"context"
 	"net"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -86,11 +87,17 @@ type amqpLink struct {
 	shared    *AMQPConnection // nil: conn is no other's
 	connected atomic.Bool     // the hub has accepted the device once
 	device    *links.Device
+
+	told struct { // that the device is connected, or has ended
+		once sync.Once
+		yes  chan struct{}
+	}
 }
 
-// open puts the device on the connection, and returns when the hub has accepted it.
+// open puts the device on the connection, and returns when the hub has accepted it, and the program has been told.
 func (l *amqpLink) open(ctx context.Context) (err error) {
 	cfg := l.cfg
+	l.told.yes = make(chan struct{})
 	l.device, err = l.conn.Device(ctx, cfg.id, &links.DeviceOptions{
 		Tokens: cfg.cred.Tokens, HostName: cfg.cred.HostName,
 		ClientVersion: cfg.clientType(), ModelID: cfg.ModelID,
@@ -98,6 +105,12 @@ func (l *amqpLink) open(ctx context.Context) (err error) {
 		CloseTimeout: cfg.linkCloseTimeout(),
 		OnState:      l.onState, OnPanic: cfg.panicked, OnUnexpected: cfg.unexpected,
 	})
+	if err == nil {
+		select {
+		case <-l.told.yes:
+		case <-ctx.Done(): // a hook does not return
+		}
+	}
 	return err
 }
 
@@ -108,6 +121,9 @@ func (l *amqpLink) onState(s links.State, reason error) {
 	}
 	if s == links.Closed && l.shared != nil {
 		l.shared.leave(l)
+	}
+	if s == links.Connected || s == links.Closed {
+		defer l.told.once.Do(func() { close(l.told.yes) })
 	}
 	l.cfg.state(amqpState(s), reason)
 }

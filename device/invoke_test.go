@@ -196,7 +196,11 @@ func TestWhatACallerWaitsForAndGets(t *testing.T) {
 		"it comes in time": {func(t *testing.T, b *bench) {
 			go func() {
 				time.Sleep(30 * time.Second)
-				b.handle(b.dial(b.device, nil), "m", echo)
+				c := b.dial(b.device, nil)
+				handled := make(chan struct{})
+				t.Cleanup(func() { <-handled }) // the call may be answered before that
+				defer close(handled)
+				b.handle(c, "m", echo)
 			}()
 		}, &hub.InvokeOptions{ConnectTimeout: time.Minute}, nil, 30 * time.Second, 0},
 		"it comes back in time": {func(t *testing.T, b *bench) {
