@@ -3,6 +3,7 @@ package testkit
 import (
 	"fmt"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -22,6 +23,18 @@ func (g *Growth) Sample() {
 	runtime.ReadMemStats(&m)
 	g.goroutines = append(g.goroutines, float64(runtime.NumGoroutine()))
 	g.heap = append(g.heap, float64(m.HeapAlloc))
+}
+
+// Least samples n times, each after next, and keeps the least: of what comes and goes, as the buffers of
+// one connection do, that is the part that stays.
+func (g *Growth) Least(n int, next func()) {
+	var s Growth
+	for range n {
+		next()
+		s.Sample()
+	}
+	g.goroutines = append(g.goroutines, slices.Min(s.goroutines))
+	g.heap = append(g.heap, slices.Min(s.heap))
 }
 
 // The drift that Check forgives, from the first sample to the last.

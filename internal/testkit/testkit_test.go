@@ -113,6 +113,27 @@ func TestGrowthTellsRisingFromFlat(t *testing.T) {
 	}
 }
 
+func TestTheLeastOfSomeSamplesIsWhatStays(t *testing.T) {
+	var g Growth
+	var comes []byte
+	for range 3 {
+		n := 0
+		g.Least(3, func() {
+			if comes = nil; n%2 == 0 {
+				comes = make([]byte, 1<<20)
+			}
+			n++
+		})
+	}
+	runtime.KeepAlive(comes)
+	if len(g.heap) != 3 || len(g.goroutines) != 3 {
+		t.Fatalf("%v, %v", g.heap, g.goroutines)
+	}
+	if r := new(recorder).run(func(t testing.TB) { g.Check(t) }); len(r.failed) > 0 {
+		t.Errorf("%v", g.heap)
+	}
+}
+
 func TestGrowthSeesWhatIsKept(t *testing.T) {
 	var g Growth
 	var kept [][]byte
