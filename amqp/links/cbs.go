@@ -294,24 +294,19 @@ func (c *cbs) answered(pair *cbsPair, msg *goamqp.Message) {
 	if err := pair.receiver.AcceptMessage(context.Background(), msg); err != nil {
 		return // the link has ended
 	}
-	b, err := msg.MarshalBinary()
-	if err != nil {
-		return
-	}
-	m, err := amqp.ParseMessage(b)
-	if err != nil {
-		return
-	}
-	r, err := amqp.ParseResponse(&m)
-	id, _ := r.ID.Text()
+	var id string
+	_, err := decode(msg, func(m *amqp.Message) (none struct{}, err error) {
+		r, err := amqp.ParseResponse(m)
+		text, _ := r.ID.Text()
+		id = string(text)
+		if err == nil {
+			err = r.Err(putTokenOp)
+		}
+		return none, err
+	})
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	p := c.pending[string(id)]
-	if p == nil {
-		return // too late, or nobody's
+	if p := c.pending[id]; p != nil { // else it is too late, or nobody's
+		c.settleLocked(id, p, err)
 	}
-	if err == nil {
-		err = r.Err(putTokenOp)
-	}
-	c.settleLocked(string(id), p, err)
 }

@@ -3,6 +3,7 @@ package links
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"strconv"
@@ -52,6 +53,20 @@ func (at *attachment) arrive() {
 	if at.l != nil && at.l.cfg.arriving != nil {
 		at.l.cfg.arriving()
 	}
+}
+
+// why is err, which go-amqp gave for at, or what is known better: who has it let go of a link that the
+// peer ended may be ahead of the peer's reason.
+func (at *attachment) why(err error) error {
+	if e, ok := errors.AsType[*goamqp.LinkError](err); !ok || e.RemoteErr != nil {
+		return err
+	}
+	at.net.c.mu.Lock()
+	defer at.net.c.mu.Unlock()
+	if at.reason != nil {
+		return at.reason
+	}
+	return err
 }
 
 // open opens AMQP on nc, which is n's from here on.

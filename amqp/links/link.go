@@ -81,8 +81,6 @@ type link struct {
 	gen      generation
 	patience retry
 	failure  error         // of the last attempt
-	lost     generation    // the last attachment that was lost
-	lostBy   error         // and why
 	refused  int           // attempts that ended in what waiting cannot mend
 	changed  chan struct{} // closed when an attempt has ended; nil when nobody waits
 }
@@ -277,20 +275,6 @@ func (l *link) close(ctx context.Context) error {
 	return nil // it may have ended by itself in that moment, which comes to the same
 }
 
-// why is err, which go-amqp gave for that generation, or what is known better: who has it let go of a link
-// that the peer ended may be ahead of the peer's reason.
-func (l *link) why(gen generation, err error) error {
-	if e, ok := errors.AsType[*goamqp.LinkError](err); !ok || e.RemoteErr != nil {
-		return err
-	}
-	l.e.c.mu.Lock()
-	defer l.e.c.mu.Unlock()
-	if l.lost == gen && l.lostBy != nil {
-		return l.lostBy
-	}
-	return err
-}
-
 // loseLocked takes at from its link, if it is there.
 func (l *link) loseLocked(at *attachment, reason error) {
 	if l.live.Load() != at {
@@ -300,7 +284,7 @@ func (l *link) loseLocked(at *attachment, reason error) {
 	if l.cfg.lazy {
 		l.wanted = false
 	}
-	l.failure, l.lost, l.lostBy = reason, at.gen, reason
+	l.failure = reason
 	l.patience.lost(&l.e.c.o)
 	if f := l.cfg.down; f != nil {
 		l.e.c.tellLocked(&l.e.tellers, func() { f(at.gen, reason) })

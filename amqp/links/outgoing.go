@@ -42,17 +42,18 @@ func (o *outgoing) deliver(ctx context.Context, op string, m *goamqp.Message) (g
 // once sends m on one attachment, and returns what becomes of it. lost says that the attachment was lost before
 // the peer has said so.
 func (o *outgoing) once(ctx context.Context, op string, m *goamqp.Message) (gen generation, lost bool, _ *hubwire.Error) {
-	s, gen, err := o.to.link(ctx)
+	at, err := o.to.core.await(ctx)
 	if err != nil {
 		return 0, false, unattached(op, o.to.core.e, err)
 	}
-	state, err := o.transfer(ctx, s, m)
+	gen = at.gen
+	state, err := o.transfer(ctx, at.handle.(*goamqp.Sender), m)
 	if err == nil {
 		return gen, false, verdict(op, o.node, state)
 	}
 	level, _ := ending(err)
 	e := asError(op, o.node, err)
-	if known := o.to.core.why(gen, err); known != err {
+	if known := at.why(err); known != err {
 		own := *asError(op, o.node, known) // which others have, too
 		own.Op, own.Outcome = op, hubwire.Unknown
 		e = &own
