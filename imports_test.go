@@ -41,6 +41,7 @@ var house = map[string]rule{
 	"amqp":                         {floor: 2},
 	"httpsx":                       {floor: 2},
 	"internal/amqpserver":          {floor: 2},
+	"internal/amqpclient":          {floor: 2},
 	"mqtt/mqtt5":                   {floor: 3, outside: []string{"github.com/eclipse/paho.golang"}},
 	"amqp/links":                   {floor: 3, outside: []string{"github.com/Azure/go-amqp"}},
 	"hub/internal/pipe":            {floor: 3},

@@ -1,0 +1,73 @@
+package amqpclient
+
+import (
+	"context"
+
+	"github.com/hubwire/hubwire/internal/amqp10"
+)
+
+// SenderOptions are what a link that sends is attached with. The zero value of each field means the default, and null.
+type SenderOptions struct {
+	// Name is unique among the session's senders. Default: one that the connection makes.
+	Name string
+	// Target is the address to send to, Source what this side calls its own end: null if empty.
+	Target, Source string
+	// SendMode is the snd-settle-mode that is wanted. The peer's word goes before it, see [Sender.SendMode].
+	SendMode amqp10.Opt[uint8]
+	// Properties, a map with symbols as keys, and DesiredCapabilities, see [amqp10.Value.Items], are said as they are.
+	Properties          amqp10.Value
+	DesiredCapabilities amqp10.Value
+	// Secret keeps messages from [Options].Trace.
+	Secret bool
+
+	// OnSettled is told of outcomes: of the deliveries with the tokens first to last, which have followed each other, state is
+	// what the peer made of them. Each delivery that was not sent settled is told of once, unless the link ends
+	// first. state is a view that ends with the call, and null when the peer settled without one. A state that is no
+	// outcome is passed over. It is called on the goroutine that reads.
+	OnSettled func(first, last uint64, state amqp10.State)
+	// OnReady is told once, after [Sender.TrySend] has returned false, that it may be different now. It may come before
+	// TrySend has returned, and from a goroutine of the connection's.
+	OnReady func()
+	// OnEnd is told once why the link ended, when Attach has succeeded; it may be told before that has returned. No other
+	// callback comes after it. The reason is an [*Error] of [LevelLink], [LevelSession] or [LevelConn].
+	OnEnd func(reason error)
+}
+
+// Sender is a link on which this side sends. Its methods may be called from any goroutine.
+type Sender struct {
+	link
+}
+
+// Sender attaches a link that sends, and waits for the peer's answer. When ctx ends first, the link is detached
+// when the peer does answer, and its handle and name are taken until then.
+//
+// The error is that of ctx, [ErrLimit], [ErrNameInUse], or an [*Error], of [LevelAttach] when the peer refuses
+// the link: then Remote has the peer's condition, and its info when it sends on to somewhere else.
+func (s *Session) Sender(ctx context.Context, o *SenderOptions) (*Sender, error) { panic("to come") }
+
+// Outgoing is what goes with a message.
+type Outgoing struct {
+	// Format is the message-format; 0 is AMQP's own.
+	Format uint32
+	// Settled sends the message settled: no outcome is told. A link whose [Sender.SendMode] is not mixed has its own way.
+	Settled bool
+	// Token is the caller's name for the delivery in OnSettled. Deliveries whose tokens rise by one are told of
+	// together.
+	Token uint64
+}
+
+// TrySend sends msg, sections as they go over the wire, if there is credit, window and room to write: it returns true
+// when the connection has taken a copy. If not it returns false, and OnReady will be told. It does not wait, nor allocate in the
+// steady state, and may be called with locks held that OnSettled needs: outcomes are told by another goroutine.
+//
+// The error is [ErrMessageSize], or why the link ended: an [*Error].
+func (l *Sender) TrySend(msg []byte, o Outgoing) (ok bool, err error) { panic("to come") }
+
+// Send is TrySend that waits until it can, or ctx ends: the message is then not sent. OnReady is not told.
+func (l *Sender) Send(ctx context.Context, msg []byte, o Outgoing) error { panic("to come") }
+
+// MaxMessageSize is the largest message that the peer takes on the link, in bytes of all its sections. 0 is no limit.
+func (l *Sender) MaxMessageSize() uint64 { panic("to come") }
+
+// SendMode is the snd-settle-mode that the peer has answered with.
+func (l *Sender) SendMode() uint8 { panic("to come") }
