@@ -2,6 +2,7 @@ package amqpclient
 
 import (
 	"errors"
+	"fmt"
 	"net"
 
 	"github.com/hubwire/hubwire/internal/amqp10"
@@ -98,3 +99,27 @@ func (e *Error) Unwrap() []error {
 
 // Is reports whether target is [net.ErrClosed] and something has ended.
 func (e *Error) Is(target error) bool { return target == net.ErrClosed && e.Level > LevelAttach }
+
+// remoteError is the end of something by the peer.
+func remoteError(level Level, e *amqp10.Error) *Error {
+	if e == nil {
+		return &Error{Level: level, Err: ErrPeerClosed}
+	}
+	return &Error{Level: level, Remote: e}
+}
+
+// protocolError is what the peer did wrong, and was told.
+func protocolError(e *amqp10.Error) error { return fmt.Errorf("%w: %w", ErrProtocol, e) }
+
+// decodeError is what a connection is closed with when a frame cannot be read.
+func decodeError(err error) *amqp10.Error {
+	return &amqp10.Error{Condition: amqp10.DecodeError, Description: err.Error()}
+}
+
+// ownError is the reason of an end that this side gives e for, which may be nil.
+func ownError(level Level, e *amqp10.Error) *Error {
+	if e == nil {
+		return &Error{Level: level, Err: ErrClosed}
+	}
+	return &Error{Level: level, Err: fmt.Errorf("%w: %w", ErrClosed, e)}
+}

@@ -1,7 +1,10 @@
 package amqpclient
 
 import (
+	"cmp"
 	"time"
+
+	"github.com/hubwire/hubwire/internal/amqp10"
 )
 
 // Options are what a connection is opened with. The zero value of each field means the default.
@@ -36,6 +39,21 @@ type Options struct {
 	// OnEnd, if set, is told once why the connection ended, after all else, when Open has returned without an error: it
 	// is the last callback. The reason is an [*Error] of [LevelConn].
 	OnEnd func(reason error)
+}
+
+// resolved returns o, which may be nil, with the defaults filled in.
+func (o *Options) resolved() Options {
+	var r Options
+	if o != nil {
+		r = *o
+	}
+	r.ContainerID = cmp.Or(r.ContainerID, "hubwire")
+	r.MaxFrameSize = max(cmp.Or(r.MaxFrameSize, 64<<10), amqp10.MinMaxFrameSize)
+	r.ChannelMax = cmp.Or(r.ChannelMax, 65535)
+	r.MaxPartial = cmp.Or(r.MaxPartial, 16<<20)
+	r.IdleTimeout = cmp.Or(r.IdleTimeout, 4*time.Minute)
+	r.WriteTimeout = cmp.Or(r.WriteTimeout, 30*time.Second)
+	return r
 }
 
 // SASL is a mechanism that needs no more than an initial response.

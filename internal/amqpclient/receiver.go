@@ -1,6 +1,7 @@
 package amqpclient
 
 import (
+	"cmp"
 	"context"
 
 	"github.com/hubwire/hubwire/internal/amqp10"
@@ -46,32 +47,99 @@ type Delivery struct {
 // Receiver is a link on which this side receives. Its methods may be called from any goroutine.
 type Receiver struct {
 	link
+	onDelivery func(d *Delivery)
+
+	// Guarded by the lock of the connection.
+	partial    *partial // the message that has come in part
+	more       uint32   // credit that the peer has not been told of
+	second     bool     // receiver-settle-mode second: the peer settles behind us
+	drain      bool     // the peer is to use up its credit or give it up
+	tellCredit bool     // in its session's credits
 }
 
 // Receiver attaches a link that receives, as [Session.Sender] does one that sends.
 func (s *Session) Receiver(ctx context.Context, o *ReceiverOptions) (*Receiver, error) {
-	panic("to come")
+	r := &Receiver{
+		link:       link{session: s, name: o.Name, onEnd: o.OnEnd, maxMessage: cmp.Or(o.MaxMessageSize, 4<<20)},
+		onDelivery: o.OnDelivery, more: o.Credit, second: o.Second,
+	}
+	r.link.in = r
+	a := amqp10.Attach{
+		Role: amqp10.RoleReceiver, SendMode: o.SendMode,
+		Source:         amqp10.Some(amqp10.Source{Address: address(o.Source), Filter: o.Filter}),
+		Target:         amqp10.Some(amqp10.Target{Address: address(o.Target)}),
+		MaxMessageSize: amqp10.Some(r.maxMessage),
+		Properties:     o.Properties, DesiredCapabilities: o.DesiredCapabilities,
+	}
+	if o.Second {
+		a.ReceiveMode = amqp10.Some(amqp10.ReceiveSecond)
+	}
+	if err := s.attach(ctx, &r.link, &a); err != nil {
+		return nil, err
+	}
+	return r, nil
+}
+
+// accepted takes what the peer has answered, and gives it the first credit.
+func (r *Receiver) accepted(p *amqp10.Attach) {
+	r.deliveryCount = p.InitialDeliveryCount.Or(0)
+	r.sendMode = p.SendMode.Or(amqp10.SendMixed)
+	r.second = r.second && p.ReceiveMode.Or(amqp10.ReceiveFirst) == amqp10.ReceiveSecond
+	r.topUp()
 }
 
 // AddCredit lets the peer send n deliveries more than it may. The peer is told at once when what it has left is no more
 // than what it has not been told of, else when it has used up so much. On a link that has ended it does nothing.
-func (r *Receiver) AddCredit(n uint32) { panic("to come") }
+func (r *Receiver) AddCredit(n uint32) {
+	c := r.session.conn
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	r.more += min(n, maxCredit-min(r.credit+r.more, maxCredit))
+	r.topUp()
+	c.wakeWriter()
+}
 
-// Drain has the peer use up its credit or give it up, and waits until it has, or ctx ends. The error is that of ctx, or
-// why the link ended. A sender that has ignored it may still send what it had credit for.
-func (r *Receiver) Drain(ctx context.Context) error { panic("to come") }
+// maxCredit is the most that a peer may have: credit is a serial number.
+const maxCredit = 1<<31 - 1
 
-// Dispose tells the peer the outcome of the deliveries first to last of the link, by [Delivery].ID, and settles them;
-// null means accepted. In receiver-settle-mode second the peer has yet to settle them, of which nothing is told. What is settled
-// already, or is another link's, is passed over. It does not wait: dispositions that are neighbours are joined
-// until they are written. state is not kept. The error is why the link ended.
-func (r *Receiver) Dispose(first, last uint32, state amqp10.State) error { panic("to come") }
+// topUp sees to it that the peer is told of more credit when it has used up half.
+func (r *Receiver) topUp() {
+	if r.state == linkAttached && r.more > 0 && r.more >= r.credit {
+		r.dueCredit()
+	}
+}
 
-// Settle is Dispose for one delivery that, in receiver-settle-mode second, waits for the peer to settle it, and returns the
-// state that it gives then: null if none. In mode first it returns state at once.
-//
-// The error is that of ctx, [ErrNotUnsettled], or why the link ended. After an end of ctx the peer's answer may still come, and is
-// then dropped; Settle may be called again, and waits again.
-func (r *Receiver) Settle(ctx context.Context, id uint32, state amqp10.State) (amqp10.State, error) {
-	panic("to come")
+// dueCredit sees to it that the peer is told of its credit.
+func (r *Receiver) dueCredit() {
+	if !r.tellCredit {
+		r.tellCredit = true
+		r.session.credits = append(r.session.credits, r)
+		r.session.setDue()
+	}
+}
+
+// Drain has the peer use up its credit or give it up, and waits until it has, or ctx ends. Credit that it has not been told of
+// is taken back. The error is that of ctx, or why the link ended.
+func (r *Receiver) Drain(ctx context.Context) error {
+	c := r.session.conn
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	r.more = 0
+	for {
+		switch {
+		case r.why != nil:
+			return r.why
+		case r.credit == 0:
+			r.drain = false
+			return nil
+		case !r.drain:
+			r.drain = true
+			r.dueCredit()
+			c.wakeWriter()
+		}
+		if err := c.wait(ctx, &r.gate); err != nil {
+			r.drain = false
+			return err
+		}
+	}
 }

@@ -36,6 +36,13 @@ type SenderOptions struct {
 // Sender is a link on which this side sends. Its methods may be called from any goroutine.
 type Sender struct {
 	link
+	onSettled func(first, last uint64, state amqp10.State)
+	onReady   func()
+
+	// Guarded by the lock of the connection.
+	waits   bool // somebody is to be told when there is credit, window and room
+	crowded bool // in conn.crowded
+	secret  bool
 }
 
 // Sender attaches a link that sends, and waits for the peer's answer. When ctx ends first, the link is detached
@@ -43,7 +50,30 @@ type Sender struct {
 //
 // The error is that of ctx, [ErrLimit], [ErrNameInUse], or an [*Error], of [LevelAttach] when the peer refuses
 // the link: then Remote has the peer's condition, and its info when it sends on to somewhere else.
-func (s *Session) Sender(ctx context.Context, o *SenderOptions) (*Sender, error) { panic("to come") }
+func (s *Session) Sender(ctx context.Context, o *SenderOptions) (*Sender, error) {
+	l := &Sender{
+		link:      link{session: s, name: o.Name, onEnd: o.OnEnd},
+		onSettled: o.OnSettled, onReady: o.OnReady, secret: o.Secret,
+	}
+	l.link.out = l
+	err := s.attach(ctx, &l.link, &amqp10.Attach{
+		Role: amqp10.RoleSender, SendMode: o.SendMode,
+		Source:               amqp10.Some(amqp10.Source{Address: address(o.Source)}),
+		Target:               amqp10.Some(amqp10.Target{Address: address(o.Target)}),
+		InitialDeliveryCount: amqp10.Some[uint32](0),
+		Properties:           o.Properties, DesiredCapabilities: o.DesiredCapabilities,
+	})
+	if err != nil {
+		return nil, err
+	}
+	return l, nil
+}
+
+// accepted takes what the peer has answered.
+func (l *Sender) accepted(p *amqp10.Attach) {
+	l.maxMessage = p.MaxMessageSize.Or(0)
+	l.sendMode = p.SendMode.Or(amqp10.SendMixed)
+}
 
 // Outgoing is what goes with a message.
 type Outgoing struct {
@@ -61,13 +91,30 @@ type Outgoing struct {
 // steady state, and may be called with locks held that OnSettled needs: outcomes are told by another goroutine.
 //
 // The error is [ErrMessageSize], or why the link ended: an [*Error].
-func (l *Sender) TrySend(msg []byte, o Outgoing) (ok bool, err error) { panic("to come") }
+func (l *Sender) TrySend(msg []byte, o Outgoing) (ok bool, err error) {
+	c := l.session.conn
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return l.trySend(msg, &o)
+}
 
-// Send is TrySend that waits until it can, or ctx ends: the message is then not sent. OnReady is not told.
-func (l *Sender) Send(ctx context.Context, msg []byte, o Outgoing) error { panic("to come") }
+// Send is TrySend that waits until it can, or ctx ends: the message is then not sent. OnReady may be told of it, too.
+func (l *Sender) Send(ctx context.Context, msg []byte, o Outgoing) error {
+	c := l.session.conn
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for {
+		if ok, err := l.trySend(msg, &o); ok || err != nil {
+			return err
+		}
+		if err := c.wait(ctx, &l.gate); err != nil {
+			return err
+		}
+	}
+}
 
 // MaxMessageSize is the largest message that the peer takes on the link, in bytes of all its sections. 0 is no limit.
-func (l *Sender) MaxMessageSize() uint64 { panic("to come") }
+func (l *Sender) MaxMessageSize() uint64 { return l.maxMessage }
 
 // SendMode is the snd-settle-mode that the peer has answered with.
-func (l *Sender) SendMode() uint8 { panic("to come") }
+func (l *Sender) SendMode() uint8 { return l.sendMode }
