@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/hubwire/hubwire"
+	"github.com/hubwire/hubwire/internal/amqpclient"
 )
 
 // superviseLocked sees to it that there is, or will be, a connection.
@@ -146,7 +147,7 @@ func (c *Conn) dial(ctx context.Context) (nc net.Conn, err error) {
 // connectError is why an attempt to connect failed. Whether another can succeed is for err
 // to say, if it does.
 func connectError(err error) error {
-	e := &hubwire.Error{Op: "connect", Outcome: hubwire.NotSent, Retryable: true, Err: err}
+	e := &hubwire.Error{Op: "connect", Outcome: hubwire.NotSent, Retryable: true, Err: inOurWords(err)}
 	if inner, ok := errors.AsType[*hubwire.Error](err); ok {
 		e.Code, e.Outcome, e.Retryable, e.TrackingID = inner.Code, inner.Outcome, inner.Retryable, inner.TrackingID
 		return e
@@ -182,9 +183,9 @@ func lost(err error) error {
 	e := &own
 	e.Outcome, e.Retryable = hubwire.Unknown, true
 	if !errors.Is(err, net.ErrClosed) && !errors.Is(e, net.ErrClosed) {
-		e.Err = &lossError{text: levelConn.lost(), err: e.Err}
+		e.Err = &lossError{text: lostText(amqpclient.LevelConn), err: e.Err}
 	}
-	if e.Code == 0 && !errors.Is(err, ErrProtocol) {
+	if e.Code == 0 && !errors.Is(e, ErrProtocol) {
 		e.Code = hubwire.ConnectionClosedRemotely
 	}
 	return e

@@ -5,10 +5,9 @@ import (
 	"context"
 	"time"
 
-	goamqp "github.com/Azure/go-amqp"
-
 	"github.com/hubwire/hubwire"
 	"github.com/hubwire/hubwire/amqp"
+	"github.com/hubwire/hubwire/internal/amqp10"
 	"github.com/hubwire/hubwire/sas"
 )
 
@@ -116,21 +115,20 @@ func (c *Conn) Device(ctx context.Context, id hubwire.Identity, o *DeviceOptions
 	d.out.init(outboxOptions{
 		window: opts.Window, windowBytes: opts.WindowBytes, ackTimeout: opts.AckTimeout,
 		minBackoff: c.o.MinBackoff, maxBackoff: c.o.MaxBackoff, onPanic: opts.OnPanic, inCallback: c.inside,
+		stalled: func(gen generation, err error) { d.telemetry.stalled(gen, err) },
 	})
 	d.e, err = c.add(entityConfig{
 		name: id.String(), audience: sas.Audience(cmp.Or(opts.HostName, c.o.HostName), id), tokens: opts.Tokens,
-		properties: d.properties(), settle: d.out.settleAll, onState: d.onState,
+		properties: d.properties(""), settle: d.out.settleAll, onState: d.onState,
 	})
 	if err != nil {
 		return nil, err
 	}
 	d.telemetry = d.e.sender(senderConfig{
-		linkConfig: linkConfig{node: amqp.Telemetry, address: d.address(amqp.Telemetry), eager: true, down: d.out.down},
-		options: func() goamqp.SenderOptions {
-			return goamqp.SenderOptions{SettlementMode: goamqp.SenderSettleModeUnsettled.Ptr()}
-		},
+		linkConfig: linkConfig{node: amqp.Telemetry, address: d.address(amqp.Telemetry), eager: true, ended: d.out.down},
+		sendMode:   amqp10.Some(amqp10.SendUnsettled),
+		attached:   d.out.up, settled: d.out.settled, ready: d.out.ready,
 	})
-	d.out.out = d.telemetry
 	d.in.d = d
 	if err := d.e.open(ctx); err != nil {
 		if cause, ok := d.e.err().(*hubwire.Error); ok {
@@ -146,16 +144,9 @@ func (d *Device) address(n amqp.Node) string {
 	return amqp.Address{Node: n, Identity: d.id}.String()
 }
 
-// properties go with each of the device's links.
-func (d *Device) properties() map[string]any {
-	p := map[string]any{amqp.LinkAPIVersion: apiVersion}
-	if d.o.ClientVersion != "" {
-		p[amqp.LinkClientVersion] = d.o.ClientVersion
-	}
-	if d.o.ModelID != "" {
-		p[amqp.LinkModelID] = d.o.ModelID
-	}
-	return p
+// properties go with each of the device's links. Those of a pair say which.
+func (d *Device) properties(pair string) amqp10.Value {
+	return wire(amqp.LinkProperties{ClientVersion: d.o.ClientVersion, APIVersion: apiVersion, ModelID: d.o.ModelID, Channel: pair})
 }
 
 // onState is told by the entity of each change.

@@ -5,9 +5,9 @@ import (
 	"errors"
 	"time"
 
-	goamqp "github.com/Azure/go-amqp"
-
 	"github.com/hubwire/hubwire"
+	"github.com/hubwire/hubwire/internal/amqp10"
+	"github.com/hubwire/hubwire/internal/amqpclient"
 	"github.com/hubwire/hubwire/sas"
 )
 
@@ -26,8 +26,8 @@ type entityConfig struct {
 	// had let the entity in before: then it gets one more chance.
 	tokens sas.TokenSource
 
-	// properties go with every attach, beside those of the link itself.
-	properties map[string]any
+	// properties go with every attach of a link that has none of its own.
+	properties amqp10.Value
 
 	// settle is called when the connection is about to be left on purpose, and returns when nothing
 	// is under way that would have to be done again on the next one, or when ctx ends. Nothing
@@ -75,7 +75,7 @@ type entity struct {
 	spared   refusals    // what it has refused since, which was not believed
 	patience retry       // of token and session
 
-	session *goamqp.Session
+	session *amqpclient.Session
 	mute    int // attaches in a row that the peer did not answer on it
 	links   []*link
 }

@@ -6,9 +6,8 @@ import (
 	"sync"
 	"time"
 
-	goamqp "github.com/Azure/go-amqp"
-
 	"github.com/hubwire/hubwire"
+	"github.com/hubwire/hubwire/internal/amqpclient"
 )
 
 // wakeLocked sees to it that what e lacks is brought back.
@@ -96,7 +95,7 @@ func (e *entity) next() (job func(), wait time.Duration) {
 	}
 	if session := e.session; session != nil {
 		for _, l := range e.links {
-			if !l.wanted || l.parting || l.live.Load() != nil {
+			if !l.wanted || l.live.Load() != nil {
 				continue
 			}
 			d := l.patience.wait()
@@ -241,10 +240,13 @@ func (c *Conn) answering() (context.Context, context.CancelFunc) {
 func (e *entity) begin(n *network) {
 	ctx, cancel := e.asking()
 	defer cancel()
-	session, err := n.conn.NewSession(ctx, nil)
+	session, err := n.conn.Begin(ctx, &amqpclient.SessionOptions{OnEnd: e.sessionEnded})
 	c := e.c
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if err == nil {
+		err = session.Err() // it may have ended in that moment
+	}
 	switch {
 	case err == nil && (e.life.Err() != nil || c.net != n):
 		c.closeLocked(n, session, nil)
@@ -257,7 +259,7 @@ func (e *entity) begin(n *network) {
 		if ctx.Err() != nil {
 			n.unansweredLocked()
 		}
-		if lv, _ := ending(err); lv == levelConn {
+		if level, _ := ending(err); level == amqpclient.LevelConn {
 			n.failLocked(err)
 		}
 		refusal := asError("begin", 0, err)
@@ -268,14 +270,14 @@ func (e *entity) begin(n *network) {
 
 // closeLocked ends a session that nobody wants any more, and then calls done, if there is
 // one, with the lock held.
-func (c *Conn) closeLocked(n *network, session *goamqp.Session, done func()) {
+func (c *Conn) closeLocked(n *network, session *amqpclient.Session, done func()) {
 	c.startLocked(func() {
 		ctx, cancel := c.answering()
 		defer cancel()
-		err := session.Close(ctx)
+		err := session.End(ctx, nil)
 		c.mu.Lock()
 		defer c.mu.Unlock()
-		if err != nil && ctx.Err() != nil {
+		if err != nil {
 			n.unansweredLocked()
 		}
 		if done != nil {

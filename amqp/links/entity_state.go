@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"time"
+
+	"github.com/hubwire/hubwire/internal/amqpclient"
 )
 
 // upLocked reports whether e has all that it must have.
@@ -63,41 +65,37 @@ func (e *entity) disconnectedLocked(s State, reason error) {
 	e.tellConnectingLocked(s, reason)
 }
 
-// endedLocked notes that an attachment has ended, and perhaps its session.
-func (c *Conn) endedLocked(at *attachment, lv level, err error) {
-	reason := endReason(at, lv, err)
-	if !at.over {
-		at.over, at.reason = true, reason
-	}
-	if lv == levelConn {
-		at.net.failLocked(err)
-		if at.l != nil {
-			at.l.loseLocked(at, reason) // or who uses it finds it again until the connection is left
-		}
-		return
-	}
-	if at.l == nil {
-		at.net.cbs.lost(at, reason)
-		return
-	}
+// linkEnded is told by amqpclient that an attachment has ended, and perhaps its session.
+func (c *Conn) linkEnded(at *attachment, err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	e := at.l.e
-	if lv == levelLink && at.handle != nil && at.l.live.Load() == at {
-		at.l.partLocked(at)
+	reason := asError("connection", at.l.cfg.node, err)
+	level, _ := ending(err)
+	if level == amqpclient.LevelConn {
+		at.net.deadLocked(err)
+		return
 	}
 	at.l.loseLocked(at, reason)
-	if lv == levelSession && e.session == at.session {
+	if level == amqpclient.LevelSession && e.session == at.session {
 		e.sessionLostLocked(reason)
 	}
 	e.refreshLocked(reason)
 	e.wakeLocked()
 }
 
-// endReason is err as the end of an attachment.
-func endReason(at *attachment, lv level, err error) error {
-	if at.l == nil {
-		return asError("connection", 0, err)
+// sessionEnded is told by amqpclient that a session has ended, which is e's unless that knows already.
+func (e *entity) sessionEnded(err error) {
+	e.c.mu.Lock()
+	defer e.c.mu.Unlock()
+	level, _ := ending(err)
+	if level != amqpclient.LevelSession || e.session == nil || e.session.Err() == nil {
+		return
 	}
-	return asError("connection", at.l.cfg.node, err)
+	reason := asError("connection", 0, err)
+	e.sessionLostLocked(reason)
+	e.refreshLocked(reason)
+	e.wakeLocked()
 }
 
 // sessionLostLocked notes that the session has ended, and its links with it.

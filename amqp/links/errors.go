@@ -4,14 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math"
 	"net"
-
-	goamqp "github.com/Azure/go-amqp"
 
 	"github.com/hubwire/hubwire"
 	"github.com/hubwire/hubwire/amqp"
-	"github.com/hubwire/hubwire/internal/amqp10"
+	"github.com/hubwire/hubwire/internal/amqpclient"
 )
 
 // What a connection, or what is on it, can end for. Each also matches [net.ErrClosed].
@@ -59,11 +56,6 @@ func (e *lossError) Unwrap() error { return e.err }
 
 func (e *lossError) Is(target error) bool { return target == net.ErrClosed }
 
-// protocolError is a breach of the protocol by the peer.
-func protocolError(format string, args ...any) error {
-	return fmt.Errorf("%w: %w", ErrProtocol, fmt.Errorf(format, args...))
-}
-
 // gaveUp is the error of a wait that its context ended, with why it was waited.
 func gaveUp(op string, cause, last error) error {
 	if last != nil {
@@ -72,7 +64,7 @@ func gaveUp(op string, cause, last error) error {
 	return &hubwire.Error{Op: op, Outcome: hubwire.NotSent, Retryable: true, Err: cause}
 }
 
-// asError returns what op failed with, when go-amqp says err of a link to at, as a
+// asError returns what op failed with, when err is what became of a link to at, as a
 // *hubwire.Error:
 //
 //   - a refusal of the peer (rejected, detach, end, close) has its code, message, tracking id
@@ -89,31 +81,19 @@ func asError(op string, at amqp.Node, err error) *hubwire.Error {
 	if e, ok := err.(*hubwire.Error); ok && e != nil {
 		return e
 	}
-	lv, remote := ending(err)
-	return endError(op, at, lv, remote, err)
-}
-
-// endError is asError when the level and the peer's words are known.
-func endError(op string, at amqp.Node, lv level, remote *amqp.Error, err error) *hubwire.Error {
+	level, remote := ending(err)
 	if remote != nil {
-		e := remote.Hubwire(op, at)
-		if remote.Redirect != (amqp.Redirect{}) {
-			e.Err = remote // which has the condition below it
-		}
-		if lv > levelRefusal {
-			e.Outcome = hubwire.Unknown
-			e.Err = &lossError{text: lv.lost(), err: e.Err}
-		}
-		return e
+		return refusal(op, at, level, remote)
 	}
+	err = inOurWords(err)
 	e := &hubwire.Error{Op: op, Retryable: true, Err: err}
 	switch {
 	case errors.Is(err, ErrProtocol):
-	case lv > levelRefusal:
-		e.Code = hubwire.ConnectionClosedRemotely
-		e.Err = &lossError{text: lv.lost(), err: err}
 	case errors.Is(err, net.ErrClosed):
 		e.Code = hubwire.ConnectionClosedRemotely
+	case level > amqpclient.LevelAttach:
+		e.Code = hubwire.ConnectionClosedRemotely
+		e.Err = &lossError{text: lostText(level), err: err}
 	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
 	default:
 		if inner, ok := errors.AsType[*hubwire.Error](err); ok {
@@ -121,6 +101,38 @@ func endError(op string, at amqp.Node, lv level, remote *amqp.Error, err error) 
 		}
 	}
 	return e
+}
+
+// refusal is asError for what the peer has said.
+func refusal(op string, at amqp.Node, level amqpclient.Level, remote *amqp.Error) *hubwire.Error {
+	e := remote.Hubwire(op, at)
+	if remote.Redirect != (amqp.Redirect{}) {
+		e.Err = remote // which has the condition below it
+	}
+	if level > amqpclient.LevelAttach {
+		e.Outcome = hubwire.Unknown
+		e.Err = &lossError{text: lostText(level), err: e.Err}
+	}
+	return e
+}
+
+// inOurWords is err, of amqpclient, as one of the errors of this package if there is one for it.
+func inOurWords(err error) error {
+	e, ok := errors.AsType[*amqpclient.Error](err)
+	if !ok {
+		return err
+	}
+	switch {
+	case errors.Is(e.Err, amqpclient.ErrSilent):
+		return ErrSilent
+	case errors.Is(e.Err, amqpclient.ErrStalled):
+		return ErrStalled
+	case errors.Is(e.Err, amqpclient.ErrPeerClosed):
+		return ErrPeerEnded
+	case errors.Is(e.Err, amqpclient.ErrProtocol):
+		return fmt.Errorf("%w: %w", ErrProtocol, e.Err)
+	}
+	return e.Err
 }
 
 // redirectOf returns where the peer sends on to who attached and got err.
@@ -131,90 +143,33 @@ func redirectOf(err error) (amqp.Redirect, bool) {
 	return amqp.Redirect{}, false
 }
 
-// level is what has ended.
-type level uint8
-
-const (
-	levelNone    level = iota // nothing; or nobody knows
-	levelRefusal              // one delivery, or an attach
-	levelLink
-	levelSession
-	levelConn
-)
-
-func (l level) lost() string {
+// lostText says that something of that level is lost.
+func lostText(l amqpclient.Level) string {
 	switch l {
-	case levelLink:
+	case amqpclient.LevelLink:
 		return "links: link lost"
-	case levelSession:
+	case amqpclient.LevelSession:
 		return "links: session lost"
 	}
 	return "links: connection lost"
 }
 
-// ending returns what ended, by an error of go-amqp, and the peer's words on it, if any.
-func ending(err error) (level, *amqp.Error) {
-	var (
-		link    *goamqp.LinkError
-		session *goamqp.SessionError
-		conn    *goamqp.ConnError
-		refusal *goamqp.Error
-		own     *amqp.Error
-	)
-	switch {
-	case errors.As(err, &conn):
-		return levelConn, fromGo(conn.RemoteErr)
-	case errors.As(err, &session):
-		return levelSession, fromGo(session.RemoteErr)
-	case errors.As(err, &link):
-		return levelLink, fromGo(link.RemoteErr)
-	case errors.As(err, &refusal):
-		return levelRefusal, fromGo(refusal)
-	case errors.As(err, &own):
-		return levelRefusal, own
+// ending returns what has ended, or that an attach or a delivery was refused; and the peer's words on it, if any. The level is
+// 0 when err says nothing of the kind.
+func ending(err error) (amqpclient.Level, *amqp.Error) {
+	if e, ok := errors.AsType[*amqpclient.Error](err); ok {
+		return e.Level, amqp.FromWire(e.Remote)
 	}
-	return levelNone, nil
+	if e, ok := errors.AsType[*amqp.Error](err); ok {
+		return amqpclient.LevelAttach, e
+	}
+	return 0, nil
 }
 
-// fromGo returns e in the words of package amqp.
-func fromGo(e *goamqp.Error) *amqp.Error {
-	if e == nil {
-		return nil
-	}
-	own := amqp.FromWire(&amqp10.Error{Condition: amqp10.Condition(e.Condition), Description: e.Description})
-	text := func(key string) string {
-		s, _ := e.Info[key].(string)
-		return s
-	}
-	own.TrackingID = text("com.microsoft:tracking-id")
-	own.Redirect = amqp.Redirect{Hostname: text("hostname"), NetworkHost: text("network-host"), Address: text("address")}
-	if n, ok := wholeNumber(e.Info["port"]); ok && n > 0 && n <= math.MaxUint16 {
-		own.Redirect.Port = uint16(n)
-	}
-	return own
-}
-
-// wholeNumber returns what go-amqp has made of a whole number of any type.
-func wholeNumber(v any) (int64, bool) {
-	switch n := v.(type) {
-	case uint8:
-		return int64(n), true
-	case uint16:
-		return int64(n), true
-	case uint32:
-		return int64(n), true
-	case uint64:
-		return int64(min(n, math.MaxInt64)), true
-	case int8:
-		return int64(n), true
-	case int16:
-		return int64(n), true
-	case int32:
-		return int64(n), true
-	case int64:
-		return n, true
-	}
-	return 0, false
+// hasEnded reports whether err is the end of a link, session or connection.
+func hasEnded(err error) bool {
+	level, _ := ending(err)
+	return level > amqpclient.LevelAttach
 }
 
 // hopeless reports whether waiting cannot mend err.

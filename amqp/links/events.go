@@ -17,6 +17,7 @@ import (
 type EventHub struct {
 	e       *entity
 	name    string
+	version string // of the client
 	manager *manager
 }
 
@@ -30,7 +31,7 @@ func (c *Conn) EventHub(ctx context.Context, name string, o *ServiceOptions) (*E
 	if err != nil {
 		return nil, err
 	}
-	return &EventHub{e: e, name: name, manager: newManager(e, name)}, nil
+	return &EventHub{e: e, name: name, version: o.ClientVersion, manager: newManager(e, name)}, nil
 }
 
 // ready returns why no call can begin.
@@ -96,7 +97,7 @@ const (
 	opRead          = "read events"
 	defaultGroup    = "$Default"
 	defaultPrefetch = 300
-	maxPrefetch     = 5000 // as many frames as go-amqp's sessions let a peer send ahead
+	maxPrefetch     = 5000 // as many frames as a session lets the peer send ahead
 )
 
 // EventReader reads the events of an endpoint and knows how far it has come: what it has given out,

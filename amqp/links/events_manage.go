@@ -1,14 +1,15 @@
 package links
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
 	"errors"
-
-	goamqp "github.com/Azure/go-amqp"
+	"sync"
 
 	"github.com/hubwire/hubwire"
 	"github.com/hubwire/hubwire/amqp"
+	"github.com/hubwire/hubwire/internal/amqpclient"
 )
 
 // Info asks the endpoint about itself.
@@ -46,6 +47,17 @@ type manager struct {
 	from    *receiver
 	replyTo string
 	turn    chan struct{}
+
+	mu     sync.Mutex
+	gen    generation    // that the answer comes by
+	id     string        // of the question
+	answer chan response // has room for one
+}
+
+// response is the message with an answer, or why there will be none.
+type response struct {
+	message []byte
+	lost    error
 }
 
 // managementCredit is how many answers may be on their way, of which all but one are late.
@@ -54,10 +66,9 @@ const managementCredit = 10
 func newManager(e *entity, eventHub string) *manager {
 	m := &manager{replyTo: "hubwire-" + rand.Text(), turn: make(chan struct{}, 1)}
 	cfg := linkConfig{node: amqp.Management, address: amqp.Address{Node: amqp.Management, EventHub: eventHub}.String(), lazy: true}
-	m.out.init(e.sender(senderConfig{linkConfig: cfg}), amqp.Management, 0)
-	m.from = e.receiver(receiverConfig{linkConfig: cfg, options: func() goamqp.ReceiverOptions {
-		return goamqp.ReceiverOptions{Credit: managementCredit, TargetAddress: m.replyTo}
-	}})
+	m.out.init(e, cfg, 0)
+	cfg.ended = m.lost
+	m.from = e.receiver(receiverConfig{linkConfig: cfg, target: m.replyTo, credit: managementCredit, delivery: m.answered})
 	return m
 }
 
@@ -70,10 +81,13 @@ func ask[T any](ctx context.Context, m *manager, r amqp.ReadRequest, parse func(
 	case <-ctx.Done():
 		return answer, gaveUp("read", ctx.Err(), nil)
 	}
-	for {
-		var msg *goamqp.Message
-		if msg, err = m.exchange(ctx, r); err == nil {
-			return decode(msg, func(view *amqp.Message) (T, error) {
+	for gen := generation(0); ; {
+		var got response
+		if got, gen, err = m.exchange(ctx, r, gen); err != nil {
+			return answer, asError("read", amqp.Management, err)
+		}
+		if got.lost == nil {
+			return read(got.message, func(view *amqp.Message) (T, error) {
 				var none T
 				response, err := amqp.ParseResponse(view)
 				if err == nil {
@@ -85,38 +99,63 @@ func ask[T any](ctx context.Context, m *manager, r amqp.ReadRequest, parse func(
 				return parse(view)
 			})
 		}
-		if level, _ := ending(err); level <= levelRefusal || ctx.Err() != nil {
-			return answer, asError("read", amqp.Management, err)
-		}
 	}
 }
 
-// exchange sends a request and waits for the answer.
-func (m *manager) exchange(ctx context.Context, r amqp.ReadRequest) (*goamqp.Message, error) {
-	from, fromGen, err := m.from.link(ctx)
+// exchange sends a request, to be answered over an attachment later than after, and waits for the answer.
+func (m *manager) exchange(ctx context.Context, r amqp.ReadRequest, after generation) (got response, gen generation, err error) {
+	from, gen, err := m.from.link(ctx, after)
 	if err != nil {
-		return nil, err
+		return got, gen, err
 	}
-	id := rand.Text()
+	id, answer := m.begin(gen)
+	if err := from.Err(); err != nil { // lost may have been told before
+		return response{lost: err}, gen, nil
+	}
 	r.ID, r.ReplyTo = amqp.String(id).Value(), m.replyTo
-	msg, err := encode(amqp.AppendReadRequest(nil, &r))
-	if err != nil {
-		return nil, err
-	}
-	if _, err := m.out.deliver(ctx, "read", msg); err != nil {
-		return nil, err
+	if _, err := m.out.deliver(ctx, "read", amqp.AppendReadRequest(nil, &r)); err != nil {
+		return got, gen, err
 	}
 	inTime, cancel := context.WithTimeout(ctx, m.from.core.e.c.o.OperationTimeout)
 	defer cancel()
-	for {
-		answer, err := from.Receive(inTime, nil)
-		if err != nil {
-			m.from.failed(fromGen, err)
-			return nil, err
-		}
-		_ = from.AcceptMessage(ctx, answer)
-		if p := answer.Properties; p != nil && p.CorrelationID == id {
-			return answer, nil
-		}
+	select {
+	case got = <-answer:
+		return got, gen, nil
+	case <-inTime.Done():
+		return got, gen, inTime.Err()
+	}
+}
+
+// begin returns the id of the next question, and where its answer comes.
+func (m *manager) begin(gen generation) (id string, answer chan response) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.gen, m.id, m.answer = gen, rand.Text(), make(chan response, 1)
+	return m.id, m.answer
+}
+
+// answered is told of an answer.
+func (m *manager) answered(_ generation, d *amqpclient.Delivery) {
+	take(d.Link, d.ID, d.Settled)
+	v, err := amqp.ParseMessage(d.Message)
+	if err != nil {
+		return
+	}
+	id, _ := v.CorrelationID().Text()
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.answer != nil && string(id) == m.id {
+		m.answer <- response{message: bytes.Clone(d.Message)}
+		m.answer = nil
+	}
+}
+
+// lost is told that the link for answers has ended.
+func (m *manager) lost(gen generation, reason error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.answer != nil && gen == m.gen {
+		m.answer <- response{lost: reason}
+		m.answer = nil
 	}
 }

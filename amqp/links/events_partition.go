@@ -4,14 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"runtime"
 	"sync"
-	"sync/atomic"
-
-	goamqp "github.com/Azure/go-amqp"
 
 	"github.com/hubwire/hubwire"
 	"github.com/hubwire/hubwire/amqp"
+	"github.com/hubwire/hubwire/internal/amqp10"
+	"github.com/hubwire/hubwire/internal/amqpclient"
 )
 
 // batch is what a partition has for who ranges over the events.
@@ -22,13 +20,6 @@ type batch struct {
 	begins    bool
 	err       error // the end; there is nothing else then
 }
-
-// maxBatch is how many events go from goroutine to goroutine at once, at most. Before it hands over fewer, the
-// goroutine steps back so often.
-const (
-	maxBatch = 64
-	patient  = 6
-)
 
 // start reads the partitions on goroutines of their own, which have ended when stop returns.
 func (r *EventReader) start(ctx context.Context, h *EventHub) (batches <-chan batch, stop func()) {
@@ -55,38 +46,88 @@ type partition struct {
 	next amqp.Start // behind the last event that was taken off a link
 	link *receiver
 
-	fresh bool         // nothing has come from it yet
-	tries atomic.Int32 // attaches since the last link
+	fresh bool          // nothing has come from it yet
+	wake  chan struct{} // has one when there may be something in came
+
+	mu   sync.Mutex
+	came came
+}
+
+// came is what has come by an attachment and was not taken yet: as many events as it had credit for.
+type came struct {
+	gen    generation
+	events []*amqp.Event
+	err    error // why nothing comes behind them
 }
 
 func newPartition(h *EventHub, o *EventOptions, id string, next amqp.Start) *partition {
-	p := &partition{h: h, o: o, id: id, next: next}
+	p := &partition{h: h, o: o, id: id, next: next, wake: make(chan struct{}, 1)}
 	address := amqp.Address{Node: amqp.Partition, EventHub: h.name, ConsumerGroup: o.ConsumerGroup, Partition: id}
-	// It is lazy so that all of one link is taken before the next one is asked for what follows, and frank
-	// because a partition that somebody else has is not waited for.
-	p.link = h.e.receiver(receiverConfig{
-		linkConfig: linkConfig{node: amqp.Partition, address: address.String(), lazy: true, frank: true},
-		options:    p.attach,
-	})
+	cfg := receiverConfig{
+		// It is lazy so that all of one link is taken before the next one is asked for what follows, and frank
+		// because a partition that somebody else has is not waited for.
+		linkConfig: linkConfig{node: amqp.Partition, address: address.String(), lazy: true, frank: true, ended: p.lost},
+		filter:     func() amqp10.Value { return amqp10.ValueOf(p.next.AppendFilter(nil)) },
+		sendMode:   amqp10.Some(amqp10.SendSettled),
+		credit:     uint32(o.Prefetch),
+		delivery:   p.arrived,
+	}
+	if o.OwnerLevel != nil {
+		cfg.properties = wire(amqp.LinkProperties{ClientVersion: h.version, Epoch: o.OwnerLevel})
+	}
+	if o.Metrics {
+		cfg.wishes = amqp10.ValueOf(amqp10.AppendSymbol(nil, amqp.RuntimeMetric))
+	}
+	p.link = h.e.receiver(cfg)
 	return p
 }
 
-// attach is what each link is asked for.
-func (p *partition) attach() goamqp.ReceiverOptions {
-	o := goamqp.ReceiverOptions{
-		Credit:  int32(p.o.Prefetch),
-		Filters: []goamqp.LinkFilter{goamqp.NewSelectorFilter(p.next.String())},
+// arrived is told of an event.
+func (p *partition) arrived(gen generation, d *amqpclient.Delivery) {
+	ev, err := p.parse(d.Message)
+	if !d.Settled { // it was asked for settled
+		_ = d.Link.Dispose(d.ID, d.ID, amqp10.Accepted())
 	}
-	if p.tries.Add(1)%2 == 1 { // go-amqp takes no link of a peer that answers with another mode
-		o.RequestedSenderSettleMode = goamqp.SenderSettleModeSettled.Ptr()
+	p.put(gen, ev, err)
+}
+
+func (p *partition) parse(message []byte) (*amqp.Event, error) {
+	m, err := amqp.ParseMessage(message)
+	if err != nil {
+		return nil, &unreadableError{p.id, "", err}
 	}
-	if p.o.OwnerLevel != nil {
-		o.Properties = map[string]any{amqp.LinkEpoch: *p.o.OwnerLevel}
+	ev, err := amqp.ParseEvent(&m)
+	if err != nil {
+		v, _ := m.Annotations().Lookup(amqp.KeyOffset)
+		offset, _ := v.Text()
+		return nil, &unreadableError{p.id, string(offset), err}
 	}
-	if p.o.Metrics {
-		o.DesiredCapabilities = []string{amqp.RuntimeMetric}
+	ev.Partition = p.id
+	return ev, nil
+}
+
+// lost is told that nothing more comes by an attachment.
+func (p *partition) lost(gen generation, reason error) { p.put(gen, nil, reason) }
+
+// put puts what has come where it is taken from. What is behind an end is not wanted.
+func (p *partition) put(gen generation, ev *amqp.Event, err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if gen > p.came.gen {
+		p.came = came{gen: gen}
 	}
-	return o
+	switch {
+	case gen < p.came.gen || p.came.err != nil:
+		return
+	case err != nil:
+		p.came.err = err
+	default:
+		p.came.events = append(p.came.events, ev)
+	}
+	select {
+	case p.wake <- struct{}{}:
+	default:
+	}
 }
 
 // run hands out batches until ctx ends, or with an error as the last.
@@ -124,20 +165,23 @@ func (p *partition) read(ctx context.Context, out chan<- batch) error {
 			return nil
 		}
 	}
-	for {
-		link, gen, err := p.await(ctx)
-		if err != nil {
+	for gen := generation(0); ; {
+		var link *amqpclient.Receiver
+		var err error
+		if link, gen, err = p.await(ctx, gen); err != nil {
 			if err = p.ended(err); p.waitsFor(err) {
 				continue
 			}
 			return err
 		}
 		p.fresh = false
-		p.tries.Store(0)
 		for err == nil {
 			var events []*amqp.Event
-			if events, err = p.take(ctx, link); len(events) > 0 && !p.hand(ctx, out, batch{events: events}) {
-				return nil
+			if events, err = p.take(ctx, gen); len(events) > 0 {
+				if !p.hand(ctx, out, batch{events: events}) {
+					return nil
+				}
+				link.AddCredit(uint32(len(events)))
 			}
 		}
 		if unreadable, ok := errors.AsType[*unreadableError](err); ok {
@@ -149,7 +193,6 @@ func (p *partition) read(ctx context.Context, out chan<- batch) error {
 		if err := p.ended(err); errors.Is(err, ErrDisplaced) {
 			return err
 		}
-		p.link.failed(gen, err)
 	}
 }
 
@@ -179,50 +222,44 @@ func (p *partition) pin(ctx context.Context) error {
 	return nil
 }
 
-// await waits for a link.
-func (p *partition) await(ctx context.Context) (*goamqp.Receiver, generation, error) {
+// await waits for a link, later than after.
+func (p *partition) await(ctx context.Context, after generation) (*amqpclient.Receiver, generation, error) {
 	if p.o.Patience > 0 {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, p.o.Patience)
 		defer cancel()
 	}
-	return p.link.link(ctx)
+	link, gen, err := p.link.link(ctx, after)
+	return link, max(gen, after), err
 }
 
-// take returns what has come over a link, in a batch: at least one event, or an error. Events may come
+// take waits for what comes by an attachment, and returns all that is there: at least one event, or an error. Events may come
 // with an error.
-func (p *partition) take(ctx context.Context, link *goamqp.Receiver) ([]*amqp.Event, error) {
-	msg, err := link.Receive(ctx, nil)
-	if err != nil {
-		return nil, err
-	}
-	events := make([]*amqp.Event, 0, 16)
-	for ; msg != nil; msg = another(link) {
-		ev, err := eventOf(msg)
-		if err != nil {
-			return events, &unreadableError{p.id, msg.Annotations[amqp.KeyOffset], err}
+func (p *partition) take(ctx context.Context, gen generation) ([]*amqp.Event, error) {
+	for {
+		events, err := p.taken(gen)
+		if len(events) > 0 {
+			p.next = after(events[len(events)-1])
 		}
-		_ = link.AcceptMessage(ctx, msg) // for a peer that sends unsettled what it was asked to send settled
-		ev.Partition = p.id
-		p.next = after(ev)
-		if events = append(events, ev); len(events) == maxBatch {
-			break
+		if len(events) > 0 || err != nil {
+			return events, err
+		}
+		select {
+		case <-p.wake:
+		case <-ctx.Done():
+			return nil, ctx.Err()
 		}
 	}
-	return events, nil
 }
 
-// another returns a message that has come, or comes in a moment: go-amqp's goroutines may be about to bring it.
-func another(link *goamqp.Receiver) *goamqp.Message {
-	msg := link.Prefetched()
-	for range patient {
-		if msg != nil {
-			break
-		}
-		runtime.Gosched()
-		msg = link.Prefetched()
+func (p *partition) taken(gen generation) (events []*amqp.Event, err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.came.gen == gen {
+		events, err = p.came.events, p.came.err
+		p.came.events = nil
 	}
-	return msg
+	return events, err
 }
 
 // ended is the error that reading ends with.
@@ -242,12 +279,12 @@ func (p *partition) ended(err error) error {
 // unreadableError is an event that is none.
 type unreadableError struct {
 	partition string
-	offset    any
+	offset    string
 	err       error
 }
 
 func (e *unreadableError) Error() string {
-	return fmt.Sprintf("the event at offset %.40q of partition %s cannot be read: %v", fmt.Sprint(e.offset), e.partition, e.err)
+	return fmt.Sprintf("the event at offset %.40q of partition %s cannot be read: %v", e.offset, e.partition, e.err)
 }
 
 func (e *unreadableError) Unwrap() error { return e.err }

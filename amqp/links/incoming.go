@@ -31,7 +31,7 @@ func (l *lazy[T]) get(init func(*T)) *T {
 	return l.made
 }
 
-func (d *Device) inbox() *inbox     { return d.in.inbox.get(func(b *inbox) { b.init(&d.in) }) }
+func (d *Device) inbox() *inbox     { return d.in.inbox.get(d.in.init) }
 func (d *Device) methods() *methods { return d.in.methods.get(func(m *methods) { m.init(&d.in) }) }
 func (d *Device) twins() *twins     { return d.in.twins.get(func(t *twins) { t.init(&d.in) }) }
 
@@ -66,7 +66,7 @@ func (d *Device) Receive(ctx context.Context) (*hubwire.Received, error) {
 	if err := d.usable(ctx, "receive"); err != nil {
 		return nil, err
 	}
-	return d.inbox().receive(ctx)
+	return d.in.receive(ctx)
 }
 
 // ServeMethods has serve called for each direct method from now on, in the order in which they come, and returns

@@ -1,12 +1,12 @@
 package links
 
 import (
+	"context"
 	"time"
-
-	goamqp "github.com/Azure/go-amqp"
 
 	"github.com/hubwire/hubwire"
 	"github.com/hubwire/hubwire/amqp"
+	"github.com/hubwire/hubwire/internal/amqpclient"
 )
 
 // maxMute is how many attaches in a row a session may leave without an answer.
@@ -16,49 +16,67 @@ const maxMute = 3
 const freshToken = 10 * time.Second
 
 // attachTo makes one attempt to attach l.
-func (l *link) attachTo(n *network, session *goamqp.Session) {
+func (l *link) attachTo(n *network, session *amqpclient.Session) {
 	e := l.e
 	ctx, cancel := e.asking()
 	defer cancel()
-	at := n.attachment(l, session)
-	h, err := l.attach(ctx, session, at.name)
-	n.tap.forget(at)
+	e.c.mu.Lock()
+	l.gen++
+	at := &attachment{l: l, net: n, session: session, gen: l.gen}
+	e.c.mu.Unlock()
+	if err := l.kind.attach(ctx, at); l.attachedTo(ctx, at, err) {
+		l.kind.stands(at)
+	}
+}
+
+// attachedTo notes what became of an attempt, and reports whether at stands.
+func (l *link) attachedTo(ctx context.Context, at *attachment, err error) bool {
+	e, n := l.e, at.net
 	c := e.c
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	switch {
 	case err != nil && (e.life.Err() != nil || n.dead != nil):
 	case err != nil && ctx.Err() != nil:
-		l.muteLocked(n, session)
+		l.muteLocked(n, at.session)
 	case err != nil:
-		l.notAttachedLocked(n, session, err)
-	case at.over: // in that moment
-		l.triedLocked(at.reason)
-	case l.closed || e.life.Err() != nil || e.session != session:
-		c.startLocked(func() {
-			ctx, cancel := c.answering()
-			defer cancel()
-			_ = h.Close(ctx)
-		})
+		l.notAttachedLocked(n, at.session, err)
+	case at.handle().Err() != nil: // in that moment
+		l.triedLocked(asError("connection", l.cfg.node, at.handle().Err()))
+	case l.closed || e.life.Err() != nil || e.session != at.session || n.dead != nil:
+		_ = at.handle().Detach(noWait, nil)
 	default:
 		e.mute = 0
-		l.gen++
-		at.handle, at.gen = h, l.gen
-		l.failure = nil
+		l.failure, l.attached = nil, true
 		l.patience.mended()
 		l.live.Store(at)
 		l.tellLocked()
 		if f := l.cfg.up; f != nil {
-			gen := at.gen
-			c.tellLocked(&e.tellers, func() { f(gen) })
+			c.tellLocked(&e.tellers, func() { f(at.gen) })
 		}
 		e.refreshLocked(nil)
+		return true
+	}
+	return false
+}
+
+// noWait is a context that has ended: of what is not waited for.
+var noWait = func() context.Context {
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	return ctx
+}()
+
+// ended is told by amqpclient.
+func (at *attachment) ended(reason error) {
+	at.l.e.c.linkEnded(at, reason)
+	if f := at.l.cfg.ended; f != nil {
+		f(at.gen, reason)
 	}
 }
 
-// muteLocked notes that the peer did not answer the attach. go-amqp detaches it with the next
-// one. After some of them there is another session.
-func (l *link) muteLocked(n *network, session *goamqp.Session) {
+// muteLocked notes that the peer did not answer the attach. After some of them there is another session.
+func (l *link) muteLocked(n *network, session *amqpclient.Session) {
 	e := l.e
 	l.triedLocked(&hubwire.Error{Op: "attach", Outcome: hubwire.Unknown, Retryable: true, Err: ErrStalled})
 	if e.session != session {
@@ -72,15 +90,15 @@ func (l *link) muteLocked(n *network, session *goamqp.Session) {
 }
 
 // notAttachedLocked notes why the peer did not attach.
-func (l *link) notAttachedLocked(n *network, session *goamqp.Session, err error) {
+func (l *link) notAttachedLocked(n *network, session *amqpclient.Session, err error) {
 	e := l.e
-	lv, remote := ending(err)
+	level, remote := ending(err)
 	refusal := passing504(asError("attach", l.cfg.node, err))
-	switch lv {
-	case levelConn:
+	switch level {
+	case amqpclient.LevelConn:
 		n.failLocked(err)
 		return
-	case levelSession:
+	case amqpclient.LevelSession:
 		if e.session == session {
 			e.sessionLostLocked(refusal)
 		}
@@ -108,11 +126,14 @@ func (l *link) notAttachedLocked(n *network, session *goamqp.Session, err error)
 			l.patience.failed(&e.c.o)
 		}
 	default:
-		l.wanted = false
+		l.wanted = l.cfg.keen && l.attached
 		l.refused++
 		l.failure = refusal
 		l.patience.failed(&e.c.o) // for who asks at once again
 		l.tellLocked()
+		if f := l.cfg.refused; f != nil {
+			f(refusal)
+		}
 	}
 }
 
@@ -121,21 +142,4 @@ func (l *link) triedLocked(reason error) {
 	l.failure = reason
 	l.patience.failed(&l.e.c.o)
 	l.e.tellConnectingLocked(Connecting, reason)
-}
-
-// partLocked has go-amqp let go of an attachment that the peer has ended, before there is another. Its handle
-// is free already, while its answer is still to be written: that must not meet the next attach. And who sends on it
-// may wait for the window of the session, in which go-amqp does not see the end.
-func (l *link) partLocked(at *attachment) {
-	c := l.e.c
-	l.parting = true
-	c.startLocked(func() {
-		ctx, cancel := c.answering()
-		defer cancel()
-		_ = at.handle.Close(ctx)
-		c.mu.Lock()
-		defer c.mu.Unlock()
-		l.parting = false
-		l.e.wakeLocked()
-	})
 }

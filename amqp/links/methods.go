@@ -5,8 +5,6 @@ import (
 	"errors"
 	"sync"
 
-	goamqp "github.com/Azure/go-amqp"
-
 	"github.com/hubwire/hubwire"
 	"github.com/hubwire/hubwire/amqp"
 	"github.com/hubwire/hubwire/internal/backoff"
@@ -21,12 +19,10 @@ type MethodReply func(ctx context.Context, r hubwire.MethodResponse) error
 // maxAnswers is how many answers may be under way; more wait. One is as large as the hub takes, 128 KiB.
 const maxAnswers = 1000
 
-// methods are the direct methods of an entity: a link for calls, which a goroutine takes from it,
-// and one for answers.
+// methods are the direct methods of an entity: a link for calls, and one for answers.
 type methods struct {
 	in       *incoming
 	requests *receiver
-	answers  *sender
 	out      outgoing
 	pump     pump
 	places   chan struct{} // whose holders may answer
@@ -37,19 +33,15 @@ type methods struct {
 
 func (m *methods) init(in *incoming) {
 	m.in, m.places = in, make(chan struct{}, maxAnswers)
-	pair, e := newPair("methods"), in.d.e
-	m.answers = e.sender(senderConfig{
-		linkConfig: linkConfig{node: amqp.MethodResponses, address: in.d.address(amqp.MethodResponses)},
-		options:    func() goamqp.SenderOptions { return goamqp.SenderOptions{Properties: pair} },
+	m.pump.in, m.pump.f = in, m.call
+	properties := in.d.properties(newPair("methods"))
+	m.out.init(in.d.e, linkConfig{
+		node: amqp.MethodResponses, address: in.d.address(amqp.MethodResponses), properties: properties,
+	}, in.d.o.AckTimeout)
+	m.requests = in.d.e.receiver(receiverConfig{
+		linkConfig: linkConfig{node: amqp.MethodRequests, address: in.d.address(amqp.MethodRequests), properties: properties, keen: true},
+		credit:     pumpCredit, delivery: m.pump.push,
 	})
-	m.requests = e.receiver(receiverConfig{
-		linkConfig: linkConfig{
-			node: amqp.MethodRequests, address: in.d.address(amqp.MethodRequests), down: m.pump.lost, arriving: m.pump.start,
-		},
-		options: func() goamqp.ReceiverOptions { return goamqp.ReceiverOptions{Credit: pumpCredit, Properties: pair} },
-	})
-	m.pump.in, m.pump.from, m.pump.f = in, m.requests, m.call
-	m.out.init(m.answers, amqp.MethodResponses, in.d.o.AckTimeout)
 }
 
 // subscribe has calls given to serve from now on, and returns when the hub sends them. The link for
@@ -59,10 +51,10 @@ func (m *methods) subscribe(ctx context.Context, serve func(hubwire.MethodReques
 	m.serve = serve
 	m.mu.Unlock()
 	const op = "serve methods"
-	if _, _, err := m.answers.link(ctx); err != nil {
+	if _, _, err := m.out.to.link(ctx, 0); err != nil {
 		return unattached(op, m.in.d.e, err)
 	}
-	if _, _, err := m.requests.link(ctx); err != nil {
+	if _, _, err := m.requests.link(ctx, 0); err != nil {
 		return unattached(op, m.in.d.e, err)
 	}
 	return nil
@@ -70,16 +62,20 @@ func (m *methods) subscribe(ctx context.Context, serve func(hubwire.MethodReques
 
 var errNotAnswerable = errors.New("links: a method call that cannot be answered")
 
+// methodCall is a call, and what its answer says that it is to.
+type methodCall struct {
+	id amqp.UUID
+	r  hubwire.MethodRequest
+}
+
+func parseCall(m *amqp.Message) (c methodCall, err error) {
+	c.id, c.r, err = amqp.ParseMethodRequest(m)
+	return c, err
+}
+
 // call hands a call on.
-func (m *methods) call(_ generation, received *goamqp.Message) {
-	type call struct {
-		id amqp.UUID
-		r  hubwire.MethodRequest
-	}
-	c, err := decode(received, func(v *amqp.Message) (c call, err error) {
-		c.id, c.r, err = amqp.ParseMethodRequest(v)
-		return c, err
-	})
+func (m *methods) call(_ generation, message []byte) {
+	c, err := read(message, parseCall)
 	if err != nil {
 		m.in.unexpected(errors.Join(errNotAnswerable, err))
 		return
@@ -95,10 +91,7 @@ func (m *methods) call(_ generation, received *goamqp.Message) {
 // answer is a MethodReply.
 func (m *methods) answer(ctx context.Context, id amqp.UUID, r hubwire.MethodResponse) error {
 	const op = "answer method"
-	message, err := encode(amqp.AppendMethodResponse(nil, id, &r))
-	if err != nil {
-		return err
-	}
+	message := amqp.AppendMethodResponse(nil, id, &r)
 	select {
 	case m.places <- struct{}{}:
 	case <-ctx.Done():
@@ -118,7 +111,7 @@ func (m *methods) answer(ctx context.Context, id amqp.UUID, r hubwire.MethodResp
 }
 
 // send sends an answer, again also when the hub does not take it for the moment.
-func (m *methods) send(ctx context.Context, op string, message *goamqp.Message) error {
+func (m *methods) send(ctx context.Context, op string, message []byte) error {
 	for n := 0; ; n++ {
 		_, err := m.out.deliver(ctx, op, message)
 		e, ok := err.(*hubwire.Error)

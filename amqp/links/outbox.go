@@ -7,28 +7,23 @@ import (
 	"sync/atomic"
 	"time"
 
-	goamqp "github.com/Azure/go-amqp"
-
 	"github.com/hubwire/hubwire"
+	"github.com/hubwire/hubwire/internal/amqpclient"
 	"github.com/hubwire/hubwire/internal/goroutine"
 )
 
 // outbox holds telemetry that has no outcome yet, in the order in which it was accepted. What is on its
 // way when a link is lost goes out again on the next one, first and in the same order.
 //
-// While something is pending it has a goroutine, and a second one while messages are written and others
-// wait for their outcomes: one writes (outbox_write.go), one waits for the oldest outcome and
-// tells it (outbox_settle.go). Messages are encoded when they are written, from the caller's own, so that
-// nothing is copied that only waits.
+// What is due is sent by whoever finds that it can be (outbox_write.go): a call that brings it, or the connection,
+// which tells that there is room again. Messages are encoded then, from the caller's own, so that
+// nothing is copied that only waits. The connection tells of outcomes (outbox_settle.go). There is a goroutine
+// while done functions are to be called.
 type outbox struct {
-	out  outlet
 	o    outboxOptions
-	life context.Context // ends with the outbox; all rounds are made of it
-	stop context.CancelFunc
+	life chan struct{} // closed when the outbox has ended
 
-	caller  atomic.Uint64 // the goroutine that calls done functions, 0 while none does
-	told    []tale        // done functions that are called; of who settles, as is telling
-	telling int           // the next of them
+	caller atomic.Uint64 // the goroutine that calls done functions, 0 while none does
 
 	turn  chan struct{} // whose holder may wait for room, so that nobody overtakes
 	freed chan struct{} // has one when there may be room for who holds the turn
@@ -38,36 +33,29 @@ type outbox struct {
 	head    uint64 // the oldest slot that is not free
 	next    uint64 // no slot before it is due
 	tail    uint64
-	used    int       // slots that are not free: what the window counts
-	bytes   int       // the size of their messages
-	waiting int       // calls that wait for room
-	wanted  bool      // one of them waits for freed
-	now     *round    // nil until something is to be written
-	under   int       // messages of this round that are under way
-	since   time.Time // when the oldest of those became the oldest
-	returns int       // how often in a row the hub wanted no message yet
+	used    int                // slots that are not free: what the window counts
+	bytes   int                // the size of their messages
+	waiting int                // calls that wait for room
+	wanted  bool               // one of them waits for freed
+	link    *amqpclient.Sender // nil while there is none
+	gen     generation         // of link
+	full    bool               // link takes nothing, and will tell when it is ready
+	under   int                // messages that are under way
+	since   time.Time          // when the oldest of those became the oldest
+	returns int                // how often in a row the hub wanted no message yet
 
-	writing, settling bool          // there is a goroutine for it
-	closing           bool          // nothing new is accepted
-	detached          bool          // by a done function
-	paused            bool          // nothing is written
-	landing           chan struct{} // closed when nothing is under way; nil if nobody waits
-	cause             error
-	quiet             chan struct{} // closed when nothing is pending and no goroutine left; nil if nobody waits
-	timer             *time.Timer
-	timing            bool // timer runs
-	release           *time.Timer
-	holding           bool // release runs
-}
-
-// outlet is the link that an outbox sends on, whatever it is attached to.
-type outlet interface {
-	// link waits until the link is attached. Its error, while ctx lasts, is the end of all.
-	link(ctx context.Context) (*goamqp.Sender, generation, error)
-	// failed is told what go-amqp said of an attachment.
-	failed(g generation, err error)
-	// stalled is told that the peer does not answer.
-	stalled(g generation, err error)
+	told     []tale        // done functions to be called
+	telling  bool          // there is a goroutine for them
+	closing  bool          // nothing new is accepted
+	detached bool          // by a done function
+	paused   bool          // nothing is written
+	landing  chan struct{} // closed when nothing is under way; nil if nobody waits
+	cause    error
+	quiet    chan struct{} // closed when nothing is pending and no goroutine left; nil if nobody waits
+	timer    *time.Timer
+	timing   bool // timer runs
+	release  *time.Timer
+	holding  bool // release runs
 }
 
 type outboxOptions struct {
@@ -75,16 +63,8 @@ type outboxOptions struct {
 	ackTimeout             time.Duration // 0: none
 	minBackoff, maxBackoff time.Duration // between attempts for a message that the hub gives back
 	onPanic                func(value any, stack []byte)
-	inCallback             func() bool // whether the caller holds up the connection itself
-}
-
-// round is what an outbox does on one attachment of its link.
-type round struct {
-	ctx  context.Context // ends when the attachment is lost
-	cut  context.CancelFunc
-	link *goamqp.Sender // nil until it is attached
-	gen  generation
-	lost bool // and what was under way is to be looked through
+	inCallback             func() bool                     // whether the caller holds up the connection itself
+	stalled                func(gen generation, err error) // is told that the peer does not answer
 }
 
 // order is a message, and who wants to know what became of it: at most one of wait, done and each.
@@ -107,15 +87,13 @@ type slot struct {
 	held    bool // the hub gave it back, and it is not sent again yet
 	known   bool // err is its outcome
 	err     error
-	round   *round // that it was given to go-amqp in; nil: none
-	span    int    // how many slots share its transfer, if it is the first of them; 0 until receipt is there
-	receipt goamqp.SendReceipt
+	under   bool // it is under way: the connection has it, and there is no outcome yet
+	span    int  // how many slots share its transfer, if it is the first of them
 }
 
 func (b *outbox) init(o outboxOptions) {
 	b.o = o
-	b.life, b.stop = context.WithCancel(context.Background())
-	b.turn, b.freed = make(chan struct{}, 1), make(chan struct{}, 1)
+	b.life, b.turn, b.freed = make(chan struct{}), make(chan struct{}, 1), make(chan struct{}, 1)
 }
 
 func (b *outbox) at(seq uint64) *slot { return &b.ring[seq&uint64(len(b.ring)-1)] }
@@ -148,7 +126,7 @@ func (b *outbox) accept(ctx context.Context, orders []order) (n int, seq uint64,
 		defer func() { <-b.turn }()
 	case <-ctx.Done():
 		return n, seq, cutShort(false, ctx.Err())
-	case <-b.life.Done():
+	case <-b.life:
 		return n, seq, b.ended()
 	}
 	for {
@@ -169,7 +147,7 @@ func (b *outbox) accept(ctx context.Context, orders []order) (n int, seq uint64,
 		case <-b.freed:
 		case <-ctx.Done():
 			return n, seq, cutShort(false, ctx.Err())
-		case <-b.life.Done():
+		case <-b.life:
 			return n, seq, b.ended()
 		}
 	}
@@ -205,7 +183,7 @@ func (b *outbox) take(orders []order) (n int, seq uint64) {
 		b.bytes += orders[n].size
 		n++
 	}
-	b.kick()
+	b.flush()
 	return n, seq
 }
 
@@ -254,17 +232,13 @@ func (b *outbox) remove(seq uint64) {
 	}
 }
 
-// underWay reports whether a message was given to go-amqp, and there is no outcome yet.
-func (b *outbox) underWay(s *slot) bool { return s.round != nil && s.round == b.now && !s.known }
-
 // landed takes note that a message is not under way any more, if it was.
 func (b *outbox) landed(s *slot) {
-	if b.underWay(s) {
+	if s.under {
+		s.under = false
 		b.under--
-		b.since = time.Now()
 		b.touchDown()
 	}
-	s.round, s.span = nil, 0
 }
 
 // keptRing is how many slots an outbox keeps while nothing is pending.
@@ -285,7 +259,7 @@ func (b *outbox) settleAll(ctx context.Context) (resume func()) {
 		b.mu.Lock()
 		defer b.mu.Unlock()
 		b.paused, b.landing = false, nil
-		b.kick()
+		b.flush()
 	}
 }
 
@@ -309,7 +283,7 @@ func (b *outbox) withdraw(seq uint64, wait chan error, cause error) error {
 	case s.known:
 		s.wait = nil
 		return s.err
-	case b.underWay(s):
+	case s.under:
 		s.wait, s.dropped = nil, true
 		return cutShort(true, cause)
 	}
@@ -318,10 +292,6 @@ func (b *outbox) withdraw(seq uint64, wait chan error, cause error) error {
 		cause = fmt.Errorf("%w; the last attempt: %w", cause, s.err)
 	}
 	b.remove(seq)
-	if r := b.now; b.used == 0 && r != nil && r.link == nil {
-		b.now = nil
-		r.cut() // whoever waits for a link has nothing to send
-	}
 	return cutShort(doubt, cause)
 }
 
@@ -347,7 +317,7 @@ func (b *outbox) refuse() {
 	b.closing, b.detached = true, b.detached || inside
 }
 
-// end fails what is pending, and reports whether the goroutines are gone before limit. The first cause stays.
+// end fails what is pending, and reports whether all have been told before limit. The first cause stays.
 func (b *outbox) end(cause error, limit <-chan struct{}) (gone bool) {
 	b.refuse()
 	b.abort(cause)
@@ -367,14 +337,12 @@ func (b *outbox) abort(cause error) {
 			t.Stop()
 		}
 	}
-	b.stop()
-	if b.used > 0 && !b.settling {
-		b.settling = true
-		go b.settle()
-	}
+	close(b.life)
+	b.finish()
+	b.link, b.gen = nil, 0
 }
 
-// await waits until nothing is pending and no goroutine left, but for one that waits for the caller.
+// await waits until nothing is pending and all have been told, unless that waits for the caller.
 func (b *outbox) await(limit <-chan struct{}) (gone bool) {
 	b.mu.Lock()
 	if b.detached {
@@ -397,7 +365,7 @@ func (b *outbox) await(limit <-chan struct{}) (gone bool) {
 
 // hush tells who waits for it that nothing is going on.
 func (b *outbox) hush() {
-	if b.quiet != nil && b.used == 0 && !b.writing && !b.settling {
+	if b.quiet != nil && b.used == 0 && !b.telling {
 		close(b.quiet)
 		b.quiet = nil
 	}

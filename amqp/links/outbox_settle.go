@@ -1,117 +1,40 @@
 package links
 
 import (
-	"context"
 	"runtime/debug"
 	"time"
 
-	goamqp "github.com/Azure/go-amqp"
-
 	"github.com/hubwire/hubwire"
 	"github.com/hubwire/hubwire/amqp"
+	"github.com/hubwire/hubwire/internal/amqp10"
 	"github.com/hubwire/hubwire/internal/backoff"
 	"github.com/hubwire/hubwire/internal/goroutine"
 )
 
-// tale is an outcome for somebody.
-type tale struct {
-	done func(error)
-	each func(i int, err error)
-	i    int
-	err  error
-}
-
-// awaited returns the oldest transfer that is under way, and has been written.
-func (b *outbox) awaited() (seq uint64, ok bool) {
-	for seq = b.head; seq < b.tail; seq++ {
-		s := b.at(seq)
-		switch {
-		case s.span > 0:
-			return seq, true
-		case !s.free && !s.known && !s.held:
-			return 0, false // what is behind it is not written either, or not of this round
-		}
-	}
-	return 0, false
-}
-
-// settleable reports whether there is something for a goroutine that settles.
-func (b *outbox) settleable() bool {
-	if b.now != nil && b.now.lost {
-		return true
-	}
-	_, ok := b.awaited()
-	return ok || b.used > 0 && (b.cause != nil || b.at(b.head).known)
-}
-
-// settle waits for the outcome of the oldest transfer, and tells it, for as long as one is on its way.
-func (b *outbox) settle() {
-	over := false
-	defer func() {
-		if !over { // a done function has ended the goroutine, not what others wait for
-			b.caller.Store(0)
-			go b.settle()
-		}
-	}()
-	b.tell()
-	for b.settleOldest() {
-		b.tell()
-	}
-	over = true
-}
-
-// settleOldest waits for the outcome of the oldest transfer, or gives up the right to settle when that was not sent.
-func (b *outbox) settleOldest() bool {
+// settled is told by the connection what became of the transfers whose first messages are at first to last.
+func (b *outbox) settled(gen generation, first, last uint64, state amqp10.State) {
+	err := verdict("send", amqp.Telemetry, state)
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if !b.settleable() {
-		b.settling = false
-		b.caller.Store(0)
-		b.hush()
-		return false
+	if b.gen != gen {
+		return
 	}
-	if seq, ok := b.awaited(); ok && b.cause == nil && !b.now.lost {
-		b.waitUnlocked(b.now, seq)
+	for seq := first; seq <= last; {
+		span := uint64(b.at(seq).span)
+		b.judge(err, seq, span)
+		seq += span
 	}
-	if r := b.now; r != nil && (r.lost || b.cause != nil) {
-		b.rewind(r)
-	}
-	for b.used > 0 {
-		s := b.at(b.head)
-		if !s.known && b.cause != nil {
-			s.known, s.err = true, endedBy(s.doubt, b.cause)
-		}
-		if !s.known {
-			break
-		}
-		b.finish(b.head)
-	}
-	b.kick()
-	return true
-}
-
-// waitUnlocked waits, without mu, for the outcome of the transfer that begins at seq.
-func (b *outbox) waitUnlocked(r *round, seq uint64) {
-	receipt, span := b.at(seq).receipt, b.at(seq).span
-	b.mu.Unlock()
-	state, err := receipt.Wait(r.ctx)
-	if err != nil {
-		b.lose(r, err, b.out.failed)
-	}
-	b.mu.Lock()
-	if err != nil {
-		return // there may be an outcome all the same, which rewind looks for
-	}
-	b.judge(state, seq, span)
+	b.since = time.Now()
+	b.finish()
+	b.flush()
 }
 
 // judge notes the outcome of a transfer. What the hub may take later is put off. Of messages that were refused
 // together each is to have an outcome of its own, unless the hub has no room for any.
-func (b *outbox) judge(state goamqp.DeliveryState, seq uint64, span int) {
-	err := verdict("send", amqp.Telemetry, state)
+func (b *outbox) judge(err *hubwire.Error, seq, span uint64) {
 	again := err != nil && passing(err)
 	single := err != nil && !again && span > 1 && err.Outcome == hubwire.Refused && !err.Retryable
-	for i := range uint64(span) {
+	for i := range span {
 		s := b.at(seq + i)
 		b.landed(s)
 		switch {
@@ -160,54 +83,26 @@ func (b *outbox) resume() {
 		b.at(seq).held = false
 	}
 	b.next = b.head
-	b.kick()
+	b.flush()
 }
 
-// lose is called when a round has lost its link, or is to: tell is told of it, once.
-func (b *outbox) lose(r *round, err error, tell func(generation, error)) {
+// down is told by the link that an attachment has ended, when all of its outcomes have been told.
+func (b *outbox) down(gen generation, _ error) {
 	b.mu.Lock()
-	if r != b.now || r.lost {
-		b.mu.Unlock()
-		return
-	}
-	r.lost = true
-	r.cut()
-	if !b.settling { // else who settles looks at it, having the receipt of the oldest
-		b.settling = true
-		go b.settle()
-	}
-	ended := b.cause != nil
-	b.mu.Unlock()
-	if !ended {
-		tell(r.gen, err)
+	defer b.mu.Unlock()
+	if b.gen == gen {
+		b.rewind()
+		b.finish()
 	}
 }
 
-// down is told by the link that it has lost an attachment.
-func (b *outbox) down(g generation, err error) {
-	b.mu.Lock()
-	r := b.now
-	stands := r != nil && r.link != nil && r.gen == g
-	b.mu.Unlock()
-	if stands {
-		b.lose(r, err, func(generation, error) {})
-	}
-}
-
-// rewind ends a round whose link is lost: what is under way is due again, but for outcomes that have come.
-func (b *outbox) rewind(r *round) {
-	come := true
+// rewind leaves a link that is lost: what was under way on it is due again.
+func (b *outbox) rewind() {
+	b.link, b.gen, b.full, b.next = nil, 0, false, b.head
 	for seq := b.head; seq < b.tail; seq = max(seq+1, b.head) {
 		s := b.at(seq)
-		if !b.underWay(s) {
+		if !s.under {
 			continue
-		}
-		if come && s.span > 0 {
-			var state goamqp.DeliveryState
-			if state, come = outcome(r.ctx, &s.receipt); come {
-				b.judge(state, seq, s.span)
-				continue
-			}
 		}
 		b.landed(s)
 		s.doubt = true
@@ -215,49 +110,67 @@ func (b *outbox) rewind(r *round) {
 			b.remove(seq)
 		}
 	}
-	r.cut()
-	b.now, b.next, b.under = nil, b.head, 0
-	b.touchDown()
 }
 
-// outcome returns the outcome that has come for a transfer whose round has ended: of that and the end go-amqp gives
-// one by chance.
-func outcome(ended context.Context, receipt *goamqp.SendReceipt) (goamqp.DeliveryState, bool) {
-	for range 64 { // a choice of three, of which one is right
-		if state, err := receipt.Wait(ended); err == nil {
-			return state, true
+// finish frees the oldest slots, whose outcomes are known, and sees to it that they are told. When the outbox has ended,
+// that is all of them.
+func (b *outbox) finish() {
+	for b.used > 0 {
+		s := b.at(b.head)
+		if !s.known && b.cause != nil {
+			s.known, s.err = true, endedBy(s.doubt || s.under, b.cause)
 		}
+		if !s.known {
+			break
+		}
+		switch {
+		case s.wait != nil:
+			s.wait <- s.err
+		case s.done != nil, s.each != nil:
+			b.told = append(b.told, tale{s.done, s.each, s.i, s.err})
+		}
+		b.remove(b.head)
 	}
-	return nil, false
+	if len(b.told) > 0 && !b.telling {
+		b.telling = true
+		go b.tell(nil, 0)
+	}
+	b.hush()
 }
 
-// finish frees the oldest slot, whose outcome is known.
-func (b *outbox) finish(seq uint64) {
-	s := b.at(seq)
-	switch {
-	case s.wait != nil:
-		s.wait <- s.err
-	case s.done != nil, s.each != nil:
-		b.told = append(b.told, tale{s.done, s.each, s.i, s.err})
-	}
-	b.remove(seq)
+// tale is an outcome for somebody.
+type tale struct {
+	done func(error)
+	each func(i int, err error)
+	i    int
+	err  error
 }
 
-// tell calls the done functions that are to be called, in order.
-func (b *outbox) tell() {
-	if len(b.told) == 0 {
-		return
+// tell calls the done functions that are to be called, in order, those of batch from the i-th on first, for as long as there
+// are any.
+func (b *outbox) tell(batch []tale, i int) {
+	over := false
+	defer func() {
+		if !over { // a done function has ended the goroutine, not what others wait for
+			go b.tell(batch, i)
+		}
+	}()
+	b.caller.Store(goroutine.ID())
+	for !over {
+		for i < len(batch) {
+			i++
+			b.call(&batch[i-1])
+		}
+		clear(batch)
+		b.mu.Lock()
+		batch, b.told, i = b.told, batch[:0], 0
+		if over = len(batch) == 0; over {
+			b.told, b.telling = nil, false
+			b.caller.Store(0)
+			b.hush()
+		}
+		b.mu.Unlock()
 	}
-	if b.caller.Load() == 0 {
-		b.caller.Store(goroutine.ID())
-	}
-	for b.telling < len(b.told) {
-		t := &b.told[b.telling]
-		b.telling++
-		b.call(t)
-	}
-	clear(b.told)
-	b.told, b.telling = b.told[:0], 0
 }
 
 // call tells one outcome. A panic is contained.

@@ -3,93 +3,164 @@ package links
 import (
 	"context"
 	"errors"
+	"sync"
 	"time"
 
-	goamqp "github.com/Azure/go-amqp"
-
 	"github.com/hubwire/hubwire"
-	"github.com/hubwire/hubwire/amqp"
+	"github.com/hubwire/hubwire/internal/amqp10"
+	"github.com/hubwire/hubwire/internal/amqpclient"
 )
 
 // outgoing sends requests and answers, each on its own, on a link and on whatever it is attached
 // anew. (Telemetry has an outbox.)
 type outgoing struct {
 	to    *sender
-	node  amqp.Node
 	limit time.Duration // for what becomes of one; 0: none
-	desk  desk
+
+	mu      sync.Mutex
+	token   uint64 // of the last
+	waiting map[uint64]parcel
 }
 
-func (o *outgoing) init(to *sender, node amqp.Node, limit time.Duration) {
-	o.to, o.node, o.limit, o.desk = to, node, limit, newDesk(to.core.e.c)
+// parcel is a message that was sent by some attachment, and whose fate is not known.
+type parcel struct {
+	op   string
+	gen  generation
+	fate chan fate // has room for one
+}
+
+// fate is what became of a parcel. A lost one was so before the peer had said anything about it.
+type fate struct {
+	err  *hubwire.Error // nil: it was accepted
+	lost bool
+}
+
+func (o *outgoing) init(e *entity, cfg linkConfig, limit time.Duration) {
+	o.limit, o.waiting = limit, make(map[uint64]parcel)
+	cfg.ended = o.ended
+	o.to = e.sender(senderConfig{linkConfig: cfg, settled: o.settled})
 }
 
 // deliver sends m, and again as often as the link is lost before the peer has said what becomes of
 // it; one that does not say it in time loses the session. It returns the attachment that m went by
 // last. The error is a *hubwire.Error: m may have arrived when its outcome is Unknown.
-func (o *outgoing) deliver(ctx context.Context, op string, m *goamqp.Message) (gen generation, err error) {
+func (o *outgoing) deliver(ctx context.Context, op string, m []byte) (gen generation, err error) {
 	for doubt := false; ; doubt = true {
-		gen, lost, err := o.once(ctx, op, m)
+		var f fate
+		gen, f = o.once(ctx, op, m, gen)
 		switch {
-		case err == nil:
+		case f.err == nil:
 			return gen, nil
-		case !lost:
-			return gen, doubtful(err, doubt)
+		case !f.lost:
+			return gen, doubtful(f.err, doubt)
 		}
 	}
 }
 
-// once sends m on one attachment, and returns what becomes of it. lost says that the attachment was lost before
-// the peer has said so.
-func (o *outgoing) once(ctx context.Context, op string, m *goamqp.Message) (gen generation, lost bool, _ *hubwire.Error) {
-	at, err := o.to.core.await(ctx)
-	if err != nil {
-		return 0, false, unattached(op, o.to.core.e, err)
+// once sends m by one attachment, later than after, and returns what becomes of it.
+func (o *outgoing) once(ctx context.Context, op string, m []byte, after generation) (gen generation, f fate) {
+	for {
+		link, gen, err := o.to.link(ctx, after)
+		if err != nil {
+			return after, fate{err: unattached(op, o.to.core.e, err)}
+		}
+		token, p := o.begin(op, gen)
+		err = link.Send(ctx, m, amqpclient.Outgoing{Token: token})
+		switch {
+		case err == nil && link.SendMode() == amqp10.SendSettled:
+			o.take(token)
+			return gen, fate{}
+		case err == nil:
+			return gen, o.await(ctx, token, p)
+		}
+		o.take(token)
+		if !hasEnded(err) {
+			return gen, fate{err: o.notSent(op, link, m, err)}
+		}
+		after = gen // which has not had it
 	}
-	gen = at.gen
-	state, err := o.transfer(ctx, at.handle.(*goamqp.Sender), m)
-	if err == nil {
-		return gen, false, verdict(op, o.node, state)
-	}
-	level, _ := ending(err)
-	e := asError(op, o.node, err)
-	if known := at.why(err); known != err {
-		own := *asError(op, o.node, known) // which others have, too
-		own.Op, own.Outcome = op, hubwire.Unknown
-		e = &own
-	}
-	switch {
-	case errors.Is(err, errAckTimeout):
-		o.to.stalled(gen, err)
-		return gen, true, e
-	case level > levelRefusal:
-		o.to.failed(gen, err)
-		return gen, true, e
-	case errors.Is(err, errNotWritten):
-		e = notSent(ctx, e)
-	}
-	return gen, false, e
 }
 
-// transfer sends m on one attachment, and waits for what becomes of it.
-func (o *outgoing) transfer(ctx context.Context, s *goamqp.Sender, m *goamqp.Message) (goamqp.DeliveryState, error) {
-	receipt, err := o.desk.send(ctx, s, m)
-	if err != nil {
-		return nil, err
-	}
-	if receipt == nil {
-		return &goamqp.StateAccepted{}, nil
-	}
+// await waits for the fate of a parcel.
+func (o *outgoing) await(ctx context.Context, token uint64, p parcel) fate {
+	var late <-chan time.Time
 	if o.limit > 0 {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeoutCause(ctx, o.limit, errAckTimeout)
-		defer cancel()
+		timer := time.NewTimer(o.limit)
+		defer timer.Stop()
+		late = timer.C
 	}
-	state, err := receipt.Wait(ctx)
-	if err != nil && context.Cause(ctx) == errAckTimeout {
-		err = errAckTimeout
+	select {
+	case f := <-p.fate:
+		return f
+	case <-ctx.Done():
+		o.take(token)
+		return fate{err: asError(p.op, o.to.cfg.node, ctx.Err())}
+	case <-late:
+		o.take(token)
+		o.to.stalled(p.gen, errAckTimeout)
+		return fate{asError(p.op, o.to.cfg.node, errAckTimeout), true}
 	}
-	return state, err
+}
+
+// begin opens a parcel.
+func (o *outgoing) begin(op string, gen generation) (token uint64, p parcel) {
+	p = parcel{op, gen, make(chan fate, 1)}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.token++
+	o.waiting[o.token] = p
+	return o.token, p
+}
+
+// take closes a parcel, if it is open.
+func (o *outgoing) take(token uint64) (p parcel, ok bool) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	p, ok = o.waiting[token]
+	delete(o.waiting, token)
+	return p, ok
+}
+
+// settled is told what becomes of messages.
+func (o *outgoing) settled(_ generation, first, last uint64, state amqp10.State) {
+	for token := first; token <= last; token++ {
+		if p, ok := o.take(token); ok {
+			p.fate <- fate{err: verdict(p.op, o.to.cfg.node, state)}
+		}
+	}
+}
+
+// ended is told that an attachment has ended, with what was on it.
+func (o *outgoing) ended(gen generation, reason error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for token, p := range o.waiting {
+		if p.gen == gen {
+			delete(o.waiting, token)
+			p.fate <- fate{o.lost(p.op, reason), true}
+		}
+	}
+}
+
+// lost is the error of an op whose message was lost with its link.
+func (o *outgoing) lost(op string, reason error) *hubwire.Error {
+	e := asError(op, o.to.cfg.node, reason)
+	if life := o.to.core.e.life; life.Err() != nil {
+		own := *ended(op, context.Cause(life)).(*hubwire.Error)
+		e = &own
+	}
+	e.Outcome = hubwire.Unknown
+	return e
+}
+
+// notSent is the error of an op whose message was not sent.
+func (o *outgoing) notSent(op string, link *amqpclient.Sender, m []byte, err error) *hubwire.Error {
+	e := asError(op, o.to.cfg.node, err)
+	if errors.Is(err, amqpclient.ErrMessageSize) {
+		e = tooLarge(len(m), link.MaxMessageSize())
+	}
+	e.Op, e.Outcome = op, hubwire.NotSent
+	return e
 }
 
 // unattached is the error of an op that needs a link, when there is none because of err: as often as not, because
@@ -101,15 +172,6 @@ func unattached(op string, e *entity, err error) *hubwire.Error {
 	own := *asError(op, 0, err)
 	own.Op = op
 	return &own
-}
-
-// notSent is e of what never left.
-func notSent(ctx context.Context, e *hubwire.Error) *hubwire.Error {
-	if ctx.Err() != nil {
-		e = &hubwire.Error{Op: e.Op, Retryable: true, Err: ctx.Err()}
-	}
-	e.Outcome = hubwire.NotSent
-	return e
 }
 
 // doubtful is e, of what another attachment may have carried before.

@@ -5,89 +5,97 @@ import (
 	"sync"
 	"time"
 
-	goamqp "github.com/Azure/go-amqp"
-
-	"github.com/hubwire/hubwire/internal/backoff"
+	"github.com/hubwire/hubwire"
+	"github.com/hubwire/hubwire/amqp"
+	"github.com/hubwire/hubwire/internal/amqp10"
+	"github.com/hubwire/hubwire/internal/amqpclient"
 )
 
 // pumpCredit is how many messages the peer may send ahead of a pump.
 const pumpCredit = 100
 
-// pump gives each message that comes by a link to f, in order, as long as the device lives. f should not
-// block: it holds up what comes behind. What the hub has not settled is accepted.
+// pump gives each message that comes by a link to f, in order, as long as the device lives. f may take its time, which holds up what
+// comes behind, but not the connection. What the hub has not settled is accepted when f returns.
 //
-// It has a goroutine only while something comes, or the link is to be had again: of a thousand devices most
-// wait for messages that seldom come.
+// It has a goroutine only while something is there: of a thousand devices most wait for messages that seldom come.
 type pump struct {
-	in   *incoming
-	from *receiver
-	f    func(generation, *goamqp.Message)
+	in *incoming
+	f  func(generation, []byte)
 
 	mu      sync.Mutex
+	queue   []arrival // at most pumpCredit of an attachment
 	running bool
 }
 
-// lost is the down of the link: one that is refused then is asked for again.
-func (p *pump) lost(generation, error) { p.start() }
+// arrival is a message that came by an attachment. It has a copy of it.
+type arrival struct {
+	gen     generation
+	link    *amqpclient.Receiver
+	id      uint32
+	settled bool
+	tag     []byte
+	message []byte
+}
 
-// start has the goroutine run, and is the link's arriving.
-func (p *pump) start() {
+// arrived copies a delivery.
+func arrived(gen generation, d *amqpclient.Delivery) arrival {
+	b := make([]byte, len(d.Message)+len(d.Tag))
+	n := copy(b, d.Message)
+	copy(b[n:], d.Tag)
+	return arrival{gen, d.Link, d.ID, d.Settled, b[n:], b[:n:n]}
+}
+
+// read returns what parse, of package amqp, makes of a message that came, which may be a view of it.
+func read[T any](message []byte, parse func(*amqp.Message) (T, error)) (t T, err error) {
+	m, err := amqp.ParseMessage(message)
+	if err != nil {
+		return t, &hubwire.Error{Code: hubwire.DeserializationError, Outcome: hubwire.Refused, Err: err}
+	}
+	if t, err = parse(&m); err != nil {
+		var none T
+		return none, err
+	}
+	return t, nil
+}
+
+// push is the link's delivery.
+func (p *pump) push(gen generation, d *amqpclient.Delivery) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	p.queue = append(p.queue, arrived(gen, d))
 	if !p.running {
 		p.running = p.in.start(p.run)
 	}
 }
 
-// run takes what comes until there is no more. A link that is refused is asked for again after a while.
+// run gives f what is there, until there is no more.
 func (p *pump) run() {
-	life, o := p.in.d.e.life, &p.in.d.c.o
-	for n := 0; life.Err() == nil; n++ {
-		at, err := p.from.core.await(life)
-		if err == nil {
-			var some bool
-			if some, err = p.drain(life, at); err == nil {
-				return
-			}
-			if some {
-				n = 0
-			}
-			p.from.failed(at.gen, err)
-			if level, _ := ending(err); level > levelRefusal {
-				continue // it is being attached again, with back-off
-			}
-		}
-		pause(life, backoff.Wait(n, o.MinBackoff, o.MaxBackoff))
+	for a, ok := p.next(); ok; a, ok = p.next() {
+		p.f(a.gen, a.message)
+		take(a.link, a.id, a.settled)
 	}
 }
 
-// drain takes what has come by one attachment. It reports whether that is anything. Without an error the pump has
-// stopped.
-func (p *pump) drain(ctx context.Context, at *attachment) (some bool, err error) {
-	r := at.handle.(*goamqp.Receiver)
-	for {
-		if p.stop(at) {
-			return some, nil
-		}
-		m, err := r.Receive(ctx, nil)
-		if err != nil {
-			return some, err
-		}
-		some = true
-		at.taken++
-		p.f(at.gen, m)
-		if err := r.AcceptMessage(ctx, m); err != nil {
-			return some, err
-		}
-	}
-}
-
-// stop ends the pump when all that has come by at is taken; what comes from then on starts it again.
-func (p *pump) stop(at *attachment) bool {
+// next takes the oldest message, or ends the pump: what comes from then on starts it again.
+func (p *pump) next() (a arrival, ok bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.running = at.taken < at.arrived.Load()
-	return !p.running
+	if len(p.queue) == 0 || p.in.d.e.life.Err() != nil {
+		p.queue, p.running = nil, false
+		return a, false
+	}
+	a = p.queue[0]
+	p.queue[0] = arrival{}
+	p.queue = p.queue[1:]
+	return a, true
+}
+
+// take tells the peer that a message was taken, and may be followed by another one.
+func take(from *amqpclient.Receiver, id uint32, settled bool) {
+	if !settled {
+		_ = from.Dispose(id, id, amqp10.Accepted())
+	}
+	from.AddCredit(1)
 }
 
 // pause waits for d, or until ctx ends.

@@ -2,8 +2,12 @@ package links
 
 import (
 	"context"
+	"errors"
 
 	"github.com/hubwire/hubwire"
+	"github.com/hubwire/hubwire/amqp"
+	"github.com/hubwire/hubwire/internal/amqp10"
+	"github.com/hubwire/hubwire/internal/amqpclient"
 )
 
 // settle tells the hub what becomes of d, and returns what it says to that: the link is in receiver
@@ -16,7 +20,7 @@ import (
 func (d *delivery) settle(ctx context.Context, how hubwire.Disposition) error {
 	op := how.String()
 	switch {
-	case !d.s.in.stands(d.gen):
+	case !d.s.in.core.stands(d.gen):
 		return d.lost(op, hubwire.NotSent, nil)
 	case ctx.Err() != nil:
 		return &hubwire.Error{Op: op, Outcome: hubwire.NotSent, Retryable: true, Err: ctx.Err()}
@@ -26,41 +30,37 @@ func (d *delivery) settle(ctx context.Context, how hubwire.Disposition) error {
 		ctx, cancel = context.WithTimeout(ctx, d.s.in.core.e.c.o.OperationTimeout)
 		defer cancel()
 	}
-	err := d.dispose(ctx, how)
-	if err == nil {
-		return nil
-	}
-	switch level, _ := ending(err); {
-	case level > levelRefusal:
-		d.s.in.failed(d.gen, err)
+	said, err := d.link.Settle(ctx, d.id, outcomeOf(how))
+	switch {
+	case err == nil:
+		return d.judge(op, said)
+	case hasEnded(err):
 		return d.lost(op, hubwire.Unknown, err)
-	case level == levelRefusal:
-		return d.refused(op, err)
+	case errors.Is(err, amqpclient.ErrNotUnsettled): // the hub has settled it, and not now
+		return d.refused(op, &hubwire.Error{Op: op, Code: hubwire.MessageLockLost, Outcome: hubwire.Refused, Message: "the hub has settled the message", Err: err})
 	}
 	d.doubt = true
 	return &hubwire.Error{Op: op, Outcome: hubwire.Unknown, Retryable: true, Message: "the hub has not answered", Err: err}
 }
 
-// dispose has go-amqp do it, whose calls may outlast ctx: it writes to the message even after that, so
-// it gets one of its own.
-func (d *delivery) dispose(ctx context.Context, how hubwire.Disposition) error {
-	m, done := d.handle, make(chan error, 1)
-	go func() {
-		switch how {
-		case hubwire.Complete:
-			done <- d.link.AcceptMessage(ctx, &m)
-		case hubwire.Reject:
-			done <- d.link.RejectMessage(ctx, &m, nil)
-		default:
-			done <- d.link.ReleaseMessage(ctx, &m)
-		}
-	}()
-	select {
-	case err := <-done:
-		return err
-	case <-ctx.Done():
-		return ctx.Err()
+// outcomeOf is the delivery state that says how.
+func outcomeOf(how hubwire.Disposition) amqp10.State {
+	switch how {
+	case hubwire.Complete:
+		return amqp10.Accepted()
+	case hubwire.Reject:
+		return amqp10.Rejected(nil)
 	}
+	return amqp10.Released()
+}
+
+// judge is what the hub's answer means.
+func (d *delivery) judge(op string, said amqp10.State) error {
+	remote, _ := said.Error()
+	if remote == nil {
+		return nil
+	}
+	return d.refused(op, refusal(op, d.s.in.cfg.node, amqpclient.LevelAttach, amqp.FromWire(remote)))
 }
 
 // lost is the error of a settlement whose link is lost.
@@ -70,14 +70,13 @@ func (d *delivery) lost(op string, outcome hubwire.Outcome, err error) error {
 	}
 	return &hubwire.Error{
 		Op: op, Code: hubwire.MessageLockLost, Outcome: outcome,
-		Message: "the link that the message came by is lost, and its lock with it", Err: &lossError{text: levelLink.lost(), err: err},
+		Message: "the link that the message came by is lost, and its lock with it", Err: &lossError{text: lostText(amqpclient.LevelLink), err: err},
 	}
 }
 
 // refused is the error of a settlement that the hub has refused. A lock that is not there, when an
 // answer was lost before, may well have been ended by what that answer was to.
-func (d *delivery) refused(op string, err error) error {
-	e := asError(op, d.s.in.core.cfg.node, err)
+func (d *delivery) refused(op string, e *hubwire.Error) error {
 	if e.Code == hubwire.DeviceNotFound { // which is the lock, and not the device
 		e.Code = hubwire.MessageLockLost
 	}
@@ -85,10 +84,4 @@ func (d *delivery) refused(op string, err error) error {
 		e.Outcome = hubwire.Unknown
 	}
 	return e
-}
-
-// stands reports whether that attachment has not been lost.
-func (r *receiver) stands(gen generation) bool {
-	at := r.core.live.Load()
-	return at != nil && at.gen == gen
 }

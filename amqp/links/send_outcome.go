@@ -5,10 +5,10 @@ import (
 	"fmt"
 	"net"
 
-	goamqp "github.com/Azure/go-amqp"
-
 	"github.com/hubwire/hubwire"
 	"github.com/hubwire/hubwire/amqp"
+	"github.com/hubwire/hubwire/internal/amqp10"
+	"github.com/hubwire/hubwire/internal/amqpclient"
 )
 
 // ErrWouldDeadlock is returned by a call that would wait, from a callback, for what only the return
@@ -19,22 +19,23 @@ var ErrWouldDeadlock = errors.New("links: waiting inside a callback for what tha
 var errAckTimeout error = &lossError{text: "links: no outcome from the hub in time"}
 
 // verdict is what the state that the peer has put a message of op into means: nil when it was accepted.
-func verdict(op string, at amqp.Node, state goamqp.DeliveryState) *hubwire.Error {
+func verdict(op string, at amqp.Node, state amqp10.State) *hubwire.Error {
 	e := &hubwire.Error{Op: op, Outcome: hubwire.Refused}
-	switch s := state.(type) {
-	case *goamqp.StateAccepted:
+	switch state.Kind() {
+	case amqp10.DescAccepted:
 		return nil
-	case *goamqp.StateRejected:
-		if s.Error != nil {
-			return asError(op, at, s.Error)
+	case amqp10.DescRejected:
+		if remote, _ := state.Error(); remote != nil {
+			return refusal(op, at, amqpclient.LevelAttach, amqp.FromWire(remote))
 		}
 		e.Message = "the hub rejected the message without a reason"
-	case *goamqp.StateReleased:
+	case amqp10.DescReleased:
 		e.Retryable, e.Message = true, "the hub gave the message back"
-	case *goamqp.StateModified:
-		e.Retryable, e.Message = !s.UndeliverableHere, "the hub gave the message back"
+	case amqp10.DescModified:
+		m, _ := state.Modified()
+		e.Retryable, e.Message = !m.UndeliverableHere.Or(false), "the hub gave the message back"
 	default:
-		e.Outcome, e.Message = hubwire.Unknown, fmt.Sprintf("the hub settled the message with %v, which is no outcome", state)
+		e.Outcome, e.Message = hubwire.Unknown, "the hub settled the message without an outcome"
 	}
 	return e
 }
@@ -43,7 +44,7 @@ func verdict(op string, at amqp.Node, state goamqp.DeliveryState) *hubwire.Error
 // the caller's to wait for.
 func passing(e *hubwire.Error) bool { return e.Retryable && e.Code.Status() != 403 }
 
-func tooLarge(size int, limit uint64) error {
+func tooLarge(size int, limit uint64) *hubwire.Error {
 	return &hubwire.Error{
 		Code: hubwire.MessageTooLarge, Outcome: hubwire.NotSent,
 		Message: fmt.Sprintf("the message takes %d bytes, the link takes %d", size, limit),

@@ -23,14 +23,13 @@ func (s *sender) stalled(gen generation, err error) {
 	c.startLocked(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), min(answerTime, c.o.OperationTimeout))
 		defer cancel()
-		said := at.net.tap.said.Load()
-		_ = at.session.Close(ctx)
-		if ctx.Err() == nil {
+		heard := at.net.conn.Heard()
+		if at.session.End(ctx, nil) == nil {
 			return
 		}
 		c.mu.Lock()
 		defer c.mu.Unlock()
-		if at.net.tap.said.Load() == said {
+		if at.net.conn.Heard() == heard {
 			at.net.failLocked(err)
 		} else {
 			at.net.unansweredLocked()

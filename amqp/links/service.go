@@ -3,8 +3,6 @@ package links
 import (
 	"context"
 
-	goamqp "github.com/Azure/go-amqp"
-
 	"github.com/hubwire/hubwire/amqp"
 	"github.com/hubwire/hubwire/sas"
 )
@@ -42,11 +40,10 @@ func (c *Conn) open(ctx context.Context, name, audience string, o *ServiceOption
 	if o.Audience != "" {
 		audience = o.Audience
 	}
-	cfg := entityConfig{name: name, audience: audience, tokens: o.Tokens, onState: o.OnState}
-	if o.ClientVersion != "" {
-		cfg.properties = map[string]any{amqp.LinkClientVersion: o.ClientVersion}
-	}
-	e, err := c.add(cfg)
+	e, err := c.add(entityConfig{
+		name: name, audience: audience, tokens: o.Tokens, onState: o.OnState,
+		properties: wire(amqp.LinkProperties{ClientVersion: o.ClientVersion}),
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -70,8 +67,8 @@ func (c *Conn) host() string {
 type Service struct {
 	e        *entity
 	c2d      outgoing
-	feedback notifications
-	files    notifications
+	feedback *inbox
+	files    *inbox
 }
 
 // Service puts a token, and returns when the hub has accepted it, or surely will not. There is
@@ -86,7 +83,7 @@ func (c *Conn) Service(ctx context.Context, o *ServiceOptions) (*Service, error)
 		feedback: newNotifications(e, "receive feedback", amqp.Feedback),
 		files:    newNotifications(e, "receive file notification", amqp.FileNotifications),
 	}
-	s.c2d.init(e.sender(senderConfig{linkConfig: linkTo(amqp.C2DSend)}), amqp.C2DSend, 0)
+	s.c2d.init(e, linkTo(amqp.C2DSend), 0)
 	return s, nil
 }
 
@@ -134,10 +131,9 @@ func (s *Service) EventsAt(ctx context.Context) (amqp.Redirect, error) {
 	}
 	r := s.e.receiver(receiverConfig{
 		linkConfig: linkConfig{node: amqp.Events, address: amqp.Address{Node: amqp.Events, Tail: "/$management"}.String(), lazy: true},
-		options:    func() goamqp.ReceiverOptions { return goamqp.ReceiverOptions{Credit: -1} },
 	})
 	defer r.close(ctx)
-	_, _, err := r.link(ctx)
+	_, _, err := r.link(ctx, 0)
 	if err == nil {
 		return amqp.Redirect{}, nil
 	}

@@ -22,12 +22,8 @@ func (s *Service) SendC2D(ctx context.Context, to hubwire.Identity, m *hubwire.M
 	if err := s.ready(ctx, op); err != nil {
 		return err
 	}
-	msg, err := encode(amqp.AppendSend(nil, to, m))
-	if err != nil {
-		return withOp(op, err)
-	}
-	if _, _, err := s.c2d.once(ctx, op, msg); err != nil {
-		return err
+	if _, f := s.c2d.once(ctx, op, amqp.AppendSend(nil, to, m), 0); f.err != nil {
+		return f.err
 	}
 	return nil
 }

@@ -3,8 +3,6 @@ package links
 import (
 	"context"
 
-	goamqp "github.com/Azure/go-amqp"
-
 	"github.com/hubwire/hubwire"
 	"github.com/hubwire/hubwire/amqp"
 )
@@ -42,7 +40,7 @@ func (s *Service) ReceiveFeedback(ctx context.Context) (*Notification, error) {
 	if err := s.ready(ctx, "receive feedback"); err != nil {
 		return nil, err
 	}
-	return s.feedback.receive(ctx)
+	return s.feedback.notification(ctx)
 }
 
 // ReceiveFileNotification returns the next notification of a file that a device has uploaded, as
@@ -53,35 +51,29 @@ func (s *Service) ReceiveFileNotification(ctx context.Context) (*Notification, e
 	if err := s.ready(ctx, "receive file notification"); err != nil {
 		return nil, err
 	}
-	return s.files.receive(ctx)
+	return s.files.notification(ctx)
 }
 
-// notifications is the link from a queue of them.
-type notifications struct{ *source }
-
-func newNotifications(e *entity, op string, node amqp.Node) notifications {
-	return notifications{newSource(op, e.receiver(receiverConfig{
-		linkConfig: linkTo(node),
-		options: func() goamqp.ReceiverOptions {
-			// The second mode has the hub answer each settlement.
-			return goamqp.ReceiverOptions{Credit: -1, SettlementMode: goamqp.ReceiverSettleModeSecond.Ptr()}
-		},
-	}))}
+// newNotifications makes the link from a queue of them. The second mode has the hub answer each settlement.
+func newNotifications(e *entity, op string, node amqp.Node) *inbox {
+	b := &inbox{op: op, e: e}
+	b.add(linkTo(node), true)
+	return b
 }
 
-// receive returns the next notification.
-func (n notifications) receive(ctx context.Context) (*Notification, error) {
-	d, err := n.next(ctx)
+// notification returns the next notification.
+func (b *inbox) notification(ctx context.Context) (*Notification, error) {
+	d, err := b.next(ctx)
 	if err != nil {
 		return nil, err
 	}
-	content, err := decode(d.message, amqp.ParseNotification)
-	d.message = nil
+	content, err := read(d.message, amqp.ParseNotification)
+	d.message, d.tag = nil, nil
 	note := &Notification{Notification: content}
 	note.delivery.OnSettle(d.settle)
 	if err != nil {
 		_ = note.Abandon(ctx) // and if that fails, its lock will end
-		return nil, withOp(n.op, err)
+		return nil, withOp(b.op, err)
 	}
 	return note, nil
 }

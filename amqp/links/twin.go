@@ -6,14 +6,12 @@ import (
 	"strconv"
 	"sync"
 
-	goamqp "github.com/Azure/go-amqp"
-
 	"github.com/hubwire/hubwire"
 	"github.com/hubwire/hubwire/amqp"
 )
 
 // twins is the twin of an entity: a link for requests, and one for answers and for changes of the
-// desired properties, which a goroutine takes from it.
+// desired properties.
 type twins struct {
 	in        *incoming
 	responses *receiver
@@ -47,20 +45,18 @@ type twinAnswer struct {
 
 func (t *twins) init(in *incoming) {
 	t.in, t.open, t.lost = in, make(map[string]twinRequest), make(chan struct{})
-	pair, e := newPair("twin"), in.d.e
-	requests := e.sender(senderConfig{
-		linkConfig: linkConfig{node: amqp.TwinRequests, address: in.d.address(amqp.TwinRequests), up: t.requestsUp},
-		options:    func() goamqp.SenderOptions { return goamqp.SenderOptions{Properties: pair} },
-	})
-	t.responses = e.receiver(receiverConfig{
+	t.pump.in, t.pump.f = in, t.received
+	properties := in.d.properties(newPair("twin"))
+	t.out.init(in.d.e, linkConfig{
+		node: amqp.TwinRequests, address: in.d.address(amqp.TwinRequests), properties: properties, up: t.requestsUp,
+	}, in.d.o.AckTimeout)
+	t.responses = in.d.e.receiver(receiverConfig{
 		linkConfig: linkConfig{
-			node: amqp.TwinResponses, address: in.d.address(amqp.TwinResponses), up: t.responsesUp, down: t.responsesDown,
-			arriving: t.pump.start,
+			node: amqp.TwinResponses, address: in.d.address(amqp.TwinResponses), properties: properties, keen: true,
+			up: t.responsesUp, down: t.responsesDown,
 		},
-		options: func() goamqp.ReceiverOptions { return goamqp.ReceiverOptions{Credit: pumpCredit, Properties: pair} },
+		credit: pumpCredit, delivery: t.pump.push,
 	})
-	t.pump.in, t.pump.from, t.pump.f = in, t.responses, t.received
-	t.out.init(requests, amqp.TwinRequests, in.d.o.AckTimeout)
 }
 
 // request asks the hub, and again whenever a link is lost before there is an answer. What it returns
@@ -70,16 +66,13 @@ func (t *twins) request(ctx context.Context, op string, o amqp.TwinOperation, bo
 	defer arrived()
 	id, answered := t.begin(arrived, success)
 	defer t.take(id)
-	m, err := encode(amqp.AppendTwinRequest(nil, &amqp.TwinRequest{ID: amqp.String(id).Value(), Operation: o, Body: body}))
-	if err != nil {
-		return a, 0, err
-	}
+	m := amqp.AppendTwinRequest(nil, &amqp.TwinRequest{ID: amqp.String(id).Value(), Operation: o, Body: body})
 	for doubt := false; ; doubt = true {
 		if len(answered) > 0 { // whatever else has happened
 			a = <-answered
 			return a, out, withOp(op, a.err)
 		}
-		_, in, err := t.responses.link(ctx)
+		_, in, err := t.responses.link(ctx, 0)
 		if err != nil {
 			return a, out, doubtful(unattached(op, t.in.d.e, err), doubt)
 		}
@@ -141,8 +134,7 @@ func (t *twins) listen(in generation) <-chan struct{} {
 var closed = func() chan struct{} { c := make(chan struct{}); close(c); return c }()
 
 // responsesDown is told that an attachment is lost, and with it the answers that were under way.
-func (t *twins) responsesDown(in generation, err error) {
-	t.pump.lost(in, err)
+func (t *twins) responsesDown(in generation, _ error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.gone = in
@@ -152,24 +144,17 @@ func (t *twins) responsesDown(in generation, err error) {
 
 // received hands on an answer, or a change. What comes first by another attachment than before is preceded by a
 // reset: who watches has changes in hand that may be of another twin than what comes now.
-func (t *twins) received(in generation, m *goamqp.Message) {
+func (t *twins) received(in generation, message []byte) {
 	fresh := t.heard != 0 && in != t.heard
 	t.heard = in
-	type response struct {
-		id     string
-		change bool
-		answer twinAnswer
+	var answer twinAnswer
+	r, err := read(message, amqp.ParseTwinResponse)
+	if err == nil {
+		answer = twinAnswer{in: in, version: r.Version, body: r.Body, err: r.Err("")}
 	}
-	r, err := decode(m, func(v *amqp.Message) (response, error) {
-		r, err := amqp.ParseTwinResponse(v)
-		if err != nil {
-			return response{}, err
-		}
-		id, _ := r.ID.Text()
-		return response{string(id), r.IsChange(), newTwinAnswer(in, &r)}, nil
-	})
-	waiting, ok := t.take(r.id)
-	if success := waiting.success; success != nil && r.answer.err == nil {
+	id, _ := r.ID.Text()
+	waiting, ok := t.take(string(id))
+	if success := waiting.success; success != nil && answer.err == nil {
 		t.in.d.c.call(success)
 	} else if fresh {
 		t.in.d.c.call(t.restart)
@@ -177,14 +162,10 @@ func (t *twins) received(in generation, m *goamqp.Message) {
 	switch {
 	case err != nil:
 		t.in.unexpected(err)
-	case r.change:
-		t.changed(r.answer.version, r.answer.body)
+	case r.IsChange():
+		t.changed(answer.version, answer.body)
 	case ok: // else it is late, which is no fault
-		waiting.answer <- r.answer
+		waiting.answer <- answer
 		waiting.arrived()
 	}
-}
-
-func newTwinAnswer(in generation, r *amqp.TwinResponse) twinAnswer {
-	return twinAnswer{in: in, version: r.Version, body: append([]byte{}, r.Body...), err: r.Err("")}
 }
