@@ -182,7 +182,7 @@ func TestATransportThatNobodyNamesIsNotLinked(t *testing.T) {
 		t.Skip("it builds five programs")
 	}
 	// Functions, not the packages' variables, which are in the program anyway.
-	webSockets, amqp := []string{"coder/websocket.Dial", "coder/websocket.dial"}, []string{"Azure/go-amqp.NewConn", "Azure/go-amqp.(*Conn)"}
+	webSockets, amqp := []string{"coder/websocket.Dial", "coder/websocket.dial"}, []string{"amqp/links.New", "amqpclient.Open"}
 	for _, c := range []struct {
 		transport     string
 		tunnels, amqp bool
@@ -204,7 +204,7 @@ func TestATransportThatNobodyNamesIsNotLinked(t *testing.T) {
 				t.Errorf("WebSockets are linked: %v, want %v", got, c.tunnels)
 			}
 			if got := linked(amqp); got != c.amqp {
-				t.Errorf("go-amqp is linked: %v, want %v", got, c.amqp)
+				t.Errorf("package amqp/links is linked: %v, want %v", got, c.amqp)
 			}
 		})
 	}

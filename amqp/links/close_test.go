@@ -69,7 +69,7 @@ func TestCloseDuring(t *testing.T) {
 				})
 				result := make(chan error, 2)
 				go func() { result <- e.open(t.Context()) }()
-				go func() { _, _, err := s.link(t.Context()); result <- err }()
+				go func() { _, _, err := s.link(t.Context(), 0); result <- err }()
 				time.Sleep(tt.after)
 				begin := time.Now()
 				if err := c.Close(); err != nil {
@@ -213,7 +213,7 @@ func TestPanicsAreContained(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				s := e.sender(senderConfig{linkConfig: telemetry(hubwire.Identity{DeviceID: "d1"})})
+				s := newPost(e, telemetry(hubwire.Identity{DeviceID: "d1"}))
 				opened(t, e)
 				sent(t, s, "one")
 				if err := c.Close(); err != nil {

@@ -16,7 +16,8 @@ func TestADeviceSendsAndReceivesAcrossConnections(t *testing.T) {
 		var ofConn, ofDevice states
 		c := b.conn(func(o *Options) { o.OnState = ofConn.on })
 		e, s := b.device(c, dev, func(cfg *entityConfig) { cfg.onState = ofDevice.on })
-		r := e.receiver(c2d(dev))
+		cfg, came := bodies(c2d(dev))
+		r := e.receiver(cfg)
 		opened(t, e)
 		if b.dialled() != 1 || c.State() != Connected || e.current() != Connected {
 			t.Errorf("%d connections, Conn %v, entity %v", b.dialled(), c.State(), e.current())
@@ -26,16 +27,12 @@ func TestADeviceSendsAndReceivesAcrossConnections(t *testing.T) {
 			if err := b.hub.SendC2D(t.Context(), dev, &hubwire.Message{Body: []byte("c2d")}); err != nil {
 				t.Fatal(err)
 			}
-			h, gen, err := r.link(t.Context())
+			_, gen, err := r.link(t.Context(), 0)
 			if err != nil || gen != generation(i+1) {
 				t.Fatalf("generation %d: %v", gen, err)
 			}
-			msg, err := h.Receive(t.Context(), nil)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if err := h.AcceptMessage(t.Context(), msg); err != nil {
-				t.Error(err)
+			if body := <-came; body != "c2d" {
+				t.Errorf("%q came", body)
 			}
 			synctest.Wait()
 			b.cut()

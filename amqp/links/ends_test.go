@@ -31,7 +31,7 @@ var conditions = []amqp.Condition{
 }
 
 // two devices on one connection, of which the first is to meet trouble.
-func two(t *testing.T, p *peer, log *states) (c *Conn, e1, e2 *entity, s1, s2 *sender) {
+func two(t *testing.T, p *peer, log *states) (c *Conn, e1, e2 *entity, s1, s2 *post) {
 	c = p.conn(nil)
 	e1, s1 = p.device(c, "d1", func(cfg *entityConfig) {
 		if log != nil {
@@ -60,7 +60,7 @@ func TestWhatThePeerEndsIsBroughtBack(t *testing.T) {
 				withPeer(t, func(t *testing.T, p *peer) {
 					var log states
 					_, _, _, s1, s2 := two(t, p, &log)
-					_, gen, _ := s2.link(t.Context())
+					_, gen, _ := s2.link(t.Context(), 0)
 					peer := p.last()
 					peer.do(func() { tt.end(peer, condition) })
 					synctest.Wait()
@@ -79,7 +79,7 @@ func TestWhatThePeerEndsIsBroughtBack(t *testing.T) {
 					if n := p.asked("attach /devices/d2/messages/events"); n != tt.attaches {
 						t.Errorf("%q: the other device was attached %d times, want %d", condition, n, tt.attaches)
 					}
-					if _, now, _ := s2.link(t.Context()); now != gen+generation(tt.attaches-1) {
+					if _, now, _ := s2.link(t.Context(), 0); now != gen+generation(tt.attaches-1) {
 						t.Errorf("%q: the other device went from generation %d to %d", condition, gen, now)
 					}
 				})

@@ -4,21 +4,21 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"testing"
 	"time"
 
-	goamqp "github.com/Azure/go-amqp"
-
 	"github.com/hubwire/hubwire"
 	"github.com/hubwire/hubwire/amqp"
+	"github.com/hubwire/hubwire/internal/amqpclient"
 )
 
-func TestErrorsOfGoAMQP(t *testing.T) {
-	remote := func(c amqp.Condition) *goamqp.Error {
-		return &goamqp.Error{Condition: goamqp.ErrCond(c), Info: map[string]any{"com.microsoft:tracking-id": "t-1"}}
-	}
-	detailed := &goamqp.Error{Condition: "amqp:not-found", Description: `{"errorCode":404010,"trackingId":"t-2","message":"no such module"}`}
+func TestErrorsOfLinks(t *testing.T) {
+	remote := func(c amqp.Condition) *amqp.Error { return &amqp.Error{Condition: c, TrackingID: "t-1"} }
+	detailed := &amqp.Error{Condition: amqp.NotFound, Description: `{"errorCode":404010,"trackingId":"t-2","message":"no such module"}`}
+	ended := func(l amqpclient.Level, e *amqp.Error) error { return &amqpclient.Error{Level: l, Remote: e.Wire()} }
+	own := func(l amqpclient.Level, err error) error { return &amqpclient.Error{Level: l, Err: err} }
 	for name, tt := range map[string]struct {
 		err       error
 		code      hubwire.Code
@@ -31,14 +31,17 @@ func TestErrorsOfGoAMQP(t *testing.T) {
 		"a rejection":                 {remote(amqp.NotFound), hubwire.DeviceNotFound, hubwire.Refused, false, false, amqp.NotFound, "t-1"},
 		"a rejection with details":    {detailed, hubwire.ModuleNotFound, hubwire.Refused, false, false, amqp.NotFound, "t-2"},
 		"a full quota":                {remote(amqp.ResourceLimitExceeded), hubwire.QuotaExceeded, hubwire.Refused, true, false, nil, "t-1"},
-		"a link that was detached":    {&goamqp.LinkError{RemoteErr: remote(amqp.Stolen)}, hubwire.ConnectionClosedOnNew, hubwire.Unknown, true, true, amqp.Stolen, "t-1"},
-		"a link that ended":           {&goamqp.LinkError{}, hubwire.ConnectionClosedRemotely, hubwire.Unknown, true, true, nil, ""},
-		"a session that was ended":    {&goamqp.SessionError{RemoteErr: remote(amqp.WindowViolation)}, 0, hubwire.Unknown, true, true, amqp.WindowViolation, "t-1"},
-		"a session that ended":        {&goamqp.SessionError{}, hubwire.ConnectionClosedRemotely, hubwire.Unknown, true, true, nil, ""},
-		"a connection that was ended": {&goamqp.ConnError{RemoteErr: remote(amqp.ConnectionForced)}, hubwire.ConnectionClosedRemotely, hubwire.Unknown, true, true, amqp.ConnectionForced, "t-1"},
-		"a connection that ended":     {&goamqp.ConnError{}, hubwire.ConnectionClosedRemotely, hubwire.Unknown, true, true, nil, ""},
+		"a refused attach":            {ended(amqpclient.LevelAttach, remote(amqp.NotFound)), hubwire.DeviceNotFound, hubwire.Refused, false, false, amqp.NotFound, "t-1"},
+		"a link that was detached":    {ended(amqpclient.LevelLink, remote(amqp.Stolen)), hubwire.ConnectionClosedOnNew, hubwire.Unknown, true, true, amqp.Stolen, "t-1"},
+		"a link that ended":           {own(amqpclient.LevelLink, amqpclient.ErrPeerClosed), hubwire.ConnectionClosedRemotely, hubwire.Unknown, true, true, ErrPeerEnded, ""},
+		"a session that was ended":    {ended(amqpclient.LevelSession, remote(amqp.WindowViolation)), 0, hubwire.Unknown, true, true, amqp.WindowViolation, "t-1"},
+		"a session that ended":        {own(amqpclient.LevelSession, amqpclient.ErrClosed), hubwire.ConnectionClosedRemotely, hubwire.Unknown, true, true, amqpclient.ErrClosed, ""},
+		"a connection that was ended": {ended(amqpclient.LevelConn, remote(amqp.ConnectionForced)), hubwire.ConnectionClosedRemotely, hubwire.Unknown, true, true, amqp.ConnectionForced, "t-1"},
+		"a connection that was lost":  {own(amqpclient.LevelConn, io.EOF), hubwire.ConnectionClosedRemotely, hubwire.Unknown, true, true, io.EOF, ""},
+		"a peer that is silent":       {own(amqpclient.LevelConn, amqpclient.ErrSilent), hubwire.ConnectionClosedRemotely, hubwire.Unknown, true, true, ErrSilent, ""},
+		"a peer that does not read":   {own(amqpclient.LevelConn, amqpclient.ErrStalled), hubwire.ConnectionClosedRemotely, hubwire.Unknown, true, true, ErrStalled, ""},
+		"a breach":                    {own(amqpclient.LevelConn, amqpclient.ErrProtocol), 0, hubwire.Unknown, true, true, ErrProtocol, ""},
 		"a deadline":                  {fmt.Errorf("x: %w", context.DeadlineExceeded), 0, hubwire.Unknown, true, false, context.DeadlineExceeded, ""},
-		"a breach":                    {protocolError("oh"), 0, hubwire.Unknown, true, true, ErrProtocol, ""},
 		"what is one already":         {&hubwire.Error{Code: hubwire.Throttled, Outcome: hubwire.Refused, Retryable: true}, hubwire.Throttled, hubwire.Refused, true, false, nil, ""},
 		"what has one within":         {fmt.Errorf("x: %w", &hubwire.Error{Code: hubwire.DeviceLocked, Outcome: hubwire.NotSent}), hubwire.DeviceLocked, hubwire.NotSent, false, false, nil, ""},
 		"something else":              {errors.New("oh"), 0, hubwire.Unknown, true, false, nil, ""},
@@ -56,21 +59,13 @@ func TestErrorsOfGoAMQP(t *testing.T) {
 
 func TestARedirectIsReachable(t *testing.T) {
 	want := amqp.Redirect{Hostname: "h", NetworkHost: "n", Port: 5671, Address: "amqps://h:5671/e"}
-	for _, port := range []any{uint16(5671), uint32(5671), uint64(5671), int32(5671), int64(5671)} {
-		err := asError("attach", amqp.Events, &goamqp.Error{Condition: goamqp.ErrCondLinkRedirect, Info: map[string]any{
-			"hostname": want.Hostname, "network-host": want.NetworkHost, "port": port, "address": want.Address,
-		}})
-		if got, ok := redirectOf(fmt.Errorf("x: %w", err)); !ok || got != want || !errors.Is(err, amqp.LinkRedirect) {
-			t.Errorf("%T: %v, %v", port, got, err)
-		}
+	err := asError("attach", amqp.Events, &amqpclient.Error{
+		Level: amqpclient.LevelAttach, Remote: (&amqp.Error{Condition: amqp.LinkRedirect, Redirect: want}).Wire(),
+	})
+	if got, ok := redirectOf(fmt.Errorf("x: %w", err)); !ok || got != want || !errors.Is(err, amqp.LinkRedirect) {
+		t.Errorf("%v, %v", got, err)
 	}
-	for _, port := range []any{nil, "5671", int32(-1), uint32(70000), int64(1 << 40)} {
-		e := fromGo(&goamqp.Error{Condition: goamqp.ErrCondLinkRedirect, Info: map[string]any{"port": port}})
-		if e.Redirect.Port != 0 {
-			t.Errorf("%T %v: port %d", port, port, e.Redirect.Port)
-		}
-	}
-	if _, ok := redirectOf(asError("attach", 0, &goamqp.Error{Condition: goamqp.ErrCondNotFound})); ok {
+	if _, ok := redirectOf(asError("attach", 0, &amqp.Error{Condition: amqp.NotFound})); ok {
 		t.Error("not-found leads somewhere")
 	}
 }

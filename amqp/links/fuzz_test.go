@@ -8,7 +8,7 @@ import (
 )
 
 // FuzzPeer sends whatever it likes to an open connection, in frames of a session that there is:
-// go-amqp, which looks at it on goroutines of its own, must not panic, and Close must end them all.
+// nothing must panic, and Close must end all.
 func FuzzPeer(f *testing.F) {
 	some := func(n uint32) amqp10.Opt[uint32] { return amqp10.Some(n) }
 	for _, p := range []appender{

@@ -10,12 +10,11 @@ import (
 	"testing/synctest"
 	"time"
 
-	goamqp "github.com/Azure/go-amqp"
-
 	"github.com/hubwire/hubwire"
 	"github.com/hubwire/hubwire/amqp"
 	"github.com/hubwire/hubwire/hub"
 	"github.com/hubwire/hubwire/hub/hubtest"
+	"github.com/hubwire/hubwire/internal/amqpclient"
 	"github.com/hubwire/hubwire/internal/testkit"
 	"github.com/hubwire/hubwire/sas"
 )
@@ -33,8 +32,7 @@ type bench struct {
 }
 
 // over runs a test with a hub in a bubble of its own, so that waiting takes no time, and sees
-// to it that nothing is left behind. All of go-amqp runs in a bubble: it waits on channels
-// and timers only.
+// to it that nothing is left behind.
 func over(t *testing.T, cfg hub.Config, test func(*testing.T, *bench)) {
 	synctest.Test(t, func(t *testing.T) {
 		testkit.LeakCheck(t)
@@ -124,8 +122,21 @@ func (b *bench) tokens(id hubwire.Identity) *sas.Source {
 	return &sas.Source{Signer: key}
 }
 
+// post is a sender that tests send by.
+type post struct {
+	*sender
+	out outgoing
+}
+
+func newPost(e *entity, cfg linkConfig) *post {
+	p := new(post)
+	p.out.init(e, cfg, 0)
+	p.sender = p.out.to
+	return p
+}
+
 // device is an entity for a device of the hub, with its telemetry link.
-func (b *bench) device(c *Conn, id hubwire.Identity, change func(*entityConfig)) (*entity, *sender) {
+func (b *bench) device(c *Conn, id hubwire.Identity, change func(*entityConfig)) (*entity, *post) {
 	b.t.Helper()
 	cfg := entityConfig{
 		name: id.String(), audience: sas.Audience(b.hub.HostName(), id), tokens: b.tokens(id),
@@ -137,7 +148,7 @@ func (b *bench) device(c *Conn, id hubwire.Identity, change func(*entityConfig))
 	if err != nil {
 		b.t.Fatal(err)
 	}
-	return e, e.sender(senderConfig{linkConfig: telemetry(id)})
+	return e, newPost(e, telemetry(id))
 }
 
 func telemetry(id hubwire.Identity) linkConfig {
@@ -147,23 +158,38 @@ func telemetry(id hubwire.Identity) linkConfig {
 func c2d(id hubwire.Identity) receiverConfig {
 	return receiverConfig{
 		linkConfig: linkConfig{node: amqp.C2D, address: amqp.Address{Node: amqp.C2D, Identity: id}.String()},
-		options:    func() goamqp.ReceiverOptions { return goamqp.ReceiverOptions{Credit: 10} },
+		credit:     10,
 	}
+}
+
+// bodies has the messages of a receiver to be brought.
+func bodies(cfg receiverConfig) (receiverConfig, <-chan string) {
+	came := make(chan string, 10)
+	cfg.delivery = func(_ generation, d *amqpclient.Delivery) {
+		take(d.Link, d.ID, d.Settled)
+		m, err := amqp.ParseMessage(d.Message)
+		if err != nil {
+			panic(err)
+		}
+		var body string
+		for data := range m.Sections() {
+			body += string(data)
+		}
+		came <- body
+	}
+	return cfg, came
 }
 
 // send sends one message over whatever attachment stands.
-func send(ctx context.Context, s *sender, body string) error {
-	h, gen, err := s.link(ctx)
-	if err != nil {
-		return err
+func send(ctx context.Context, s *post, body string) error {
+	if _, f := s.out.once(ctx, "send", amqp.AppendData(nil, []byte(body)), 0); f.err != nil {
+		return f.err
 	}
-	err = h.Send(ctx, goamqp.NewMessage([]byte(body)), nil)
-	s.failed(gen, err)
-	return err
+	return nil
 }
 
 // sent fails the test unless body can be sent.
-func sent(t *testing.T, s *sender, body string) {
+func sent(t *testing.T, s *post, body string) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()

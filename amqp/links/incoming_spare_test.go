@@ -1,40 +1,56 @@
 package links
 
 import (
+	"context"
+	"errors"
 	"testing"
 	"testing/synctest"
 	"time"
 
-	"github.com/hubwire/hubwire"
 	"github.com/hubwire/hubwire/hub"
 )
 
-// A call of a module waits on two links, and may get a message by each at once.
-func TestAMessageTooManyForOneCallGoesToAnotherThatWaits(t *testing.T) {
+// The hub sends to credit that a call has left behind.
+func TestAMessageThatComesWhenNobodyWaitsIsForTheNextCall(t *testing.T) {
 	over(t, hub.Config{}, func(t *testing.T, b *bench) {
-		g := b.guest(mod)
-		g.order("one too many")
-		s := g.inbox().sources[0]
-		d, err := s.next(g.soon())
-		if err != nil {
-			t.Fatal(err)
+		g := b.guest(dev)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if _, err := g.Receive(ctx); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("%v", err)
 		}
-		got := make(chan *hubwire.Received, 1)
-		go func() {
-			m, err := g.Receive(g.soon())
-			if err != nil {
-				t.Error(err)
-			}
-			got <- m
-		}()
+		g.order("early")
 		synctest.Wait()
+		if in := g.inbox(); len(in.spare) != 1 || in.sources[0].credit != 0 {
+			t.Errorf("%d messages are there, %d credits are out", len(in.spare), in.sources[0].credit)
+		}
 		begin := time.Now()
-		s.keep(d)
-		if m := <-got; m == nil || string(m.Body) != "one too many" {
-			t.Errorf("got %v", m)
+		if err := g.gets("early").Complete(g.soon()); err != nil {
+			t.Error(err)
 		}
 		if took := time.Since(begin); took > 0 {
 			t.Errorf("it took %v: that is a later delivery", took) // when the lock of the first was over
+		}
+	})
+}
+
+func TestWhatCameByALinkThatIsLostIsTheHubsAgain(t *testing.T) {
+	over(t, hub.Config{}, func(t *testing.T, b *bench) {
+		g := b.guest(dev)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if _, err := g.Receive(ctx); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("%v", err)
+		}
+		g.order("again")
+		synctest.Wait()
+		b.cut()
+		synctest.Wait()
+		if in := g.inbox(); len(in.spare) != 0 {
+			t.Errorf("%d messages are there", len(in.spare))
+		}
+		if err := g.gets("again").Complete(g.soon()); err != nil {
+			t.Error(err)
 		}
 	})
 }

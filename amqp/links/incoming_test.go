@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/hubwire/hubwire"
+	"github.com/hubwire/hubwire/amqp"
 	"github.com/hubwire/hubwire/hub"
 )
 
@@ -92,7 +93,7 @@ func (g *guest) waiting() int {
 func (g *guest) steal(r *receiver) {
 	g.t.Helper()
 	other := g.e.receiver(receiverConfig{linkConfig: linkConfig{node: r.core.cfg.node, address: r.core.cfg.address, lazy: true}})
-	if _, _, err := other.link(g.soon()); err != nil {
+	if _, _, err := other.link(g.soon(), 0); err != nil {
 		g.t.Fatal(err)
 	}
 }
@@ -101,7 +102,7 @@ func (g *guest) steal(r *receiver) {
 var losses = map[string]func(*guest, *receiver){
 	"a lost link": func(g *guest, r *receiver) { g.steal(r) },
 	"a lost session": func(g *guest, _ *receiver) {
-		_, gen, _ := g.telemetry.link(g.soon())
+		_, gen, _ := g.telemetry.link(g.soon(), 0)
 		g.telemetry.stalled(gen, errAckTimeout)
 	},
 	"a lost connection": func(g *guest, _ *receiver) { g.b.cut() },
@@ -262,8 +263,8 @@ func TestCreditThatIsOutStaysForTheNextCall(t *testing.T) {
 			}
 			cancel()
 		}
-		if s := g.inbox().sources[0]; s.credit != 1 || s.waiting != 0 {
-			t.Errorf("%d credits are out, and %d calls wait", s.credit, s.waiting)
+		if in := g.inbox(); in.sources[0].credit != 1 || len(in.calls) != 0 {
+			t.Errorf("%d credits are out, and %d calls wait", in.sources[0].credit, len(in.calls))
 		}
 		g.order("a")
 		if err := g.gets("a").Complete(g.soon()); err != nil {
@@ -347,14 +348,14 @@ func TestAModuleGetsItsInputsAndItsMessages(t *testing.T) {
 func TestAMessageThatCannotBeReadIsRejected(t *testing.T) {
 	over(t, hub.Config{}, func(t *testing.T, b *bench) {
 		g := b.guest(dev)
-		s := g.inbox().sources[0]
+		in := g.inbox()
 		g.order("a", "b")
-		d, err := s.next(g.soon())
+		d, err := in.next(g.soon())
 		if err != nil {
 			t.Fatal(err)
 		}
-		d.message.Data, d.message.Sequence = nil, [][]any{{"no bytes"}}
-		s.keep(d)
+		d.message = amqp.AppendMessage(nil, &amqp.Draft{Body: amqp.ValueBody, Value: amqp.Int(1)})
+		in.spare = append(in.spare, d)
 		if err := g.gets("b").Complete(g.soon()); err != nil {
 			t.Error(err)
 		}

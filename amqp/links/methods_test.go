@@ -10,8 +10,6 @@ import (
 	"testing/synctest"
 	"time"
 
-	goamqp "github.com/Azure/go-amqp"
-
 	"github.com/hubwire/hubwire"
 	"github.com/hubwire/hubwire/amqp"
 	"github.com/hubwire/hubwire/hub"
@@ -156,14 +154,15 @@ func TestACallThatCannotBeAnsweredIsPassedOver(t *testing.T) {
 	over(t, hub.Config{}, func(t *testing.T, b *bench) {
 		g := b.guest(dev)
 		g.echoes(atOnceDone)
-		name := map[string]any{amqp.NameMethod: "x"}
-		for _, m := range []*goamqp.Message{
+		name := []amqp.Pair{{Key: amqp.NameMethod, Value: amqp.String("x")}}
+		id := amqp.Properties{CorrelationID: amqp.ID(amqp.UUID{1})}
+		for _, d := range []amqp.Draft{
 			{},
-			{Properties: &goamqp.MessageProperties{CorrelationID: "no uuid"}, ApplicationProperties: name, Data: [][]byte{{}}},
-			{Properties: &goamqp.MessageProperties{CorrelationID: goamqp.UUID{1}}, Data: [][]byte{{}}},
-			{Properties: &goamqp.MessageProperties{CorrelationID: goamqp.UUID{1}}, ApplicationProperties: name, Sequence: [][]any{{}}},
+			{Properties: amqp.Properties{CorrelationID: amqp.String("no uuid")}, ApplicationProperties: name, Body: amqp.DataBody},
+			{Properties: id, Body: amqp.DataBody},
+			{Properties: id, ApplicationProperties: name, Body: amqp.ValueBody, Value: amqp.Int(1)},
 		} {
-			g.methods().call(1, m)
+			g.methods().call(1, amqp.AppendMessage(nil, &d))
 		}
 		if len(g.unexpected) != 4 {
 			t.Errorf("told of %v", g.unexpected)

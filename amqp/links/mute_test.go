@@ -12,8 +12,6 @@ import (
 	"testing/synctest"
 	"time"
 
-	goamqp "github.com/Azure/go-amqp"
-
 	"github.com/hubwire/hubwire"
 	"github.com/hubwire/hubwire/amqp"
 	"github.com/hubwire/hubwire/internal/amqp10"
@@ -64,7 +62,7 @@ func TestWhatThePeerDoesNotAnswerCostsWhoAsked(t *testing.T) {
 				if !ok || !errors.Is(err, context.DeadlineExceeded) || !e.Retryable || e.Outcome != hubwire.NotSent {
 					t.Errorf("open: %v", err)
 				}
-				if _, _, err := s1.link(t.Context()); err == nil {
+				if _, _, err := s1.link(t.Context(), 0); err == nil {
 					t.Error("the link of an entity that has ended is there")
 				}
 				sent(t, s2, "two")
@@ -91,7 +89,7 @@ func TestAGoodbyeThatThePeerDoesNotAnswer(t *testing.T) {
 				_, e1, _, s1, s2 := two(t, p, nil)
 				ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 				defer cancel()
-				if err := s1.close(ctx); errors.Is(err, context.DeadlineExceeded) != (silent == amqp10.DescDetach) {
+				if err := s1.core.close(ctx); errors.Is(err, context.DeadlineExceeded) != (silent == amqp10.DescDetach) {
 					t.Errorf("close of the link: %v", err)
 				}
 				if err := e1.close(t.Context()); err != nil {
@@ -156,7 +154,7 @@ func TestAPeerThatDoesNotHearIsLeftThoughItKeepsTheConnectionAlive(t *testing.T)
 		})
 		opened(t, e)
 		deaf.Store(true)
-		_, gen, err := s.link(t.Context())
+		_, gen, err := s.link(t.Context(), 0)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -228,14 +226,9 @@ func TestASilentOrStalledPeerIsLeft(t *testing.T) {
 			e, s := p.device(c, "d1", nil)
 			opened(t, e)
 			on.Store(true)
-			h, _, err := s.link(t.Context())
-			if err != nil {
-				t.Fatal(err)
-			}
 			ctx, cancel := context.WithTimeout(t.Context(), time.Second) // of somebody who is not so patient
 			defer cancel()
-			big := make([]byte, 1<<20)
-			go h.Send(ctx, goamqp.NewMessage(big), nil)
+			go send(ctx, s, strings.Repeat("x", 1<<20))
 			time.Sleep(5 * time.Second)
 			if len(log.seen()) != 1 {
 				t.Errorf("after a second somebody's deadline has ended the connection: %v", log.last())
@@ -270,21 +263,21 @@ func TestALinkThatIsNotEagerIsRefusedAlone(t *testing.T) {
 		var log states
 		c := p.conn(nil)
 		e, s := p.device(c, "d1", func(cfg *entityConfig) { cfg.onState = log.on })
-		twin := e.sender(senderConfig{linkConfig: linkConfig{node: amqp.TwinRequests, address: address}})
+		twin := newPost(e, linkConfig{node: amqp.TwinRequests, address: address})
 		opened(t, e)
 		if p.asked("attach "+address) != 0 {
 			t.Error("the link was attached before its first use")
 		}
-		if _, _, err := twin.link(t.Context()); !errors.Is(err, amqp.NotAllowed) || !errors.Is(err, hubwire.InvalidOperation) {
+		if _, _, err := twin.link(t.Context(), 0); !errors.Is(err, amqp.NotAllowed) || !errors.Is(err, hubwire.InvalidOperation) {
 			t.Errorf("link: %v", err)
 		}
 		condition.Store(amqp.LinkRedirect)
-		_, _, err := twin.link(t.Context())
+		_, _, err := twin.link(t.Context(), 0)
 		if to, ok := redirectOf(err); !ok || to.Hostname != "elsewhere" || to.Port != 5671 || !errors.Is(err, amqp.LinkRedirect) {
 			t.Errorf("link: %v, which leads to %v", err, to)
 		}
 		condition.Store(amqp.Condition(""))
-		if _, gen, err := twin.link(t.Context()); err != nil || gen != 1 {
+		if _, gen, err := twin.link(t.Context(), 0); err != nil || gen != 3 {
 			t.Errorf("generation %d, %v", gen, err)
 		}
 		sent(t, s, "one")

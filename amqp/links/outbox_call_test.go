@@ -44,9 +44,7 @@ func TestASendThatIsGivenUp(t *testing.T) {
 				}
 				b.arrived()
 				b.cut()
-				if w, s := b.goroutines(); w || s {
-					t.Errorf("a goroutine writes (%v) or settles (%v), with nothing pending", w, s)
-				}
+				b.idle()
 				b.answer = accepts
 				b.connect()
 				if err := b.send(t.Context(), "next"); err != nil {
@@ -116,13 +114,12 @@ func TestADoneFunctionThatGoesWrong(t *testing.T) {
 	}
 }
 
-func TestTheEndOfTheLinkIsTheEndOfSends(t *testing.T) {
+func TestTheEndOfTheDeviceIsTheEndOfSends(t *testing.T) {
 	inBubble(t, shortOptions, func(t *testing.T, b *mailbox) {
 		b.async("a")
 		b.arrived()
 		b.cut()
-		b.over = &hubwire.Error{Code: hubwire.DeviceNotFound, Outcome: hubwire.Refused}
-		b.connect()
+		b.abort(&hubwire.Error{Code: hubwire.DeviceNotFound, Outcome: hubwire.Refused})
 		expect(t, "outcomes", b.outcomes(), []string{"a: outcome unknown"})
 		err := b.send(t.Context(), "b")
 		if !errors.Is(err, hubwire.DeviceNotFound) {

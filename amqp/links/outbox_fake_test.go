@@ -9,11 +9,10 @@ import (
 	"testing/synctest"
 	"time"
 
-	goamqp "github.com/Azure/go-amqp"
-
 	"github.com/hubwire/hubwire"
 	"github.com/hubwire/hubwire/amqp"
 	"github.com/hubwire/hubwire/internal/amqp10"
+	"github.com/hubwire/hubwire/internal/amqpclient"
 	"github.com/hubwire/hubwire/internal/amqpserver"
 	"github.com/hubwire/hubwire/internal/testkit"
 )
@@ -24,23 +23,17 @@ type far struct {
 	t      *testing.T
 	server *amqpserver.Server
 
-	mu       sync.Mutex
-	away     bool // nobody is attached now
-	up       chan struct{}
-	gen      generation
-	conns    []net.Conn
-	sender   *goamqp.Sender
-	got      []string // bodies in the order of arrival; those of a batch are joined by +
-	pending  []amqpserver.Receipt
-	answer   func(body string) (amqp10.State, bool) // nil: what comes stays unsettled
-	lost     []error                                // what failed was told
-	stalls   []error
-	over     error // what link returns
-	attached *amqpserver.Link
+	mu      sync.Mutex
+	gen     generation // of the latest connection
+	conns   []net.Conn
+	got     []string // bodies in the order of arrival; those of a batch are joined by +
+	pending []amqpserver.Receipt
+	answer  func(body string) (amqp10.State, bool) // nil: what comes stays unsettled
+	stalls  []error
 }
 
 func newFar(t *testing.T, cfg *amqpserver.Config) *far {
-	return &far{t: t, server: amqpserver.NewServer(cfg), up: make(chan struct{})}
+	return &far{t: t, server: amqpserver.NewServer(cfg)}
 }
 
 // accepts settles all with accepted.
@@ -83,81 +76,56 @@ func (f *far) Deliver(d *amqpserver.Delivery) {
 // Detached implements [amqpserver.Node].
 func (f *far) Detached(error) {}
 
-// attach makes a connection with the link.
-func (f *far) attach(ctx context.Context) (*goamqp.Sender, error) {
+// attach makes a connection with the link, of an outbox.
+func (f *far) attach(ctx context.Context, b *outbox) error {
+	f.mu.Lock()
+	f.gen++
+	gen := f.gen
+	f.mu.Unlock()
 	near, peer := testkit.Pipe()
 	f.conns = append(f.conns, near)
 	c := f.server.NewConn(peer, nil, &amqpserver.Handler{
-		Receiver: func(a *amqpserver.Attach) (amqpserver.Receiver, *amqp10.Error) { f.attached = a.Link; return f, nil },
+		Receiver: func(a *amqpserver.Attach) (amqpserver.Receiver, *amqp10.Error) { return f, nil },
 	})
 	go c.Serve()
-	conn, err := goamqp.NewConn(ctx, near, nil)
+	conn, err := amqpclient.Open(ctx, near, nil)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	session, err := conn.NewSession(ctx, nil)
+	session, err := conn.Begin(ctx, nil)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	return session.NewSender(ctx, "node", nil)
-}
-
-// outletOf is the outlet that leads there.
-type outletOf struct{ *far }
-
-func (o outletOf) link(ctx context.Context) (*goamqp.Sender, generation, error) {
-	f := o.far
-	for {
-		f.mu.Lock()
-		if !f.away {
-			defer f.mu.Unlock()
-			return f.sender, f.gen, f.over
-		}
-		up := f.up
-		f.mu.Unlock()
-		select {
-		case <-up:
-		case <-ctx.Done():
-			return nil, 0, ctx.Err()
-		}
-	}
-}
-
-// connect attaches the link.
-func (f *far) connect() {
-	link, err := f.attach(f.t.Context())
+	link, err := session.Sender(ctx, &amqpclient.SenderOptions{
+		Target:    "node",
+		OnSettled: func(first, last uint64, state amqp10.State) { b.settled(gen, first, last, state) },
+		OnReady:   b.ready,
+		OnEnd:     func(reason error) { b.down(gen, reason) },
+	})
 	if err != nil {
-		f.t.Error(err)
+		return err
 	}
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.sender, f.away = link, false
-	f.gen++
-	close(f.up)
-	f.up = make(chan struct{})
+	b.up(gen, link)
+	return nil
 }
 
 // cut ends the connection without a word.
 func (f *far) cut() {
 	f.mu.Lock()
-	f.away, f.pending = true, nil
+	f.pending = nil
 	nc := f.conns[len(f.conns)-1]
 	f.mu.Unlock()
 	nc.Close()
 	synctest.Wait()
 }
 
-func (o outletOf) failed(g generation, err error)  { o.note(g, err, &o.far.lost) }
-func (o outletOf) stalled(g generation, err error) { o.note(g, err, &o.far.stalls) }
-
-func (o outletOf) note(g generation, err error, list *[]error) {
-	f := o.far
+// stall is told that the peer does not answer, and has the connection lost.
+func (f *far) stall(_ generation, err error) {
 	f.mu.Lock()
-	defer f.mu.Unlock()
-	*list = append(*list, err)
-	if g == f.gen {
-		f.away = true
-	}
+	f.stalls = append(f.stalls, err)
+	nc := f.conns[len(f.conns)-1]
+	f.mu.Unlock()
+	nc.Close()
 }
 
 // say settles the oldest that is pending.
@@ -170,12 +138,12 @@ func (f *far) say(state amqp10.State) {
 	synctest.Wait()
 }
 
-// failures returns what the outbox has told of its link.
-func (f *far) failures() (lost, stalls []error) {
+// stalled returns what the outbox has told of its link.
+func (f *far) stalled() []error {
 	synctest.Wait()
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return f.lost, f.stalls
+	return f.stalls
 }
 
 // arrived returns what has come since the last call.
@@ -207,8 +175,8 @@ func inBubble(t *testing.T, o outboxOptions, f func(t *testing.T, b *mailbox)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		b := &mailbox{t: t, far: newFar(t, &amqpserver.Config{IdleTimeout: -1}), outbox: new(outbox)}
+		o.stalled = b.stall
 		b.outbox.init(o)
-		b.out = outletOf{b.far}
 		b.connect()
 		f(t, b)
 		never := make(chan struct{})
@@ -275,9 +243,20 @@ func (b *mailbox) outcomes() []string {
 	return told
 }
 
-func (b *mailbox) goroutines() (writing, settling bool) {
+// idle fails the test if a goroutine of the outbox is left.
+func (b *mailbox) idle() {
+	b.t.Helper()
 	synctest.Wait()
 	b.outbox.mu.Lock()
 	defer b.outbox.mu.Unlock()
-	return b.writing, b.settling
+	if b.telling {
+		b.t.Error("a goroutine tells, with nothing to be told")
+	}
+}
+
+// connect attaches the link.
+func (b *mailbox) connect() {
+	if err := b.attach(b.t.Context(), b.outbox); err != nil {
+		b.t.Error(err)
+	}
 }

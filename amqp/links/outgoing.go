@@ -60,6 +60,9 @@ func (o *outgoing) deliver(ctx context.Context, op string, m []byte) (gen genera
 // once sends m by one attachment, later than after, and returns what becomes of it.
 func (o *outgoing) once(ctx context.Context, op string, m []byte, after generation) (gen generation, f fate) {
 	for {
+		if err := ctx.Err(); err != nil {
+			return after, fate{err: &hubwire.Error{Op: op, Outcome: hubwire.NotSent, Retryable: true, Err: err}}
+		}
 		link, gen, err := o.to.link(ctx, after)
 		if err != nil {
 			return after, fate{err: unattached(op, o.to.core.e, err)}

@@ -117,7 +117,7 @@ func (p *peer) conn(change func(*Options)) *Conn {
 }
 
 // device is an entity, with its telemetry link.
-func (p *peer) device(c *Conn, id string, change func(*entityConfig)) (*entity, *sender) {
+func (p *peer) device(c *Conn, id string, change func(*entityConfig)) (*entity, *post) {
 	p.t.Helper()
 	who := dev
 	who.DeviceID = id
@@ -129,7 +129,7 @@ func (p *peer) device(c *Conn, id string, change func(*entityConfig)) (*entity, 
 	if err != nil {
 		p.t.Fatal(err)
 	}
-	return e, e.sender(senderConfig{linkConfig: telemetry(who)})
+	return e, newPost(e, telemetry(who))
 }
 
 // fixed is a token that never expires.

@@ -171,7 +171,7 @@ func (b *inbox) refused(reason error) {
 	b.calls = nil
 }
 
-// delivered gives a message to the call that has waited for the longest time.
+// delivered is told of a message.
 func (b *inbox) delivered(s *source, gen generation, from *amqpclient.Delivery) {
 	d := &delivery{s: s, arrival: arrived(gen, from)}
 	b.mu.Lock()

@@ -9,7 +9,6 @@ import (
 	"testing"
 	"time"
 
-	goamqp "github.com/Azure/go-amqp"
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/hubwire/hubwire"
@@ -102,13 +101,7 @@ func TestAReaderGoesOnAnywhere(t *testing.T) {
 		var want, got []string
 		for i := range 30 {
 			want = append(want, fmt.Sprint(i))
-			link, _, err := s.link(ctx)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if err := link.Send(ctx, goamqp.NewMessage([]byte(want[i])), nil); err != nil {
-				t.Fatal(err)
-			}
+			sent(t, s, want[i])
 		}
 		r, err := NewEventReader(&EventOptions{Prefetch: 3})
 		if err != nil {

@@ -23,7 +23,7 @@ func TestATokenIsRenewedForDaysAndNothingElseIsTouched(t *testing.T) {
 		var asked atomic.Int32
 		c := b.conn(func(o *Options) { o.OnState = log.on })
 		var es []*entity
-		var ss []*sender
+		var ss []*post
 		var rs []*receiver
 		for _, name := range []string{"a", "b", "c"} {
 			id := hubwire.Identity{DeviceID: name}
@@ -33,7 +33,7 @@ func TestATokenIsRenewedForDaysAndNothingElseIsTouched(t *testing.T) {
 			})
 			r := e.receiver(c2d(id))
 			opened(t, e)
-			if _, _, err := r.link(t.Context()); err != nil {
+			if _, _, err := r.link(t.Context(), 0); err != nil {
 				t.Fatal(err)
 			}
 			es, ss, rs = append(es, e), append(ss, s), append(rs, r)
@@ -49,8 +49,8 @@ func TestATokenIsRenewedForDaysAndNothingElseIsTouched(t *testing.T) {
 			t.Errorf("%d tokens for 3 devices and %d renewals", n, renewals)
 		}
 		for i := range es {
-			_, of1, _ := ss[i].link(t.Context())
-			_, of2, _ := rs[i].link(t.Context())
+			_, of1, _ := ss[i].link(t.Context(), 0)
+			_, of2, _ := rs[i].link(t.Context(), 0)
 			if of1 != 1 || of2 != 1 || es[i].current() != Connected {
 				t.Errorf("device %d: generations %d and %d, %v", i, of1, of2, es[i].current())
 			}

@@ -11,11 +11,10 @@ import (
 	"testing/synctest"
 	"time"
 
-	goamqp "github.com/Azure/go-amqp"
-
 	"github.com/hubwire/hubwire"
 	"github.com/hubwire/hubwire/amqp"
 	"github.com/hubwire/hubwire/hub"
+	"github.com/hubwire/hubwire/internal/amqpclient"
 )
 
 func TestATwinIsReadAndReported(t *testing.T) {
@@ -81,7 +80,7 @@ func TestRequestsThatAreLostAreMadeAgain(t *testing.T) {
 				go func() { _, err := g.Twin(g.soon()); answered <- err }()
 				synctest.Wait()
 				if name == "a lost link" {
-					g.twins().responses.failed(1, &goamqp.LinkError{}) // the hub does not answer an attach either
+					g.c.linkEnded(g.twins().responses.core.live.Load(), &amqpclient.Error{Level: amqpclient.LevelLink}) // the hub does not answer an attach either
 				} else {
 					lose(g, g.twins().responses)
 				}
@@ -289,18 +288,14 @@ func TestAChangeSaysItsVersionInAnAnnotationOrInItsBody(t *testing.T) {
 		defer stop()
 		come := func(r *amqp.TwinResponse) {
 			t.Helper()
-			m, err := encode(amqp.AppendTwinResponse(nil, r))
-			if err != nil {
-				t.Fatal(err)
-			}
-			g.twins().received(g.twins().heard, m)
+			g.twins().received(g.twins().heard, amqp.AppendTwinResponse(nil, r))
 		}
 		come(&amqp.TwinResponse{Version: 7, Body: []byte(`{"a":1}`)})
 		come(&amqp.TwinResponse{Body: []byte(`{"b":1,"$version":8}`)})
 		come(&amqp.TwinResponse{Body: []byte(`{"c":1}`)})
 		come(&amqp.TwinResponse{Body: []byte(`no JSON`)})
 		come(&amqp.TwinResponse{ID: amqp.String("nobody's").Value(), Status: 200})
-		g.twins().received(g.twins().heard, &goamqp.Message{Sequence: [][]any{{"x"}}})
+		g.twins().received(g.twins().heard, []byte{0xff})
 		want := []string{`7 {"a":1}`, `8 {"b":1,"$version":8}`, "reset", "reset"}
 		if got := w.take(); !slices.Equal(got, want) {
 			t.Errorf("%q, want %q", got, want)
