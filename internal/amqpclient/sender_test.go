@@ -260,9 +260,9 @@ func TestWhoSendsMoreThanIsReadWaits(t *testing.T) {
 		}
 		again()
 		waits.must(t)
-		j.want(t, "ready")
 		if n := len(p.frames()); n != sent+1 {
 			t.Errorf("%d transfers of %d came", n, sent+1)
 		}
+		j.want(t, "ready")
 	})
 }
