@@ -36,6 +36,7 @@ var house = map[string]rule{
 	"sas":                          {floor: 1},
 	"topics":                       {floor: 1},
 	"internal/amqp10":              {floor: 1},
+	"internal/amqp10/frametext":    {floor: 2},
 	"ws":                           {floor: 2, outside: []string{"github.com/coder/websocket"}},
 	"mqtt":                         {floor: 2},
 	"amqp":                         {floor: 2},

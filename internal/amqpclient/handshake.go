@@ -90,7 +90,7 @@ func (c *Conn) authenticate(sasl *SASL) error {
 // sasl reads a frame of SASL. A challenge is none that is due: no mechanism here has any.
 func (c *Conn) sasl(into interface{ Parse(b []byte) error }) error {
 	f, err := c.next()
-	if e := new(amqp10.Error); errors.As(err, &e) {
+	if e, ok := err.(*amqp10.Error); ok {
 		return broken(e)
 	}
 	if err != nil {

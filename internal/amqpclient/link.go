@@ -110,6 +110,7 @@ func (l *link) end(why *Error) {
 		s.out.drop(l)
 		l.unsettled = 0
 	}
+	s.giveUpAnswers(l)
 	l.gate.open()
 	s.conn.farewell(l)
 }

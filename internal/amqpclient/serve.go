@@ -29,8 +29,8 @@ func (c *Conn) run() error {
 		if err == nil {
 			continue
 		}
-		var e *amqp10.Error
-		if !errors.As(err, &e) {
+		e, ok := err.(*amqp10.Error)
+		if !ok { // the end, perhaps because of such an error
 			return err
 		}
 		c.refuse(e)

@@ -246,7 +246,6 @@ func (s *Session) drop(state sessionState, why *Error) {
 		l.gate.open()
 	}
 	s.links, s.latest = nil, nil
-	s.giveUpAnswers()
 	s.gate.open()
 	s.conn.farewellSession(s)
 }

@@ -17,6 +17,7 @@ type outcome struct {
 
 // answer is what a call waits for that settles in receiver-settle-mode second.
 type answer struct {
+	link  *link
 	known bool
 	state amqp10.State
 	gate  gate
@@ -84,7 +85,7 @@ func (r *Receiver) Settle(ctx context.Context, id uint32, state amqp10.State) (a
 	}
 	a := s.answers[id]
 	if a == nil {
-		a = new(answer)
+		a = &answer{link: &r.link}
 		if s.answers == nil {
 			s.answers = make(map[uint32]*answer)
 		}
@@ -110,10 +111,13 @@ func (s *Session) answered(id uint32, state amqp10.State) {
 	}
 }
 
-// giveUpAnswers has those look again who wait for answers on links that have ended.
-func (s *Session) giveUpAnswers() {
-	for _, a := range s.answers {
-		a.gate.open()
+// giveUpAnswers has those look again who wait for answers on a link that has ended.
+func (s *Session) giveUpAnswers(l *link) {
+	for id, a := range s.answers {
+		if a.link == l {
+			a.gate.open()
+			delete(s.answers, id)
+		}
 	}
 }
 
