@@ -153,6 +153,7 @@ func TestAPeerThatDoesNotHearIsLeftThoughItKeepsTheConnectionAlive(t *testing.T)
 			}
 		})
 		opened(t, e)
+		synctest.Wait() // for the credit behind the attach
 		deaf.Store(true)
 		_, gen, err := s.link(t.Context(), 0)
 		if err != nil {

@@ -7,6 +7,7 @@ import (
 	"net"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -242,7 +243,8 @@ func TestSendersGiveUpWhileLinksEnd(t *testing.T) {
 			}
 			go cancel()
 			b.cut()
-			sending.Wait() // in a bubble, what waits for ever is a failure
+			sending.Wait()  // in a bubble, what waits for ever is a failure
+			synctest.Wait() // the loss is known now, or the next message would go with it
 		}
 	})
 }
