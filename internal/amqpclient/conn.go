@@ -76,6 +76,7 @@ func Open(ctx context.Context, nc net.Conn, o *Options) (*Conn, error) {
 		remotes: make(map[uint16]*Session),
 	}
 	c.in.src = nc
+	c.writer = c.write
 	c.changed = sync.NewCond(&c.mu)
 	c.start()
 	go c.serve()

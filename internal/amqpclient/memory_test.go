@@ -141,6 +141,9 @@ func TestReceivingAndSettlingDoNotAllocate(t *testing.T) {
 		d.Link.AddCredit(1)
 		got <- d.ID
 	}})
+	for s.frames.Load() < 6 { // open, begin, two attaches, a transfer, and the credit
+		runtime.Gosched()
+	}
 	id := uint32(0x01020304)
 	b := encode(transfer{amqp10.Transfer{Handle: 1, DeliveryID: amqp10.Some(id), DeliveryTag: []byte{1}}, string(make([]byte, 256))})
 	at := bytes.Index(b, []byte{1, 2, 3, 4})

@@ -22,6 +22,7 @@ type out struct {
 	crowded []*Sender  // that want to be told when there is room
 	busy    bool       // the goroutine that reads is acting, and will have all written when it has
 	writing bool       // there is a goroutine that writes
+	writer  func()     // write, which would have to be made anew for each goroutine
 	polite  bool       // both ends have closed
 	hanging bool       // the connection is being closed below
 	err     error      // why nothing can be written or read any more
@@ -115,7 +116,7 @@ func (c *Conn) wakeWriter() {
 		return
 	}
 	c.writing = true
-	go c.write()
+	go c.writer()
 }
 
 // write writes all that waits, for as long as there is anything.
