@@ -13,6 +13,8 @@ func (c *Conn) handle(f amqp10.Frame) error {
 	defer c.mu.Unlock()
 	body := f.Body()
 	switch {
+	case c.err == ErrCut:
+		return c.err // what was read with it has not come
 	case f.Type() != amqp10.FrameAMQP:
 		return &amqp10.Error{Condition: amqp10.FramingError, Description: "a frame of SASL behind the SASL layer"}
 	case len(body) == 0:

@@ -216,3 +216,21 @@ func TestTheWindowHoldsBackWhatIsUnsettled(t *testing.T) {
 		p.want("end session:window-violation")
 	})
 }
+
+func TestWhatWasReadWithWhatCutTheConnectionIsNotActedOn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var c *amqpserver.Conn
+		s := &space{sinks: map[string]*sink{"sink": {settle: func(*amqpserver.Delivery) { c.Cut() }}}}
+		var p *peer
+		p, c = meet(t, nil, s.handler())
+		p.send(sender("a", "sink", 0))
+		p.frames()
+		s.told()
+		p.send(message(0, 0, "one"), message(0, 1, "two"))
+		<-p.done
+		want := []string{"a: one", "a detached: amqpserver: cut", "ended 0: amqpserver: cut"}
+		if diff := cmp.Diff(want, s.told()); diff != "" {
+			t.Errorf("(-want +got):\n%s", diff)
+		}
+	})
+}
