@@ -44,7 +44,7 @@ var house = map[string]rule{
 	"internal/amqpserver":          {floor: 2},
 	"internal/amqpclient":          {floor: 2},
 	"mqtt/mqtt5":                   {floor: 3, outside: []string{"github.com/eclipse/paho.golang"}},
-	"amqp/links":                   {floor: 3, outside: []string{"github.com/Azure/go-amqp"}},
+	"amqp/links":                   {floor: 3},
 	"hub/internal/pipe":            {floor: 3},
 	"hub/internal/pki":             {floor: 3},
 	"hub/internal/query":           {floor: 3},

@@ -103,6 +103,8 @@ func (m *PartitionMetric) append(dst []byte) []byte {
 	return a.close()
 }
 
+const opReadEvents = "read events"
+
 // ParseEvent returns the event that m is. It sets the message as [ParseTelemetry] does, but
 // copies the body too. Errors are those of ParseTelemetry.
 func ParseEvent(m *Message) (*Event, error) {

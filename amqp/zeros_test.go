@@ -32,7 +32,6 @@ func TestNothingPanicsWhereItsArgumentsAreLeftOut(t *testing.T) {
 		"Bool":                 amqp.Bool,
 		"ConditionOf":          amqp.ConditionOf,
 		"Echo":                 amqp.Echo,
-		"EventOf":              amqp.EventOf,
 		"FromWire":             amqp.FromWire,
 		"ID":                   amqp.ID,
 		"Int":                  amqp.Int,

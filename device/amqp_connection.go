@@ -25,8 +25,7 @@ import (
 // [links.ErrAlreadyOpen], and so are, with [hubwire.ArgumentInvalid], certificates, which speak for a
 // connection, and credentials for another host.
 //
-// Beside those of its Clients it has a handful of goroutines, and for each Client that is idle two of go-amqp's: one for
-// its session and one for the link of its telemetry; and one for each further link that it has come to use.
+// It has a handful of goroutines, and none for a Client that is idle.
 type AMQPConnection struct {
 	cfg       *config
 	transport Transport

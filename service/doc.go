@@ -39,8 +39,8 @@
 //
 // The connection for AMQP is made when it is first used, and shared by all that goes over it; a Client
 // that never uses it has none. It is kept up: its token is renewed in place, and what is lost is brought back with
-// back-off. A call waits for that as long as its context lasts. Package amqp/links does it, over
-// github.com/Azure/go-amqp, which a program that imports this package links in.
+// back-off. A call waits for that as long as its context lasts. Package amqp/links does it,
+// which a program that imports this package links in.
 //
 // Azure's Event Hubs-compatible endpoint does not take tokens of Entra ID for the service API, as far as is
 // known: reading events needs the key of a policy.

@@ -14,9 +14,8 @@ import (
 // when its first entity opens, and again when the connection is lost, as long as there are
 // entities. Its methods may be called from any goroutine, and from its callbacks.
 //
-// It owns one goroutine (run) from then on, and others for as long as something is to be brought back,
-// told or closed; go-amqp has two for each connection, one for each session and one
-// for each link. All have returned by the time Done is closed.
+// It owns one goroutine (run) from then on, one more that reads while there is a connection, and others for as
+// long as something is to be written, brought back, told or closed. All have returned by the time Done is closed.
 type Conn struct {
 	o     Options
 	life  context.Context // ends with the Conn; its cause is why

@@ -1,6 +1,5 @@
-// Package links is the client's half of Azure IoT Hub over AMQP 1.0, above
-// github.com/Azure/go-amqp: one connection, on which any number of identities have their
-// links, that outlives its network connections. Packages device and service are thin over it;
+// Package links is the client's half of Azure IoT Hub over AMQP 1.0: one connection, on which any number of
+// identities have their links, that outlives its network connections. Packages device and service are thin over it;
 // it is exported for other SDKs to stand on. It never dials: it is given a function that does.
 //
 // # Model
@@ -18,13 +17,16 @@
 // Of each attachment of a link there is a generation, a number that rises. What was sent or
 // received belongs to one, and is void with it.
 //
+// Frames, windows, credit and settlement are internal/amqpclient's, which tells of what comes by callbacks. They run on the goroutine that
+// reads the connection, so they take what came to a place that is bounded, by credit or by a window, and wake who
+// waits for it. There is no goroutine for a link or an entity, nor for a call of the caller's but the caller's
+// own.
+//
 // # What the peer can do
 //
-// The bytes of the connection pass a tap, which follows the frames of both directions. It
-// tells at once when a link, session or connection has ended, which go-amqp says only at the
-// next use; it keeps from go-amqp what would make that panic, loop or grow without bound; and
-// it ends the connection when the peer has been silent, or has not read, for too long. A peer
-// that does not answer costs who asked; when nothing is answered any more it costs the connection.
+// What a peer does wrong ends no more than it must, and is brought back. One that is silent, or does not read, for too
+// long loses the connection; one that does not answer costs who asked, and the connection when nothing is answered any more.
+// Of an attachment that has ended it is certain what became of all that was sent by it: outcomes are told first.
 //
 // It follows OASIS AMQP 1.0, the guide "Communicate with your IoT hub using the AMQP
 // protocol", and claims-based security as the official SDKs do it.
