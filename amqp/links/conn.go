@@ -32,7 +32,6 @@ type Conn struct {
 	failure  error // why the last connection was lost, or the last attempt failed
 	cause    error // why the Conn ended; the first one stays
 	tellers  notifier
-	names    uint64          // links that got a name
 	running  int             // goroutines of the Conn
 	detached int             // those of them that wait in Close themselves
 	callers  map[uint64]bool // the ids of those that call the caller's functions
