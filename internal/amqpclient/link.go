@@ -113,6 +113,7 @@ func (l *link) end(why *Error) {
 	s.giveUpAnswers(l)
 	l.gate.open()
 	s.conn.farewell(l)
+	s.unstall()
 }
 
 // gone frees the handles of a link that both ends have detached.

@@ -11,7 +11,7 @@ const maxUnsettled = 32 << 10
 
 // blocked reports whether the session can begin no delivery.
 func (s *Session) blocked() bool {
-	return s.windowOut == 0 || s.rest != nil || s.out.open >= maxUnsettled
+	return s.state != sessionOpen || s.windowOut == 0 || s.rest != nil || s.out.open >= maxUnsettled
 }
 
 // trySend is TrySend with the lock held.

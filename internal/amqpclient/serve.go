@@ -97,10 +97,11 @@ func (c *Conn) refuse(e *amqp10.Error) {
 
 // close ends the connection with a close, if it is open.
 func (c *Conn) close(why *Error, e *amqp10.Error) {
-	switch c.phase {
-	case phaseShaking:
+	switch {
+	case c.err != nil:
+	case c.phase == phaseShaking:
 		c.fail(why)
-	case phaseOpening, phaseOpen:
+	case c.phase < phaseClosing:
 		c.cause = why
 		c.gather() // what was said before
 		c.dropSessions(why)
