@@ -106,8 +106,8 @@ func (l *link) end(why *Error) {
 		s.rest = nil
 	}
 	if l.unsettled > 0 {
-		s.in.drop(l)
-		s.out.drop(l)
+		s.in.Drop(l)
+		s.out.Drop(l)
 		l.unsettled = 0
 	}
 	s.giveUpAnswers(l)
