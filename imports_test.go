@@ -33,6 +33,7 @@ var house = map[string]rule{
 	"internal/percent":             {floor: 0},
 	"internal/notls":               {floor: 0},
 	"internal/systemtime":          {floor: 0},
+	"internal/unsettled":           {floor: 0},
 	"sas":                          {floor: 1},
 	"topics":                       {floor: 1},
 	"internal/amqp10":              {floor: 1},

@@ -27,6 +27,10 @@ func (s *Session) attach(ctx context.Context, l *link, a *amqp10.Attach) error {
 		return ErrLimit
 	}
 	a.Name, a.Handle = []byte(l.name), l.handle
+	if len(a.AppendTo(nil))+amqp10.FrameHead > int(c.peer.maxFrame) {
+		s.links[l.handle] = nil
+		return ErrFrameSize
+	}
 	s.append(a.AppendTo)
 	c.wakeWriter()
 	for l.state <= linkRefused {

@@ -2,11 +2,8 @@ package amqpclient
 
 import "sync"
 
-// Sizes of what is read into and written from, in bytes.
+// Sizes of what is written from, in bytes.
 const (
-	// readBuffer and smallRead are the sizes of the read buffer of a busy connection and a quiet one.
-	readBuffer = 64 << 10
-	smallRead  = 512
 	// newBuffer is the size of a new write buffer, and keptBuffer of the largest that is used again.
 	newBuffer  = 4 << 10
 	keptBuffer = 256 << 10

@@ -19,7 +19,7 @@ type Conn struct {
 	heard  atomic.Uint64
 
 	// Of the goroutine that reads.
-	in       reader
+	in       amqp10.FrameReader
 	delivery Delivery
 	spare    *partial        // of a message that came in part
 	moved    amqp10.Transfer // the peer's, as it is read: what escapes is made once
@@ -75,7 +75,7 @@ func Open(ctx context.Context, nc net.Conn, o *Options) (*Conn, error) {
 		o: o.resolved(), nc: nc, opened: make(chan struct{}), done: make(chan struct{}),
 		remotes: make(map[uint16]*Session),
 	}
-	c.in.src = nc
+	c.in.Src = nc
 	c.writer = c.write
 	c.changed = sync.NewCond(&c.mu)
 	c.start()

@@ -85,12 +85,12 @@ func (c *Conn) closed(body []byte) error {
 
 // quiet gives back the memory that only a busy connection needs. The peer has just said that it has nothing to say.
 func (c *Conn) quiet() {
-	c.in.quiet()
+	c.in.Quiet()
 	c.spare = nil
 	for _, s := range c.channels {
 		if s != nil {
-			s.in.quiet()
-			s.out.quiet()
+			s.in.Quiet()
+			s.out.Quiet()
 		}
 	}
 }

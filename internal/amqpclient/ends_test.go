@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -310,6 +311,74 @@ func TestCallbacksMayEndThings(t *testing.T) {
 		want := []string{"delivery 0 tag 00 settled false: m", "over", "receiver: amqpclient: link ended: amqpclient: closed"}
 		if diff := cmp.Diff(want, j.lines); diff != "" {
 			t.Errorf("told (-want +got):\n%s", diff)
+		}
+	})
+}
+
+func TestWhatIsAbortedStaysSo(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		_, c := open(t, nil, &amqp10.Open{})
+		c.Abort()
+		if err := c.Close(t.Context()); err != nil {
+			t.Errorf("Close returned %v", err)
+		}
+		if !errors.Is(c.Err(), amqpclient.ErrAborted) {
+			t.Errorf("the connection ended with %v", c.Err())
+		}
+	})
+}
+
+// A link that ends within a message holds up the others no more.
+func TestAnEndedLinkLetsTheOthersGoOn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p, l := sender(t, 10, &amqpclient.SenderOptions{})
+		other := later(func() (*amqpclient.Sender, error) {
+			return l.Session().Sender(t.Context(), &amqpclient.SenderOptions{Name: "other"})
+		})
+		synctest.Wait()
+		p.send(attach("other", 8, amqp10.RoleReceiver), linkFlow(8, 0, 10), sessionFlow(1, 1))
+		must[bool](t)(l.TrySend(make([]byte, 100_000), amqpclient.Outgoing{}))
+		waits := laterErr(func() error { return other.must(t).Send(t.Context(), []byte("m"), amqpclient.Outgoing{}) })
+		p.send(sessionFlow(2, 0))
+		l.Detach(gone2, nil)
+		p.send(sessionFlow(2, 1))
+		waits.must(t)
+	})
+}
+
+func TestAnAttachThatNoFrameHoldsIsRefused(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p, c := open(t, nil, &amqp10.Open{MaxFrameSize: amqp10.Some[uint32](512)})
+		s := later(func() (*amqpclient.Session, error) { return c.Begin(t.Context(), nil) })
+		synctest.Wait()
+		p.send(begin(0))
+		p.frames()
+		_, err := s.must(t).Sender(t.Context(), &amqpclient.SenderOptions{Target: strings.Repeat("x", 600)})
+		if !errors.Is(err, amqpclient.ErrFrameSize) {
+			t.Errorf("Sender returned %v", err)
+		}
+		later(func() (*amqpclient.Sender, error) {
+			return s.v.Sender(t.Context(), &amqpclient.SenderOptions{Name: "a"})
+		})
+		p.want("attach a 0 sender from 0")
+	})
+}
+
+func TestThereAreNoMoreSessionsAndLinksThanThePeerAllows(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p, c := open(t, nil, &amqp10.Open{ChannelMax: amqp10.Some[uint16](0)})
+		s := later(func() (*amqpclient.Session, error) { return c.Begin(t.Context(), nil) })
+		synctest.Wait()
+		b := begin(0)
+		b.body.(*amqp10.Begin).HandleMax = amqp10.Some[uint32](0)
+		p.send(b)
+		if _, err := c.Begin(t.Context(), nil); !errors.Is(err, amqpclient.ErrLimit) {
+			t.Errorf("Begin returned %v", err)
+		}
+		later(func() (*amqpclient.Sender, error) { return s.must(t).Sender(t.Context(), &amqpclient.SenderOptions{}) })
+		synctest.Wait()
+		if _, err := s.v.Sender(t.Context(), &amqpclient.SenderOptions{}); !errors.Is(err, amqpclient.ErrLimit) {
+			t.Errorf("Sender returned %v", err)
 		}
 	})
 }

@@ -68,6 +68,8 @@ var (
 	ErrMessageSize = errors.New("amqpclient: the message is larger than the link takes")
 	// ErrLimit is why a session or link was not begun: there are as many as the peer allows.
 	ErrLimit = errors.New("amqpclient: the peer allows no more of them")
+	// ErrFrameSize is why a link was not attached: what it says takes more than a frame that the peer takes.
+	ErrFrameSize = errors.New("amqpclient: the attach is larger than the peer's frames")
 	// ErrNameInUse is why a link was not attached: its session has one of that name and role.
 	ErrNameInUse = errors.New("amqpclient: the session has a link of that name")
 	// ErrNotUnsettled is why a delivery was not settled: it is, or came settled, or is none of the link.

@@ -29,12 +29,12 @@ func (c *Conn) shakeHands() error {
 // protocol reads the protocol header of the peer, which must be that of p.
 func (c *Conn) protocol(p amqp10.Protocol) error {
 	for {
-		b := c.in.buf[c.in.r:c.in.w]
+		b := c.in.Rest()
 		got, err := amqp10.ParseProtocol(b)
 		switch {
 		case err == nil:
 			c.show(b[:amqp10.ProtocolHead])
-			c.in.r += amqp10.ProtocolHead
+			c.in.Discard(amqp10.ProtocolHead)
 			if got == p {
 				return nil
 			}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"github.com/hubwire/hubwire/internal/amqp10"
+	"github.com/hubwire/hubwire/internal/unsettled"
 )
 
 // partial is a delivery of which there is more to come. Its message is the frames' payloads.
@@ -55,7 +56,7 @@ func (r *Receiver) first(t *amqp10.Transfer, payload []byte) {
 	case r.credit == 0:
 		r.detach(&amqp10.Error{Condition: amqp10.TransferLimitExceeded, Description: "a transfer without credit"})
 		return
-	case s.anyIn && !before(s.lastIn, t.DeliveryID.Value):
+	case s.anyIn && !unsettled.Before(s.lastIn, t.DeliveryID.Value):
 		s.end(&amqp10.Error{Condition: amqp10.InvalidField, Description: fmt.Sprintf("delivery-id %d behind %d", t.DeliveryID.Value, s.lastIn)})
 		return
 	}
@@ -147,8 +148,8 @@ func (r *Receiver) deliver(t *amqp10.Transfer, message []byte) {
 	}
 	id, settled := t.DeliveryID.Value, t.Settled.Or(false)
 	if !settled {
-		e := s.in.push(id, &r.link, 0)
-		e.second = r.second && t.ReceiveMode.Or(amqp10.ReceiveSecond) == amqp10.ReceiveSecond
+		e := s.in.Push(id, &r.link, 0)
+		e.Second = r.second && t.ReceiveMode.Or(amqp10.ReceiveSecond) == amqp10.ReceiveSecond
 		r.unsettled++
 	}
 	r.count()

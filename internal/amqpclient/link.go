@@ -106,13 +106,14 @@ func (l *link) end(why *Error) {
 		s.rest = nil
 	}
 	if l.unsettled > 0 {
-		s.in.drop(l)
-		s.out.drop(l)
+		s.in.Drop(l)
+		s.out.Drop(l)
 		l.unsettled = 0
 	}
 	s.giveUpAnswers(l)
 	l.gate.open()
 	s.conn.farewell(l)
+	s.unstall()
 }
 
 // gone frees the handles of a link that both ends have detached.

@@ -11,7 +11,7 @@ const maxUnsettled = 32 << 10
 
 // blocked reports whether the session can begin no delivery.
 func (s *Session) blocked() bool {
-	return s.windowOut == 0 || s.rest != nil || s.out.open >= maxUnsettled
+	return s.state != sessionOpen || s.windowOut == 0 || s.rest != nil || s.out.Open() >= maxUnsettled
 }
 
 // trySend is TrySend with the lock held.
@@ -54,7 +54,7 @@ func (l *Sender) send(msg []byte, o *Outgoing) {
 	id := s.nextDelivery
 	s.nextDelivery++
 	if !settled {
-		s.out.push(id, &l.link, o.Token)
+		s.out.Push(id, &l.link, o.Token)
 		l.unsettled++
 	}
 	t := &c.sent

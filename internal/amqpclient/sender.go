@@ -48,7 +48,7 @@ type Sender struct {
 // Sender attaches a link that sends, and waits for the peer's answer. When ctx ends first, the link is detached
 // when the peer does answer, and its handle and name are taken until then.
 //
-// The error is that of ctx, [ErrLimit], [ErrNameInUse], or an [*Error], of [LevelAttach] when the peer refuses
+// The error is that of ctx, [ErrLimit], [ErrNameInUse], [ErrFrameSize], or an [*Error], of [LevelAttach] when the peer refuses
 // the link: then Remote has the peer's condition, and its info when it sends on to somewhere else.
 func (s *Session) Sender(ctx context.Context, o *SenderOptions) (*Sender, error) {
 	l := &Sender{
@@ -100,6 +100,9 @@ func (l *Sender) TrySend(msg []byte, o Outgoing) (ok bool, err error) {
 
 // Send is TrySend that waits until it can, or ctx ends: the message is then not sent. OnReady may be told of it, too.
 func (l *Sender) Send(ctx context.Context, msg []byte, o Outgoing) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
 	c := l.session.conn
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -43,7 +43,7 @@ func (c *Conn) run() error {
 // next returns the next frame. An [*amqp10.Error] is what the connection is to be closed with.
 func (c *Conn) next() (amqp10.Frame, error) {
 	for {
-		f, err := c.in.frame(c.o.MaxFrameSize)
+		f, err := c.in.Frame(c.o.MaxFrameSize)
 		switch {
 		case err != nil:
 			return nil, &amqp10.Error{Condition: amqp10.FramingError, Description: err.Error()}
@@ -70,7 +70,7 @@ func (c *Conn) more() error {
 	if err != nil {
 		return err
 	}
-	err = c.in.fill()
+	err = c.in.Fill()
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.busy = true
@@ -97,10 +97,11 @@ func (c *Conn) refuse(e *amqp10.Error) {
 
 // close ends the connection with a close, if it is open.
 func (c *Conn) close(why *Error, e *amqp10.Error) {
-	switch c.phase {
-	case phaseShaking:
+	switch {
+	case c.err != nil:
+	case c.phase == phaseShaking:
 		c.fail(why)
-	case phaseOpening, phaseOpen:
+	case c.phase < phaseClosing:
 		c.cause = why
 		c.gather() // what was said before
 		c.dropSessions(why)
@@ -112,7 +113,7 @@ func (c *Conn) close(why *Error, e *amqp10.Error) {
 // ignoreAll waits for the end of what the peer sends: closing at once could take our close from under way.
 func (c *Conn) ignoreAll() error {
 	for {
-		c.in.r, c.in.w = 0, 0
+		c.in.Discard(len(c.in.Rest()))
 		if err := c.more(); err != nil {
 			return errClosed
 		}

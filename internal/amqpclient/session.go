@@ -7,6 +7,7 @@ import (
 	"math"
 
 	"github.com/hubwire/hubwire/internal/amqp10"
+	"github.com/hubwire/hubwire/internal/unsettled"
 )
 
 // SessionOptions are what a session is begun with. The zero value of each field means the default.
@@ -41,7 +42,7 @@ type Session struct {
 	nextOut   uint32 // next-outgoing-id
 	windowOut uint32 // what we may still send: remote-incoming-window
 
-	in, out      unsettled
+	in, out      unsettled.Ring[*link]
 	lastIn       uint32 // the latest delivery-id of the peer, if any
 	anyIn        bool
 	nextDelivery uint32 // our next delivery-id
@@ -233,7 +234,7 @@ func (s *Session) drop(state sessionState, why *Error) {
 		return
 	}
 	s.state, s.why = state, why
-	s.in, s.out = unsettled{}, unsettled{}
+	s.in, s.out = unsettled.Ring[*link]{}, unsettled.Ring[*link]{}
 	s.credits, s.rest, s.outcome = nil, nil, outcome{}
 	for _, l := range s.links {
 		if l == nil {

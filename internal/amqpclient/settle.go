@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/hubwire/hubwire/internal/amqp10"
+	"github.com/hubwire/hubwire/internal/unsettled"
 )
 
 // outcome is what is to be said about deliveries that are neighbours, in one disposition.
@@ -35,10 +36,10 @@ func (r *Receiver) Dispose(first, last uint32, state amqp10.State) error {
 		return r.why
 	}
 	s := r.session
-	for i := s.in.search(first); i < s.in.n && !before(last, s.in.at(i).id); i = s.in.search(first) {
-		e := s.in.at(i)
-		first = e.id + 1
-		if e.open && !e.told && e.link == &r.link {
+	for i := s.in.Search(first); i < s.in.Len() && !unsettled.Before(last, s.in.At(i).ID); i = s.in.Search(first) {
+		e := s.in.At(i)
+		first = e.ID + 1
+		if e.Open && !e.Told && e.Link == &r.link {
 			s.tell(e, state)
 		}
 	}
@@ -47,13 +48,13 @@ func (r *Receiver) Dispose(first, last uint32, state amqp10.State) error {
 }
 
 // tell tells the peer the outcome of a delivery that came in.
-func (s *Session) tell(e *entry, state amqp10.State) {
+func (s *Session) tell(e *unsettled.Entry[*link], state amqp10.State) {
 	if state.IsNull() {
 		state = amqp10.Accepted()
 	}
-	s.say(amqp10.RoleReceiver, !e.second, e.id, e.id, state)
-	if e.second {
-		e.told = true
+	s.say(amqp10.RoleReceiver, !e.Second, e.ID, e.ID, state)
+	if e.Second {
+		e.Told = true
 	} else {
 		s.settleIn(e)
 	}
@@ -71,12 +72,12 @@ func (r *Receiver) Settle(ctx context.Context, id uint32, state amqp10.State) (a
 	if r.why != nil {
 		return amqp10.State{}, r.why
 	}
-	e := s.in.find(id)
-	if e == nil || e.link != &r.link {
+	e := s.in.Find(id)
+	if e == nil || e.Link != &r.link {
 		return amqp10.State{}, ErrNotUnsettled
 	}
-	second := e.second
-	if !e.told {
+	second := e.Second
+	if !e.Told {
 		s.tell(e, state)
 		c.wakeWriter()
 	}
@@ -122,9 +123,9 @@ func (s *Session) giveUpAnswers(l *link) {
 }
 
 // settleIn ends a delivery that came in.
-func (s *Session) settleIn(e *entry) {
-	e.link.unsettled--
-	s.in.settle(e)
+func (s *Session) settleIn(e *unsettled.Entry[*link]) {
+	e.Link.unsettled--
+	s.in.Settle(e)
 }
 
 // say tells the peer of the outcome of deliveries, together with their neighbours if it is the same.
@@ -180,7 +181,7 @@ func (s *Session) disposition(body []byte) error {
 		return decodeError(err)
 	}
 	first, last := d.First, d.Last.Or(d.First)
-	if before(last, first) {
+	if unsettled.Before(last, first) {
 		s.end(&amqp10.Error{Condition: amqp10.InvalidField, Description: "a disposition whose last is before its first"})
 		return nil
 	}
@@ -198,27 +199,27 @@ func (s *Session) disposition(body []byte) error {
 
 // settledByPeer acts on a sender that settles what it sent: behind our word, or without waiting for it.
 func (s *Session) settledByPeer(first, last uint32, state amqp10.State) {
-	for i := s.in.search(first); i < s.in.n && !before(last, s.in.at(i).id); {
-		e := s.in.at(i)
-		id := e.id
-		if e.open {
+	for i := s.in.Search(first); i < s.in.Len() && !unsettled.Before(last, s.in.At(i).ID); {
+		e := s.in.At(i)
+		id := e.ID
+		if e.Open {
 			s.settleIn(e)
 			s.answered(id, state)
 		}
-		i = s.in.search(id + 1)
+		i = s.in.Search(id + 1)
 	}
 }
 
 // outcomes acts on a receiver's word about what we sent. Deliveries that follow each other are told of together.
 func (s *Session) outcomes(first, last uint32, d *amqp10.Disposition) {
-	settled, full := d.Settled.Or(false), s.out.open >= maxUnsettled
-	for i := s.out.search(first); i < s.out.n && !before(last, s.out.at(i).id); i = s.out.search(first) {
-		e := s.out.at(i)
-		first = e.id + 1
-		if !e.open {
+	settled, full := d.Settled.Or(false), s.out.Open() >= maxUnsettled
+	for i := s.out.Search(first); i < s.out.Len() && !unsettled.Before(last, s.out.At(i).ID); i = s.out.Search(first) {
+		e := s.out.At(i)
+		first = e.ID + 1
+		if !e.Open {
 			continue
 		}
-		l, id, from := e.link, e.id, e.token
+		l, id, from := e.Link, e.ID, e.Token
 		n := s.settleRun(i, last)
 		first = id + n
 		if !settled {
@@ -241,16 +242,16 @@ func (s *Session) outcomes(first, last uint32, d *amqp10.Disposition) {
 // settleRun settles the delivery at i and those of the same link, up to last, whose ids and tokens follow it, and
 // returns how many.
 func (s *Session) settleRun(i, last uint32) (n uint32) {
-	e := s.out.at(i)
-	l, id, token := e.link, e.id, e.token
-	for ; i+n < s.out.n; n++ {
-		e := s.out.at(i + n)
-		if !e.open || e.link != l || e.id != id+n || e.token != token+uint64(n) || before(last, e.id) {
+	e := s.out.At(i)
+	l, id, token := e.Link, e.ID, e.Token
+	for ; i+n < s.out.Len(); n++ {
+		e := s.out.At(i + n)
+		if !e.Open || e.Link != l || e.ID != id+n || e.Token != token+uint64(n) || unsettled.Before(last, e.ID) {
 			break
 		}
-		s.out.close(e)
+		s.out.Close(e)
 	}
 	l.unsettled -= n
-	s.out.trim()
+	s.out.Trim()
 	return n
 }
