@@ -44,8 +44,7 @@ type outbox struct {
 	since   time.Time          // when the oldest of those became the oldest
 	returns int                // how often in a row the hub wanted no message yet
 
-	told     []tale        // done functions to be called
-	telling  bool          // there is a goroutine for them
+	telling  bool          // there is a goroutine that calls done functions
 	closing  bool          // nothing new is accepted
 	detached bool          // by a done function
 	paused   bool          // nothing is written

@@ -127,3 +127,22 @@ func TestTheEndOfTheDeviceIsTheEndOfSends(t *testing.T) {
 		}
 	})
 }
+
+func TestADoneFunctionThatTakesItsTimeHoldsUpWhoSends(t *testing.T) {
+	o := shortOptions
+	o.window = 2
+	inBubble(t, o, func(t *testing.T, b *mailbox) {
+		b.answer = accepts
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		hold, n := make(chan struct{}), 0
+		for b.sendAsync(ctx, &hubwire.Message{}, func(error) { <-hold }) == nil && n < 10 {
+			n++
+			synctest.Wait()
+		}
+		if n != 3 {
+			t.Errorf("%d messages were accepted, one of which is being told of", n)
+		}
+		close(hold)
+	})
+}

@@ -112,33 +112,49 @@ func (b *outbox) rewind() {
 	}
 }
 
-// finish frees the oldest slots, whose outcomes are known, and sees to it that they are told. When the outbox has ended,
-// that is all of them.
+// finish frees the oldest slots, whose outcomes are known, as far as nobody has to be called. Then it sees to it that somebody is.
 func (b *outbox) finish() {
-	for b.used > 0 {
-		s := b.at(b.head)
-		if !s.known && b.cause != nil {
-			s.known, s.err = true, endedBy(s.doubt || s.under, b.cause)
+	for s := b.oldest(); s != nil; s = b.oldest() {
+		if !s.calls() {
+			b.free(s)
+			continue
 		}
-		if !s.known {
-			break
+		if !b.telling {
+			b.telling = true
+			go b.tell(nil, 0)
 		}
-		switch {
-		case s.wait != nil:
-			s.wait <- s.err
-		case s.done != nil, s.each != nil:
-			b.told = append(b.told, tale{s.done, s.each, s.i, s.err})
-		}
-		b.remove(b.head)
-	}
-	if len(b.told) > 0 && !b.telling {
-		b.telling = true
-		go b.tell(nil, 0)
+		return
 	}
 	b.hush()
 }
 
-// tale is an outcome for somebody.
+// oldest returns the oldest slot if its outcome is known, as that of all is when the outbox has ended.
+func (b *outbox) oldest() *slot {
+	if b.used == 0 {
+		return nil
+	}
+	s := b.at(b.head)
+	if !s.known && b.cause != nil {
+		s.known, s.err = true, endedBy(s.doubt || s.under, b.cause)
+	}
+	if !s.known {
+		return nil
+	}
+	return s
+}
+
+// free frees the oldest slot.
+func (b *outbox) free(s *slot) {
+	if s.wait != nil {
+		s.wait <- s.err
+	}
+	b.remove(b.head)
+}
+
+// calls reports whether a done function is to be called with the outcome.
+func (o *order) calls() bool { return o.done != nil || o.each != nil }
+
+// tale is an outcome for a done function.
 type tale struct {
 	done func(error)
 	each func(i int, err error)
@@ -147,7 +163,7 @@ type tale struct {
 }
 
 // tell calls the done functions that are to be called, in order, those of batch from the i-th on first, for as long as there
-// are any.
+// are any. Meanwhile what else has an outcome keeps its place in the window: a function that takes its time holds up who sends.
 func (b *outbox) tell(batch []tale, i int) {
 	over := false
 	defer func() {
@@ -163,14 +179,25 @@ func (b *outbox) tell(batch []tale, i int) {
 		}
 		clear(batch)
 		b.mu.Lock()
-		batch, b.told, i = b.told, batch[:0], 0
+		batch, i = b.harvest(batch[:0]), 0
 		if over = len(batch) == 0; over {
-			b.told, b.telling = nil, false
+			b.telling = false
 			b.caller.Store(0)
 			b.hush()
 		}
 		b.mu.Unlock()
 	}
+}
+
+// harvest frees the oldest slots, whose outcomes are known, and adds to batch who is to be called.
+func (b *outbox) harvest(batch []tale) []tale {
+	for s := b.oldest(); s != nil; s = b.oldest() {
+		if s.calls() {
+			batch = append(batch, tale{s.done, s.each, s.i, s.err})
+		}
+		b.free(s)
+	}
+	return batch
 }
 
 // call tells one outcome. A panic is contained.
