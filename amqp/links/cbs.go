@@ -138,9 +138,7 @@ func (c *cbs) attach(ctx context.Context) (_ *cbsPair, err error) {
 	}
 	defer func() {
 		if err != nil {
-			n.c.mu.Lock()
-			defer n.c.mu.Unlock()
-			n.c.closeLocked(n, p.session, nil)
+			p.leave()
 		}
 	}()
 	p.sender, err = p.session.Sender(ctx, &amqpclient.SenderOptions{
@@ -179,9 +177,7 @@ func (c *cbs) failed(ctx context.Context, pair *cbsPair, err error) error {
 	}
 	c.mu.Unlock()
 	if useless {
-		c.n.c.mu.Lock()
-		defer c.n.c.mu.Unlock()
-		c.n.c.closeLocked(c.n, pair.session, nil)
+		pair.leave()
 	}
 	return err
 }
@@ -231,7 +227,13 @@ func (p *cbsPair) ended(reason error) {
 		answer <- reason
 	}
 	c.mu.Unlock()
-	if p.session.Err() == nil {
-		_ = p.session.End(noWait, nil)
-	}
+	p.leave()
+}
+
+// leave ends the session, which nobody wants any more.
+func (p *cbsPair) leave() {
+	n := p.c.n
+	n.c.mu.Lock()
+	defer n.c.mu.Unlock()
+	n.c.closeLocked(n, p.session, nil)
 }

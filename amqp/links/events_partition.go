@@ -21,6 +21,9 @@ type batch struct {
 	err       error // the end; there is nothing else then
 }
 
+// maxBatch is how many events go from goroutine to goroutine at once, at most.
+const maxBatch = 64
+
 // start reads the partitions on goroutines of their own, which have ended when stop returns.
 func (r *EventReader) start(ctx context.Context, h *EventHub) (batches <-chan batch, stop func()) {
 	ctx, cancel := context.WithCancel(ctx)
@@ -233,8 +236,8 @@ func (p *partition) await(ctx context.Context, after generation) (*amqpclient.Re
 	return link, max(gen, after), err
 }
 
-// take waits for what comes by an attachment, and returns all that is there: at least one event, or an error. Events may come
-// with an error.
+// take waits for what comes by an attachment, and returns a batch of what is there: at least one event, or an error. Events may
+// come with an error.
 func (p *partition) take(ctx context.Context, gen generation) ([]*amqp.Event, error) {
 	for {
 		events, err := p.taken(gen)
@@ -255,11 +258,15 @@ func (p *partition) take(ctx context.Context, gen generation) ([]*amqp.Event, er
 func (p *partition) taken(gen generation) (events []*amqp.Event, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.came.gen == gen {
-		events, err = p.came.events, p.came.err
-		p.came.events = nil
+	if p.came.gen != gen {
+		return nil, nil
 	}
-	return events, err
+	if n := len(p.came.events); n > maxBatch {
+		events, p.came.events = p.came.events[:maxBatch:maxBatch], p.came.events[maxBatch:]
+		return events, nil
+	}
+	events, p.came.events = p.came.events, nil
+	return events, p.came.err
 }
 
 // ended is the error that reading ends with.

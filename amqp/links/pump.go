@@ -2,6 +2,7 @@ package links
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"time"
 
@@ -23,7 +24,7 @@ type pump struct {
 	f  func(generation, []byte)
 
 	mu      sync.Mutex
-	queue   []arrival // at most pumpCredit of an attachment
+	queue   []arrival // at most pumpCredit of an attachment, and of others as much again
 	running bool
 }
 
@@ -62,6 +63,9 @@ func read[T any](message []byte, parse func(*amqp.Message) (T, error)) (t T, err
 func (p *pump) push(gen generation, d *amqpclient.Delivery) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if len(p.queue) >= 2*pumpCredit { // of links that are lost, as the hub knows
+		p.queue = slices.DeleteFunc(p.queue, func(a arrival) bool { return a.gen != gen })
+	}
 	p.queue = append(p.queue, arrived(gen, d))
 	if !p.running {
 		p.running = p.in.start(p.run)
