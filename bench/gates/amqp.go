@@ -22,7 +22,7 @@ func openAMQP() ([]contest, error) {
 	return append(contests, amqpIdling(), amqpShared(), renewing()), nil
 }
 
-// amqpIn: telemetry comes in from go-amqp, and from the device client, which is made of it, one by one and in
+// amqpIn: telemetry comes in from go-amqp, and from the device client, one by one and in
 // batches. For the hub the peer is the sender itself.
 func amqpIn() *race {
 	r := &race{laps: 5, turn: 100 * time.Millisecond, whole: true}
@@ -55,7 +55,7 @@ func amqpIn() *race {
 	return r
 }
 
-// amqpOut: go-amqp reads the log of events, and so does the service client, which is made of it.
+// amqpOut: go-amqp reads the log of events, and so does the service client.
 func amqpOut() *race {
 	r := &race{laps: 3, turn: 300 * time.Millisecond}
 	tls := setup{TLS: true}
