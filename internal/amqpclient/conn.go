@@ -21,6 +21,7 @@ type Conn struct {
 	// Of the goroutine that reads.
 	in       amqp10.FrameReader
 	delivery Delivery
+	quieted  uint64          // heard, when the peer was last quiet
 	spare    *partial        // of a message that came in part
 	moved    amqp10.Transfer // the peer's, as it is read: what escapes is made once
 	told     amqp10.Disposition

@@ -87,6 +87,11 @@ func (c *Conn) closed(body []byte) error {
 func (c *Conn) quiet() {
 	c.in.Quiet()
 	c.spare = nil
+	heard := c.heard.Load()
+	if heard == c.quieted {
+		return // it has said nothing since it said so last
+	}
+	c.quieted = heard
 	for _, s := range c.channels {
 		if s != nil {
 			s.in.Quiet()

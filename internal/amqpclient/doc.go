@@ -22,7 +22,8 @@
 //
 // Frames are gathered, and written by a goroutine that lives while there is something to write: what comes up while it
 // writes goes out with its next write. So a call that sends returns when the connection has taken a copy of the
-// message, not when it is written. What waits to be written is bounded: who sends waits, or is told to wait.
+// message, not when it is written. Only who sends one message after the outcome of the other, with Send or
+// [Sender.Flush], writes it itself. What waits to be written is bounded: who sends waits, or is told to wait.
 //
 // # Goroutines
 //

@@ -106,8 +106,10 @@ func (l *link) end(why *Error) {
 		s.rest = nil
 	}
 	if l.unsettled > 0 {
+		s.conn.unsettled -= s.out.Open()
 		s.in.Drop(l)
 		s.out.Drop(l)
+		s.conn.unsettled += s.out.Open()
 		l.unsettled = 0
 	}
 	s.giveUpAnswers(l)

@@ -17,15 +17,17 @@ const (
 // out is the way to the peer. Frames wait until the goroutine that writes takes them all. Dispositions and flows are not
 // made until then, so that neighbours are joined and they say what is then true.
 type out struct {
-	frames  *buffer    // whole frames that wait; nil: none
-	due     []*Session // that have dispositions, flows or the rest of a message to be made
-	crowded []*Sender  // that want to be told when there is room
-	busy    bool       // the goroutine that reads is acting, and will have all written when it has
-	writing bool       // there is a goroutine that writes
-	writer  func()     // write, which would have to be made anew for each goroutine
-	polite  bool       // both ends have closed
-	hanging bool       // the connection is being closed below
-	err     error      // why nothing can be written or read any more
+	frames    *buffer    // whole frames that wait; nil: none
+	due       []*Session // that have dispositions, flows or the rest of a message to be made
+	crowded   []*Sender  // that want to be told when there is room
+	unsettled int        // deliveries without an outcome, of all sessions
+	alone     int        // messages in a row, up to lonely, that were sent when there was no such delivery
+	busy      bool       // the goroutine that reads is acting, and will have all written when it has
+	writing   bool       // there is a goroutine that writes
+	writer    func()     // write, which would have to be made anew for each goroutine
+	polite    bool       // both ends have closed
+	hanging   bool       // the connection is being closed below
+	err       error      // why nothing can be written or read any more
 }
 
 // waiting is how many bytes wait to be written.
@@ -124,30 +126,52 @@ func (c *Conn) write() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for c.err == nil && c.pending() {
-		c.gather()
-		w := c.frames
-		if w == nil {
-			continue
-		}
-		c.frames = nil
-		c.writeFrom = time.Now()
-		c.uncrowd()
-		c.wakeTeller()
-		c.mu.Unlock()
-		n, err := c.nc.Write(w.b)
-		if err == nil && n < len(w.b) {
-			err = io.ErrShortWrite
-		}
-		w.put()
-		c.mu.Lock()
-		c.writeFrom, c.writtenAt = time.Time{}, time.Now()
-		c.changed.Broadcast()
-		if err != nil {
-			c.fail(&Error{Level: LevelConn, Err: err})
-		}
+		c.writeOnce()
 	}
 	c.writing = false
 	c.changed.Broadcast()
+}
+
+// lonely is how many messages in a row must be alone for the next one to be taken for alone, too.
+const lonely = 2
+
+// flush sees to it that what waits is written: by the caller, when it sends one message after the outcome of the other. The
+// peer has then read all that was sent before, so the write does not wait for it; and nobody has to be woken. The
+// first message of many is better written with those that follow.
+func (c *Conn) flush() {
+	if c.alone >= lonely && c.unsettled == 1 && !c.busy && !c.writing && c.err == nil && c.pending() {
+		c.writing = true
+		c.writeOnce()
+		c.writing = false
+		c.changed.Broadcast()
+	}
+	c.wakeWriter()
+	c.wakeTeller()
+}
+
+// writeOnce writes what waits now. The caller has set writing, and the lock is let go while the peer takes it.
+func (c *Conn) writeOnce() {
+	c.gather()
+	w := c.frames
+	if w == nil {
+		return
+	}
+	c.frames = nil
+	c.writeFrom = time.Now()
+	c.uncrowd()
+	c.wakeTeller()
+	c.mu.Unlock()
+	n, err := c.nc.Write(w.b)
+	if err == nil && n < len(w.b) {
+		err = io.ErrShortWrite
+	}
+	w.put()
+	c.mu.Lock()
+	c.writeFrom, c.writtenAt = time.Time{}, time.Now()
+	c.changed.Broadcast()
+	if err != nil {
+		c.fail(&Error{Level: LevelConn, Err: err})
+	}
 }
 
 // uncrowd tells all who wait for room that there is some.

@@ -35,8 +35,6 @@ func (l *Sender) trySend(msg []byte, o *Outgoing) (ok bool, err error) {
 		return false, nil
 	}
 	l.send(msg, o)
-	c.wakeWriter()
-	c.wakeTeller()
 	return true, nil
 }
 
@@ -53,9 +51,15 @@ func (l *Sender) send(msg []byte, o *Outgoing) {
 	}
 	id := s.nextDelivery
 	s.nextDelivery++
+	if c.unsettled > 0 {
+		c.alone = 0
+	} else if c.alone < lonely {
+		c.alone++
+	}
 	if !settled {
 		s.out.Push(id, &l.link, o.Token)
 		l.unsettled++
+		c.unsettled++
 	}
 	t := &c.sent
 	*t = amqp10.Transfer{

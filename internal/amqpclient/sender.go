@@ -84,6 +84,9 @@ type Outgoing struct {
 	// Token is the caller's name for the delivery in OnSettled. Deliveries whose tokens rise by one are told of
 	// together.
 	Token uint64
+	// Hold leaves it to a call of [Sender.Flush], which must follow, to have the message written: for who sends with a lock held, and
+	// flushes without.
+	Hold bool
 }
 
 // TrySend sends msg, sections as they go over the wire, if there is credit, window and room to write: it returns true
@@ -95,7 +98,21 @@ func (l *Sender) TrySend(msg []byte, o Outgoing) (ok bool, err error) {
 	c := l.session.conn
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return l.trySend(msg, &o)
+	if ok, err = l.trySend(msg, &o); ok && !o.Hold {
+		c.wakeWriter()
+		c.wakeTeller()
+	}
+	return ok, err
+}
+
+// Flush has what was sent on hold written, together with all else that waits. Where each message on the connection is sent after the
+// outcome of the one before, the caller writes it itself, which saves it the wait for a goroutine; so it should hold no
+// lock. The peer has then read all that was sent before: the write does not wait for it.
+func (l *Sender) Flush() {
+	c := l.session.conn
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.flush()
 }
 
 // Send is TrySend that waits until it can, or ctx ends: the message is then not sent. OnReady may be told of it, too.
@@ -107,7 +124,11 @@ func (l *Sender) Send(ctx context.Context, msg []byte, o Outgoing) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for {
-		if ok, err := l.trySend(msg, &o); ok || err != nil {
+		ok, err := l.trySend(msg, &o)
+		if ok && !o.Hold {
+			c.flush()
+		}
+		if ok || err != nil {
 			return err
 		}
 		if err := c.wait(ctx, &l.gate); err != nil {

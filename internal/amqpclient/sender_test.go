@@ -266,3 +266,45 @@ func TestWhoSendsMoreThanIsReadWaits(t *testing.T) {
 		j.want(t, "ready")
 	})
 }
+
+func TestWhatIsOnHoldIsWrittenWithTheFlush(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p, l := sender(t, 10, &amqpclient.SenderOptions{})
+		for range 2 {
+			must[bool](t)(l.TrySend([]byte("m"), amqpclient.Outgoing{Hold: true}))
+		}
+		p.want()
+		l.Flush()
+		p.want("transfer 0 id=0 tag=00000000 format=0 m", "transfer 0 id=1 tag=00000001 format=0 m")
+	})
+}
+
+// Who sends one message after the outcome of the other writes it itself, and nobody is woken for it.
+func TestALoneMessageIsWrittenByWhoSendsIt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, c := newServer(t)
+		l := linked(t, c, &amqpclient.SenderOptions{}, &amqpclient.ReceiverOptions{})
+		for id := range uint32(4) {
+			synctest.Wait()
+			before := s.frames.Load()
+			if err := l.Send(t.Context(), nil, amqpclient.Outgoing{}); err != nil {
+				t.Fatal(err)
+			}
+			if id >= 2 && s.frames.Load() != before+1 {
+				t.Errorf("message %d was not written when Send had returned", id)
+			}
+			s.in <- encode(on{0, settled(amqp10.RoleReceiver, 0, id+1, amqp10.Accepted()).body})
+		}
+		synctest.Wait()
+		before := s.frames.Load()
+		for range 3 {
+			if err := l.Send(t.Context(), nil, amqpclient.Outgoing{}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		synctest.Wait()
+		if n := s.frames.Load() - before; n != 3 {
+			t.Errorf("%d of 3 messages were written", n)
+		}
+	})
+}

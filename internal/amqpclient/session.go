@@ -234,6 +234,7 @@ func (s *Session) drop(state sessionState, why *Error) {
 		return
 	}
 	s.state, s.why = state, why
+	s.conn.unsettled -= s.out.Open()
 	s.in, s.out = unsettled.Ring[*link]{}, unsettled.Ring[*link]{}
 	s.credits, s.rest, s.outcome = nil, nil, outcome{}
 	for _, l := range s.links {

@@ -252,6 +252,7 @@ func (s *Session) settleRun(i, last uint32) (n uint32) {
 		s.out.Close(e)
 	}
 	l.unsettled -= n
+	s.conn.unsettled -= int(n)
 	s.out.Trim()
 	return n
 }
