@@ -64,13 +64,13 @@ var (
 
 // script is a connection of an SDK.
 type script struct {
-	t    testing.TB
-	sdk  *amqpSDK
-	nc   net.Conn
-	buf  []byte
-	out  map[uint16]uint32 // the next delivery id of each session, both ways
-	in   map[uint16]uint32
-	tags byte
+	t       testing.TB
+	sdk     *amqpSDK
+	nc      net.Conn
+	buf     []byte
+	out     map[uint16]uint32 // the next delivery id of each session, both ways
+	in      map[uint16]uint32
+	tags    byte
 	handles map[uint16]uint32 // the next of each session
 	puts    int
 	more    bool // the delivery goes on in the next transfer
