@@ -73,7 +73,8 @@ type script struct {
 	tags    byte
 	handles map[uint16]uint32 // the next of each session
 	puts    int
-	more    bool // the delivery goes on in the next transfer
+	more    bool   // the delivery goes on in the next transfer
+	most    uint64 // max-message-size of links to receive on
 }
 
 func newScript(t testing.TB, sdk *amqpSDK, nc net.Conn) *script {
@@ -269,11 +270,11 @@ func (s *script) link(ch uint16, receives bool, name, address string, credit uin
 	if receives {
 		node.code, other.code, count = uint64(0x28), uint64(0x29), nil
 	}
-	source, target := other, node
+	source, target, most := other, node, uint64(0)
 	if receives {
-		source, target = node, other
+		source, target, most = node, other, s.most
 	}
-	s.send(ch, fAttach, name, handle, receives, snd, rcv, source, target, nil, nil, count, uint64(0), nil, nil, props)
+	s.send(ch, fAttach, name, handle, receives, snd, rcv, source, target, nil, nil, count, most, nil, nil, props)
 	a, _ := s.await(ch, fAttach)
 	for i, want := range []any{name, nil, !receives, snd, rcv} {
 		if i != 1 && want != nil && a.field(i) != want {

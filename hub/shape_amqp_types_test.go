@@ -143,6 +143,28 @@ func TestShapeAMQPLoose(t *testing.T) {
 				t.Errorf("%d bytes", got)
 			}
 		}},
+		{"C: links that take 65,536 bytes, which it does not mind when more comes", func(t *testing.T, h *hub.Hub) {
+			s := sdkC.connect(t, h)
+			s.put(h, dev, sdkC.putName)
+			const most = uint64(65536)
+			s.most = most
+			s.link(0, true, "in", s.address("messages/devicebound"), 10000, uint8(0), uint8(0), nil)
+			if err := h.SendC2D(t.Context(), dev, &hubwire.Message{ID: "m", Body: make([]byte, hubwire.MaxC2DSize-1)}); err != nil {
+				t.Fatal(err)
+			}
+			if m := s.receive(0); len(m.body()) != hubwire.MaxC2DSize-1 {
+				t.Errorf("%d bytes", len(m.body()))
+			}
+			out := s.link(0, false, "twin-out", s.address("twin"), 0, uint8(0), uint8(0), nil)
+			s.link(0, true, "twin-in", s.address("twin"), 10000, uint8(0), uint8(0), nil)
+			for i := range 4 { // of which the limits count little
+				desire(t, h, dev, fmt.Sprintf(`{"k%d":"%s"}`, i, strings.Repeat(`\u0001`, 4000)))
+			}
+			s.twinWord(0, out, "1", "GET", "", nil, []byte(" "))
+			if m := s.twinAnswer(0, "1"); uint64(len(m.body())) < most || !strings.HasSuffix(m.body(), "}") {
+				t.Errorf("the twin has %d bytes", len(m.body()))
+			}
+		}},
 		{"C: links of many devices in one session", func(t *testing.T, h *hub.Hub) {
 			s := sdkC.connect(t, h)
 			for _, id := range []hubwire.Identity{dev, other, mod} {

@@ -125,7 +125,9 @@ func (l *Link) accept(a *Attach) {
 		l.topUp()
 		return
 	}
-	l.maxMessage = a.Peer.MaxMessageSize.Or(0)
+	if l.maxMessage = a.Peer.MaxMessageSize.Or(0); a.AnySize {
+		l.maxMessage = 0
+	}
 	l.sendMode = r.SendMode.Or(amqp10.SendMixed)
 	l.woken = true
 }

@@ -41,6 +41,10 @@ type Attach struct {
 	// SettleFirst has us settle what comes at once with its outcome, also in receiver-settle-mode second, which is
 	// answered as it was asked for. For receivers only: uAMQP asks for that mode, and waits for us to settle (observed).
 	SettleFirst bool
+	// AnySize has us send what the node has, also when it is larger than the peer's max-message-size, which is answered
+	// as it was asked for: the peer may end the link then. Else we do. For senders only: the C SDK names the size of a
+	// message of IoT Hub's without what comes with it, and takes larger ones.
+	AnySize bool
 }
 
 // Node is what a link leads to.
