@@ -84,18 +84,7 @@ func TestShapeAMQPRejectedTelemetry(t *testing.T) {
 			parts = append(parts, sec(secData, sdk.encoder.message(sec(secData, make([]byte, 50_000)))))
 		}
 		big := sdk.encoder.message(parts...)
-		// In frames of the hub's size.
-		id := s.out[ch]
-		s.out[ch]++
-		for first := true; len(big) > 0; first = false {
-			part := big[:min(len(big), 60_000)]
-			big = big[len(part):]
-			f := list{link, nil, nil, nil, nil, len(big) > 0}
-			if first {
-				f = list{link, id, []byte{1}, uint32(0x80013700), false, true}
-			}
-			s.write(s.frame(0, ch, fTransfer, f, part))
-		}
+		id := s.split(ch, link, 0x80013700, big)
 		e := s.settled(ch, id, stRejected)
 		if _, e := inner(e.field(0)); e.field(0) != sym("amqp:link:message-size-exceeded") {
 			t.Errorf("the error is %v", e)

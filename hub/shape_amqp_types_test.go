@@ -165,6 +165,27 @@ func TestShapeAMQPLoose(t *testing.T) {
 				t.Errorf("the twin has %d bytes", len(m.body()))
 			}
 		}},
+		{"C: a batch of all that waits, up to 1,024 bytes less than the link announces", func(t *testing.T, h *hub.Hub) {
+			s := sdkC.connect(t, h)
+			s.put(h, dev, sdkC.putName)
+			out := s.link(0, false, "out", s.address("messages/events"), 0, uint8(0), uint8(0), nil)
+			if s.takes < hubwire.MaxTelemetrySize {
+				t.Errorf("the hub takes %d bytes", s.takes)
+			}
+			var b, all []byte
+			n := 0
+			for ; ; n++ {
+				all = append(all, b...)
+				m := sdkC.encoder.message(sec(secApplication, pairs{"n", fmt.Sprint(n)}), sec(secData, make([]byte, 1000)))
+				if b = sdkC.encoder.message(sec(secData, m)); uint64(len(all)+len(b)) > s.takes-1024 {
+					break
+				}
+			}
+			s.settled(0, s.split(0, out, 0x80013700, all), stAccepted)
+			if got := len(events(t, h)); got != n || n < 200 {
+				t.Errorf("%d events of %d", got, n)
+			}
+		}},
 		{"C: links of many devices in one session", func(t *testing.T, h *hub.Hub) {
 			s := sdkC.connect(t, h)
 			for _, id := range []hubwire.Identity{dev, other, mod} {

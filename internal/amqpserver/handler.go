@@ -34,7 +34,7 @@ type Attach struct {
 	Peer *amqp10.Attach
 	// Reply is what an accepted link is answered with, and may be changed, but for name, handle and role: it has the
 	// peer's termini and modes, the default for modes that the peer left out, and [Config].MaxMessageSize or what the
-	// peer wants at most.
+	// peer wants at most. Messages of up to MaxMessageSize are taken also where less is announced.
 	Reply amqp10.Attach
 	// Credit is [Config].Credit of this link. For receivers only.
 	Credit uint32
