@@ -367,7 +367,7 @@ func (s *script) putText(name, text, want string) {
 	s.t.Helper()
 	if s.puts == 0 {
 		s.link(0, false, s.sdk.name+"-cbs-sender", "$cbs", 0, s.sdk.snd, s.sdk.rcv, nil)
-		s.link(0, true, s.sdk.name+"-cbs-receiver", "$cbs", 100, s.sdk.snd, s.sdk.rcv, nil)
+		s.link(0, true, s.sdk.name+"-cbs-receiver", "$cbs", 5000, s.sdk.snd, s.sdk.rcv, nil)
 	}
 	id := s.sdk.putID(s.puts)
 	s.puts++
