@@ -89,6 +89,28 @@ func TestShapeREST(t *testing.T) {
 			{"POST /devices?api-version=2021-04-12" + python, `[{"id": "b1", "importMode": "create", "status": "enabled", "authentication": {"type": "sas"}}, {"id": "dev-1", "importMode": "create", "status": "enabled"}]`, 400, "\r\nIotHubErrorCode: BulkRegistryOperationFailure\r\n"},
 			{"POST /devices/?api-version=2021-04-12" + python, `[{"id":"b1","importMode":"Delete"}]`, 200, `"isSuccessful":true`},
 		}},
+		{".NET: a device with thumbprints, whose keys are null, and one of an authority's", []step{
+			{"PUT /devices/x509?api-version=2021-04-12" + dotnet, `{"deviceId":"x509","status":"enabled","authentication":{"symmetricKey":{"primaryKey":null,"secondaryKey":null},"x509Thumbprint":{"primaryThumbprint":"0123456789ABCDEF0123456789ABCDEF01234567","secondaryThumbprint":null},"type":"selfSigned"}}`, 200, `"type":"selfSigned"`},
+			{"PUT /devices/ca?api-version=2021-04-12" + dotnet, `{"deviceId":"ca","status":"enabled","authentication":{"symmetricKey":null,"x509Thumbprint":null,"type":"certificateAuthority"}}`, 200, `"type":"certificateAuthority"`},
+			{"POST /devices/query?api-version=2021-04-12" + dotnet, `{"query":"SELECT deviceId FROM devices WHERE authenticationType = 'selfSigned'"}`, 200, `[{"deviceId":"x509"}]`},
+		}},
+		{"Python: an edge device, and a leaf in its scope", []step{
+			{"PUT /devices/edge?api-version=2021-04-12" + python, `{"deviceId": "edge", "status": "enabled", "authentication": {"type": "sas"}, "capabilities": {"iotEdge": true}}`, 200, `"deviceScope":"ms-azure-iot-edge://edge-`},
+			{"GET /devices/edge/modules?api-version=2021-04-12" + python, "", 200, `"moduleId":"$edgeHub"`},
+			{"POST /devices/edge/applyConfigurationContent?api-version=2021-04-12" + python, `{"modulesContent": {"$edgeAgent": {"properties.desired": {"a": 1}}}}`, 204, ""},
+			{"GET /twins/edge/modules/$edgeAgent?api-version=2021-04-12" + python, "", 200, `"a":1`},
+			{"GET /twins/edge/modules/%24edgeAgent?api-version=2021-04-12" + python, "", 200, `"a":1`},
+		}},
+		{"Java: digital twins, by its generated client", []step{
+			{"PATCH /digitaltwins/dev-1?api-version=2021-04-12" + java, `[{"op":"add","path":"/targetTemperature","value":42}]`, 202, "\r\nETag: \""},
+			{"GET /digitaltwins/dev-1?api-version=2021-04-12" + java, "", 200, `"$dtId":"dev-1"`},
+			{"POST /digitaltwins/dev-1?api-version=2021-04-12" + java + "\nX-HTTP-Method-Override: PATCH", `[{"op":"replace","path":"/targetTemperature","value":43}]`, 202, "\r\nLocation: "},
+		}},
+		{"Java: a job is cancelled with an empty text for a body, and with none", []step{
+			{"PUT /jobs/v2/j1?api-version=2021-04-12" + java, `{"jobId":"j1","type":"scheduleDeviceMethod","cloudToDeviceMethod":{"methodName":"m","payload":"p","responseTimeoutInSeconds":200,"connectTimeoutInSeconds":5},"queryCondition":"*","startTime":"2099-01-01T00:00:00Z","maxExecutionTimeInSeconds":100}`, 200, `"status":"scheduled"`},
+			{"POST /jobs/v2/j1/cancel?api-version=2021-04-12" + java, `""`, 200, `"jobId":"j1"`},
+			{"GET /jobs/v2/j1?api-version=2021-04-12" + dotnet, "", 200, `"status":"cancelled"`},
+		}},
 		{"all: without a version of the API", []step{{"GET /devices/dev-1" + dotnet, "", 400, "\r\niothub-errorcode: InvalidProtocolVersion\r\n"}}},
 		{"all: without a token", []step{{"GET /devices/dev-1?api-version=2021-04-12\nAccept: application/json", "", 401, "\r\niothub-errorcode: IotHubUnauthorized"}}},
 	} {
