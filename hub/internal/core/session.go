@@ -28,7 +28,7 @@ type Link interface {
 	// Desired tells of a change, when the session has [FeatureDesired].
 	Desired(hubwire.DesiredChange)
 
-	// C2DReady says that [Session.NextC2D] may have a message.
+	// C2DReady says that [Session.NextOf] may have a message.
 	C2DReady()
 
 	// Close says that the hub has ended the session, and why: its code is
