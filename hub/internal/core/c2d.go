@@ -145,7 +145,7 @@ func (s *Session) NextOf(f Feature) *hubwire.Received {
 
 // Outgoing is a message for the peer, and the QoS of the subscription that it goes out by.
 type Outgoing struct {
-	*hubwire.Received
+	hubwire.Received
 	QoS byte
 }
 

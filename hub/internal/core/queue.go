@@ -60,7 +60,7 @@ func (e *entity) queueKey(seq uint64) store.Key {
 // ready tells the link that q, or something behind it, can be had. The caller holds the lock.
 func (e *entity) ready(q *queued) {
 	if s := e.session; s != nil && s.features().has(q.feature()) {
-		e.post(s.link.C2DReady)
+		e.post(s.ready)
 	}
 }
 
@@ -144,7 +144,8 @@ func (e *entity) next(f Feature, holder *Session, lock time.Duration) *hubwire.R
 	now := e.sweep()
 	for _, q := range e.queue.items {
 		if q.visibleTo(f) {
-			return e.deliver(q, holder, now.Add(lock))
+			r := e.deliver(q, holder, now.Add(lock))
+			return &r
 		}
 	}
 	return nil
@@ -153,20 +154,20 @@ func (e *entity) next(f Feature, holder *Session, lock time.Duration) *hubwire.R
 func (q *queued) visibleTo(f Feature) bool { return q.lock == "" && f.has(q.feature()) }
 
 // deliver locks q, which is visible. The caller holds the lock.
-func (e *entity) deliver(q *queued, holder *Session, until time.Time) *hubwire.Received {
+func (e *entity) deliver(q *queued, holder *Session, until time.Time) hubwire.Received {
 	q.lock, q.holder, q.until = NewGUID(), holder, until
 	e.expect(q)
-	r := &hubwire.Received{
+	before := q.delivered
+	q.delivered = true
+	return hubwire.Received{
 		Message:        q.msg,
 		SequenceNumber: int64(q.seq),
 		EnqueuedTime:   q.enqueued,
 		DeliveryCount:  q.count,
 		LockToken:      q.lock,
 		Input:          q.input,
-		Redelivered:    q.delivered,
+		Redelivered:    before,
 	}
-	q.delivered = true
-	return r
 }
 
 // settle ends a delivery. The caller holds the lock, and has swept.

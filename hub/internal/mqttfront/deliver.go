@@ -3,6 +3,7 @@ package mqttfront
 import (
 	"context"
 	"slices"
+	"sync"
 
 	"github.com/hubwire/hubwire"
 	"github.com/hubwire/hubwire/hub/internal/core"
@@ -35,8 +36,7 @@ type deliveries struct {
 	pumping  bool       // somebody is in pump
 	again    bool       // who should look once more
 
-	batch []core.Outgoing // of who is in pump
-	acked []string        // lock tokens of PUBACKs, until the reader completes them
+	acked []string // lock tokens of PUBACKs, until the reader completes them
 }
 
 // delivery is a message that was sent at QoS 1.
@@ -86,20 +86,26 @@ func (c *conn) pump(wake bool) {
 	c.pumping = false
 }
 
+// batches are where messages are until they are written, [window]core.Outgoing each.
+var batches = sync.Pool{New: func() any { return new([window]core.Outgoing) }}
+
 // sendNext sends up to max messages, and reports whether to go on. With an intercept
-// function, which may take its time, it is one: the lock of a second would run meanwhile.
+// function, which may take its time, it is one: the lock of a second would run
+// meanwhile. And it may keep what it sees.
 func (c *conn) sendNext(max int, wake bool) (more bool) {
 	if c.server.core.Intercepts() {
-		max = 1
+		one := c.session.AppendC2D(nil, 1)
+		return len(one) == 1 && c.sendMessage(&one[0], wake)
 	}
-	c.batch = c.session.AppendC2D(c.batch[:0], max)
-	defer clear(c.batch)
-	for _, m := range c.batch {
-		if !c.sendMessage(m, wake) {
-			return false
-		}
+	room := batches.Get().(*[window]core.Outgoing)
+	batch := c.session.AppendC2D(room[:0], max)
+	more = len(batch) == max
+	for i := range batch {
+		more = c.sendMessage(&batch[i], wake) && more
 	}
-	return len(c.batch) == max
+	clear(batch)
+	batches.Put(room)
+	return more
 }
 
 // room returns how many more messages the window allows. From a full one
@@ -146,7 +152,7 @@ func (d *deliveries) outstanding() (n int) {
 
 // sendMessage sends one message, and reports whether to go on. What is not
 // sent stays locked, and visible again when its lock is over.
-func (c *conn) sendMessage(r core.Outgoing, wake bool) bool {
+func (c *conn) sendMessage(r *core.Outgoing, wake bool) bool {
 	v, err := c.intercept(core.OpC2D, r.Input, &r.Message, nil)
 	if err != nil {
 		if refusal(err) == nil {
@@ -157,13 +163,13 @@ func (c *conn) sendMessage(r core.Outgoing, wake bool) bool {
 	}
 	p := mqtt.Publish{Payload: r.Body, QoS: c.qos(r)}
 	if p.QoS != mqtt.AtMostOnce {
-		p.ID, p.Dup = c.packetID(r.Received), r.Redelivered
+		p.ID, p.Dup = c.packetID(&r.Received), r.Redelivered
 	}
 	sent := c.out.push(wake, func(dst []byte) []byte {
 		at := len(dst)
 		dst = mqtt.OpenPublish(dst, len(p.Payload))
 		if r.Input != "" {
-			dst = mqtt.AppendInputTopic(dst, c.id, r.Received)
+			dst = mqtt.AppendInputTopic(dst, c.id, &r.Received)
 		} else {
 			dst = mqtt.AppendC2DTopic(dst, c.id, &r.Message)
 		}
@@ -198,7 +204,7 @@ func (c *conn) logUnsettled(err error) {
 }
 
 // qos returns the QoS that a message goes out at.
-func (c *conn) qos(r core.Outgoing) mqtt.QoS {
+func (c *conn) qos(r *core.Outgoing) mqtt.QoS {
 	if c.server.opt.GatewayProperties {
 		if hint, _ := r.Property("mqtt-qos"); hint == "0" {
 			return mqtt.AtMostOnce
