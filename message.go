@@ -20,7 +20,7 @@ const (
 // Property is one application property. Over MQTT and AMQP names are
 // case-sensitive; over HTTPS they are not. Properties keep their order.
 type Property struct {
-	Name, Value string
+	Name, Value string // UTF-8 text; what characters HTTPS can carry says package httpsx
 }
 
 // Message is what one sends: telemetry from a device or module, or
@@ -32,7 +32,7 @@ type Property struct {
 // field needs, stands in Properties under its wire name ("$.xyz"), in both
 // directions, so that it survives a round trip.
 type Message struct {
-	Body []byte
+	Body []byte // any bytes; the size that counts is that of [Message.Size]
 
 	ID                string    // $.mid
 	CorrelationID     string    // $.cid
@@ -50,7 +50,7 @@ type Message struct {
 	DiagnosticContext string    // $.diagctx
 	Ack               Ack       // iothub-ack; the feedback that a C2D sender asks for
 
-	Properties []Property
+	Properties []Property // the application's, in their order; a name may come twice
 }
 
 // Ack is the feedback that the sender of a cloud-to-device message asks for.

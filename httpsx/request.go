@@ -21,8 +21,8 @@ const jsonType = "application/json; charset=utf-8"
 // Request is a request as both ends see it: a client makes an [http.Request] of it,
 // and a server reads it from one. Fields that an operation has no use for are ignored.
 type Request struct {
-	Op     Operation
-	Target Target
+	Op     Operation // what is asked for
+	Target Target    // of whom, or of what
 
 	// APIVersion is a date, with -preview behind it or not. Empty means the one that the operation
 	// needs.

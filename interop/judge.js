@@ -140,14 +140,19 @@ class Peer {
     });
   }
 
-  // method answers calls with what it was told, or with the payload it got.
-  method({ name, status, payload, echo }) {
+  // renew gives it another token than it was made with.
+  renew({ token }) {
+    return new Promise((resolve, reject) => this.client.updateSharedAccessSignature(token, (err) => (err ? reject(err) : resolve(null))));
+  }
+
+  // method answers calls with what it was told, or with the payload it got, after a time in milliseconds.
+  method({ name, status, payload, echo, delay }) {
     const listen = this.client.onDeviceMethod || this.client.onMethod;
     listen.call(this.client, name, (request, response) => {
       this.event('method', { name: request.methodName, payload: request.payload });
-      response.send(status, echo ? request.payload : payload, (err) => {
+      setTimeout(() => response.send(status, echo ? request.payload : payload, (err) => {
         if (err) this.event('error', say(err));
-      });
+      }), delay || 0);
     });
   }
 }
