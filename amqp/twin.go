@@ -44,9 +44,9 @@ func (o TwinOperation) String() string {
 
 // TwinRequest is what a device sends over a link to [TwinRequests].
 type TwinRequest struct {
-	ID        Value // of the request; any type, for the answer to have it as it is
-	Operation TwinOperation
-	Body      []byte // of TwinReport: the patch, a JSON object. A view
+	ID        Value         // of the request; any type, for the answer to have it as it is
+	Operation TwinOperation // what is wanted
+	Body      []byte        // of TwinReport: the patch, a JSON object. A view
 }
 
 // AppendTwinRequest appends the message: operation and resource are annotations, the id is

@@ -113,7 +113,7 @@ func (m *MethodCall) Wait() time.Duration {
 
 // MethodResult is the answer of [InvokeMethod]: what the device said. Its status is not that of HTTP.
 type MethodResult struct {
-	Status  int             `json:"status"`
+	Status  int             `json:"status"`  // the device's
 	Payload json.RawMessage `json:"payload"` // nil is written as null
 }
 

@@ -79,6 +79,7 @@ type told struct {
 	Offset     string         `json:"offset"`
 	Properties map[string]any `json:"properties"`
 	System     map[string]any `json:"systemProperties"`
+	Partition  string         `json:"-"` // of a feed's
 	Last       *struct {
 		Sequence int       `json:"sequenceNumber"`
 		Offset   string    `json:"offset"`

@@ -10,7 +10,7 @@ import (
 
 // DigitalTwin is a Plug and Play device as its model has it: components, properties and their metadata.
 type DigitalTwin struct {
-	ETag string
+	ETag string          // for [Client.PatchDigitalTwin]
 	JSON json.RawMessage // an object, with $dtId and $metadata
 }
 
