@@ -44,7 +44,8 @@ func command(ctx context.Context, args []string, out io.Writer) error {
 		return err
 	}
 	named := fs.Args()
-	if !*read && !*check && !*count {
+	run := !*read && !*check && !*count
+	if run {
 		if len(named) > 0 {
 			return fmt.Errorf("conformance: %q without -results, -check or -count", named)
 		}
@@ -53,7 +54,7 @@ func command(ctx context.Context, args []string, out io.Writer) error {
 			return err
 		}
 		defer os.RemoveAll(dir)
-		if named, err = run(ctx, root, dir, conformance); err != nil {
+		if named, err = runTests(ctx, root, dir, conformance); err != nil {
 			return err
 		}
 	}
@@ -66,6 +67,9 @@ func command(ctx context.Context, args []string, out io.Writer) error {
 			return errFailed
 		}
 		return nil
+	}
+	if run {
+		got.count(out) // with what those that failed have said
 	}
 	return compare(root, conformance, got, !*check, out)
 }

@@ -11,9 +11,9 @@ import (
 	"strings"
 )
 
-// run runs the tests that tables name, and no others, and returns the files with their
+// runTests runs the tests that tables name, and no others, and returns the files with their
 // results, in dir. That tests fail is no error, but there.
-func run(ctx context.Context, root, dir string, tables []*table) ([]string, error) {
+func runTests(ctx context.Context, root, dir string, tables []*table) ([]string, error) {
 	functions, packages := map[string]bool{}, map[string]bool{}
 	judging := map[string]bool{}
 	for test := range citations(tables) {
