@@ -43,7 +43,8 @@
 // # Modules
 //
 // A Client of a module sends by its outputs ([hubwire.Message].Output), receives by its inputs
-// ([hubwire.Received].Input), and calls methods of its siblings with [Client.Invoke]. A device below an IoT Edge
+// ([hubwire.Received].Input), and calls methods of its siblings with [Client.Invoke]. One that IoT Edge runs gets
+// its credentials from [CredentialsFromEdge]. A device below an IoT Edge
 // gateway has the gateway's name as GatewayHostName in its connection string.
 //
 // # Protocols

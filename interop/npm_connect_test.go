@@ -1,6 +1,11 @@
 package interop
 
 import (
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -161,6 +166,18 @@ func TestNpmRevoke(t *testing.T) {
 		}
 		w.works(t, d.DeviceID, second)
 	})
+	p.over(t, stays, "a connection of another transport takes the device over", func(t *testing.T, w *way) {
+		d := w.register(t, identity{})
+		first := w.client(t, deviceString(d))
+		w.works(t, d.DeviceID, first)
+		other := &way{w.program, stays[(slices.Index(stays, w.transport)+1)%len(stays)]}
+		second := other.client(t, deviceString(d))
+		w.works(t, d.DeviceID, second)
+		first.next(t, "disconnect")
+		w.works(t, d.DeviceID, (&way{w.program, "https"}).client(t, deviceString(d))) // which takes nothing over
+		w.works(t, d.DeviceID, second)
+		second.silent(t, "disconnect")
+	})
 	p.over(t, stays, "who closes is disconnected for the registry", func(t *testing.T, w *way) {
 		id, c := w.open(t)
 		w.works(t, id.DeviceID, c)
@@ -174,6 +191,55 @@ func TestNpmRevoke(t *testing.T) {
 
 // swapped is another key of the same length.
 func swapped(key string) string { return key[4:40] + key[:4] + key[40:] }
+
+// TestNpmProxy has devices come through an HTTP proxy, which those on port 443 can.
+func TestNpmProxy(t *testing.T) {
+	p := join(t)
+	p.over(t, []string{"mqtt-ws", "amqp-ws", "https"}, "through a proxy", func(t *testing.T, w *way) {
+		port, asked := openProxy(t)
+		d := w.register(t, identity{})
+		c := w.client(t, deviceString(d))
+		c.do(t, "proxy", map[string]int{"port": port})
+		w.works(t, d.DeviceID, c)
+		select {
+		case to := <-asked:
+			if to != "localhost:443" {
+				t.Errorf("it was asked for %q", to)
+			}
+		default:
+			t.Error("nobody asked the proxy")
+		}
+	})
+}
+
+// openProxy listens for CONNECT, and tells for what.
+func openProxy(t *testing.T) (port int, asked <-chan string) {
+	t.Helper()
+	hosts := make(chan string, 100)
+	s := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		hosts <- r.Host
+		to, err := net.Dial("tcp", r.Host)
+		if err != nil {
+			http.Error(rw, err.Error(), http.StatusBadGateway)
+			return
+		}
+		defer to.Close()
+		c, _, err := http.NewResponseController(rw).Hijack()
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		defer c.Close()
+		io.WriteString(c, "HTTP/1.1 200 OK\r\n\r\n")
+		go func() {
+			io.Copy(to, c)
+			to.Close()
+		}()
+		io.Copy(c, to)
+	}))
+	t.Cleanup(s.Close)
+	return s.Listener.Addr().(*net.TCPAddr).Port, hosts
+}
 
 // TestNpmRenewal has tokens replaced before they expire.
 func TestNpmRenewal(t *testing.T) {

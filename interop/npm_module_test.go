@@ -53,6 +53,19 @@ func TestNpmModules(t *testing.T) {
 		w.office.gives(t, `{"status":200,"payload":"m"}`, "invoke", id.calls("echo", "m", 30, 30))
 		w.office.fails(t, "Error", "Not found", "invoke", address{DeviceID: id.DeviceID}.calls("echo", "d", 0, 5)) // the device is away
 	})
+	p.over(t, stays, "a module calls its sibling, and no stranger", func(t *testing.T, w *way) {
+		caller := w.register(t, identity{})
+		m := answered[identity](t, w.office, "addModule", address{DeviceID: caller.DeviceID, ModuleID: "caller"})
+		c := w.client(t, deviceString(m)+";GatewayHostName=localhost") // the SDK asks nobody but a gateway
+		c.do(t, "send", sdkMessage{})
+		m = answered[identity](t, w.office, "addModule", address{DeviceID: caller.DeviceID, ModuleID: "sibling"})
+		sibling := w.client(t, deviceString(m))
+		sibling.do(t, "open", nil)
+		w.answers(t, sibling, "echo", 201, nil)
+		stranger, _ := w.open(t)
+		c.gives(t, `{"status":201,"payload":"s"}`, "invoke", address{DeviceID: caller.DeviceID, ModuleID: "sibling"}.calls("echo", "s", 30, 30))
+		c.fails(t, "UnauthorizedError", "", "invoke", stranger.calls("echo", "d", 30, 30))
+	})
 	p.over(t, stays, "a module with another's key is refused", func(t *testing.T, w *way) {
 		d := w.register(t, identity{})
 		m := answered[identity](t, w.office, "addModule", address{DeviceID: d.DeviceID, ModuleID: "m"})

@@ -8,8 +8,8 @@
 //
 // What goes by an output arrives at another module's input by a route, and routes are IoT Edge's. The embedded hub has
 // one. On a hub that exists, without IoT Edge, the filter gets nothing, and the back end reads what the sender
-// sends; and whether it takes a call of one module to another is then its business. The samples found hub, name and
-// keys in the variables that IoT Edge sets (IOTEDGE_…); a Client takes a connection string.
+// sends; and whether it takes a call of one module to another is then its business. The samples ran below IoT Edge
+// alone, which says by its variables who a module is: for that there is device.CredentialsFromEdge.
 package main
 
 import (
