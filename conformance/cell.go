@@ -28,6 +28,9 @@ func (c cell) String() string {
 // judges reports whether a test has a client, or a server, that nobody here wrote.
 func judges(test string) bool { return strings.HasPrefix(test, "interop.") }
 
+// scripted reports whether a test plays the bytes of SDKs that do not run in it.
+func scripted(test string) bool { return strings.HasPrefix(test, "hub.TestShape") }
+
 // named puts the protocol into a test's name.
 func named(test, column string) string { return strings.ReplaceAll(test, "*", column) }
 

@@ -121,7 +121,7 @@ func TestTheFileSaysWhatTheResultsGive(t *testing.T) {
 
 ## Proofs
 
-In the name of a test ` + "`*`" + ` stands for the protocol.
+In the name of a test ` + "`*`" + ` stands for the protocol. Scripted are conversations of the SDKs for C, Python, .NET and Java, byte by byte.
 
 ### P-01
 

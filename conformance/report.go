@@ -33,7 +33,7 @@ func report(all []filled, in files) string {
 		f.counts(&b)
 		f.matrix(&b)
 	}
-	b.WriteString("## Proofs\n\nIn the name of a test `*` stands for the protocol.\n")
+	b.WriteString("## Proofs\n\nIn the name of a test `*` stands for the protocol. Scripted are conversations of the SDKs for C, Python, .NET and Java, byte by byte.\n")
 	for _, f := range all {
 		f.proofs(&b, in)
 	}
@@ -125,8 +125,11 @@ func (f *filled) proofs(b *strings.Builder, in files) {
 func cite(b *strings.Builder, test string, in files) {
 	pkg, function, _ := cutTest(test)
 	by := ""
-	if judges(test) {
+	switch {
+	case judges(test):
 		by = "judged: "
+	case scripted(test):
+		by = "scripted: "
 	}
 	fmt.Fprintf(b, "  - %s[`%s`](%s)\n", by, test, in[pkg+"."+function])
 }
