@@ -44,10 +44,10 @@ func (o TwinOperation) String() string {
 
 // TwinRequest is what a device sends over a link to [TwinRequests].
 type TwinRequest struct {
-	ID        Value // of the request; any type, for the answer to have it as it is
-	Operation TwinOperation
-	IfVersion int64  // of TwinReport: the version of the reported properties that it is for; 0 for any, negative for none
-	Body      []byte // of TwinReport: the patch, a JSON object. A view
+	ID        Value         // of the request; any type, for the answer to have it as it is
+	Operation TwinOperation // what is wanted
+	IfVersion int64         // of TwinReport: the version of the reported properties that it is for; 0 for any, negative for none
+	Body      []byte        // of TwinReport: the patch, a JSON object. A view
 }
 
 // AppendTwinRequest appends the message: operation and resource are annotations, the id is

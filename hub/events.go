@@ -14,11 +14,11 @@ import (
 // [Config.EventSources] it can be something else; then only Partition and MessageSource are set.
 type Event struct {
 	*hubwire.Received
-	Partition     int
-	GenerationID  string // of the device when it sent it
-	AuthMethod    string // how it had logged in, a JSON object
-	ModelID       string // Plug and Play model that it announced
-	MessageSource EventSource
+	Partition     int         // from 0
+	GenerationID  string      // of the device when it sent it
+	AuthMethod    string      // how it had logged in, a JSON object
+	ModelID       string      // Plug and Play model that it announced
+	MessageSource EventSource // what made the event
 }
 
 // EventSource says what an event tells of: iothub-message-source.

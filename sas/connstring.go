@@ -40,10 +40,10 @@ func (k Kind) String() string {
 // ConnectionString is a parsed connection string. Printed, its key and
 // signature do not show; [ConnectionString.AppendTo] writes them.
 type ConnectionString struct {
-	Kind            Kind
+	Kind            Kind   // whose it is
 	HostName        string // the hub's name, also when a gateway is dialled
-	DeviceID        string
-	ModuleID        string
+	DeviceID        string // empty unless it is a device's or a module's
+	ModuleID        string // empty unless it is a module's
 	GatewayHostName string // the host to dial instead; empty for none
 
 	SharedAccessKeyName   string // policy
