@@ -40,6 +40,13 @@
 // [Client.InitiateUpload] and what goes with it upload files, over HTTPS beside whatever
 // protocol the Client speaks. Module github.com/hubwire/hubwire/upload makes one call of it.
 //
+// # Modules
+//
+// A Client of a module sends by its outputs ([hubwire.Message].Output), receives by its inputs
+// ([hubwire.Received].Input), and calls methods of its siblings with [Client.Invoke]. One that IoT Edge runs gets
+// its credentials from [CredentialsFromEdge]. A device below an IoT Edge
+// gateway has the gateway's name as GatewayHostName in its connection string.
+//
 // # Protocols
 //
 // A [Transport] is chosen at Dial, by the program or by [Auto]: [MQTT], [MQTTWebSocket], [AMQP], [AMQPWebSocket]

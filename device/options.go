@@ -26,7 +26,7 @@ type Options struct {
 	// Port replaces the protocol's own port (8883, 443, 5671). 0 means that port.
 	Port int
 
-	// HTTPSPort replaces 443 for what goes over HTTPS beside another protocol: file uploads.
+	// HTTPSPort replaces 443 for what goes over HTTPS beside another protocol: file uploads, and a module's [Client.Invoke].
 	// 0 means 443, or Port where the protocol itself has the port of HTTPS.
 	HTTPSPort int
 
