@@ -27,7 +27,8 @@ type TwinSection struct {
 	Metadata json.RawMessage
 }
 
-// Decode unmarshals the section into v, as [json.Unmarshal] does.
+// Decode unmarshals the section into v, as [json.Unmarshal] does, with its errors: a section that was
+// never read is one. $version and $metadata are not in it.
 func (s TwinSection) Decode(v any) error { return json.Unmarshal(s.JSON, v) }
 
 // DesiredChange is one step in the life of the desired properties as a device

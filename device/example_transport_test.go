@@ -239,3 +239,14 @@ func ExampleAMQPConnection() {
 	// closed connected
 	// closed true
 }
+
+func ExampleFeatures() {
+	n := 0
+	for _, f := range device.Features() {
+		if device.AMQP(nil).Supports(f).Has {
+			n++
+		}
+	}
+	fmt.Println("AMQP has", n, "of", len(device.Features()))
+	// Output: AMQP has 18 of 21
+}

@@ -109,7 +109,7 @@ func over(ctx context.Context) error {
 	return nil
 }
 
-// TryNext returns the next event, or nil when there is none now.
+// TryNext returns the next event, or nil when there is none now. Its errors are those of Next.
 func (r *EventReader) TryNext(ctx context.Context) (*Event, error) {
 	if err := r.check(ctx); err != nil {
 		return nil, err

@@ -252,3 +252,9 @@ func ExampleHub_Enroll() {
 	// 0ne00000000 pump-7 has the key (secret)
 	// true false
 }
+
+func ExampleS1() {
+	limits := hub.S1(2)
+	fmt.Println(limits.TwinReads, "reads of twins a second,", limits.MessagesADay, "messages a day")
+	// Output: 100 reads of twins a second, 800000 messages a day
+}

@@ -57,7 +57,7 @@ type ConnectionString struct {
 	EntityPath   string // the Event Hub's name
 }
 
-// Identity returns the device or module of c.
+// Identity returns the device or module of c; of a service or an Event Hub it is zero.
 func (c *ConnectionString) Identity() hubwire.Identity {
 	if c == nil {
 		return hubwire.Identity{}

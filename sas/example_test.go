@@ -174,3 +174,9 @@ func ExampleSecret_IsZero() {
 	// [] true
 	// [(secret)] false
 }
+
+func ExampleNewSecret() {
+	key := sas.NewSecret("c2VjcmV0")
+	fmt.Println(key, "is", key.Reveal())
+	// Output: (secret) is c2VjcmV0
+}

@@ -239,3 +239,13 @@ func ExampleClient_QueryPage() {
 	// 3 rows, each a Twin
 	// true
 }
+
+func ExampleQuote() {
+	fmt.Println("tags.owner = " + service.Quote("O'Brien"))
+	// Output: tags.owner = 'O\'Brien'
+}
+
+func ExampleDeviceIn() {
+	fmt.Println(service.DeviceIn("pump", "fan"))
+	// Output: deviceId IN ['pump','fan']
+}

@@ -87,7 +87,8 @@ func (r *DPSResult) Failure() (code int, message string) {
 	return r.ErrorCode, r.Message
 }
 
-// AppendDPSResult appends the body r.
+// AppendDPSResult appends the body r of an answer, with what is empty left out. The error is a
+// [*SyntaxError] that matches [ErrJSON]: raw JSON in r.State is none. dst is returned as it was then.
 func AppendDPSResult(dst []byte, r *DPSResult) ([]byte, error) {
 	b, err := json.Marshal(r)
 	if err != nil {
