@@ -68,6 +68,7 @@ func TestAModuleCallsOthersOfItsDevice(t *testing.T) {
 
 func TestAMethodMayTakeLongerThanAnythingElse(t *testing.T) {
 	overAll(t, hub.Config{}, func(t *testing.T, b *bench) {
+		connectionString := hubtest.Module(t, b.hub, sibling.DeviceID, sibling.ModuleID)
 		c := b.dial(b.module, nil)
 		answers := make(chan error, 1)
 		go func() { // it waits for the other to come, and then for its answer
@@ -78,7 +79,6 @@ func TestAMethodMayTakeLongerThanAnythingElse(t *testing.T) {
 			}
 			answers <- err
 		}()
-		connectionString := hubtest.Module(t, b.hub, sibling.DeviceID, sibling.ModuleID)
 		time.Sleep(290 * time.Second)
 		b.answering(connectionString, func(context.Context, hubwire.MethodRequest) (hubwire.MethodResponse, error) {
 			time.Sleep(290 * time.Second)

@@ -96,6 +96,22 @@ func ExampleMethodCall_Check() {
 	// {"methodName":"reboot","payload":null,"responseTimeoutInSeconds":10,"connectTimeoutInSeconds":0}
 }
 
+func ExampleMethodCall_Wait() {
+	m := httpsx.MethodCall{Name: "reboot", ConnectTimeout: time.Minute}
+	fmt.Println(m.Wait())
+	// Output: 1m30s
+}
+
+func ExampleMethodResult_Response() {
+	var m httpsx.MethodResult
+	if err := httpsx.Decode(httpsx.InvokeMethod, []byte(`{"status":200,"payload":null}`), &m); err != nil {
+		panic(err)
+	}
+	answer := m.Response()
+	fmt.Println(answer.Status, answer.Payload == nil)
+	// Output: 200 true
+}
+
 func ExampleJobStatus_Done() {
 	for _, s := range []httpsx.JobStatus{httpsx.JobRunning, httpsx.JobCompleted, "finished"} {
 		fmt.Println(s, s.Done(), s.Is(httpsx.JobCompleted))

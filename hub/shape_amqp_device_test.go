@@ -84,18 +84,7 @@ func TestShapeAMQPRejectedTelemetry(t *testing.T) {
 			parts = append(parts, sec(secData, sdk.encoder.message(sec(secData, make([]byte, 50_000)))))
 		}
 		big := sdk.encoder.message(parts...)
-		// In frames of the hub's size.
-		id := s.out[ch]
-		s.out[ch]++
-		for first := true; len(big) > 0; first = false {
-			part := big[:min(len(big), 60_000)]
-			big = big[len(part):]
-			f := list{link, nil, nil, nil, nil, len(big) > 0}
-			if first {
-				f = list{link, id, []byte{1}, uint32(0x80013700), false, true}
-			}
-			s.write(s.frame(0, ch, fTransfer, f, part))
-		}
+		id := s.split(ch, link, 0x80013700, big)
 		e := s.settled(ch, id, stRejected)
 		if _, e := inner(e.field(0)); e.field(0) != sym("amqp:link:message-size-exceeded") {
 			t.Errorf("the error is %v", e)
@@ -284,14 +273,27 @@ func TestShapeAMQPTwin(t *testing.T) {
 		if m := s.twinAnswer(ch, ids[2]); m.annotation("status").(int32)/100 != 2 || m.annotation("version") != int64(2) {
 			t.Errorf("PATCH: %+v", m)
 		}
-		var stale any
-		if sdk == &sdkJava { // the only one that has a condition
-			stale = int32(7)
-		}
-		s.twinWord(ch, out, ids[3], "PATCH", report, stale, []byte(`[`))
-		m = s.twinAnswer(ch, ids[3])
-		if status := m.annotation("status").(int32); status < 400 || !json.Valid([]byte(m.body())) || !strings.Contains(m.body(), `"errorCode"`) {
-			t.Errorf("PATCH of no JSON: %+v %s", m, m.body())
+		for _, tt := range []struct {
+			version any
+			body    string
+			status  int32
+			want    any // the version in the answer
+		}{
+			{int32(7), `{"a":2}`, 412, nil}, // Java alone has a condition
+			{int32(0), `{"a":2}`, 412, nil},
+			{int32(2), `{"a":2}`, 200, int64(3)},
+			{int64(3), `{"a":3}`, 200, int64(4)},
+			{"4", `{"a":4}`, 400, nil},
+			{nil, `[`, 400, nil},
+		} {
+			s.twinWord(ch, out, ids[3], "PATCH", report, tt.version, []byte(tt.body))
+			m := s.twinAnswer(ch, ids[3])
+			if m.annotation("status") != tt.status || m.annotation("version") != tt.want {
+				t.Errorf("PATCH for version %v: %+v %s", tt.version, m, m.body())
+			}
+			if isError := strings.Contains(m.body(), `"errorCode"`); isError != (tt.status >= 400) || isError && !json.Valid([]byte(m.body())) {
+				t.Errorf("PATCH for version %v: %s", tt.version, m.body())
+			}
 		}
 		desire(t, h, dev, `{"b":2}`)
 		if m := s.twinAnswer(ch, nil); m.data != 1 || m.body() != `{"b":2,"$version":2}` {

@@ -73,7 +73,9 @@ type script struct {
 	tags    byte
 	handles map[uint16]uint32 // the next of each session
 	puts    int
-	more    bool // the delivery goes on in the next transfer
+	more    bool   // the delivery goes on in the next transfer
+	most    uint64 // max-message-size of links to receive on
+	takes   uint64 // and of the hub's answer to the last one to send on
 }
 
 func newScript(t testing.TB, sdk *amqpSDK, nc net.Conn) *script {
@@ -269,11 +271,11 @@ func (s *script) link(ch uint16, receives bool, name, address string, credit uin
 	if receives {
 		node.code, other.code, count = uint64(0x28), uint64(0x29), nil
 	}
-	source, target := other, node
+	source, target, most := other, node, uint64(0)
 	if receives {
-		source, target = node, other
+		source, target, most = node, other, s.most
 	}
-	s.send(ch, fAttach, name, handle, receives, snd, rcv, source, target, nil, nil, count, uint64(0), nil, nil, props)
+	s.send(ch, fAttach, name, handle, receives, snd, rcv, source, target, nil, nil, count, most, nil, nil, props)
 	a, _ := s.await(ch, fAttach)
 	for i, want := range []any{name, nil, !receives, snd, rcv} {
 		if i != 1 && want != nil && a.field(i) != want {
@@ -290,6 +292,7 @@ func (s *script) link(ch uint16, receives bool, name, address string, credit uin
 		s.send(ch, fFlow, s.in[ch], uint32(2147483647), s.out[ch], uint32(100), handle, a.field(9), credit)
 		return handle
 	}
+	s.takes, _ = a.field(10).(uint64)
 	if f, _ := s.await(ch, fFlow); f.field(6).(uint32) < 50 {
 		s.t.Fatalf("credit %v", f)
 	}
@@ -303,6 +306,23 @@ func (s *script) deliver(ch uint16, handle uint32, format uint32, settled any, m
 	s.out[ch]++
 	s.tags++
 	s.write(s.frame(0, ch, fTransfer, list{handle, id, []byte{s.tags, 0, 0, 0}, format, settled, false, nil, nil, nil, nil, true}, message))
+	return id
+}
+
+// split is deliver of a message that takes several frames of the hub's size.
+func (s *script) split(ch uint16, handle uint32, format uint32, message []byte) uint32 {
+	s.t.Helper()
+	id := s.out[ch]
+	s.out[ch]++
+	for first := true; len(message) > 0; first = false {
+		part := message[:min(len(message), 60_000)]
+		message = message[len(part):]
+		f := list{handle, nil, nil, nil, nil, len(message) > 0}
+		if first {
+			f = list{handle, id, []byte{1}, format, false, len(message) > 0}
+		}
+		s.write(s.frame(0, ch, fTransfer, f, part))
+	}
 	return id
 }
 
@@ -347,7 +367,7 @@ func (s *script) putText(name, text, want string) {
 	s.t.Helper()
 	if s.puts == 0 {
 		s.link(0, false, s.sdk.name+"-cbs-sender", "$cbs", 0, s.sdk.snd, s.sdk.rcv, nil)
-		s.link(0, true, s.sdk.name+"-cbs-receiver", "$cbs", 100, s.sdk.snd, s.sdk.rcv, nil)
+		s.link(0, true, s.sdk.name+"-cbs-receiver", "$cbs", 5000, s.sdk.snd, s.sdk.rcv, nil)
 	}
 	id := s.sdk.putID(s.puts)
 	s.puts++

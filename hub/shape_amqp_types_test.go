@@ -143,6 +143,49 @@ func TestShapeAMQPLoose(t *testing.T) {
 				t.Errorf("%d bytes", got)
 			}
 		}},
+		{"C: links that take 65,536 bytes, which it does not mind when more comes", func(t *testing.T, h *hub.Hub) {
+			s := sdkC.connect(t, h)
+			s.put(h, dev, sdkC.putName)
+			const most = uint64(65536)
+			s.most = most
+			s.link(0, true, "in", s.address("messages/devicebound"), 10000, uint8(0), uint8(0), nil)
+			if err := h.SendC2D(t.Context(), dev, &hubwire.Message{ID: "m", Body: make([]byte, hubwire.MaxC2DSize-1)}); err != nil {
+				t.Fatal(err)
+			}
+			if m := s.receive(0); len(m.body()) != hubwire.MaxC2DSize-1 {
+				t.Errorf("%d bytes", len(m.body()))
+			}
+			out := s.link(0, false, "twin-out", s.address("twin"), 0, uint8(0), uint8(0), nil)
+			s.link(0, true, "twin-in", s.address("twin"), 10000, uint8(0), uint8(0), nil)
+			for i := range 4 { // of which the limits count little
+				desire(t, h, dev, fmt.Sprintf(`{"k%d":"%s"}`, i, strings.Repeat(`\u0001`, 4000)))
+			}
+			s.twinWord(0, out, "1", "GET", "", nil, []byte(" "))
+			if m := s.twinAnswer(0, "1"); uint64(len(m.body())) < most || !strings.HasSuffix(m.body(), "}") {
+				t.Errorf("the twin has %d bytes", len(m.body()))
+			}
+		}},
+		{"C: a batch of all that waits, up to 1,024 bytes less than the link announces", func(t *testing.T, h *hub.Hub) {
+			s := sdkC.connect(t, h)
+			s.put(h, dev, sdkC.putName)
+			out := s.link(0, false, "out", s.address("messages/events"), 0, uint8(0), uint8(0), nil)
+			if s.takes < hubwire.MaxTelemetrySize {
+				t.Errorf("the hub takes %d bytes", s.takes)
+			}
+			var b, all []byte
+			n := 0
+			for ; ; n++ {
+				all = append(all, b...)
+				m := sdkC.encoder.message(sec(secApplication, pairs{"n", fmt.Sprint(n)}), sec(secData, make([]byte, 1000)))
+				if b = sdkC.encoder.message(sec(secData, m)); uint64(len(all)+len(b)) > s.takes-1024 {
+					break
+				}
+			}
+			s.settled(0, s.split(0, out, 0x80013700, all), stAccepted)
+			if got := len(events(t, h)); got != n || n < 200 {
+				t.Errorf("%d events of %d", got, n)
+			}
+		}},
 		{"C: links of many devices in one session", func(t *testing.T, h *hub.Hub) {
 			s := sdkC.connect(t, h)
 			for _, id := range []hubwire.Identity{dev, other, mod} {

@@ -171,3 +171,15 @@ func TestShapeStorageErrors(t *testing.T) {
 		}
 	})
 }
+
+// TestShapeUploadHost has the host that a client says it talks to, which is where its file goes.
+func TestShapeUploadHost(t *testing.T) {
+	for host, want := range map[string]string{"localhost": "localhost", "localhost:443": "localhost", "localhost:8443": "localhost:8443", "gateway.example": "gateway.example"} {
+		bubble(t, nil, func(t *testing.T, h *hub.Hub) {
+			a := newWeb(t, h).ask("POST /devices/dev-1/files?api-version=2020-09-30\nHost: "+host+"\nAuthorization: DEVICE", `{"blobName":"x"}`).want(t, 200)
+			if !strings.Contains(a.body, `"hostName":"`+want+`"`) {
+				t.Errorf("%s: %s", host, a.body)
+			}
+		})
+	}
+}

@@ -45,7 +45,7 @@ func TestNodeAuthority(t *testing.T) {
 			events := s.events(t, id)
 			p.do(t, "send", sdkMessage{Body: []byte("x")})
 			ev := arrives(t, events, c.sent(id, hubwire.Message{Body: []byte("x")}))
-			sameJSON(t, "auth method", `{"scope":"device","type":"x509","issuer":"external","acceptingIpFilterRule":null}`, []byte(ev.AuthMethod))
+			sameJSON(t, "auth method", `{"scope":"device","type":"x509","issuer":"iothub","acceptingIpFilterRule":null}`, []byte(ev.AuthMethod))
 		})
 		t.Run("refused: a certificate of another authority over "+transport, func(t *testing.T) {
 			id, show := enroll(t)

@@ -43,9 +43,8 @@ func TestNpmModules(t *testing.T) {
 		c.do(t, "report", json.RawMessage(`{"m":1}`))
 		w.desiring(t, id, `{"d":2}`)
 		sameValue(t, "the change", `{"d":2,"$version":2}`, nextInto[desiredEvent](t, c, "desired").Value)
-		s := &client{w.program, w.office, w.transport}
-		s.holds(t, id, "{}", `{"d":2,"$version":2}`, `{"m":1,"$version":2}`)
-		s.holds(t, address{DeviceID: id.DeviceID}, "{}", `{"$version":1}`, `{"$version":1}`)
+		w.holds(t, id, "{}", `{"d":2,"$version":2}`, `{"m":1,"$version":2}`)
+		w.holds(t, address{DeviceID: id.DeviceID}, "{}", `{"$version":1}`, `{"$version":1}`)
 	})
 	p.over(t, stays, "a method of a module", func(t *testing.T, w *way) {
 		id, c := w.module(t)

@@ -93,6 +93,9 @@ func (p *program) settled(t *testing.T, id string) {
 
 // feed is all that devices of this run send, as @azure/event-hubs reads it, by device.
 type feed struct {
+	reader     *peer
+	partitions []string
+
 	mu sync.Mutex
 	of map[string]chan told
 }
@@ -102,11 +105,11 @@ func (p *program) newFeed(t *testing.T) *feed {
 	t.Helper()
 	r := p.services.add(t, "new reader", map[string]string{"connectionString": p.eventHub(t), "transport": "amqp"})
 	p.leave = append(p.leave, r.leave)
-	f := &feed{of: map[string]chan told{}}
+	f := &feed{reader: r, partitions: answered[[]string](t, r, "partitions", nil), of: map[string]chan told{}}
 	now := time.Now().UnixMilli()
-	for _, n := range answered[[]string](t, r, "partitions", nil) {
+	for _, n := range f.partitions {
 		r.do(t, "listen", listen{Name: n, Partition: n, From: from{Enqueued: now}})
-		go f.run(p, r, n)
+		go f.run(p.run, n)
 	}
 	return f
 }
@@ -117,22 +120,34 @@ func (p *program) eventHub(t *testing.T) string {
 	return eventHubString(t, p.env["HUBWIRE_CONNECTION_STRING"], "localhost")
 }
 
-func (f *feed) run(p *program, r *peer, partition string) {
+func (f *feed) run(prefix, partition string) {
 	for {
 		select {
-		case v := <-r.queue(partition):
+		case v := <-f.reader.queue(partition):
 			var e told
 			if err := json.Unmarshal(v, &e); err != nil {
 				panic(err)
 			}
 			e.Partition = partition
-			if id, _ := e.System["iothub-connection-device-id"].(string); strings.HasPrefix(id, p.run) {
+			if id, _ := e.System["iothub-connection-device-id"].(string); strings.HasPrefix(id, prefix) {
 				f.queue(id) <- e
 			}
-		case <-r.judge.done:
+		case <-f.reader.judge.done:
 			return
 		}
 	}
+}
+
+// losses are why the reader of a partition ended, such as that another one is its owner.
+func (f *feed) losses() (all []string) {
+	for _, n := range f.partitions {
+		select {
+		case v := <-f.reader.queue(n + " lost"):
+			all = append(all, string(v))
+		default:
+		}
+	}
+	return all
 }
 
 func (f *feed) queue(id string) chan told {
@@ -151,7 +166,7 @@ func (f *feed) next(t *testing.T, id string) told {
 	case e := <-f.queue(id):
 		return e
 	case <-within(t).Done():
-		t.Fatal("no event")
+		t.Fatalf("no event; the reader was told: %s", f.losses())
 		return told{}
 	}
 }

@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// desires has the service patch desired properties, and gives their version.
+// desiring has the service patch desired properties, and gives their version.
 func (p *program) desiring(t *testing.T, id address, patch string) float64 {
 	t.Helper()
 	id.Patch, id.ETag = json.RawMessage(`{"properties":{"desired":`+patch+`}}`), "*"
@@ -38,10 +38,10 @@ func TestNpmTwin(t *testing.T) {
 		id, c := w.open(t)
 		c.do(t, "twin", nil)
 		c.do(t, "report", json.RawMessage(rich))
-		(&client{w.program, w.office, w.transport}).holds(t, id, "{}", `{"$version":1}`, rich[:len(rich)-1]+`,"$version":2}`)
+		w.holds(t, id, "{}", `{"$version":1}`, rich[:len(rich)-1]+`,"$version":2}`)
 		c.do(t, "report", json.RawMessage(`{"n":null,"deep":{"a":null,"d":1},"never":null}`))
 		want := `{"s":"a\"b\\<€> ü 😀","b":true,"deep":{"d":1},"empty":{},"none":"","$version":3}`
-		(&client{w.program, w.office, w.transport}).holds(t, id, "{}", `{"$version":1}`, want)
+		w.holds(t, id, "{}", `{"$version":1}`, want)
 		c.gives(t, `{"desired":{"$version":1},"reported":`+want+`}`, "refreshTwin", nil)
 	})
 	p.over(t, stays, "desired properties, as they change", func(t *testing.T, w *way) {
@@ -105,7 +105,7 @@ func TestNpmTwin(t *testing.T) {
 		} {
 			t.Run(name, func(t *testing.T) { c.fails(t, "Error", "", "report", patch) })
 		}
-		(&client{w.program, w.office, w.transport}).holds(t, id, "{}", `{"$version":1}`, `{"$version":1}`)
+		w.holds(t, id, "{}", `{"$version":1}`, `{"$version":1}`)
 		c.do(t, "report", json.RawMessage(`{"ok":1}`))
 	})
 	p.over(t, everyTransport[4:], "there are no twins", func(t *testing.T, w *way) {

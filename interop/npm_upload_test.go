@@ -31,7 +31,7 @@ func TestNpmUpload(t *testing.T) {
 	})
 	p.over(t, everyTransport, "a file of several blocks, as it was", func(t *testing.T, w *way) {
 		_, c := w.open(t)
-		(&client{w.program, w.office, w.transport}).upload(t, c, "large.bin", 5<<20+1)
+		uploadAndRead(t, c, "large.bin", 5<<20+1)
 	})
 	p.over(t, everyTransport, "an upload that is ended twice", func(t *testing.T, w *way) {
 		_, c := w.open(t)

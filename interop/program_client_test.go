@@ -173,9 +173,9 @@ type twinOfService struct {
 }
 
 // holds checks the twin that the service sees.
-func (c *client) holds(t *testing.T, id address, tags, desired, reported string) twinOfService {
+func (p *program) holds(t *testing.T, id address, tags, desired, reported string) twinOfService {
 	t.Helper()
-	tw := answered[twinOfService](t, c.office, "twin", id)
+	tw := answered[twinOfService](t, p.office, "twin", id)
 	if tw.DeviceID != id.DeviceID || tw.ModuleID != id.ModuleID || tw.ETag == "" {
 		t.Errorf("the twin of %q, %q, etag %q", tw.DeviceID, tw.ModuleID, tw.ETag)
 	}

@@ -39,7 +39,6 @@ func onDevices(id, condition string, priority int, properties string) configurat
 
 // configurations are made, applied, changed and removed.
 func (s *service) configurations(t *testing.T) {
-	s.alone(t, "configurations") // of which a hub has a hundred
 	name := s.id("conf")
 	tags := func(n int) map[string]any { return map[string]any{"of": name, "conf": n} }
 	s.office.gives(t, all, "addDevices", []map[string]any{{"deviceId": name + "-1", "tags": tags(1)}, {"deviceId": name + "-2", "tags": tags(2)}})

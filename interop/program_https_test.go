@@ -186,7 +186,7 @@ func (c *client) x509HTTPS(t *testing.T) {
 		}
 		p.gives(t, `"MessageCompleted"`, "settle", settling("complete", 0))
 	})
-	t.Run("uploads a file", func(t *testing.T) { c.upload(t, p, "x.bin", 1000) })
+	t.Run("uploads a file", func(t *testing.T) { uploadAndRead(t, p, "x.bin", 1000) })
 	t.Run("another certificate of the name", func(t *testing.T) {
 		open(otherCert, otherKey).fails(t, "UnauthorizedError", "", "send", sdkMessage{})
 	})
@@ -215,8 +215,8 @@ type end struct {
 	Text          string `json:"text"`
 }
 
-// upload has the SDK upload a file, and reads the blob with a token for another upload to it.
-func (c *client) upload(t *testing.T, p *peer, name string, size int) slot {
+// uploadAndRead has the SDK upload a file, and reads the blob with a token for another upload to it.
+func uploadAndRead(t *testing.T, p *peer, name string, size int) slot {
 	t.Helper()
 	sent := answered[blobSum](t, p, "upload", map[string]any{"name": name, "size": size})
 	at := answered[slot](t, p, "slot", map[string]string{"name": name})
@@ -232,12 +232,12 @@ func (c *client) uploads(t *testing.T) {
 	id, p := c.caller(t, "https-upload")
 	for name, size := range map[string]int{"small": 1, "folder/with a blank.txt": 1000, "of three blocks": 9<<20 + 1} {
 		t.Run(name, func(t *testing.T) {
-			if at := c.upload(t, p, name, size); at.Blob != id.DeviceID+"/"+name || at.HostName != "localhost" {
+			if at := uploadAndRead(t, p, name, size); at.Blob != id.DeviceID+"/"+name || at.HostName != "localhost" {
 				t.Errorf("the blob is %q at %q", at.Blob, at.HostName)
 			}
 		})
 	}
-	t.Run("again, by the same name", func(t *testing.T) { c.upload(t, p, "small", 2) })
+	t.Run("again, by the same name", func(t *testing.T) { uploadAndRead(t, p, "small", 2) })
 	t.Run("a token that was changed", func(t *testing.T) {
 		at := answered[slot](t, p, "slot", map[string]string{"name": "small"})
 		other := at

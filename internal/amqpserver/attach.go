@@ -117,7 +117,9 @@ func (l *Link) accept(a *Attach) {
 		r.InitialDeliveryCount = amqp10.Some[uint32](0)
 	}
 	l.session.append(r.AppendTo)
-	l.maxMessage = r.MaxMessageSize.Or(0)
+	if l.maxMessage = r.MaxMessageSize.Or(0); l.maxMessage > 0 {
+		l.maxMessage = max(l.maxMessage, l.session.conn.cfg.MaxMessageSize)
+	}
 	l.second = r.ReceiveMode.Or(amqp10.ReceiveFirst) == amqp10.ReceiveSecond && !a.SettleFirst
 	if l.in != nil {
 		l.deliveryCount = a.Peer.InitialDeliveryCount.Or(0)
@@ -125,7 +127,9 @@ func (l *Link) accept(a *Attach) {
 		l.topUp()
 		return
 	}
-	l.maxMessage = a.Peer.MaxMessageSize.Or(0)
+	if l.maxMessage = a.Peer.MaxMessageSize.Or(0); a.AnySize {
+		l.maxMessage = 0
+	}
 	l.sendMode = r.SendMode.Or(amqp10.SendMixed)
 	l.woken = true
 }
