@@ -19,16 +19,19 @@ import (
 // one that matches [net.ErrClosed] says that the session has ended. It does
 // not allocate in the steady state.
 func (s *Session) Publish(ctx context.Context, p *Publish) error {
-	switch {
-	case !s.usable(ctx):
-		return s.unusable(ctx, "publish")
-	case s.ownGoroutine() != 0:
-		return gaveUp("publish", false, ErrWouldDeadlock)
+	return s.PublishReleasing(ctx, p, nil)
+}
+
+// PublishReleasing is [Session.Publish] for a p whose memory is wanted again: release, which may be nil, is called
+// once, whatever is returned, and when p has a place in the window, before the wait for its
+// acknowledgement. From then on p and what it refers to are not used. So a thousand
+// calls that wait hold no more memory of their callers than one that does not.
+func (s *Session) PublishReleasing(ctx context.Context, p *Publish, release func()) error {
+	w, seq, err := s.begin(ctx, p)
+	if release != nil {
+		release()
 	}
-	w := s.waiters.get()
-	seq, err := s.accept(ctx, p, completion{wait: w})
 	if err != nil {
-		s.waiters.put(w)
 		return err
 	}
 	if ended := ctx.Done(); ended == nil {
@@ -43,6 +46,21 @@ func (s *Session) Publish(ctx context.Context, p *Publish) error {
 	}
 	s.waiters.put(w)
 	return err
+}
+
+// begin has p accepted, for a call that waits with w for what becomes of it.
+func (s *Session) begin(ctx context.Context, p *Publish) (w *waiter, seq uint64, err error) {
+	switch {
+	case !s.usable(ctx):
+		return nil, 0, s.unusable(ctx, "publish")
+	case s.ownGoroutine() != 0:
+		return nil, 0, gaveUp("publish", false, ErrWouldDeadlock)
+	}
+	w = s.waiters.get()
+	if seq, err = s.accept(ctx, p, completion{wait: w}); err != nil {
+		s.waiters.put(w)
+	}
+	return w, seq, err
 }
 
 // PublishAsync sends p and returns when it has a place in the window; ctx

@@ -149,25 +149,26 @@ type Outgoing struct {
 	QoS byte
 }
 
-// AppendC2D is [Session.NextOf] for all features and up to max messages, which it appends to dst. When
-// there are fewer, there are no more now.
-func (s *Session) AppendC2D(dst []Outgoing, max int) []Outgoing {
+// NextC2D is [Session.NextOf] for all features and as many messages as there is room for in
+// batch, whose elements are zero. It returns how many it has set; when that is not all, there are no more now.
+func (s *Session) NextC2D(batch []Outgoing) (n int) {
 	e, err := s.lock("receive c2d")
 	if err != nil {
-		return dst
+		return 0
 	}
 	defer e.unlock()
 	until := e.sweep().Add(e.core.cfg.LockTimeout)
 	for _, q := range e.queue.items {
-		if max == 0 {
+		if n == len(batch) {
 			break
 		}
 		if q.visibleTo(s.features()) {
-			dst = append(dst, Outgoing{e.deliver(q, s, until), s.qos(q.feature())})
-			max--
+			e.deliver(q, s, until, &batch[n].Received)
+			batch[n].QoS = s.qos(q.feature())
+			n++
 		}
 	}
-	return dst
+	return n
 }
 
 // Release gives back the messages for one of these features that the session has locked, as its

@@ -144,8 +144,9 @@ func (e *entity) next(f Feature, holder *Session, lock time.Duration) *hubwire.R
 	now := e.sweep()
 	for _, q := range e.queue.items {
 		if q.visibleTo(f) {
-			r := e.deliver(q, holder, now.Add(lock))
-			return &r
+			r := new(hubwire.Received)
+			e.deliver(q, holder, now.Add(lock), r)
+			return r
 		}
 	}
 	return nil
@@ -153,21 +154,14 @@ func (e *entity) next(f Feature, holder *Session, lock time.Duration) *hubwire.R
 
 func (q *queued) visibleTo(f Feature) bool { return q.lock == "" && f.has(q.feature()) }
 
-// deliver locks q, which is visible. The caller holds the lock.
-func (e *entity) deliver(q *queued, holder *Session, until time.Time) hubwire.Received {
+// deliver locks q, which is visible, and sets r, which is zero, to it. The caller holds the lock.
+func (e *entity) deliver(q *queued, holder *Session, until time.Time, r *hubwire.Received) {
 	q.lock, q.holder, q.until = NewGUID(), holder, until
 	e.expect(q)
-	before := q.delivered
+	r.Message, r.Input = q.msg, q.input
+	r.SequenceNumber, r.EnqueuedTime, r.DeliveryCount = int64(q.seq), q.enqueued, q.count
+	r.LockToken, r.Redelivered = q.lock, q.delivered
 	q.delivered = true
-	return hubwire.Received{
-		Message:        q.msg,
-		SequenceNumber: int64(q.seq),
-		EnqueuedTime:   q.enqueued,
-		DeliveryCount:  q.count,
-		LockToken:      q.lock,
-		Input:          q.input,
-		Redelivered:    before,
-	}
 }
 
 // settle ends a delivery. The caller holds the lock, and has swept.

@@ -93,7 +93,7 @@ func (s *Session) keep(ctx context.Context, op string) error {
 
 // Subscribe adds subscriptions; one of the same filter is replaced in its
 // place. All are taken or none. The code is InvalidOperation when they would
-// be more than Config.MaxSubscriptions. Call NextOf or AppendC2D afterwards.
+// be more than Config.MaxSubscriptions. Call NextC2D or NextOf afterwards.
 func (s *Session) Subscribe(ctx context.Context, subs ...Subscription) error {
 	const op = "subscribe"
 	return s.change(ctx, op, func(have []Subscription) ([]Subscription, error) {

@@ -37,6 +37,7 @@ type conn struct {
 	silence time.Duration // without a packet, after which the connection is over
 	will    *hubwire.Message
 	dps     *provisioning // of a connection that registers
+	acked   []string      // lock tokens that PUBACKs came for, until complete
 
 	mu      sync.Mutex // guards what follows
 	session *core.Session

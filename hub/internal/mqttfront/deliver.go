@@ -94,16 +94,17 @@ var batches = sync.Pool{New: func() any { return new([window]core.Outgoing) }}
 // meanwhile. And it may keep what it sees.
 func (c *conn) sendNext(max int, wake bool) (more bool) {
 	if c.server.core.Intercepts() {
-		one := c.session.AppendC2D(nil, 1)
-		return len(one) == 1 && c.sendMessage(&one[0], wake)
+		one := make([]core.Outgoing, 1)
+		return c.session.NextC2D(one) == 1 && c.sendMessage(&one[0], wake)
 	}
 	room := batches.Get().(*[window]core.Outgoing)
-	batch := c.session.AppendC2D(room[:0], max)
-	more = len(batch) == max
-	for i := range batch {
+	batch := room[:max]
+	n := c.session.NextC2D(batch)
+	more = n == max
+	for i := range n {
 		more = c.sendMessage(&batch[i], wake) && more
 	}
-	clear(batch)
+	clear(batch[:n])
 	batches.Put(room)
 	return more
 }
