@@ -187,8 +187,8 @@ func (s *Session) forget(l *Link) {
 		s.rest = rest{}
 	}
 	if l.unsettled > 0 {
-		s.in.drop(l)
-		s.out.drop(l)
+		s.in.Drop(l)
+		s.out.Drop(l)
 		l.unsettled = 0
 	}
 	if i := slices.Index(s.stalled, l); i >= 0 {

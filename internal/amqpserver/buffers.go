@@ -2,13 +2,10 @@ package amqpserver
 
 import "sync"
 
-// Sizes of what is read into and written from, in bytes.
+// Sizes of what is written from, in bytes.
 const (
 	// burst is how much is written at once, if there is as much: when it is reached no more messages are asked for.
 	burst = 16 << 10
-	// readBuffer and smallRead are the sizes of the read buffer of a busy connection and a quiet one.
-	readBuffer = 64 << 10
-	smallRead  = 512
 	// keptBuffer is the largest write buffer that is used again.
 	keptBuffer = 128 << 10
 )

@@ -20,7 +20,7 @@ type Conn struct {
 	raw     net.Conn // below TLS and tunnel: its Close never blocks
 
 	// Of the goroutine of Serve.
-	in       reader
+	in       amqp10.FrameReader
 	delivery Delivery
 	spare    *partial        // of a message that came in part
 	moved    amqp10.Transfer // the peer's, as it is read: what escapes is made once
@@ -81,7 +81,7 @@ func (s *Server) NewConn(nc, raw net.Conn, h *Handler) *Conn {
 		raw = nc
 	}
 	c := &Conn{server: s, cfg: &s.cfg, handler: h, nc: nc, raw: raw, sessions: map[uint16]*Session{}}
-	c.in.src = nc
+	c.in.Src = nc
 	c.eager, c.rarer, c.needed = holdAgain, holdAgain, restAfter
 	c.changed = sync.NewCond(&c.mu)
 	return c
@@ -137,7 +137,7 @@ func (c *Conn) run() error {
 // next returns the next frame. Before it waits for one, what came so far is answered.
 func (c *Conn) next() (amqp10.Frame, error) {
 	for {
-		f, err := c.in.frame(c.cfg.MaxFrameSize)
+		f, err := c.in.Frame(c.cfg.MaxFrameSize)
 		switch {
 		case err != nil:
 			return nil, &amqp10.Error{Condition: amqp10.FramingError, Description: err.Error()}
@@ -155,7 +155,7 @@ func (c *Conn) wait() error {
 	if err := c.idle(); err != nil {
 		return err
 	}
-	err := c.in.fill()
+	err := c.in.Fill()
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.busy, c.lull = true, false
@@ -237,7 +237,7 @@ func (c *Conn) closing() {
 // ignoreAll waits for the end of what the peer sends: closing at once could take our close from under way.
 func (c *Conn) ignoreAll() error {
 	for {
-		c.in.r, c.in.w = 0, 0
+		c.in.Discard(len(c.in.Rest()))
 		if err := c.wait(); err != nil {
 			return errClosed
 		}

@@ -36,10 +36,10 @@ func (c *Conn) shakeHands() error {
 // would be right.
 func (c *Conn) protocol() (amqp10.Protocol, error) {
 	for {
-		p, err := amqp10.ParseProtocol(c.in.buf[c.in.r:c.in.w])
+		p, err := amqp10.ParseProtocol(c.in.Rest())
 		switch {
 		case err == nil:
-			c.in.r += amqp10.ProtocolHead
+			c.in.Discard(amqp10.ProtocolHead)
 			return p, nil
 		case !errors.Is(err, amqp10.ErrTruncated):
 			c.say(amqp10.AppendProtocol(nil, amqp10.ProtocolAMQP))

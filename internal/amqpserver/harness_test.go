@@ -3,13 +3,13 @@ package amqpserver_test
 import (
 	"fmt"
 	"net"
-	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/hubwire/hubwire/internal/amqp10"
+	"github.com/hubwire/hubwire/internal/amqp10/frametext"
 	"github.com/hubwire/hubwire/internal/amqpserver"
 	"github.com/hubwire/hubwire/internal/testkit"
 )
@@ -146,138 +146,12 @@ func (p *peer) frames() (all []string) {
 	return all
 }
 
-// show shows a frame, with its channel if that is not 0.
+// show shows a frame.
 func show(t testing.TB, f amqp10.Frame) string {
 	t.Helper()
-	s, err := showBody(f.Body())
+	s, err := frametext.Of(f)
 	if err != nil {
 		t.Fatalf("from the server: %v\n% x", err, []byte(f))
 	}
-	if f.Type() == amqp10.FrameAMQP && f.Channel() != 0 {
-		s = fmt.Sprintf("%d: %s", f.Channel(), s)
-	}
 	return s
-}
-
-func showBody(b []byte) (string, error) {
-	switch amqp10.PeekDescriptor(b) {
-	case amqp10.DescOpen:
-		var p amqp10.Open
-		err := p.Parse(b)
-		return "open " + string(p.ContainerID), err
-	case amqp10.DescBegin:
-		var p amqp10.Begin
-		err := p.Parse(b)
-		return fmt.Sprintf("begin %d next=%d", p.RemoteChannel.Value, p.NextOutgoingID), err
-	case amqp10.DescAttach:
-		return showAttach(b)
-	case amqp10.DescFlow:
-		return showFlow(b)
-	case amqp10.DescTransfer:
-		return showTransfer(b)
-	case amqp10.DescDisposition:
-		return showDisposition(b)
-	case amqp10.DescDetach:
-		var p amqp10.Detach
-		err := p.Parse(b)
-		return fmt.Sprintf("detach %d%s%s", p.Handle, flag(" closed", p.Closed), condition(p.Error)), err
-	case amqp10.DescEnd:
-		var p amqp10.End
-		err := p.Parse(b)
-		return "end" + condition(p.Error), err
-	case amqp10.DescClose:
-		var p amqp10.Close
-		err := p.Parse(b)
-		return "close" + condition(p.Error), err
-	case amqp10.DescSASLMechanisms:
-		var p amqp10.SASLMechanisms
-		err := p.Parse(b)
-		s, items := "mechanisms", p.Mechanisms.Items()
-		for items.More() {
-			s += " " + string(items.Text())
-		}
-		return s, err
-	case amqp10.DescSASLOutcome:
-		var p amqp10.SASLOutcome
-		err := p.Parse(b)
-		return fmt.Sprintf("outcome %d", p.Code), err
-	}
-	if len(b) == 0 {
-		return "empty", nil
-	}
-	return "", fmt.Errorf("an unknown body % x", b)
-}
-
-func showAttach(b []byte) (string, error) {
-	var p amqp10.Attach
-	err := p.Parse(b)
-	s := fmt.Sprintf("attach %s %d", p.Name, p.Handle)
-	if p.Role == amqp10.RoleReceiver {
-		s += " receiver"
-	} else {
-		s += fmt.Sprintf(" sender from %d", p.InitialDeliveryCount.Value)
-	}
-	if p.Role == amqp10.RoleReceiver && !p.Target.Valid || p.Role == amqp10.RoleSender && !p.Source.Valid {
-		s += " refused"
-	}
-	return s, err
-}
-
-func showFlow(b []byte) (string, error) {
-	var p amqp10.Flow
-	err := p.Parse(b)
-	s := fmt.Sprintf("flow in=%d+%d out=%d", p.NextIncomingID.Value, p.IncomingWindow, p.NextOutgoingID)
-	if p.Handle.Valid {
-		s += fmt.Sprintf(" link %d count=%d credit=%d", p.Handle.Value, p.DeliveryCount.Value, p.LinkCredit.Value)
-	}
-	return s + flag(" drain", p.Drain), err
-}
-
-func showTransfer(b []byte) (string, error) {
-	var p amqp10.Transfer
-	payload, err := p.Parse(b)
-	s := fmt.Sprintf("transfer %d", p.Handle)
-	if p.DeliveryID.Valid {
-		s += fmt.Sprintf(" id=%d tag=%x format=%d", p.DeliveryID.Value, p.DeliveryTag, p.MessageFormat.Value)
-	}
-	s += flag(" settled", p.Settled) + flag(" more", p.More)
-	if len(payload) > 20 {
-		return s + fmt.Sprintf(" %d bytes", len(payload)), err
-	}
-	return s + " " + string(payload), err
-}
-
-func showDisposition(b []byte) (string, error) {
-	var p amqp10.Disposition
-	err := p.Parse(b)
-	s := "disposition receiver"
-	if p.Role == amqp10.RoleSender {
-		s = "disposition sender"
-	}
-	s += fmt.Sprintf(" %d", p.First)
-	if p.Last.Valid {
-		s += fmt.Sprintf("-%d", p.Last.Value)
-	}
-	s += flag(" settled", p.Settled)
-	if !p.State.IsNull() {
-		s += " " + p.State.Kind().String()
-	}
-	if e, _ := p.State.Error(); e != nil {
-		s += "(" + string(e.Condition) + ")"
-	}
-	return s, err
-}
-
-func flag(name string, v amqp10.Opt[bool]) string {
-	if v.Or(false) {
-		return name
-	}
-	return ""
-}
-
-func condition(e *amqp10.Error) string {
-	if e == nil {
-		return ""
-	}
-	return " " + strings.TrimPrefix(string(e.Condition), "amqp:")
 }

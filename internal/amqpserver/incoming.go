@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"github.com/hubwire/hubwire/internal/amqp10"
+	"github.com/hubwire/hubwire/internal/unsettled"
 )
 
 // incoming is what a link has on which the peer sends.
@@ -66,7 +67,7 @@ func (s *Session) transfer(body []byte) error {
 
 // window is how many transfers the peer may send: none when too much is unsettled.
 func (s *Session) window() uint32 {
-	room := s.conn.cfg.MaxUnsettled - s.in.open
+	room := s.conn.cfg.MaxUnsettled - s.in.Open()
 	return min(s.conn.cfg.Window, uint32(max(room, 0)))
 }
 
@@ -89,7 +90,7 @@ func (l *Link) first(t *amqp10.Transfer, payload []byte) {
 	case l.credit == 0:
 		l.detach(&amqp10.Error{Condition: amqp10.TransferLimitExceeded, Description: "a transfer without credit"})
 		return
-	case s.anyIn && !before(s.lastIn, t.DeliveryID.Value):
+	case s.anyIn && !unsettled.Before(s.lastIn, t.DeliveryID.Value):
 		s.end(&amqp10.Error{Condition: amqp10.InvalidField, Description: fmt.Sprintf("delivery-id %d behind %d", t.DeliveryID.Value, s.lastIn)})
 		return
 	}
@@ -177,8 +178,8 @@ func (l *Link) deliver(t *amqp10.Transfer, message []byte) {
 	l.count()
 	id, settled := t.DeliveryID.Value, t.Settled.Or(false)
 	if !settled {
-		e := s.in.push(id, l, 0)
-		e.second = l.second && t.ReceiveMode.Or(amqp10.ReceiveSecond) == amqp10.ReceiveSecond
+		e := s.in.Push(id, l, 0)
+		e.Second = l.second && t.ReceiveMode.Or(amqp10.ReceiveSecond) == amqp10.ReceiveSecond
 		l.unsettled++
 	}
 	d := &c.delivery

@@ -86,14 +86,14 @@ func (c *Conn) startBeat() {
 
 // quiet gives back the memory that only a busy connection needs. The peer has just said that it has nothing to say.
 func (c *Conn) quiet() {
-	c.in.quiet()
+	c.in.Quiet()
 	c.spare = nil
 	if len(c.frames) == 0 {
 		c.frames = nil
 	}
 	for _, s := range c.sessions {
-		s.in.quiet()
-		s.out.quiet()
+		s.in.Quiet()
+		s.out.Quiet()
 		if s.rest.link == nil {
 			s.rest.buf = nil
 		}

@@ -46,7 +46,7 @@ func (s *Session) blocked() bool {
 }
 
 // full reports whether the peer must settle something first.
-func (s *Session) full() bool { return s.out.open >= s.conn.cfg.MaxUnsettled }
+func (s *Session) full() bool { return s.out.Open() >= s.conn.cfg.MaxUnsettled }
 
 // unstall lets the links go on that had to wait, when something has changed.
 func (s *Session) unstall() {
@@ -173,7 +173,7 @@ func (s *Session) moved(frames uint32) {
 // delivered takes note of a delivery that has begun: it has its id now, so there are no gaps.
 func (s *Session) delivered(l *Link, settled bool, token uint64) {
 	if !settled {
-		s.out.push(s.nextDelivery, l, token)
+		s.out.Push(s.nextDelivery, l, token)
 		l.unsettled++
 	}
 	s.nextDelivery++

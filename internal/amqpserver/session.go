@@ -5,6 +5,7 @@ import (
 	"math"
 
 	"github.com/hubwire/hubwire/internal/amqp10"
+	"github.com/hubwire/hubwire/internal/unsettled"
 )
 
 // Session is one session of a connection. Its methods may be called from any goroutine.
@@ -24,7 +25,7 @@ type Session struct {
 	nextOut   uint32 // next-outgoing-id
 	windowOut uint32 // what we may still send: remote-incoming-window
 
-	in, out      unsettled
+	in, out      unsettled.Ring[*Link]
 	lastIn       uint32 // the latest delivery-id of the peer, if any
 	anyIn        bool
 	nextDelivery uint32 // our next delivery-id
@@ -147,7 +148,7 @@ func (s *Session) drop(state sessionState, why error) {
 	s.state, s.why = state, why
 	s.conn.links -= len(s.handles)
 	s.names, s.credits, s.stalled, s.rest = nil, nil, nil, rest{}
-	s.in, s.out = unsettled{}, unsettled{}
+	s.in, s.out = unsettled.Ring[*Link]{}, unsettled.Ring[*Link]{}
 	for _, l := range s.handles {
 		if l.state < linkDetaching {
 			l.end(linkGone, why)

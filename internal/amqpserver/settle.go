@@ -1,6 +1,9 @@
 package amqpserver
 
-import "github.com/hubwire/hubwire/internal/amqp10"
+import (
+	"github.com/hubwire/hubwire/internal/amqp10"
+	"github.com/hubwire/hubwire/internal/unsettled"
+)
 
 // outcome is what is to be said about deliveries that are neighbours, in one disposition.
 type outcome struct {
@@ -34,16 +37,16 @@ func (r Receipt) Settle(state amqp10.State) {
 	c := s.conn
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	e := s.in.find(r.id)
-	if e == nil || e.link != r.link || e.told {
+	e := s.in.Find(r.id)
+	if e == nil || e.Link != r.link || e.Told {
 		return
 	}
 	if state.IsNull() {
 		state = amqp10.Accepted()
 	}
-	s.say(amqp10.RoleReceiver, !e.second, r.id, state)
-	if e.second {
-		e.told = true
+	s.say(amqp10.RoleReceiver, !e.Second, r.id, state)
+	if e.Second {
+		e.Told = true
 	} else {
 		s.settleIn(e)
 	}
@@ -51,9 +54,9 @@ func (r Receipt) Settle(state amqp10.State) {
 }
 
 // settleIn ends a delivery that came in.
-func (s *Session) settleIn(e *entry) {
-	l := e.link
-	s.in.settle(e)
+func (s *Session) settleIn(e *unsettled.Entry[*Link]) {
+	l := e.Link
+	s.in.Settle(e)
 	l.unsettled--
 	l.topUp()
 	s.reopen()
@@ -115,7 +118,7 @@ func (s *Session) disposition(body []byte) error {
 		return decodeError(err)
 	}
 	first, last := d.First, d.Last.Or(d.First)
-	if before(last, first) {
+	if unsettled.Before(last, first) {
 		s.end(&amqp10.Error{Condition: amqp10.InvalidField, Description: "a disposition whose last is before its first"})
 		return nil
 	}
@@ -133,27 +136,27 @@ func (s *Session) disposition(body []byte) error {
 
 // settledByPeer acts on a sender that settles what it sent: behind our word, or without waiting for it.
 func (s *Session) settledByPeer(first, last uint32) {
-	for i := s.in.search(first); i < s.in.n && !before(last, s.in.at(i).id); {
-		e := s.in.at(i)
-		next := e.id + 1
-		if e.open {
+	for i := s.in.Search(first); i < s.in.Len() && !unsettled.Before(last, s.in.At(i).ID); {
+		e := s.in.At(i)
+		next := e.ID + 1
+		if e.Open {
 			s.settleIn(e)
 		}
-		i = s.in.search(next)
+		i = s.in.Search(next)
 	}
 }
 
 // outcomes acts on a receiver's word about what we sent.
 func (s *Session) outcomes(first, last uint32, d *amqp10.Disposition) {
 	c, settled := s.conn, d.Settled.Or(false)
-	for i := s.out.search(first); i < s.out.n && !before(last, s.out.at(i).id); i = s.out.search(first) {
-		e := s.out.at(i)
-		id, l, token := e.id, e.link, e.token
+	for i := s.out.Search(first); i < s.out.Len() && !unsettled.Before(last, s.out.At(i).ID); i = s.out.Search(first) {
+		e := s.out.At(i)
+		id, l, token := e.ID, e.Link, e.Token
 		first = id + 1
-		if !e.open {
+		if !e.Open {
 			continue
 		}
-		s.out.settle(e)
+		s.out.Settle(e)
 		l.unsettled--
 		c.called(l)
 		answer := l.out.Settled(token, d.State, settled)
