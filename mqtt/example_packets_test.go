@@ -204,3 +204,22 @@ func ExampleSession_InCallback() {
 	// true false
 	// <nil>
 }
+
+// A buffer that messages are built in can be given back before the hub has answered.
+func ExampleSession_PublishReleasing() {
+	ctx := context.Background()
+	s, err := mqtt.StartSession(ctx, dialEcho, login, nil)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	buffers := make(chan []byte, 1)
+	body := []byte("21.5")
+	p := &mqtt.Publish{Topic: []byte("devices/dev-0001/messages/events/"), Payload: body, QoS: mqtt.AtLeastOnce}
+	err = s.PublishReleasing(ctx, p, func() { buffers <- body[:0] })
+	fmt.Println(err, len(buffers))
+	fmt.Println(s.Close())
+	// Output:
+	// <nil> 1
+	// <nil>
+}
