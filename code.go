@@ -213,7 +213,7 @@ const (
 	GatewayTimeout        Code = 504101 // the device did not answer a method in time
 )
 
-// Status returns the HTTP status that c belongs to: 404 for 404103.
+// Status returns the HTTP status that c belongs to: 404 for 404103, and 0 for 0.
 func (c Code) Status() int { return int(c) / 1000 }
 
 // Retryable reports whether what failed with c can succeed later, unchanged:

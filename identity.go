@@ -11,7 +11,7 @@ const MaxIDLength = 128
 // Identity names a device, or with a ModuleID a module of that device. It is
 // comparable; the zero Identity is not valid. Ids are case-sensitive.
 type Identity struct {
-	DeviceID string
+	DeviceID string // 1 to 128 characters, see [Identity.Check]
 	ModuleID string // empty for the device itself
 }
 

@@ -64,6 +64,7 @@ var house = map[string]rule{
 	"service":                      {floor: 6, outside: []string{"golang.org/x/sync"}},
 	"internal/testkit":             {floor: 0, outside: []string{"github.com/google/go-cmp"}},
 	"faults":                       {floor: 8},
+	"conformance":                  {floor: 8},
 	"fuzz":                         {floor: 8, outside: []string{"github.com/google/go-cmp"}},
 }
 

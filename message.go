@@ -20,7 +20,7 @@ const (
 // Property is one application property. Over MQTT and AMQP names are
 // case-sensitive; over HTTPS they are not. Properties keep their order.
 type Property struct {
-	Name, Value string
+	Name, Value string // UTF-8 text; what characters HTTPS can carry says package httpsx
 }
 
 // Message is what one sends: telemetry from a device or module, or
@@ -32,7 +32,7 @@ type Property struct {
 // field needs, stands in Properties under its wire name ("$.xyz"), in both
 // directions, so that it survives a round trip.
 type Message struct {
-	Body []byte
+	Body []byte // any bytes; the size that counts is that of [Message.Size]
 
 	ID                string    // $.mid
 	CorrelationID     string    // $.cid
@@ -50,7 +50,7 @@ type Message struct {
 	DiagnosticContext string    // $.diagctx
 	Ack               Ack       // iothub-ack; the feedback that a C2D sender asks for
 
-	Properties []Property
+	Properties []Property // the application's, in their order; a name may come twice
 }
 
 // Ack is the feedback that the sender of a cloud-to-device message asks for.
@@ -142,22 +142,16 @@ func (m *Message) check(maxSize int) error {
 	if len(m.ID) > MaxMessageIDLength {
 		return invalid("message id has %d bytes, the limit is %d", len(m.ID), MaxMessageIDLength)
 	}
-	for _, at := range [...]time.Time{m.CreationTime, m.Expiry} {
-		if at.IsZero() {
-			continue // not set
-		}
-		// No other has the form that the wire needs.
-		if y := at.UTC().Year(); y < 1 || y > 9999 {
-			return invalid("message: a time is in the year %d, not 1 to 9999", y)
-		}
+	if err := checkTime(&m.CreationTime); err != nil {
+		return err
 	}
-	for _, s := range [...]string{
-		m.ID, m.CorrelationID, m.UserID, m.To, m.ContentType, m.ContentEncoding, m.Output,
-		m.Component, m.InterfaceID, m.Schema, m.DiagnosticID, m.DiagnosticContext, string(m.Ack),
-	} {
-		if s != "" && !utf8.ValidString(s) {
-			return invalid("message: a system property, of %d bytes, is not UTF-8", len(s))
-		}
+	if err := checkTime(&m.Expiry); err != nil {
+		return err
+	}
+	if !isText(m.ID) || !isText(m.CorrelationID) || !isText(m.UserID) || !isText(m.To) || !isText(m.ContentType) ||
+		!isText(m.ContentEncoding) || !isText(m.Output) || !isText(m.Component) || !isText(m.InterfaceID) ||
+		!isText(m.Schema) || !isText(m.DiagnosticID) || !isText(m.DiagnosticContext) || !isText(string(m.Ack)) {
+		return invalid("message: a system property is not UTF-8")
 	}
 	for i := range m.Properties {
 		p := &m.Properties[i]
@@ -170,3 +164,17 @@ func (m *Message) check(maxSize int) error {
 	}
 	return nil
 }
+
+// checkTime checks a time that may be set: no other year has the form that the wire needs.
+func checkTime(at *time.Time) error {
+	if at.IsZero() {
+		return nil
+	}
+	if y := at.UTC().Year(); y < 1 || y > 9999 {
+		return invalid("message: a time is in the year %d, not 1 to 9999", y)
+	}
+	return nil
+}
+
+// isText reports whether a system property is UTF-8; most are not set.
+func isText(s string) bool { return s == "" || utf8.ValidString(s) }

@@ -2,36 +2,96 @@ package hubwire_test
 
 import (
 	"bytes"
+	"context"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"strings"
 	"testing"
 )
 
-// TestREADME runs the program in README.md, and compares what it prints with
-// what README.md says that it does.
+// The programs in README.md: each with what README.md says that it prints, and a test.
+var (
+	readmeProgram = regexp.MustCompile("(?s)```go\n(package main\n.*?)```\n\nIt prints\\s`([^`]*)`")
+	readmeTest    = regexp.MustCompile("(?s)```go\n(package [a-z]+_test\n.*?)```")
+	readmeLink    = regexp.MustCompile(`\]\(([^)#: ]+)(?:#[^)]*)?\)`)
+)
+
+func readme(t *testing.T) []byte {
+	t.Helper()
+	b, err := os.ReadFile("README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+// TestREADME runs the programs in README.md, and compares what they print with
+// what README.md says that they do.
 func TestREADME(t *testing.T) {
 	if testing.Short() {
-		t.Skip("it builds a program")
+		t.Skip("it builds programs")
 	}
-	readme, err := os.ReadFile("README.md")
+	text := readme(t)
+	programs := readmeProgram.FindAllSubmatch(text, -1)
+	if want := strings.Count(string(text), "```go\npackage main\n"); len(programs) != want || want == 0 {
+		t.Fatalf("%d of %d programs in README.md have what they print behind them", len(programs), want)
+	}
+	for _, p := range programs {
+		out, err := golang(t.Context(), "run", written(t, "main.go", p[1])).CombinedOutput()
+		if err != nil {
+			t.Fatalf("%v\n%s", err, out)
+		}
+		if got := bytes.TrimSpace(out); !bytes.Equal(got, p[2]) {
+			t.Errorf("it prints\n%s\nREADME.md says\n%s", got, p[2])
+		}
+	}
+}
+
+// TestREADMETest runs the test in README.md.
+func TestREADMETest(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it builds a test")
+	}
+	test := readmeTest.FindSubmatch(readme(t))
+	if test == nil {
+		t.Fatal("README.md has no test")
+	}
+	out, err := golang(t.Context(), "test", "-v", written(t, "readme_test.go", test[1])).CombinedOutput()
+	if err != nil || !strings.Contains(string(out), "--- PASS: ") {
+		t.Errorf("%v\n%s", err, out)
+	}
+}
+
+// TestLinks holds that what README.md and the pages under docs lead to is there.
+func TestLinks(t *testing.T) {
+	pages, err := filepath.Glob("docs/*.md")
 	if err != nil {
 		t.Fatal(err)
 	}
-	found := regexp.MustCompile("(?s)```go\n(.*?)```\n\nIt prints `([^`]*)`").FindSubmatch(readme)
-	if found == nil {
-		t.Fatal("README.md has no program with what it prints")
+	for _, page := range append(pages, "README.md") {
+		text, err := os.ReadFile(page)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, link := range readmeLink.FindAllSubmatch(text, -1) {
+			if _, err := os.Stat(filepath.Join(filepath.Dir(page), string(link[1]))); err != nil {
+				t.Errorf("%s leads to %s: %v", page, link[1], err)
+			}
+		}
 	}
-	program := filepath.Join(t.TempDir(), "main.go")
-	if err := os.WriteFile(program, found[1], 0o600); err != nil {
+}
+
+func written(t *testing.T, name string, text []byte) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), name)
+	if err := os.WriteFile(path, text, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	out, err := exec.CommandContext(t.Context(), "go", "run", program).CombinedOutput()
-	if err != nil {
-		t.Fatalf("%v\n%s", err, out)
-	}
-	if got := bytes.TrimSpace(out); !bytes.Equal(got, found[2]) {
-		t.Errorf("it prints\n%s\nREADME.md says\n%s", got, found[2])
-	}
+	return path
+}
+
+func golang(ctx context.Context, args ...string) *exec.Cmd {
+	return exec.CommandContext(ctx, "go", args...)
 }

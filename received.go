@@ -52,7 +52,8 @@ func (r *Received) OnSettle(f SettleFunc) {
 	}
 }
 
-// Complete tells the hub that the message is dealt with.
+// Complete tells the hub that the message is dealt with. What can go wrong is the
+// transport's: an [*Error] such as [MessageLockLost], and the message stays unsettled.
 func (r *Received) Complete(ctx context.Context) error { return r.Settle(ctx, Complete) }
 
 // Reject tells the hub to dead-letter the message. Over MQTT, which cannot say

@@ -6,10 +6,10 @@ import "encoding/json"
 // Desired and Reported; the other fields are the service's.
 // Source: IoT Hub developer guide, "Understand and use device twins".
 type Twin struct {
-	Identity Identity
-	ETag     string // of the whole twin, for conditional writes
-	Version  int64  // of the whole twin
-	ModelID  string // Plug and Play model, as the device announced it
+	Identity Identity // whose it is
+	ETag     string   // of the whole twin, for conditional writes
+	Version  int64    // of the whole twin
+	ModelID  string   // Plug and Play model, as the device announced it
 
 	Tags     json.RawMessage // a JSON object that devices do not see
 	Desired  TwinSection     // written by the service, read by the device
@@ -27,7 +27,8 @@ type TwinSection struct {
 	Metadata json.RawMessage
 }
 
-// Decode unmarshals the section into v, as [json.Unmarshal] does.
+// Decode unmarshals the section into v, as [json.Unmarshal] does, with its errors: a section that was
+// never read is one. $version and $metadata are not in it.
 func (s TwinSection) Decode(v any) error { return json.Unmarshal(s.JSON, v) }
 
 // DesiredChange is one step in the life of the desired properties as a device

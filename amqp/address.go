@@ -56,7 +56,7 @@ func (n Node) String() string {
 
 // Address is what the address of a link says. It is comparable; the zero Address is none.
 type Address struct {
-	Node     Node
+	Node     Node             // what the link is for
 	Identity hubwire.Identity // of the links of a device or module
 
 	EventHub      string // the Event Hubs-compatible name; of Management it may be empty

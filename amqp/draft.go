@@ -10,21 +10,21 @@ import (
 // Draft is a message to be written (part 3 section 3.2), for [AppendMessage]. The zero Draft
 // is a message of no sections. It has no header, of which IoT Hub and its SDKs write none.
 type Draft struct {
-	DeliveryAnnotations   []Pair // keys are symbols
-	Annotations           []Pair // of the message; keys are symbols
-	Properties            Properties
+	DeliveryAnnotations   []Pair             // keys are symbols
+	Annotations           []Pair             // of the message; keys are symbols
+	Properties            Properties         // part 3 section 3.2.4
 	ApplicationProperties []Pair             // keys are strings
 	Text                  []hubwire.Property // more application properties, whose values are strings
 
-	Body  BodyKind
-	Data  []byte // of DataBody: one section, empty for nil
-	Value Typed  // of ValueBody
+	Body  BodyKind // which of the two that follow is written; NoBody for none
+	Data  []byte   // of DataBody: one section, empty for nil
+	Value Typed    // of ValueBody
 }
 
 // Pair is a key with its value, in a map.
 type Pair struct {
-	Key   string
-	Value Typed
+	Key   string // a string or a symbol, as the map has it
+	Value Typed  // of any type; what is null is written as null
 }
 
 // BodyKind is what the body of a message is made of.
@@ -41,14 +41,14 @@ const (
 // Properties are what part 3 section 3.2.4 has of them, but for those of groups, which
 // IoT Hub does not use. An empty text or zero time means absent.
 type Properties struct {
-	MessageID       Typed // string, uuid, ulong or binary
-	UserID          string
-	To              string
-	Subject         string
-	ReplyTo         string
-	CorrelationID   Typed // as MessageID
-	ContentType     string
-	ContentEncoding string
+	MessageID       Typed     // string, uuid, ulong or binary
+	UserID          string    // user-id, binary on the wire
+	To              string    // the address that the message is for
+	Subject         string    // what it is about; IoT Hub makes nothing of it
+	ReplyTo         string    // the address for the answer
+	CorrelationID   Typed     // as MessageID
+	ContentType     string    // a symbol: "application/json"
+	ContentEncoding string    // a symbol: "utf-8"
 	Expiry          time.Time // absolute-expiry-time
 	Creation        time.Time // creation-time
 }

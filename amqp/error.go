@@ -26,10 +26,10 @@ func refused(op string, code hubwire.Code, format string, args ...any) *hubwire.
 // Error is an AMQP error (part 2 section 2.8.14): what comes with a rejected delivery, a
 // detach, an end or a close.
 type Error struct {
-	Condition   Condition
-	Description string // JSON of the hub's, see [AppendErrorBody]; or any text
-	TrackingID  string // of the info; empty for none
-	Redirect    Redirect
+	Condition   Condition // what happened, as a symbol
+	Description string    // JSON of the hub's, see [AppendErrorBody]; or any text
+	TrackingID  string    // of the info; empty for none
+	Redirect    Redirect  // of the info; zero for none
 }
 
 // Redirect is where a peer is sent on to: the info of [LinkRedirect] and
@@ -37,7 +37,7 @@ type Error struct {
 type Redirect struct {
 	Hostname    string // for the open, and for TLS
 	NetworkHost string // to dial
-	Port        uint16
+	Port        uint16 // to dial
 	Address     string // of the node there: "amqps://{host}:{port}/{hub}/..."
 }
 

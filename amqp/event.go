@@ -22,10 +22,10 @@ type Event struct {
 	StoredTime   time.Time // x-opt-enqueued-time; the zero time stands for EnqueuedTime
 	PartitionKey string    // x-opt-partition-key; IoT Hub sets none
 
-	AuthMethod    string // a JSON object
-	GenerationID  string // of the identity
-	MessageSource EventSource
-	ModelID       string // dt-dataschema
+	AuthMethod    string      // a JSON object
+	GenerationID  string      // of the identity
+	MessageSource EventSource // iothub-message-source: what made the event
+	ModelID       string      // dt-dataschema
 
 	Metric *PartitionMetric // nil unless the reader asked for it: see [RuntimeMetric]
 }
@@ -47,9 +47,9 @@ const (
 // PartitionMetric is what a partition holds at the moment, for a reader that wants it with each
 // event.
 type PartitionMetric struct {
-	LastSequence int64
-	LastOffset   string
-	LastTime     time.Time
+	LastSequence int64     // the sequence number of the newest event
+	LastOffset   string    // of the newest event
+	LastTime     time.Time // when the newest event came
 	Retrieved    time.Time // when this was found out
 }
 

@@ -12,14 +12,14 @@ import (
 // LinkProperties are the properties of an attach that IoT Hub and Event Hubs look at. What is
 // empty or nil is absent.
 type LinkProperties struct {
-	ClientVersion string
-	APIVersion    string
-	Channel       string // channel-correlation-id: "methods:{guid}", "twin:{guid}"; see [LinkProperties.Pair]
-	ModelID       string
-	AuthChain     string
-	ReceiverName  string
-	Timeout       time.Duration
-	Epoch         *int64 // the owner level of a receiver of events
+	ClientVersion string        // com.microsoft:client-version: the SDK, for people
+	APIVersion    string        // com.microsoft:api-version, a date
+	Channel       string        // channel-correlation-id: "methods:{guid}", "twin:{guid}"; see [LinkProperties.Pair]
+	ModelID       string        // com.microsoft:model-id: the Plug and Play model, "dtmi:…"
+	AuthChain     string        // com.microsoft:auth-chain, as topics.AuthChain is
+	ReceiverName  string        // com.microsoft:receiver-name, which errors quote
+	Timeout       time.Duration // com.microsoft:timeout, in whole milliseconds
+	Epoch         *int64        // the owner level of a receiver of events
 }
 
 // ParseLinkProperties reads the properties of an attach, a map or null. It copies. Keys may

@@ -86,9 +86,9 @@ func ParseReadRequest(m *Message) (ReadRequest, error) {
 
 // EventHubInfo is what there is to read about the endpoint.
 type EventHubInfo struct {
-	Name       string
-	CreatedAt  time.Time
-	Partitions []string // their ids
+	Name       string    // of the Event Hub
+	CreatedAt  time.Time // when it was made; milliseconds count
+	Partitions []string  // their ids
 }
 
 // AppendEventHubInfo appends the message that answers the request id. Ids of partitions are an
@@ -134,14 +134,14 @@ func ParseEventHubInfo(m *Message) (EventHubInfo, error) {
 
 // PartitionInfo is what there is to read about a partition.
 type PartitionInfo struct {
-	EventHub  string
+	EventHub  string // the name of the Event Hub
 	Partition string // its id
 
 	Begin        int64     // the sequence number of the oldest event
 	LastSequence int64     // of the newest event; -1 when there was none
 	LastOffset   string    // of the newest event; "-1" when there was none
 	LastTime     time.Time // when the newest event came
-	Empty        bool
+	Empty        bool      // there is no event in it
 }
 
 // AppendPartitionInfo appends the message that answers the request id. A nil i is the zero

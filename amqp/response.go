@@ -17,9 +17,9 @@ const (
 
 // Response is what an answer of [CBS] or [Management] says beside its body.
 type Response struct {
-	ID          Value // of the request: its message-id, of the same type; may be null
-	Status      int   // like HTTP's: 200, 202, 401
-	Description string
+	ID          Value  // of the request: its message-id, of the same type; may be null
+	Status      int    // like HTTP's: 200, 202, 401
+	Description string // for people, beside the Status
 }
 
 // NewResponse returns the answer to the request id: 200 OK when err is nil, else the status of

@@ -30,7 +30,7 @@ const (
 
 // Start is where a receiver of events begins. The zero Start is the oldest event.
 type Start struct {
-	At        StartAt
+	At        StartAt   // what the rest is read by; each of the others counts for one value of it
 	Offset    string    // opaque; ours are decimal numbers
 	Sequence  int64     // number of an event
 	Time      time.Time // milliseconds count

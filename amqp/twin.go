@@ -44,9 +44,10 @@ func (o TwinOperation) String() string {
 
 // TwinRequest is what a device sends over a link to [TwinRequests].
 type TwinRequest struct {
-	ID        Value // of the request; any type, for the answer to have it as it is
-	Operation TwinOperation
-	Body      []byte // of TwinReport: the patch, a JSON object. A view
+	ID        Value         // of the request; any type, for the answer to have it as it is
+	Operation TwinOperation // what is wanted
+	IfVersion int64         // of TwinReport: the version of the reported properties that it is for; 0 for any, negative for none
+	Body      []byte        // of TwinReport: the patch, a JSON object. A view
 }
 
 // AppendTwinRequest appends the message: operation and resource are annotations, the id is
@@ -62,6 +63,9 @@ func AppendTwinRequest(dst []byte, r *TwinRequest) []byte {
 	a := openSection(dst, amqp10.DescMessageAnnotations)
 	a.text(KeyTwinOperation, op.name)
 	a.text(KeyTwinResource, op.resource)
+	if r.Operation == TwinReport && r.IfVersion != 0 {
+		a.long(KeyTwinVersion, r.IfVersion)
+	}
 	body := r.Body
 	if len(body) == 0 {
 		body = blank
@@ -76,9 +80,10 @@ func appendTwinRest(dst []byte, id Value, body []byte) []byte {
 }
 
 // ParseTwinRequest returns the request that m is, as a view. The error is a [*hubwire.Error]: code
-// [hubwire.FormatError] for one without an id or whose body is not data, and
-// [hubwire.InvalidOperation] for an operation that there is not, or not of that resource. Names are
-// taken in any case. A
+// [hubwire.FormatError] for one without an id or whose body is not data,
+// [hubwire.InvalidOperation] for an operation that there is not, or not of that resource, and
+// [hubwire.ArgumentInvalid] for a version that is not a number. Names are taken in any case, and a version of
+// null is none, as .NET sends it; no properties ever have one below 1. A
 // request that has an id keeps it also then, so that it can be answered.
 func ParseTwinRequest(m *Message) (TwinRequest, error) {
 	const op = "twin"
@@ -99,6 +104,15 @@ func ParseTwinRequest(m *Message) (TwinRequest, error) {
 		return r, refused(op, hubwire.InvalidOperation, "there is no operation %.40q of %.100q", name, resource)
 	case !ok:
 		return r, refused(op, hubwire.FormatError, "the body of the request is not data")
+	}
+	if v, _ := a.Lookup(KeyTwinVersion); r.Operation == TwinReport && !v.IsNull() {
+		n, ok := v.Int()
+		if !ok {
+			return r, refused(op, hubwire.ArgumentInvalid, "the version is a %v, not a number", v.Kind())
+		}
+		if r.IfVersion = n; n <= 0 {
+			r.IfVersion = -1 // 0 would be any
+		}
 	}
 	return r, nil
 }

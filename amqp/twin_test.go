@@ -52,3 +52,26 @@ func TestWhatATwinsAnswerMeans(t *testing.T) {
 		t.Errorf("nil: %v", err)
 	}
 }
+
+func TestAVersionOfReportedProperties(t *testing.T) {
+	for sent, want := range map[int64]int64{0: 0, 1: 1, 1 << 40: 1 << 40, -5: -1} {
+		m, err := ParseMessage(AppendTwinRequest(nil, &TwinRequest{ID: String("1").Value(), Operation: TwinReport, IfVersion: sent, Body: []byte("{}")}))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if r, err := ParseTwinRequest(&m); err != nil || r.IfVersion != want {
+			t.Errorf("%d came as %d, %v", sent, r.IfVersion, err)
+		}
+	}
+	for name, value := range map[string]Typed{"null": {}, "text": String("1")} {
+		d := Draft{Properties: Properties{CorrelationID: String("1")}, Annotations: []Pair{{KeyTwinOperation, String("PATCH")}, {KeyTwinResource, String(reportedResource)}, {KeyTwinVersion, value}}}
+		m, err := ParseMessage(AppendMessage(nil, &d))
+		if err != nil {
+			t.Fatal(err)
+		}
+		r, err := ParseTwinRequest(&m)
+		if bad := errors.Is(err, hubwire.ArgumentInvalid); bad != (name == "text") || r.IfVersion != 0 || r.ID.IsNull() {
+			t.Errorf("%s: %+v, %v", name, r, err)
+		}
+	}
+}

@@ -11,7 +11,8 @@ import (
 // Value is a view of a value as it came off the wire, with its type. The zero Value is null.
 type Value = amqp10.Value
 
-// Typed is a value to be written, with its type. The zero Typed is null.
+// Typed is a value to be written, with its type, of those in AMQP 1.0 part 1 section 1.6. The zero
+// Typed is null. What it is made of is not copied.
 type Typed struct {
 	kind      amqp10.Kind // KindUnknown, of data that is encoded already; or what it is
 	bits, low uint64      // of a number; both of a uuid

@@ -86,6 +86,7 @@ func (c *config) needs() (needs []Feature) {
 
 // Choice is what a Client speaks, and why.
 type Choice struct {
+	// Transport is what the Client speaks, or spoke last: never [Auto] itself.
 	Transport Transport
 
 	// Passed are those that [Auto] would have preferred, with what was in the way.
@@ -96,7 +97,9 @@ type Choice struct {
 }
 
 // NoDoorError is why [Auto] has found no way to the hub.
-type NoDoorError struct{ Doors []Door }
+type NoDoorError struct {
+	Doors []Door // those that were tried, in their order, none of them open
+}
 
 // Error names each with what is in its way.
 func (e *NoDoorError) Error() string {

@@ -29,7 +29,7 @@ type Client struct {
 
 	choice atomic.Pointer[Choice]
 
-	uploads  uploads
+	beside   beside
 	methods  methods
 	desiring sync.Mutex // held by Desired; tried, never waited for
 }
@@ -91,7 +91,7 @@ func dial(ctx context.Context, cred Credentials, t Transport, opts Options) (*Cl
 		chosen: func(made Choice) { c.choice.Store(&made) },
 	}
 	cfg.chosen(Choice{Transport: t})
-	c.uploads.init(cfg, &t, c.Choice)
+	c.beside.init(cfg, &t, c.Choice)
 	var err error
 	c.link, err = t.open(ctx, cfg)
 	if err != nil {
@@ -109,7 +109,7 @@ func (c *Client) onState(s State, reason error) {
 			cause = errClosed
 		}
 		c.end(cause)
-		c.uploads.end(cause)
+		c.beside.end(cause)
 		defer close(c.done)
 	}
 	if c.o.Hooks.State != nil {
@@ -187,8 +187,8 @@ func (c *Client) Err() error {
 }
 
 // Close ends the Client. It gives running method handlers, whose contexts it ends, and
-// pending sends a moment to be answered and acknowledged, then fails what is left (uploads at
-// once), and returns when all goroutines are gone, within [Options].CloseTimeout. It may be
+// pending sends a moment to be answered and acknowledged, then fails what is left (uploads and
+// calls of [Client.Invoke] at once), and returns when all goroutines are gone, within [Options].CloseTimeout. It may be
 // called more than once, at any time, also when the hub is stalled, and from inside a
 // handler, a done function or a hook, whose own goroutine it does not wait for.
 //
@@ -200,7 +200,7 @@ func (c *Client) Close() error {
 		return nil
 	}
 	c.end(errClosed)
-	c.uploads.end(errClosed)
+	c.beside.end(errClosed)
 	limit, stop := within(c.o.CloseTimeout)
 	defer stop()
 	moment, stop := within(c.o.CloseTimeout / handlerShare)
@@ -214,7 +214,7 @@ func (c *Client) Close() error {
 	switch {
 	case !c.methods.wait(limit):
 		late = "a method handler has not returned after its context ended"
-	case !c.uploads.wait(limit):
+	case !c.beside.wait(limit):
 		late = "Options.Dial has not returned after its context ended"
 	default:
 		return nil

@@ -27,6 +27,7 @@ type Credentials struct {
 	// certificate. Empty: HostName.
 	GatewayHostName string
 
+	// Identity is the device or module. It must be good in the sense of its Check.
 	Identity hubwire.Identity
 
 	// Tokens gives a token for each connection ([sas.Source] makes them from a

@@ -94,7 +94,7 @@ func (f Feature) String() string {
 
 // Support is whether a protocol has a feature.
 type Support struct {
-	Has bool
+	Has bool // it has, be it within limits
 
 	// Note says how far, where that is not all the way, or what there is instead. Empty: no more to say.
 	Note string
@@ -144,7 +144,7 @@ func (t Transport) supports(f Feature) Support {
 
 // Loss is a feature that a choice costs.
 type Loss struct {
-	Feature Feature
+	Feature Feature     // what is lost
 	Support Support     // what is left of it
 	By      []Transport // who would have it, or more of it
 }

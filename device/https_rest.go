@@ -96,13 +96,17 @@ type exchange struct {
 
 // exchange returns one of op, without message and body.
 func (r *rest) exchange(op httpsx.Operation, name string) (exchange, error) {
-	req := httpsx.Request{Op: op, Target: httpsx.Target{Identity: r.cfg.id, Name: name}}
+	return r.exchangeOf(&httpsx.Request{Op: op, Target: httpsx.Target{Identity: r.cfg.id, Name: name}})
+}
+
+// exchangeOf is exchange for a request that is not about the device or module itself.
+func (r *rest) exchangeOf(req *httpsx.Request) (exchange, error) {
 	base, err := req.NewHTTP(context.Background(), r.host)
 	if err != nil {
 		return exchange{}, err
 	}
 	base.Header["User-Agent"] = r.agent
-	return exchange{op: op, request: base}, nil
+	return exchange{op: req.Op, request: base}, nil
 }
 
 // reply is the answer of a success.
@@ -261,7 +265,7 @@ func (r *rest) read(op httpsx.Operation, resp *http.Response) (*reply, *hubwire.
 		e := asError(op, err)
 		switch resp.StatusCode {
 		case http.StatusBadGateway, http.StatusGatewayTimeout:
-			e.Retryable = true // what a device asks for is no method, which may have run
+			e.Retryable = e.Retryable || op != httpsx.InvokeMethod // a method may have run
 		}
 		if resp.StatusCode/100 == 3 {
 			e.Err = ErrRedirect

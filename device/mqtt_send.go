@@ -9,10 +9,10 @@ import (
 )
 
 func (l *mqttLink) send(ctx context.Context, m *hubwire.Message) error {
-	// Not in rooms: a thousand that wait for their acknowledgements would hold as many of them.
-	var room [256]byte
-	p := l.telemetry(room[:0], m)
-	return l.session.Publish(ctx, &p)
+	room := rooms.Get().(*[]byte)
+	p := l.telemetry((*room)[:0], m)
+	*room = p.Topic
+	return l.session.PublishReleasing(ctx, &p, func() { rooms.Put(room) })
 }
 
 func (l *mqttLink) sendAsync(ctx context.Context, m *hubwire.Message, done func(error)) error {
@@ -23,7 +23,7 @@ func (l *mqttLink) sendAsync(ctx context.Context, m *hubwire.Message, done func(
 	return l.session.PublishAsync(ctx, &p, done)
 }
 
-// rooms is where topics of sendAsync are made, by all clients: a fleet sends few messages at the same moment.
+// rooms is where topics are made, by all clients. A send that waits for its acknowledgement has none.
 var rooms = sync.Pool{New: func() any { return new([]byte) }}
 
 // telemetry returns m as a PUBLISH, with its topic in room, which the session copies.

@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/tls"
 	"fmt"
+	"math"
 	"net"
 	"time"
 	"unicode/utf8"
@@ -25,7 +26,7 @@ type Options struct {
 	// Port replaces the protocol's own port (8883, 443, 5671). 0 means that port.
 	Port int
 
-	// HTTPSPort replaces 443 for what goes over HTTPS beside another protocol: file uploads.
+	// HTTPSPort replaces 443 for what goes over HTTPS beside another protocol: file uploads, and a module's [Client.Invoke].
 	// 0 means 443, or Port where the protocol itself has the port of HTTPS.
 	HTTPSPort int
 
@@ -181,7 +182,7 @@ func (o *Options) check() error {
 		{"TokenTTL", o.TokenTTL >= time.Second, o.TokenTTL, "at least 1s"},
 		{"KeepAlive", o.KeepAlive <= maxKeepAlive, o.KeepAlive, "at most " + maxKeepAlive.String()},
 		{"Window", o.Window > 0 && o.Window <= 30000, o.Window, "1 to 30000"},
-		{"WindowBytes", o.WindowBytes > 0 && o.WindowBytes < 1<<31, o.WindowBytes, "1 to 2 GiB"},
+		{"WindowBytes", o.WindowBytes > 0 && o.WindowBytes <= math.MaxInt32, o.WindowBytes, "1 to 2 GiB"},
 		{"MaxMethods", o.MaxMethods > 0, o.MaxMethods, "at least 1"},
 		{"ConnectTimeout", o.ConnectTimeout > 0, o.ConnectTimeout, "more than 0"},
 		{"OperationTimeout", o.OperationTimeout > 0, o.OperationTimeout, "more than 0"},

@@ -12,8 +12,8 @@ import (
 
 // Door is how it stands with the way to one protocol of a hub.
 type Door struct {
-	Transport Transport
-	Addr      string // host:port, what was dialled
+	Transport Transport // the protocol
+	Addr      string    // host:port, what was dialled
 
 	// Latency is the time until the protocol was answered, or until it was clear that it would not be.
 	Latency time.Duration

@@ -106,7 +106,7 @@ func (c *Client) askUpload(ctx context.Context, op string, what httpsx.Operation
 			Message: "modules do not upload files", Err: errors.ErrUnsupported,
 		}
 	}
-	w, err := c.uploads.ways()
+	w, err := c.beside.ways()
 	if err != nil {
 		return nil, err
 	}
@@ -148,7 +148,7 @@ func (s storageTransport) RoundTrip(r *http.Request) (*http.Response, error) {
 	if _, err := s.c.ready(r.Context(), "storage"); err != nil {
 		return fail(err)
 	}
-	w, err := s.c.uploads.ways()
+	w, err := s.c.beside.ways()
 	if err != nil {
 		return fail(err)
 	}

@@ -15,8 +15,8 @@ import (
 func TestNothingPanicsWhereItsArgumentsAreLeftOut(t *testing.T) {
 	overAll(t, hub.Config{}, func(t *testing.T, b *bench) {
 		testkit.Zeros(t, map[string]any{
-			"CredentialsFromConnectionString": device.CredentialsFromConnectionString,
-			"Dial":                            device.Dial, "DialCredentials": device.DialCredentials,
+			"CredentialsFromConnectionString": device.CredentialsFromConnectionString, "CredentialsFromEdge": device.CredentialsFromEdge,
+			"Dial": device.Dial, "DialCredentials": device.DialCredentials,
 			"MQTT": device.MQTT, "MQTTWebSocket": device.MQTTWebSocket, "HTTPS": device.HTTPS,
 			"AMQP": device.AMQP, "AMQPWebSocket": device.AMQPWebSocket, "NewAMQPConnection": device.NewAMQPConnection,
 			"Auto": device.Auto, "Probe": device.Probe, "Features": device.Features, "Lost": device.Lost,

@@ -15,7 +15,7 @@ import (
 // Answer is the answer of a request as both ends see it: a server writes it, and a
 // client reads it. Empty fields are headers that are not there.
 type Answer struct {
-	Status int
+	Status int // of HTTP: 200, 404
 
 	ETag          string        // without its quotes; of feedback the lock token
 	ItemType      ItemType      // of Query and ListJobs

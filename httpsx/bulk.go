@@ -35,19 +35,19 @@ func (m ImportMode) Is(n ImportMode) bool { return strings.EqualFold(string(m), 
 // have it, there one on a line.
 // Source: REST, "Bulk Registry - Update Registry", ExportImportDevice.
 type ImportDevice struct {
-	ID             string          `json:"id"` // the device's
-	ModuleID       string          `json:"moduleId"`
-	ETag           string          `json:"eTag"` // of the identity, for the modes that end in IfMatch
-	ImportMode     ImportMode      `json:"importMode"`
-	Status         Status          `json:"status"`
-	StatusReason   string          `json:"statusReason"`
-	Authentication Authentication  `json:"authentication"`
-	TwinETag       string          `json:"twinETag"`
-	Tags           json.RawMessage `json:"tags"`
-	Properties     TwinProperties  `json:"properties"`
-	Capabilities   Capabilities    `json:"capabilities"`
-	Scope          string          `json:"deviceScope"`
-	ParentScopes   []string        `json:"parentScopes"`
+	ID             string          `json:"id"`             // the device's
+	ModuleID       string          `json:"moduleId"`       // empty for the device itself
+	ETag           string          `json:"eTag"`           // of the identity, for the modes that end in IfMatch
+	ImportMode     ImportMode      `json:"importMode"`     // what to do with it
+	Status         Status          `json:"status"`         // empty means enabled
+	StatusReason   string          `json:"statusReason"`   // at most 128 characters
+	Authentication Authentication  `json:"authentication"` // as in [Device]
+	TwinETag       string          `json:"twinETag"`       // of the twin, for the modes that end in TwinIfMatch
+	Tags           json.RawMessage `json:"tags"`           // a JSON object; nil leaves them alone
+	Properties     TwinProperties  `json:"properties"`     // of the twin
+	Capabilities   Capabilities    `json:"capabilities"`   // as in [Device]
+	Scope          string          `json:"deviceScope"`    // as in [Device]
+	ParentScopes   []string        `json:"parentScopes"`   // as in [Device]
 }
 
 // Identity returns whose identity it is.
@@ -120,25 +120,25 @@ func (d *ImportDevice) append(dst []byte, full bool) []byte {
 // did not are applied all the same.
 // Source: REST, "Bulk Registry - Update Registry", BulkRegistryOperationResult.
 type BulkResult struct {
-	IsSuccessful bool          `json:"isSuccessful"`
-	Errors       []BulkError   `json:"errors"`
-	Warnings     []BulkWarning `json:"warnings"`
+	IsSuccessful bool          `json:"isSuccessful"` // no element failed
+	Errors       []BulkError   `json:"errors"`       // of those that failed
+	Warnings     []BulkWarning `json:"warnings"`     // of those that did not
 }
 
 // BulkError says why an element failed. It is also a line of the importErrors.log of an import.
 type BulkError struct {
-	DeviceID  string   `json:"deviceId"`
-	ModuleID  string   `json:"moduleId,omitempty"`
-	Code      BulkCode `json:"errorCode"`
-	Status    string   `json:"errorStatus"` // for people
-	Operation string   `json:"operation,omitempty"`
+	DeviceID  string   `json:"deviceId"`            // of the element
+	ModuleID  string   `json:"moduleId,omitempty"`  // of the element, empty for a device
+	Code      BulkCode `json:"errorCode"`           // why it failed
+	Status    string   `json:"errorStatus"`         // for people
+	Operation string   `json:"operation,omitempty"` // what failed, mostly empty
 }
 
 // BulkWarning says what else is to be said of an element that succeeded.
 type BulkWarning struct {
-	DeviceID string `json:"deviceId"`
-	Code     string `json:"warningCode"` // "DeviceRegisteredWithoutTwin"
-	Status   string `json:"warningStatus"`
+	DeviceID string `json:"deviceId"`      // of the element
+	Code     string `json:"warningCode"`   // "DeviceRegisteredWithoutTwin"
+	Status   string `json:"warningStatus"` // for people
 }
 
 // BulkCode is a code that is written as a number, and read as a number or a name.
@@ -186,37 +186,37 @@ const (
 // KeyRegeneration is the body of [RegenerateKeys].
 // Source: REST, api-version 2024-03-31, as the az CLI uses it.
 type KeyRegeneration struct {
-	PolicyKey PolicyKey    `json:"policyKey"`
-	Devices   []IdentityID `json:"devices"`
+	PolicyKey PolicyKey    `json:"policyKey"` // which keys to make anew
+	Devices   []IdentityID `json:"devices"`   // and whose, modules too
 }
 
 // IdentityID names a device, or a module of it.
 type IdentityID struct {
-	ID       string `json:"id"`
-	ModuleID string `json:"moduleId,omitempty"`
+	ID       string `json:"id"`                 // the device's
+	ModuleID string `json:"moduleId,omitempty"` // empty for the device itself
 }
 
 // RegeneratedKeys is the answer of [RegenerateKeys]: 200, or 207 and 400 when some or all of them
 // failed.
 type RegeneratedKeys struct {
-	PolicyKey PolicyKey    `json:"policyKey"`
-	Rotated   []RotatedKey `json:"rotatedKeys"`
-	Errors    []KeyError   `json:"errors"`
+	PolicyKey PolicyKey    `json:"policyKey"`   // which keys were asked for
+	Rotated   []RotatedKey `json:"rotatedKeys"` // who has new ones
+	Errors    []KeyError   `json:"errors"`      // and who has not
 }
 
 // RotatedKey is an identity with its new keys.
 type RotatedKey struct {
-	ID       string `json:"id"`
-	ModuleID string `json:"moduleId"`
+	ID       string `json:"id"`       // the device's
+	ModuleID string `json:"moduleId"` // empty for the device itself
 	SymmetricKey
 }
 
 // KeyError is an identity whose keys stay as they are.
 type KeyError struct {
-	ID       string   `json:"id"`
-	ModuleID string   `json:"moduleId,omitempty"`
-	Code     BulkCode `json:"errorCode"`
-	Status   string   `json:"errorStatus"`
+	ID       string   `json:"id"`                 // the device's
+	ModuleID string   `json:"moduleId,omitempty"` // empty for the device itself
+	Code     BulkCode `json:"errorCode"`          // why they stay
+	Status   string   `json:"errorStatus"`        // for people
 }
 
 func (r *RegeneratedKeys) append(dst []byte, _ bool) []byte {

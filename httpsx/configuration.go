@@ -12,25 +12,25 @@ import (
 // SystemMetrics, the results of Metrics, ETag) is ignored in a request.
 // Source: REST, "Configuration - Get"; IoT Hub developer guide, "Automatic device management".
 type Configuration struct {
-	ID              string               `json:"id"` // at most 128 characters, in lower case
-	SchemaVersion   string               `json:"schemaVersion"`
-	Labels          map[string]string    `json:"labels"`
-	Content         ConfigurationContent `json:"content"`
-	TargetCondition string               `json:"targetCondition"` // which devices: what follows WHERE in a query, or "*"
-	Priority        int                  `json:"priority"`        // the highest wins where several set the same
-	Created         Time                 `json:"createdTimeUtc"`
-	Updated         Time                 `json:"lastUpdatedTimeUtc"`
-	SystemMetrics   ConfigurationMetrics `json:"systemMetrics"`
-	Metrics         ConfigurationMetrics `json:"metrics"`
-	ETag            string               `json:"etag"`
+	ID              string               `json:"id"`                 // at most 128 characters, in lower case
+	SchemaVersion   string               `json:"schemaVersion"`      // "1.0"
+	Labels          map[string]string    `json:"labels"`             // for people and queries
+	Content         ConfigurationContent `json:"content"`            // what it sets; it cannot change
+	TargetCondition string               `json:"targetCondition"`    // which devices: what follows WHERE in a query, or "*"
+	Priority        int                  `json:"priority"`           // the highest wins where several set the same
+	Created         Time                 `json:"createdTimeUtc"`     // set by the hub
+	Updated         Time                 `json:"lastUpdatedTimeUtc"` // set by the hub
+	SystemMetrics   ConfigurationMetrics `json:"systemMetrics"`      // the hub's own: how many are targeted, and applied
+	Metrics         ConfigurationMetrics `json:"metrics"`            // the user's
+	ETag            string               `json:"etag"`               // for conditional writes
 }
 
 // ConfigurationContent is what a configuration sets, and the body of [ApplyConfiguration]: exactly
 // one of its three. Keys of the inner maps are paths of desired properties, as
 // "properties.desired.led".
 type ConfigurationContent struct {
-	Device  map[string]json.RawMessage            `json:"deviceContent,omitzero"`
-	Module  map[string]json.RawMessage            `json:"moduleContent,omitzero"`
+	Device  map[string]json.RawMessage            `json:"deviceContent,omitzero"`  // of devices
+	Module  map[string]json.RawMessage            `json:"moduleContent,omitzero"`  // of modules that the condition is about
 	Modules map[string]map[string]json.RawMessage `json:"modulesContent,omitzero"` // of an edge device, by their ids
 }
 
@@ -61,8 +61,8 @@ func count(bs ...bool) (n int) {
 
 // ConfigurationMetrics are queries that are run now and then, and how many devices each found.
 type ConfigurationMetrics struct {
-	Results map[string]int64  `json:"results"`
-	Queries map[string]string `json:"queries"`
+	Results map[string]int64  `json:"results"` // how many devices, by the name of the metric
+	Queries map[string]string `json:"queries"` // by the name of the metric
 }
 
 func (c *Configuration) append(dst []byte, full bool) []byte {
@@ -119,15 +119,15 @@ func (cs Configurations) append(dst []byte, full bool) []byte { return appendAll
 
 // ConfigurationQueries is the body of [TestConfigurationQueries].
 type ConfigurationQueries struct {
-	TargetCondition string            `json:"targetCondition"`
-	MetricQueries   map[string]string `json:"customMetricQueries"`
+	TargetCondition string            `json:"targetCondition"`     // as in [Configuration]
+	MetricQueries   map[string]string `json:"customMetricQueries"` // by the name of the metric
 }
 
 // ConfigurationQueryErrors is the answer of [TestConfigurationQueries]: what is wrong with
 // the condition, and with each of the queries that something is wrong with.
 type ConfigurationQueryErrors struct {
-	TargetCondition string            `json:"targetConditionError"` // empty, on the wire null, when nothing is
-	MetricQueries   map[string]string `json:"customMetricQueryErrors"`
+	TargetCondition string            `json:"targetConditionError"`    // empty, on the wire null, when nothing is
+	MetricQueries   map[string]string `json:"customMetricQueryErrors"` // by the name of the metric; only of those at fault
 }
 
 func (e *ConfigurationQueryErrors) append(dst []byte, _ bool) []byte {

@@ -7,6 +7,19 @@
 //   - [Device], [Twin], [Job] and the others are the documents in their bodies. [Marshal] and [Decode] are their codec.
 //   - Errors are [*github.com/hubwire/hubwire.Error], which [AppendError] writes and [ParseError] reads.
 //
+// A request from end to end, where client is any [net/http.Client]:
+//
+//	r := httpsx.Request{Op: httpsx.GetTwin, Target: httpsx.Target{Identity: hubwire.Identity{DeviceID: "pump"}}}
+//	req, err := r.NewHTTP(ctx, "myhub.azure-devices.net")
+//	req.Header.Set("Authorization", token) // see package sas
+//	resp, err := client.Do(req)
+//	a, err := httpsx.ReadAnswer(r.Op, resp)
+//	var twin httpsx.Twin
+//	err = a.Decode(r.Op, &twin)
+//
+// Package service does that for all operations, with retries, and device for those of a device: this package is
+// for who wants neither, or writes a server. The Example of [ReadRequest] is one.
+//
 // Keys and the URLs of containers do not print: fmt, log/slog and encoding/json show "(secret)".
 // Marshal writes them.
 //

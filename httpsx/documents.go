@@ -12,7 +12,7 @@ const MaxQuery = 8192
 
 // QueryText is the body of [Query].
 type QueryText struct {
-	Query string `json:"query"`
+	Query string `json:"query"` // "SELECT * FROM devices"
 }
 
 // ItemType is what the rows of a query are, in the header x-ms-item-type. The .NET SDK wants its
@@ -43,9 +43,9 @@ func (rs Rows) append(dst []byte, _ bool) []byte {
 
 // PurgeResult is the answer of [PurgeC2D].
 type PurgeResult struct {
-	Total    int    `json:"totalMessagesPurged"`
-	DeviceID string `json:"deviceId"`
-	ModuleID string `json:"moduleId"` // empty, on the wire null, for a device
+	Total    int    `json:"totalMessagesPurged"` // messages that were removed
+	DeviceID string `json:"deviceId"`            // whose they were
+	ModuleID string `json:"moduleId"`            // empty, on the wire null, for a device
 }
 
 func (p *PurgeResult) append(dst []byte, _ bool) []byte {
@@ -63,12 +63,12 @@ const FeedbackType = "application/vnd.microsoft.iothub.feedback.json"
 // an array of them, its ETag the lock token to complete or abandon it with.
 // Source: IoT Hub developer guide, "Send cloud-to-device messages", message feedback.
 type FeedbackRecord struct {
-	OriginalMessageID  string         `json:"originalMessageId"`
-	Enqueued           Time           `json:"enqueuedTimeUtc"` // when it came to what it did
-	Status             FeedbackStatus `json:"statusCode"`
-	Description        string         `json:"description"`
-	DeviceID           string         `json:"deviceId"`
-	DeviceGenerationID string         `json:"deviceGenerationId"`
+	OriginalMessageID  string         `json:"originalMessageId"`  // of the message that was sent
+	Enqueued           Time           `json:"enqueuedTimeUtc"`    // when it came to what it did
+	Status             FeedbackStatus `json:"statusCode"`         // what became of it
+	Description        string         `json:"description"`        // the same, for people
+	DeviceID           string         `json:"deviceId"`           // who it was for
+	DeviceGenerationID string         `json:"deviceGenerationId"` // another one when a deleted id is registered again
 }
 
 // FeedbackStatus is what became of a cloud-to-device message. Compare with [FeedbackStatus.Is].
@@ -90,12 +90,12 @@ func (s FeedbackStatus) Is(t FeedbackStatus) bool { return strings.EqualFold(str
 // here beside [FeedbackRecord].
 // Source: IoT Hub developer guide, "Upload files with IoT Hub", file upload notifications.
 type FileNotification struct {
-	DeviceID    string `json:"deviceId"`
-	BlobURI     string `json:"blobUri"`  // without a token
-	BlobName    string `json:"blobName"` // {deviceId}/{name}
-	LastUpdated Time   `json:"lastUpdatedTime"`
-	Size        int64  `json:"blobSizeInBytes"`
-	Enqueued    Time   `json:"enqueuedTimeUtc"`
+	DeviceID    string `json:"deviceId"`        // whose file it is
+	BlobURI     string `json:"blobUri"`         // without a token
+	BlobName    string `json:"blobName"`        // {deviceId}/{name}
+	LastUpdated Time   `json:"lastUpdatedTime"` // when the blob was written
+	Size        int64  `json:"blobSizeInBytes"` // in bytes
+	Enqueued    Time   `json:"enqueuedTimeUtc"` // when the hub made the notification
 }
 
 // PatchOperation is a step of the JSON Patch (RFC 6902) that is the body of [PatchDigitalTwin], an
@@ -132,8 +132,8 @@ func (p JSONPatch) Check() error {
 // ScopeResult is the answer of [ListScope] and its like.
 // Source: what edgeHub reads and sends.
 type ScopeResult struct {
-	Devices      []Device `json:"devices"`
-	Modules      []Module `json:"modules"`
+	Devices      []Device `json:"devices"`          // at most a page of them
+	Modules      []Module `json:"modules"`          // with their keys
 	Continuation string   `json:"continuationLink"` // a relative URL to get next; empty, on the wire null, at the end
 }
 
@@ -148,13 +148,13 @@ func (r *ScopeResult) append(dst []byte, full bool) []byte {
 // OnBehalfOf is the body of [ListTargetScope] and of the operations that end in OnBehalfOf: what an
 // edge device asks for one below it. AuthChain is the way there, "leaf;parent/$edgeHub;root".
 type OnBehalfOf struct {
-	AuthChain      string  `json:"authChain"`
-	TargetDeviceID string  `json:"targetDeviceId"`
-	TargetModuleID string  `json:"targetModuleId"`
-	ModuleID       string  `json:"moduleId"` // of DeleteModuleOnBehalfOf
-	Module         *Module `json:"module"`   // of PutModuleOnBehalfOf
-	PageSize       int     `json:"pageSize"`
-	Continuation   string  `json:"continuationLink"`
+	AuthChain      string  `json:"authChain"`        // the way to the target
+	TargetDeviceID string  `json:"targetDeviceId"`   // whom it is about
+	TargetModuleID string  `json:"targetModuleId"`   // empty for the device itself
+	ModuleID       string  `json:"moduleId"`         // of DeleteModuleOnBehalfOf
+	Module         *Module `json:"module"`           // of PutModuleOnBehalfOf
+	PageSize       int     `json:"pageSize"`         // at most so many on a page; 0 for the hub's own
+	Continuation   string  `json:"continuationLink"` // where the page begins; empty for the first
 }
 
 func (b *OnBehalfOf) append(dst []byte, _ bool) []byte {

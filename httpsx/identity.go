@@ -11,36 +11,36 @@ import (
 // the times and C2DCount) is ignored in a request.
 // Source: REST, "Devices - Get Identity" and "Create Or Update Identity".
 type Device struct {
-	DeviceID               string          `json:"deviceId"`
-	GenerationID           string          `json:"generationId"` // another one when a deleted id is registered again
-	ETag                   string          `json:"etag"`
-	ConnectionState        ConnectionState `json:"connectionState"`
-	Status                 Status          `json:"status"`
-	StatusReason           string          `json:"statusReason"` // at most 128 characters
-	ConnectionStateUpdated Time            `json:"connectionStateUpdatedTime"`
-	StatusUpdated          Time            `json:"statusUpdatedTime"`
-	LastActivity           Time            `json:"lastActivityTime"`
-	C2DCount               int             `json:"cloudToDeviceMessageCount"` // messages that wait for it
-	Authentication         Authentication  `json:"authentication"`
-	Capabilities           Capabilities    `json:"capabilities"`
-	Scope                  string          `json:"deviceScope"`  // of an edge device its own, of others the parent's
-	ParentScopes           []string        `json:"parentScopes"` // of an edge device
+	DeviceID               string          `json:"deviceId"`                   // 1 to 128 characters, see hubwire.Identity
+	GenerationID           string          `json:"generationId"`               // another one when a deleted id is registered again
+	ETag                   string          `json:"etag"`                       // for conditional writes
+	ConnectionState        ConnectionState `json:"connectionState"`            // whether it is connected now
+	Status                 Status          `json:"status"`                     // empty means enabled
+	StatusReason           string          `json:"statusReason"`               // at most 128 characters
+	ConnectionStateUpdated Time            `json:"connectionStateUpdatedTime"` // when that changed
+	StatusUpdated          Time            `json:"statusUpdatedTime"`          // when Status changed
+	LastActivity           Time            `json:"lastActivityTime"`           // when it last connected or sent
+	C2DCount               int             `json:"cloudToDeviceMessageCount"`  // messages that wait for it
+	Authentication         Authentication  `json:"authentication"`             // how it proves who it is
+	Capabilities           Capabilities    `json:"capabilities"`               // what it is
+	Scope                  string          `json:"deviceScope"`                // of an edge device its own, of others the parent's
+	ParentScopes           []string        `json:"parentScopes"`               // of an edge device
 }
 
 // Module is a module identity of the registry. What the hub sets (GenerationID, ETag, ConnectionState,
 // the times and C2DCount) is ignored in a request.
 // Source: REST, "Modules - Get Identity" and "Create Or Update Identity".
 type Module struct {
-	ModuleID               string          `json:"moduleId"`
-	ManagedBy              string          `json:"managedBy"` // "IotEdge" when the edge runtime owns it
-	DeviceID               string          `json:"deviceId"`
-	GenerationID           string          `json:"generationId"`
-	ETag                   string          `json:"etag"`
-	ConnectionState        ConnectionState `json:"connectionState"`
-	ConnectionStateUpdated Time            `json:"connectionStateUpdatedTime"`
-	LastActivity           Time            `json:"lastActivityTime"`
-	C2DCount               int             `json:"cloudToDeviceMessageCount"`
-	Authentication         Authentication  `json:"authentication"`
+	ModuleID               string          `json:"moduleId"`                   // 1 to 128 characters, see hubwire.Identity
+	ManagedBy              string          `json:"managedBy"`                  // "IotEdge" when the edge runtime owns it
+	DeviceID               string          `json:"deviceId"`                   // of its device
+	GenerationID           string          `json:"generationId"`               // as in [Device]
+	ETag                   string          `json:"etag"`                       // for conditional writes
+	ConnectionState        ConnectionState `json:"connectionState"`            // whether it is connected now
+	ConnectionStateUpdated Time            `json:"connectionStateUpdatedTime"` // when that changed
+	LastActivity           Time            `json:"lastActivityTime"`           // when it last connected or sent
+	C2DCount               int             `json:"cloudToDeviceMessageCount"`  // messages that wait for it
+	Authentication         Authentication  `json:"authentication"`             // how it proves who it is
 }
 
 // Status is whether a device may connect. Compare with [Status.Is]: some clients write it in other
@@ -74,7 +74,7 @@ const (
 
 // Capabilities are what a device is, which is settled when it is registered.
 type Capabilities struct {
-	IotEdge bool `json:"iotEdge"`
+	IotEdge bool `json:"iotEdge"` // it is an IoT Edge device
 }
 
 // AuthenticationType is how an identity proves who it is.
@@ -96,9 +96,9 @@ func (a AuthenticationType) Is(b AuthenticationType) bool {
 // Authentication is how an identity proves who it is. The zero Authentication asks
 // the hub for keys, and so does a SymmetricKey without them.
 type Authentication struct {
-	SymmetricKey   SymmetricKey       `json:"symmetricKey"`
-	X509Thumbprint Thumbprints        `json:"x509Thumbprint"`
-	Type           AuthenticationType `json:"type"`
+	SymmetricKey   SymmetricKey       `json:"symmetricKey"`   // for tokens
+	X509Thumbprint Thumbprints        `json:"x509Thumbprint"` // of its own certificates
+	Type           AuthenticationType `json:"type"`           // which of them counts
 }
 
 func (a *Authentication) check() *hubwire.Error {
@@ -113,15 +113,15 @@ func (a *Authentication) check() *hubwire.Error {
 // SymmetricKey is the pair of keys of an identity, as Base64. Printing, logging and encoding/json
 // hide them; [Marshal] does not.
 type SymmetricKey struct {
-	Primary   sas.Secret `json:"primaryKey"`
-	Secondary sas.Secret `json:"secondaryKey"`
+	Primary   sas.Secret `json:"primaryKey"`   // base64 of 16 to 64 bytes
+	Secondary sas.Secret `json:"secondaryKey"` // as good as the first one
 }
 
 // Thumbprints are those of the certificates of an identity, as hex digits: 40 of SHA-1 or 64 of
 // SHA-256.
 type Thumbprints struct {
-	Primary   string `json:"primaryThumbprint"`
-	Secondary string `json:"secondaryThumbprint"`
+	Primary   string `json:"primaryThumbprint"`   // 40 or 64 digits
+	Secondary string `json:"secondaryThumbprint"` // as good as the first one
 }
 
 // Check reports whether d can be what is registered as id, the one of the path. The error is
@@ -248,12 +248,12 @@ func (ms Modules) append(dst []byte, full bool) []byte { return appendAll(dst, m
 
 // DeviceStatistics counts the devices of the registry by their status.
 type DeviceStatistics struct {
-	Total    int `json:"totalDeviceCount"`
-	Enabled  int `json:"enabledDeviceCount"`
-	Disabled int `json:"disabledDeviceCount"`
+	Total    int `json:"totalDeviceCount"`    // all that are registered
+	Enabled  int `json:"enabledDeviceCount"`  // those that may connect
+	Disabled int `json:"disabledDeviceCount"` // those that may not
 }
 
 // ServiceStatistics counts the devices that are connected.
 type ServiceStatistics struct {
-	Connected int `json:"connectedDeviceCount"`
+	Connected int `json:"connectedDeviceCount"` // now
 }

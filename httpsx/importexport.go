@@ -12,13 +12,13 @@ import (
 // FailureReason) is ignored in a request.
 // Source: REST, "Jobs - Create Import Export Job", JobProperties.
 type ImportExportJob struct {
-	ID            string    `json:"jobId"`
-	Type          JobType   `json:"type"` // JobImport or JobExport
-	Status        JobStatus `json:"status"`
-	Progress      int       `json:"progress"` // 0 to 100
-	Start         Time      `json:"startTimeUtc"`
-	End           Time      `json:"endTimeUtc"`
-	FailureReason string    `json:"failureReason"`
+	ID            string    `json:"jobId"`         // made by the hub
+	Type          JobType   `json:"type"`          // JobImport or JobExport
+	Status        JobStatus `json:"status"`        // set by the hub
+	Progress      int       `json:"progress"`      // 0 to 100
+	Start         Time      `json:"startTimeUtc"`  // set by the hub
+	End           Time      `json:"endTimeUtc"`    // set by the hub
+	FailureReason string    `json:"failureReason"` // set by the hub; empty when there is none
 
 	// InputContainer and OutputContainer are the URLs of blob containers, which hold a
 	// signature where StorageAuthentication is by key. Printing, logging and encoding/json hide
@@ -26,13 +26,13 @@ type ImportExportJob struct {
 	InputContainer  sas.Secret `json:"inputBlobContainerUri"`
 	OutputContainer sas.Secret `json:"outputBlobContainerUri"`
 
-	InputBlob             string                `json:"inputBlobName"`  // empty means devices.txt
-	OutputBlob            string                `json:"outputBlobName"` // empty means devices.txt
-	ExcludeKeys           bool                  `json:"excludeKeysInExport"`
-	StorageAuthentication StorageAuthentication `json:"storageAuthenticationType"`
-	Identity              *ManagedIdentity      `json:"identity"`
-	IncludeConfigurations bool                  `json:"includeConfigurations"`
-	ConfigurationsBlob    string                `json:"configurationsBlobName"` // empty means configurations.txt
+	InputBlob             string                `json:"inputBlobName"`             // empty means devices.txt
+	OutputBlob            string                `json:"outputBlobName"`            // empty means devices.txt
+	ExcludeKeys           bool                  `json:"excludeKeysInExport"`       // the keys are not exported
+	StorageAuthentication StorageAuthentication `json:"storageAuthenticationType"` // how the hub gets to the containers; empty means by key
+	Identity              *ManagedIdentity      `json:"identity"`                  // of the hub, for StorageByIdentity; nil means its system-assigned one
+	IncludeConfigurations bool                  `json:"includeConfigurations"`     // they travel with the devices
+	ConfigurationsBlob    string                `json:"configurationsBlobName"`    // empty means configurations.txt
 }
 
 // StorageAuthentication is how the hub gets at the containers. Compare with [StorageAuthentication.Is].
@@ -51,7 +51,7 @@ func (a StorageAuthentication) Is(b StorageAuthentication) bool {
 
 // ManagedIdentity is whom the hub is to its storage.
 type ManagedIdentity struct {
-	UserAssigned string `json:"userAssignedIdentity"`
+	UserAssigned string `json:"userAssignedIdentity"` // the resource id of it
 }
 
 // Check reports whether j can be what [CreateImportExport] starts. The error is an [*hubwire.Error]

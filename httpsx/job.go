@@ -60,7 +60,7 @@ func (s JobStatus) Done() bool {
 // Source: REST, "Jobs - Create Scheduled Job" and "Get Scheduled Job"; IoT Hub developer guide,
 // "Schedule jobs".
 type Job struct {
-	ID   string
+	ID   string  // the caller's choice: letters, digits and dashes
 	Type JobType // JobUpdateTwin or JobMethod
 
 	Method     *MethodCall // of a JobMethod
@@ -70,20 +70,20 @@ type Job struct {
 	Start            Time          // zero or past: now
 	MaxExecutionTime time.Duration // in whole seconds
 
-	Created, End  Time
-	Status        JobStatus
-	FailureReason string
-	StatusMessage string
-	Statistics    JobStatistics
+	Created, End  Time          // set by the hub, as what follows is
+	Status        JobStatus     // how far it is
+	FailureReason string        // empty when there is none
+	StatusMessage string        // for people
+	Statistics    JobStatistics // how far its devices are
 }
 
 // JobStatistics count the devices of a job by how far each is.
 type JobStatistics struct {
-	Devices   int `json:"deviceCount"`
-	Failed    int `json:"failedCount"`
-	Succeeded int `json:"succeededCount"`
-	Running   int `json:"runningCount"`
-	Pending   int `json:"pendingCount"`
+	Devices   int `json:"deviceCount"`    // all of them
+	Failed    int `json:"failedCount"`    // with an error
+	Succeeded int `json:"succeededCount"` // without one
+	Running   int `json:"runningCount"`   // under way
+	Pending   int `json:"pendingCount"`   // not begun
 }
 
 type jobMembers struct {
@@ -184,26 +184,26 @@ func (j *Job) Check(id string) error {
 
 // DeviceJob is one device's part of a job, a row of "SELECT * FROM devices.jobs".
 type DeviceJob struct {
-	DeviceID string            `json:"deviceId"`
-	ModuleID string            `json:"moduleId,omitempty"`
-	JobID    string            `json:"jobId"`
-	JobType  JobType           `json:"jobType"`
-	Status   JobStatus         `json:"status"` // pending, scheduled, running, completed, failed, canceled
-	Start    Time              `json:"startTimeUtc"`
-	End      Time              `json:"endTimeUtc"`
-	Created  Time              `json:"createdDateTimeUtc"`
-	Updated  Time              `json:"lastUpdatedDateTimeUtc"`
-	Outcome  *DeviceJobOutcome `json:"outcome"` // nil when there is none (yet)
-	Error    *DeviceJobError   `json:"error,omitempty"`
+	DeviceID string            `json:"deviceId"`               // the device
+	ModuleID string            `json:"moduleId,omitempty"`     // empty for the device itself
+	JobID    string            `json:"jobId"`                  // of the [Job]
+	JobType  JobType           `json:"jobType"`                // as in the [Job]
+	Status   JobStatus         `json:"status"`                 // pending, scheduled, running, completed, failed, canceled
+	Start    Time              `json:"startTimeUtc"`           // when it was begun with
+	End      Time              `json:"endTimeUtc"`             // when it was done with
+	Created  Time              `json:"createdDateTimeUtc"`     // when it was scheduled
+	Updated  Time              `json:"lastUpdatedDateTimeUtc"` // when this last changed
+	Outcome  *DeviceJobOutcome `json:"outcome"`                // nil when there is none (yet)
+	Error    *DeviceJobError   `json:"error,omitempty"`        // nil when there is none
 }
 
 // DeviceJobOutcome is what came of a method.
 type DeviceJobOutcome struct {
-	Method *MethodResult `json:"deviceMethodResponse"`
+	Method *MethodResult `json:"deviceMethodResponse"` // nil for a job that is no JobMethod
 }
 
 // DeviceJobError says why a device's part failed.
 type DeviceJobError struct {
-	Code        string `json:"code"`
-	Description string `json:"description"`
+	Code        string `json:"code"`        // a number, as text
+	Description string `json:"description"` // for people
 }

@@ -1,6 +1,7 @@
 package httpsx
 
 import (
+	"cmp"
 	"encoding/json"
 	"math"
 	"time"
@@ -102,10 +103,26 @@ func (m *MethodCall) Check() error {
 	return nil
 }
 
+// Wait is the longest that a hub takes to answer m: both timeouts.
+func (m *MethodCall) Wait() time.Duration {
+	if m == nil {
+		return DefaultResponseTimeout
+	}
+	return m.ConnectTimeout + cmp.Or(m.ResponseTimeout, DefaultResponseTimeout)
+}
+
 // MethodResult is the answer of [InvokeMethod]: what the device said. Its status is not that of HTTP.
 type MethodResult struct {
-	Status  int             `json:"status"`
+	Status  int             `json:"status"`  // the device's
 	Payload json.RawMessage `json:"payload"` // nil is written as null
+}
+
+// Response is what the device said. Its payload is nil where the wire has null, else it is that of m.
+func (m *MethodResult) Response() *hubwire.MethodResponse {
+	if m == nil {
+		return new(hubwire.MethodResponse)
+	}
+	return &hubwire.MethodResponse{Status: m.Status, Payload: present(m.Payload)}
 }
 
 func (m *MethodResult) append(dst []byte, _ bool) []byte {

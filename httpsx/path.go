@@ -15,7 +15,7 @@ import (
 // Target is what an operation is on: the variables of its path, decoded. Fields
 // that the path of the operation does not have are empty.
 type Target struct {
-	Identity hubwire.Identity
+	Identity hubwire.Identity // the device or module; zero for what is about none
 
 	// Name is that of a job, a configuration or a command, a lock token, or the
 	// correlation id of an upload.

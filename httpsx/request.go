@@ -21,8 +21,8 @@ const jsonType = "application/json; charset=utf-8"
 // Request is a request as both ends see it: a client makes an [http.Request] of it,
 // and a server reads it from one. Fields that an operation has no use for are ignored.
 type Request struct {
-	Op     Operation
-	Target Target
+	Op     Operation // what is asked for
+	Target Target    // of whom, or of what
 
 	// APIVersion is a date, with -preview behind it or not. Empty means the one that the operation
 	// needs.
@@ -188,8 +188,8 @@ func (r *Request) appendQuery(u []byte) []byte {
 
 // ReadRequest reads all of a request but its body and its Authorization. The error
 // is an [*hubwire.Error] with outcome [hubwire.Refused]: those of [Match], and
-// [hubwire.InvalidProtocolVersion] for an api-version that is none. Numbers that are
-// none count as left out.
+// [hubwire.InvalidProtocolVersion] for an api-version that is none; a module that calls
+// a method may leave it out, as the Node SDK does. Numbers that are none count as left out.
 func ReadRequest(req *http.Request) (*Request, error) {
 	op, target, err := Match(req)
 	if err != nil {
@@ -197,10 +197,12 @@ func ReadRequest(req *http.Request) (*Request, error) {
 	}
 	r := &Request{Op: op, Target: target, IfMatch: ParseETag(valueOf(req.Header, "If-Match")), RequestID: valueOf(req.Header, "Request-Id")}
 	query := queryOf(req.URL.RawQuery)
-	if r.APIVersion = query.get("api-version"); !isVersion(r.APIVersion) {
+	r.APIVersion = query.get("api-version")
+	r.readOptions(req.Header, query)
+	calls := r.Caller != (hubwire.Identity{})
+	if !isVersion(r.APIVersion) && (r.APIVersion != "" || !calls) {
 		return nil, refused(op, hubwire.InvalidProtocolVersion, "api-version %.40q is not a version", r.APIVersion)
 	}
-	r.readOptions(req.Header, query)
 	return r, nil
 }
 

@@ -141,6 +141,25 @@ func TestVersionsOfTheAPI(t *testing.T) {
 	if _, err := httpsx.ReadRequest(newRequest("GET", "/devices/d")); !errors.Is(err, hubwire.InvalidProtocolVersion) {
 		t.Errorf("without a query: %v", err)
 	}
+	for name, tt := range map[string]struct {
+		url, caller string
+		ok          bool
+	}{
+		"a module's call of a method":                  {"/twins/d/modules/m/methods", "d/c", true},
+		"a module's call with a version that is none":  {"/twins/d/modules/m/methods?api-version=x", "d/c", false},
+		"a service's call of a method":                 {"/twins/d/modules/m/methods", "", false},
+		"something else that names a module as caller": {"/twins/d", "d/c", false},
+	} {
+		method := "POST"
+		if tt.url == "/twins/d" {
+			method = "GET"
+		}
+		r := newRequest(method, tt.url)
+		r.Header.Set("x-ms-edge-moduleId", tt.caller)
+		if _, err := httpsx.ReadRequest(r); (err == nil) != tt.ok || err != nil && !errors.Is(err, hubwire.InvalidProtocolVersion) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
 }
 
 func TestOptionsThatMakeNoSenseCountAsLeftOut(t *testing.T) {

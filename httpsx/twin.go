@@ -13,19 +13,19 @@ import (
 type Twin struct {
 	hubwire.Twin
 
-	DeviceETag      string // of the identity
-	Status          Status
-	StatusReason    string
-	StatusUpdated   Time
-	ConnectionState ConnectionState
-	LastActivity    Time
-	C2DCount        int // messages that wait for it
+	DeviceETag      string          // of the identity
+	Status          Status          // as in [Device]
+	StatusReason    string          // at most 128 characters
+	StatusUpdated   Time            // when Status changed
+	ConnectionState ConnectionState // whether it is connected now
+	LastActivity    Time            // when it last connected or sent
+	C2DCount        int             // messages that wait for it
 
-	AuthenticationType AuthenticationType
-	X509Thumbprint     Thumbprints
-	Capabilities       Capabilities
-	Scope              string
-	ParentScopes       []string
+	AuthenticationType AuthenticationType // how it proves who it is
+	X509Thumbprint     Thumbprints        // of its own certificates
+	Capabilities       Capabilities       // as in [Device]
+	Scope              string             // as in [Device]
+	ParentScopes       []string           // as in [Device]
 
 	// Configurations are those that the identity is a target of, by their ids.
 	Configurations map[string]ConfigurationState
@@ -38,8 +38,8 @@ type ConfigurationState struct {
 
 // TwinProperties are both halves of a twin's properties, as they stand in it.
 type TwinProperties struct {
-	Desired  json.RawMessage `json:"desired"`
-	Reported json.RawMessage `json:"reported"`
+	Desired  json.RawMessage `json:"desired"`  // a JSON object; in a twin with $version and $metadata
+	Reported json.RawMessage `json:"reported"` // the same
 }
 
 // twinMembers are the members of a Twin.

@@ -42,9 +42,9 @@ func (u *UploadRequest) append(dst []byte, _ bool) []byte {
 type UploadSlot struct {
 	CorrelationID string     `json:"correlationId"` // Base64; names the upload in [NotifyUpload]
 	HostName      string     `json:"hostName"`      // of the account, with a port when it is not 443
-	ContainerName string     `json:"containerName"`
-	BlobName      string     `json:"blobName"` // {device}/{requested name}
-	SASToken      sas.Secret `json:"sasToken"` // from its question mark; see [Marshal]
+	ContainerName string     `json:"containerName"` // of the blob
+	BlobName      string     `json:"blobName"`      // {device}/{requested name}
+	SASToken      sas.Secret `json:"sasToken"`      // from its question mark; see [Marshal]
 }
 
 // URL returns where the file goes, with its token, as a secret:
@@ -95,10 +95,10 @@ func (u *UploadSlot) append(dst []byte, _ bool) []byte {
 
 // UploadResult is the body of [NotifyUpload]: how the upload went.
 type UploadResult struct {
-	CorrelationID string `json:"correlationId"` // null, or left out, where the path has it
-	IsSuccess     bool   `json:"isSuccess"`
-	StatusCode    int    `json:"statusCode"` // the account's, mostly; the SDKs also send 0 and -1
-	Description   string `json:"statusDescription"`
+	CorrelationID string `json:"correlationId"`     // null, or left out, where the path has it
+	IsSuccess     bool   `json:"isSuccess"`         // the file is in its place
+	StatusCode    int    `json:"statusCode"`        // the account's, mostly; the SDKs also send 0 and -1
+	Description   string `json:"statusDescription"` // for people
 }
 
 func (u *UploadResult) append(dst []byte, _ bool) []byte {

@@ -42,7 +42,7 @@ func TestNothingPanicsWhereItsArgumentsAreLeftOut(t *testing.T) {
 		&httpsx.Answer{}, httpsx.AuthenticationType(""), &httpsx.Batch{}, &httpsx.BatchError{}, &httpsx.UploadRequest{}, &httpsx.UploadResult{}, &httpsx.UploadSlot{}, &httpsx.PropertyError{}, httpsx.BulkCode(0), &httpsx.Configuration{},
 		&httpsx.ConfigurationContent{}, &httpsx.Device{}, httpsx.FeedbackStatus(""), &httpsx.ImportDevice{},
 		httpsx.ImportDevices{}, &httpsx.ImportExportJob{}, httpsx.ImportMode(""), httpsx.JSONPatch{}, &httpsx.Job{},
-		httpsx.JobStatus(""), httpsx.JobType(""), &httpsx.MethodCall{}, &httpsx.Module{}, httpsx.Operation(0),
+		httpsx.JobStatus(""), httpsx.JobType(""), &httpsx.MethodCall{}, &httpsx.MethodResult{}, &httpsx.Module{}, httpsx.Operation(0),
 		&httpsx.Request{}, httpsx.Status(""), httpsx.StorageAuthentication(""), httpsx.Time{}, &httpsx.Twin{}, &httpsx.TwinUpdate{},
 	)
 }

@@ -141,10 +141,10 @@ type Config struct {
 // queue has no room for is dropped, which is logged. IoT Edge's routes are a
 // query language; this is their simplest form.
 type Route struct {
-	From   hubwire.Identity
-	Output string // empty means telemetry without an output
-	To     hubwire.Identity
-	Input  string
+	From   hubwire.Identity // the sender
+	Output string           // empty means telemetry without an output
+	To     hubwire.Identity // the module that gets it
+	Input  string           // by which it gets it
 }
 
 func (c *Config) withDefaults() Config {

@@ -12,7 +12,12 @@
 //		TLSConfig: h.ClientTLS(),
 //	})
 //
-// Tests have it shorter with package hubtest.
+// Tests have it shorter with package hubtest, and programs in other languages with the command
+// hubwire hub. [Config] says what kind of hub it is and what trouble it makes, the methods of [Hub]
+// are the service's side; their Examples show them with clients.
+//
+// It is made for development and tests: state is in memory, and one process is all there is of it. Of
+// the service it has no management plane, no device streams and no routing to other endpoints.
 //
 // # Doors
 //

@@ -14,11 +14,11 @@ import (
 // [Config.EventSources] it can be something else; then only Partition and MessageSource are set.
 type Event struct {
 	*hubwire.Received
-	Partition     int
-	GenerationID  string // of the device when it sent it
-	AuthMethod    string // how it had logged in, a JSON object
-	ModelID       string // Plug and Play model that it announced
-	MessageSource EventSource
+	Partition     int         // from 0
+	GenerationID  string      // of the device when it sent it
+	AuthMethod    string      // how it had logged in, a JSON object
+	ModelID       string      // Plug and Play model that it announced
+	MessageSource EventSource // what made the event
 }
 
 // EventSource says what an event tells of: iothub-message-source.
@@ -109,7 +109,7 @@ func over(ctx context.Context) error {
 	return nil
 }
 
-// TryNext returns the next event, or nil when there is none now.
+// TryNext returns the next event, or nil when there is none now. Its errors are those of Next.
 func (r *EventReader) TryNext(ctx context.Context) (*Event, error) {
 	if err := r.check(ctx); err != nil {
 		return nil, err

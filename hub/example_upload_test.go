@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/hubwire/hubwire/device"
 	"github.com/hubwire/hubwire/hub"
 )
 
@@ -46,9 +47,20 @@ func ExampleHub_ContainerURL() {
 	// HEAD 200 OK
 }
 
-func must[T any](v T, err error) T {
-	if err != nil {
-		panic(err)
-	}
-	return v
+func ExampleHub_FileNotification() {
+	h, pump := exampleHub()
+	defer h.Close()
+	ctx := context.Background()
+	c := dial(h, pump, device.MQTT(nil))
+	defer c.Close()
+	u := must(c.InitiateUpload(ctx, "log.txt"))
+	put := must(http.NewRequestWithContext(ctx, http.MethodPut, u.URL.Reveal(), strings.NewReader("all is well")))
+	put.Header.Set("x-ms-blob-type", "BlockBlob")
+	must(c.StorageTransport().RoundTrip(put)).Body.Close()
+	check(c.CompleteUpload(ctx, u.CorrelationID))
+
+	n, err := h.FileNotification(ctx)
+	check(err)
+	fmt.Println(n.DeviceID, n.BlobName, n.Size)
+	// Output: pump pump/log.txt 11
 }

@@ -45,7 +45,7 @@ const (
 // Op is an operation, before the hub acts. What it points to must not be
 // changed or kept.
 type Op struct {
-	Kind     OpKind
+	Kind     OpKind           // what is about to be done
 	Identity hubwire.Identity // of the device or module; zero for a service
 	Protocol string           // "mqtt", "mqtt-ws", "amqp", "amqp-ws", "https"
 	Name     string           // see the kinds

@@ -26,16 +26,16 @@ const (
 
 // Device is a device or module in the identity registry.
 type Device struct {
-	Identity hubwire.Identity
+	Identity hubwire.Identity // who it is; with a ModuleID, a module
 
-	Disabled     bool
+	Disabled     bool   // it is not let in
 	StatusReason string // at most 128 characters
 
 	Auth                AuthType // empty means AuthSAS
 	PrimaryKey          Secret   // base64 of 16 to 64 bytes; made by the hub when empty
-	SecondaryKey        Secret
-	PrimaryThumbprint   string // hex of SHA-1 or SHA-256 of the certificate
-	SecondaryThumbprint string
+	SecondaryKey        Secret   // as good as the first one
+	PrimaryThumbprint   string   // hex of SHA-1 or SHA-256 of the certificate
+	SecondaryThumbprint string   // as good as the first one
 
 	Edge         bool     // capabilities.iotEdge; cannot change after Create
 	Scope        string   // deviceScope: of an edge device its own, made by the hub; of another its parent's
@@ -43,13 +43,13 @@ type Device struct {
 	ManagedBy    string   // of modules
 
 	// The hub sets what follows.
-	GenerationID      string // another one when a deleted id is registered again
-	ETag              string
-	Connected         bool
+	GenerationID      string    // another one when a deleted id is registered again
+	ETag              string    // of the identity, for [Hub.Update]
+	Connected         bool      // it has a connection now
 	StatusUpdated     time.Time // the zero time means never
-	ConnectionUpdated time.Time
-	LastActivity      time.Time
-	QueueLength       int // cloud-to-device messages waiting
+	ConnectionUpdated time.Time // when Connected changed
+	LastActivity      time.Time // when it last connected or sent
+	QueueLength       int       // cloud-to-device messages waiting
 }
 
 func (d *Device) core() *core.Device {

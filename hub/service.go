@@ -54,11 +54,11 @@ func (h *Hub) QueueLength(id hubwire.Identity) (int, error) {
 
 // Feedback tells what became of a cloud-to-device message whose sender asked ([hubwire.Message.Ack]).
 type Feedback struct {
-	MessageID    string // of the message
-	Status       string // "Success", "Expired", "DeliveryCountExceeded", "Rejected" or "Purged"
-	Time         time.Time
+	MessageID    string           // of the message
+	Status       string           // "Success", "Expired", "DeliveryCountExceeded", "Rejected" or "Purged"
+	Time         time.Time        // when it came to this
 	Identity     hubwire.Identity // who it was for
-	GenerationID string
+	GenerationID string           // of the device
 }
 
 // maxFeedback is how many records Feedback returns at most: a batch of the service.
@@ -116,8 +116,8 @@ func (h *Hub) Invoke(ctx context.Context, id hubwire.Identity, r hubwire.MethodR
 // TwinUpdate is what a service writes to a twin. Each member is a JSON object;
 // a nil member of a patch is left alone, of a replacement becomes empty.
 type TwinUpdate struct {
-	Tags    json.RawMessage
-	Desired json.RawMessage
+	Tags    json.RawMessage // what devices do not see
+	Desired json.RawMessage // the desired properties
 }
 
 // Twin returns a twin as services see it: with tags, metadata, version and

@@ -88,7 +88,8 @@ func (t *Throttle) core() core.Throttle {
 	return th
 }
 
-// S1 returns the throttles of a hub of so many units of tier S1, or of B1.
+// S1 returns the throttles of a hub of so many units of tier S1, or of B1; fewer than one count as
+// one. Source: "IoT Hub quotas and throttling".
 func S1(units int) Throttle {
 	n := float64(max(units, 1))
 	const minute = 60

@@ -125,12 +125,12 @@ func (h *Hub) webHost() string {
 
 // FileNotification tells of a file that a device has uploaded, and said so.
 type FileNotification struct {
-	DeviceID     string
-	BlobURI      string // without a token
-	BlobName     string // {deviceId}/{name}
-	Size         int64
-	LastUpdated  time.Time
-	EnqueuedTime time.Time
+	DeviceID     string    // whose file it is
+	BlobURI      string    // without a token
+	BlobName     string    // {deviceId}/{name}
+	Size         int64     // of the blob, in bytes
+	LastUpdated  time.Time // when the blob was written
+	EnqueuedTime time.Time // when the device said so
 }
 
 // FileNotification waits until there is a notification of an upload, then returns the oldest

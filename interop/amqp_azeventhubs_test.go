@@ -191,7 +191,8 @@ func TestProcessor(t *testing.T) {
 	yes := true
 	options := &azeventhubs.ProcessorOptions{
 		LoadBalancingStrategy: azeventhubs.ProcessorStrategyGreedy, UpdateInterval: 500 * time.Millisecond,
-		StartPositions: azeventhubs.StartPositions{Default: azeventhubs.StartPosition{Earliest: &yes}},
+		PartitionExpirationDuration: 15 * time.Second, // of one that is gone
+		StartPositions:              azeventhubs.StartPositions{Default: azeventhubs.StartPosition{Earliest: &yes}},
 	}
 	var writers []*talker
 	for covered := map[string]bool{}; len(covered) < 4; {

@@ -1,10 +1,8 @@
 package interop
 
 import (
-	"encoding/json"
 	"fmt"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -13,26 +11,20 @@ import (
 // events on AMQP, at the program itself.
 func TestProgramAMQP(t *testing.T) {
 	wanted(t)
-	p := startProgram(t)
-	if got := p.env["HUBWIRE_HOST"] + " " + p.env["HUBWIRE_AMQP_PORT"]; got != "localhost 5671" {
-		t.Fatalf("the hub is at %q", got)
-	}
-	j := startJudge(t, p.env["HUBWIRE_CA_FILE"])
-	for _, transport := range []string{"amqp", "amqp-ws"} {
+	p := join(t)
+	for _, transport := range amqpTransports {
 		t.Run(transport, func(t *testing.T) {
-			office := j.add(t, "new office", setup{ConnectionString: p.env["HUBWIRE_CONNECTION_STRING"], Transport: transport})
-			office.do(t, "open", nil)
-			c := &client{program: p, judge: j, office: office, transport: transport}
+			t.Parallel()
+			c := &client{p, p.desks[transport], transport}
 			t.Run("device", c.deviceAMQP)
 			t.Run("module", c.module)
-			office.do(t, "close", nil)
 		})
 	}
 }
 
 // deviceAMQP registers a device, and does what it and its service can.
 func (c *client) deviceAMQP(t *testing.T) {
-	id := address{DeviceID: "device-" + c.transport}
+	id := address{DeviceID: c.id("device-" + c.transport)}
 	d := answered[identity](t, c.office, "create", id)
 	cs := deviceString(d)
 	c.judge.client(t, setup{ConnectionString: swapKey(cs, "SharedAccessKey=AAAA"), Transport: c.transport}).fails(t, "UnauthorizedError", "", "open", nil)
@@ -64,32 +56,17 @@ func (c *client) deviceAMQP(t *testing.T) {
 	c.office.fails(t, "DeviceNotFoundError", "amqp:not-found", "sendMessage", sending{id.DeviceID, sdkMessage{}})
 }
 
-// read sends a message, and looks for it in all partitions.
+// read sends a message, and looks at what a reader has of it.
 func (c *client) read(t *testing.T, p *peer, id address) {
-	r := c.judge.add(t, "new reader", map[string]string{
-		"connectionString": eventHubString(t, c.env["HUBWIRE_CONNECTION_STRING"], "localhost"), "transport": c.transport,
-	})
-	p.do(t, "send", sdkMessage{Body: allBytes(), MessageID: "m-1", Properties: props("a", "ü €")})
-	for _, n := range answered[[]string](t, r, "partitions", nil) {
-		r.do(t, "listen", listen{Name: "all", Partition: n, From: from{Enqueued: time.Now().Add(-time.Minute).UnixMilli()}})
-	}
-	for {
-		e := nextInto[told](t, r, "all")
-		if e.System["iothub-connection-device-id"] != id.DeviceID || e.System["messageId"] != "m-1" {
-			continue
-		}
-		if string(e.Body) != string(allBytes()) || e.System["iothub-message-source"] != "Telemetry" {
-			t.Errorf("event %+v", e)
-		}
-		sameValue(t, "properties", `{"a":"ü €"}`, e.Properties)
-		break
-	}
-	r.do(t, "close", nil)
+	m := sdkMessage{Body: allBytes(), MessageID: "m-1", Properties: props("a", "ü €")}
+	p.do(t, "send", m)
+	c.reads(t, id.DeviceID, m)
 }
 
 // exchange has the service send three messages, and hear what became of them.
 func (c *client) exchange(t *testing.T, p *peer, id address) {
-	c.office.do(t, "hear", map[string]string{"what": "feedback"})
+	c.alone(t, "feedback")
+	ear := c.hears(t, c.transport, "feedback")
 	for i, how := range []string{"complete", "reject", "complete"} {
 		m := sdkMessage{Body: allBytes(), MessageID: fmt.Sprint("m-", i), Ack: "full", Properties: props("a", "b")}
 		c.office.gives(t, `"MessageEnqueued"`, "sendMessage", sending{id.DeviceID, m})
@@ -101,17 +78,10 @@ func (c *client) exchange(t *testing.T, p *peer, id address) {
 	}
 	fates := map[string]string{}
 	for len(fates) < 3 {
-		n := nextInto[notice](t, c.office, "feedback")
-		var records []record
-		if err := json.Unmarshal(n.Body, &records); err != nil {
-			t.Fatal(err)
-		}
-		for _, r := range records {
-			fates[r.OriginalMessageID] = r.StatusCode
-		}
+		r := ear.record(t, id.DeviceID)
+		fates[r.OriginalMessageID] = r.StatusCode
 	}
 	if diff := cmp.Diff(map[string]string{"m-0": "Success", "m-1": "Rejected", "m-2": "Success"}, fates); diff != "" {
 		t.Errorf("feedback (-want +got)\n%s", diff)
 	}
-	c.office.do(t, "deafen", map[string]string{"what": "feedback"})
 }

@@ -33,6 +33,7 @@ func TestReader(t *testing.T) {
 			t.Run("what each protocol sends", a.reads)
 			t.Run("where to start", a.starts)
 			t.Run("groups of consumers", a.groups)
+			t.Run("all partitions by one subscription", a.everywhere)
 			t.Run("owner levels", a.levels)
 			t.Run("what is refused", a.refuses)
 		})
@@ -55,7 +56,7 @@ func (a *archive) open(t *testing.T) *peer {
 // listen says what to read and from where.
 type listen struct {
 	Name      string `json:"name"`
-	Partition string `json:"partition"`
+	Partition string `json:"partition,omitempty"` // else all of them
 	From      from   `json:"from"`
 	Level     *int   `json:"level,omitempty"`
 	Metrics   bool   `json:"metrics,omitempty"`
@@ -79,6 +80,7 @@ type told struct {
 	Offset     string         `json:"offset"`
 	Properties map[string]any `json:"properties"`
 	System     map[string]any `json:"systemProperties"`
+	Partition  string         `json:"-"` // of a feed's
 	Last       *struct {
 		Sequence int       `json:"sequenceNumber"`
 		Offset   string    `json:"offset"`
@@ -266,6 +268,38 @@ func (a *archive) groups(t *testing.T) {
 		}
 		p.silent(t, "group lost")
 	}
+}
+
+// everywhere has a consumer that names no partition, and is the owner of each by that.
+func (a *archive) everywhere(t *testing.T) {
+	p := a.open(t)
+	p.do(t, "listen", listen{Name: "all", From: latest})
+	want := map[string]bool{}
+	seen := map[string]bool{}
+	for partitions := map[string]bool{}; len(partitions) < 4; {
+		id, device := (&court{a.site, a.judge, "mqtt"}).open(t)
+		partitions[a.partitionOf(t, id, func() { device.do(t, "send", sdkMessage{Body: []byte("first")}) })] = true
+		want[id.DeviceID] = true
+		for !seen[id.DeviceID] { // nothing tells when it listens
+			device.do(t, "send", sdkMessage{})
+			select {
+			case v := <-p.queue("all"):
+				var e told
+				if err := json.Unmarshal(v, &e); err != nil {
+					t.Fatal(err)
+				}
+				seen[e.System["iothub-connection-device-id"].(string)] = true
+			case <-time.After(100 * time.Millisecond):
+			case <-t.Context().Done():
+				t.Fatal("no event")
+			}
+		}
+	}
+	if diff := cmp.Diff(want, seen); diff != "" {
+		t.Errorf("devices (-want +got)\n%s", diff)
+	}
+	p.silent(t, "all lost")
+	p.do(t, "stop", map[string]string{"name": "all"})
 }
 
 // levels has readers of one partition take it from each other.

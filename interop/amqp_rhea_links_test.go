@@ -123,6 +123,8 @@ func (m *mechanics) c2d(t *testing.T) {
 		t.Helper()
 		p.do(t, "settle", verdict{Index: d.Index, How: how, Args: args})
 	}
+	m.feedback.Lock()
+	defer m.feedback.Unlock()
 	send("accepted")
 	settle(comes(t, p, "accepted", 0), "accept", nil)
 	send("rejected")

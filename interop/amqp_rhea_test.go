@@ -2,6 +2,7 @@ package interop
 
 import (
 	"encoding/json"
+	"sync"
 	"testing"
 	"time"
 
@@ -15,6 +16,7 @@ type mechanics struct {
 	*site
 	judge     *judge
 	transport string
+	feedback  *sync.Mutex // the hub's, which one transport has at a time
 }
 
 // TestRhea lets rhea, which knows nothing of IoT Hub, do by hand what the SDKs do,
@@ -23,9 +25,11 @@ func TestRhea(t *testing.T) {
 	wanted(t)
 	s := openSite(t, hub.Config{})
 	j := startJudge(t, s.caFile)
-	for _, transport := range []string{"amqp", "amqp-ws"} {
-		m := &mechanics{s, j, transport}
+	feedback := new(sync.Mutex)
+	for _, transport := range amqpTransports {
+		m := &mechanics{s, j, transport, feedback}
 		t.Run(transport, func(t *testing.T) {
+			t.Parallel() // they wait for heartbeats
 			t.Run("ways to begin, and tokens", m.begins)
 			t.Run("tokens that are refused", m.tokens)
 			t.Run("a name and password", m.plain)
@@ -49,7 +53,7 @@ func shortly() time.Time { return time.Now().Add(10 * time.Second) }
 func TestRheaExpiry(t *testing.T) {
 	wanted(t)
 	s := openSite(t, hub.Config{Skew: -1})
-	m := &mechanics{s, startJudge(t, s.caFile), "amqp"}
+	m := &mechanics{s, startJudge(t, s.caFile), "amqp", new(sync.Mutex)}
 	t.Run("a token that is not renewed", func(t *testing.T) {
 		t.Parallel()
 		id, cs := m.device(t)

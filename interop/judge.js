@@ -14,8 +14,11 @@
 'use strict';
 
 const crypto = require('node:crypto');
+const http = require('node:http');
+const https = require('node:https');
 const readline = require('node:readline');
 const { Readable } = require('node:stream');
+const tls = require('node:tls');
 const { BlockBlobClient } = require('@azure/storage-blob');
 const { NoRetry } = require('azure-iot-common');
 const { Client, ModuleClient } = require('azure-iot-device');
@@ -55,6 +58,21 @@ const sum = (bytes) => ({ size: bytes.length, sha256: crypto.createHash('sha256'
 // plain is a half of the twin without the SDK's own members.
 const plain = (half) => JSON.parse(JSON.stringify(half));
 
+// Through is an agent that connects through an HTTP proxy at a port of this machine.
+class Through extends https.Agent {
+  constructor(port) {
+    super();
+    this.proxy = port;
+  }
+
+  createConnection({ host, port, servername }, done) {
+    const request = http.request({ host: '127.0.0.1', port: this.proxy, method: 'CONNECT', path: `${host}:${port}` });
+    request.on('connect', (_, socket) => done(null, tls.connect({ socket, servername: servername || host })));
+    request.on('error', done);
+    request.end();
+  }
+}
+
 // Peer is a device or module client, and what it has received.
 class Peer {
   constructor(name, { connectionString, transport, module, retry }) {
@@ -73,6 +91,14 @@ class Peer {
   open() { return this.client.open().then(() => null); }
   close() { return this.client.close().then(() => null); }
   options(o) { return this.client.setOptions(o).then(() => null); }
+
+  // Options over HTTPS are answered only with a policy for messages.
+  proxy({ port }) {
+    const agent = new Through(port);
+    return this.options({
+      mqtt: { webSocketAgent: agent }, amqp: { webSocketAgent: agent }, http: { agent, receivePolicy: { interval: 1, drain: true } },
+    });
+  }
 
   send(m) { return this.client.sendEvent(toMessage(m, this.times)).then((r) => r.constructor.name); }
   sendAll(ms) { return Promise.all(ms.map((m) => this.send(m))); }
@@ -140,14 +166,24 @@ class Peer {
     });
   }
 
-  // method answers calls with what it was told, or with the payload it got.
-  method({ name, status, payload, echo }) {
+  // renew gives it another token than it was made with.
+  renew({ token }) {
+    return new Promise((resolve, reject) => this.client.updateSharedAccessSignature(token, (err) => (err ? reject(err) : resolve(null))));
+  }
+
+  // invoke has a module call a method of another, or of a device.
+  invoke({ deviceId, moduleId, method }) {
+    return moduleId ? this.client.invokeMethod(deviceId, moduleId, method) : this.client.invokeMethod(deviceId, method);
+  }
+
+  // method answers calls with what it was told, or with the payload it got, after a time in milliseconds.
+  method({ name, status, payload, echo, delay }) {
     const listen = this.client.onDeviceMethod || this.client.onMethod;
     listen.call(this.client, name, (request, response) => {
       this.event('method', { name: request.methodName, payload: request.payload });
-      response.send(status, echo ? request.payload : payload, (err) => {
+      setTimeout(() => response.send(status, echo ? request.payload : payload, (err) => {
         if (err) this.event('error', say(err));
-      });
+      }), delay || 0);
     });
   }
 }

@@ -85,7 +85,7 @@ class Agent:
         while len(out) < args["n"]:
             for m in self.receiver.receive_message_batch(max_batch_size=1, timeout=args["timeout"]):
                 self.received.append(m)
-                p = m.properties
+                p = m.properties or uamqp.message.MessageProperties()  # of others in the partition, which may have none
                 out.append({
                     "body": base64.b64encode(b"".join(m.get_data())).decode(), "annotations": words(m.annotations), "application": words(m.application_properties),
                     "messageId": words(p.message_id), "correlationId": words(p.correlation_id), "to": words(p.to),

@@ -17,6 +17,7 @@ import (
 
 // judge is a process that runs judge.js, which see for the protocol, or judge.py.
 type judge struct {
+	cmd    *exec.Cmd
 	in     io.WriteCloser
 	stderr bytes.Buffer
 	done   chan struct{} // the process's stdout has ended
@@ -66,34 +67,50 @@ func startPython(t *testing.T, caFile string) *judge {
 
 func startProcess(t *testing.T, cmd *exec.Cmd, env ...string) *judge {
 	t.Helper()
-	j := &judge{done: make(chan struct{}), calls: map[int]chan answer{}, peers: map[string]*peer{}}
-	cmd.Env = append(os.Environ(), env...)
-	cmd.Stderr = &j.stderr
-	in, err := cmd.StdinPipe()
+	j, err := launch(cmd, env...)
 	if err != nil {
 		t.Fatal(err)
 	}
-	j.in = in
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatalf("%v (bash interop/run installs what it needs)", err)
-	}
-	go j.listen(out)
 	t.Cleanup(func() {
-		in.Close()
-		kill := time.AfterFunc(patience, func() { cmd.Process.Kill() })
-		defer kill.Stop()
-		<-j.done
-		if err := cmd.Wait(); err != nil {
-			t.Errorf("%s: %v\n%s", cmd.Args, err, &j.stderr)
+		if err := j.end(); err != nil {
+			t.Error(err)
 		} else if t.Failed() && j.stderr.Len() > 0 {
 			t.Logf("stderr of %s:\n%s", cmd.Args, &j.stderr)
 		}
 	})
 	return j
+}
+
+// launch starts a judge, which its owner has to end.
+func launch(cmd *exec.Cmd, env ...string) (*judge, error) {
+	j := &judge{cmd: cmd, done: make(chan struct{}), calls: map[int]chan answer{}, peers: map[string]*peer{}}
+	cmd.Env = append(os.Environ(), env...)
+	cmd.Stderr = &j.stderr
+	var err error
+	if j.in, err = cmd.StdinPipe(); err != nil {
+		return nil, err
+	}
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		return nil, err
+	}
+	if err := cmd.Start(); err != nil {
+		return nil, fmt.Errorf("%w (bash interop/run installs what it needs)", err)
+	}
+	go j.listen(out)
+	return j, nil
+}
+
+// end has the process end with its input.
+func (j *judge) end() error {
+	j.in.Close()
+	kill := time.AfterFunc(patience, func() { j.cmd.Process.Kill() })
+	defer kill.Stop()
+	<-j.done
+	if err := j.cmd.Wait(); err != nil {
+		return fmt.Errorf("%s: %w\n%s", j.cmd.Args, err, &j.stderr)
+	}
+	return nil
 }
 
 func (j *judge) listen(out io.Reader) {
@@ -132,7 +149,7 @@ func (j *judge) call(ctx context.Context, client, do string, args any) (json.Raw
 	if err != nil {
 		return nil, err
 	}
-	if _, err := j.in.Write(append(b, '\n')); err != nil {
+	if _, err := j.in.Write(append(b, '\n')); err != nil { // in one call, which a pipe's file keeps whole
 		return nil, fmt.Errorf("the judge: %w", err)
 	}
 	select {
@@ -308,6 +325,7 @@ type sdkMessage struct {
 	Expiry          string        `json:"expiryTimeUtc,omitempty"`
 	Ack             string        `json:"ack,omitempty"`
 	Security        bool          `json:"security,omitempty"`
+	DeliveryCount   int           `json:"deliveryCount,omitempty"` // of what was received over AMQP
 	Properties      []sdkProperty `json:"properties"`
 }
 

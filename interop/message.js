@@ -20,6 +20,8 @@ function fromMessage(m) {
   const out = { body: m.getBytes().toString('base64') };
   for (const name of systemProperties) if (m[name]) out[name] = m[name];
   if (typeof out.expiryTimeUtc === 'number') out.expiryTimeUtc = new Date(out.expiryTimeUtc).toISOString();
+  const annotations = m.transportObj && m.transportObj.message_annotations; // over AMQP
+  if (annotations && annotations['iothub-deliverycount']) out.deliveryCount = annotations['iothub-deliverycount'];
   out.properties = m.properties.propertyList.map(({ key, value }) => ({ name: key, value }));
   return out;
 }

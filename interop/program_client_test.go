@@ -19,7 +19,6 @@ import (
 // with the service that looks after that client.
 type client struct {
 	*program
-	judge     *judge
 	office    *peer
 	transport string
 }
@@ -35,7 +34,7 @@ type address struct {
 
 // device registers a device over REST, and does all that it and its service can.
 func (c *client) device(t *testing.T) {
-	id := address{DeviceID: "device-" + c.transport}
+	id := address{DeviceID: c.id("device-" + c.transport)}
 	d := answered[identity](t, c.office, "create", id)
 	cs := deviceString(d)
 	c.judge.client(t, setup{ConnectionString: swapKey(cs, "SharedAccessKey=AAAA"), Transport: c.transport}).
@@ -174,9 +173,9 @@ type twinOfService struct {
 }
 
 // holds checks the twin that the service sees.
-func (c *client) holds(t *testing.T, id address, tags, desired, reported string) twinOfService {
+func (p *program) holds(t *testing.T, id address, tags, desired, reported string) twinOfService {
 	t.Helper()
-	tw := answered[twinOfService](t, c.office, "twin", id)
+	tw := answered[twinOfService](t, p.office, "twin", id)
 	if tw.DeviceID != id.DeviceID || tw.ModuleID != id.ModuleID || tw.ETag == "" {
 		t.Errorf("the twin of %q, %q, etag %q", tw.DeviceID, tw.ModuleID, tw.ETag)
 	}
@@ -224,7 +223,7 @@ func (c *client) methods(t *testing.T, p *peer, id address) {
 
 // module does with a module what differs from a device: it is addressed in another way.
 func (c *client) module(t *testing.T) {
-	dev := address{DeviceID: "with-module-" + c.transport}
+	dev := address{DeviceID: c.id("with-module-" + c.transport)}
 	id := address{DeviceID: dev.DeviceID, ModuleID: "mod-1"}
 	c.office.do(t, "create", dev)
 	m := answered[identity](t, c.office, "addModule", id)

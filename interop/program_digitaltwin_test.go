@@ -30,7 +30,8 @@ type dtAnswer struct {
 // digitalTwin has a device that says what model it has, and answers commands.
 func (s *service) digitalTwin(t *testing.T) {
 	const model = "dtmi:com:example:Thermostat;1"
-	d := answered[identity](t, s.office, "create", address{DeviceID: "dt"})
+	d := s.register(t, identity{DeviceID: s.id("dt")})
+	id := d.DeviceID
 	p := s.judge.client(t, setup{ConnectionString: deviceString(d), Transport: "mqtt"})
 	p.do(t, "options", map[string]string{"modelId": model})
 	p.do(t, "open", nil)
@@ -40,37 +41,37 @@ func (s *service) digitalTwin(t *testing.T) {
 	p.do(t, "method", map[string]any{"name": "thermostat1*getReport", "status": 200, "echo": true})
 	p.do(t, "send", sdkMessage{}) // the hub has seen SUBSCRIBE when it acknowledges this
 
-	got := answered[dtAnswer](t, s.office, "digitalTwin", dt{DeviceID: "dt"})
+	got := answered[dtAnswer](t, s.office, "digitalTwin", dt{DeviceID: id})
 	t.Run("get", func(t *testing.T) {
 		meta, _ := got.Twin["$metadata"].(map[string]any)
 		part, _ := got.Twin["thermostat1"].(map[string]any)
-		if got.Twin["$dtId"] != "dt" || meta["$model"] != model || got.ETag == "" || got.Twin["serial"] != "ü" || part["max"] != 20.0 || part["$metadata"] == nil {
+		if got.Twin["$dtId"] != id || meta["$model"] != model || got.ETag == "" || got.Twin["serial"] != "ü" || part["max"] != 20.0 || part["$metadata"] == nil {
 			t.Errorf("got %v, etag %q", got.Twin, got.ETag)
 		}
 	})
 	patch := []map[string]any{{"op": "add", "path": "/target", "value": 21.5}, {"op": "add", "path": "/thermostat1/limit", "value": 30}}
 	t.Run("update", func(t *testing.T) {
-		now := answered[dtAnswer](t, s.office, "updateDigitalTwin", dt{DeviceID: "dt", Patch: patch, ETag: got.ETag})
+		now := answered[dtAnswer](t, s.office, "updateDigitalTwin", dt{DeviceID: id, Patch: patch, ETag: got.ETag})
 		if now.ETag == "" || now.ETag == got.ETag || now.Location == "" {
 			t.Errorf("answer %+v, the etag was %q", now, got.ETag)
 		}
-		s.desires(t, address{DeviceID: "dt"}, `{"target":21.5,"thermostat1":{"__t":"c","limit":30}}`)
+		s.desires(t, address{DeviceID: id}, `{"target":21.5,"thermostat1":{"__t":"c","limit":30}}`)
 	})
 	t.Run("update with the old etag", func(t *testing.T) {
-		s.office.fails(t, "Error", "PreconditionFailed", "updateDigitalTwin", dt{DeviceID: "dt", Patch: patch, ETag: got.ETag})
+		s.office.fails(t, "Error", "PreconditionFailed", "updateDigitalTwin", dt{DeviceID: id, Patch: patch, ETag: got.ETag})
 	})
 	t.Run("update with nonsense", func(t *testing.T) {
-		s.office.fails(t, "Error", "InvalidDigitalTwinPatch", "updateDigitalTwin", dt{DeviceID: "dt", Patch: []map[string]any{{"op": "turn", "path": "/target"}}})
+		s.office.fails(t, "Error", "InvalidDigitalTwinPatch", "updateDigitalTwin", dt{DeviceID: id, Patch: []map[string]any{{"op": "turn", "path": "/target"}}})
 	})
 	t.Run("a command", func(t *testing.T) {
-		a := answered[dtAnswer](t, s.office, "command", dt{DeviceID: "dt", Name: "reboot", Payload: map[string]any{"delay": 3}})
+		a := answered[dtAnswer](t, s.office, "command", dt{DeviceID: id, Name: "reboot", Payload: map[string]any{"delay": 3}})
 		sameValue(t, "payload", `{"delay":3}`, a.Payload)
 		if a.Status != 202 || a.Request == "" {
 			t.Errorf("answer %+v", a)
 		}
 	})
 	t.Run("a command of a component", func(t *testing.T) {
-		a := answered[dtAnswer](t, s.office, "command", dt{DeviceID: "dt", Component: "thermostat1", Name: "getReport", Payload: "2026-01-01",
+		a := answered[dtAnswer](t, s.office, "command", dt{DeviceID: id, Component: "thermostat1", Name: "getReport", Payload: "2026-01-01",
 			Options: map[string]int{"responseTimeoutInSeconds": 10, "connectTimeoutInSeconds": 5}})
 		if a.Payload != "2026-01-01" || a.Status != 200 {
 			t.Errorf("answer %+v", a)
@@ -78,12 +79,11 @@ func (s *service) digitalTwin(t *testing.T) {
 	})
 	p.do(t, "close", nil)
 	t.Run("of who is away", func(t *testing.T) {
-		s.office.fails(t, "Error", "404103", "command", dt{DeviceID: "dt", Name: "reboot", Payload: map[string]any{}})
+		s.office.fails(t, "Error", "404103", "command", dt{DeviceID: id, Name: "reboot", Payload: map[string]any{}})
 	})
 	t.Run("of nobody", func(t *testing.T) {
 		s.office.fails(t, "Error", "DeviceNotFound", "digitalTwin", dt{DeviceID: "nobody"})
 	})
-	s.office.do(t, "delete", address{DeviceID: "dt"})
 }
 
 // desires waits until the desired properties of a device or module are these.

@@ -13,9 +13,8 @@ import (
 // sends, polls for messages and settles them, and uploads files.
 func TestProgramHTTPS(t *testing.T) {
 	wanted(t)
-	p := startProgram(t)
-	j := startJudge(t, p.env["HUBWIRE_CA_FILE"])
-	c := &client{program: p, judge: j, office: j.office(t, p.env["HUBWIRE_CONNECTION_STRING"]), transport: "https"}
+	p := join(t)
+	c := &client{p, p.office, "https"}
 	t.Run("telemetry", c.posts)
 	t.Run("cloud-to-device", c.polls)
 	t.Run("a lock that is lost", c.lockLost)
@@ -31,10 +30,10 @@ func polling(interval float64, drain bool) map[string]any {
 }
 
 // caller makes a device and a client of it over HTTPS.
-func (c *client) caller(t *testing.T, id string) (address, *peer) {
+func (c *client) caller(t *testing.T, what string) (address, *peer) {
 	t.Helper()
-	a := address{DeviceID: id}
-	d := answered[identity](t, c.office, "create", a)
+	d := c.register(t, identity{DeviceID: c.id(what)})
+	a := address{DeviceID: d.DeviceID}
 	p := c.judge.client(t, setup{ConnectionString: deviceString(d), Transport: c.transport})
 	p.do(t, "open", nil)
 	return a, p
@@ -136,10 +135,10 @@ func (c *client) hasNot(t *testing.T) {
 func (c *client) refusedHTTPS(t *testing.T) {
 	id, _ := c.caller(t, "https-refused")
 	d := c.look(t, id)
-	other := answered[identity](t, c.office, "create", address{DeviceID: "https-other"})
+	other := c.register(t, identity{})
 	nobody := d
 	nobody.DeviceID = "https-nobody"
-	disabled := answered[identity](t, c.office, "create", identity{DeviceID: "https-disabled", Status: "disabled"})
+	disabled := c.register(t, identity{Status: "disabled"})
 	cs := deviceString(d)
 	expired := "HostName=localhost;DeviceId=" + id.DeviceID + ";SharedAccessSignature=" +
 		token(t, cs, "localhost/devices/"+id.DeviceID, "", time.Now().Add(-time.Hour))
@@ -163,12 +162,12 @@ func (c *client) refusedHTTPS(t *testing.T) {
 
 // x509HTTPS has a device that shows its certificate with each request.
 func (c *client) x509HTTPS(t *testing.T) {
-	id := address{DeviceID: "https-x509"}
+	id := address{DeviceID: c.id("https-x509")}
 	cert, key, thumbprint := certificate(t, id.DeviceID)
 	otherCert, otherKey, _ := certificate(t, id.DeviceID)
 	with := identity{DeviceID: id.DeviceID}
 	with.Authentication.Type, with.Authentication.X509.Primary = "selfSigned", thumbprint
-	c.office.do(t, "create", with)
+	c.register(t, with)
 	open := func(cert, key string) *peer {
 		p := c.judge.client(t, setup{ConnectionString: "HostName=localhost;DeviceId=" + id.DeviceID + ";x509=true", Transport: c.transport})
 		o := polling(0.1, true)
@@ -187,7 +186,7 @@ func (c *client) x509HTTPS(t *testing.T) {
 		}
 		p.gives(t, `"MessageCompleted"`, "settle", settling("complete", 0))
 	})
-	t.Run("uploads a file", func(t *testing.T) { c.upload(t, p, "x.bin", 1000) })
+	t.Run("uploads a file", func(t *testing.T) { uploadAndRead(t, p, "x.bin", 1000) })
 	t.Run("another certificate of the name", func(t *testing.T) {
 		open(otherCert, otherKey).fails(t, "UnauthorizedError", "", "send", sdkMessage{})
 	})
@@ -216,8 +215,8 @@ type end struct {
 	Text          string `json:"text"`
 }
 
-// upload has the SDK upload a file, and reads the blob with a token for another upload to it.
-func (c *client) upload(t *testing.T, p *peer, name string, size int) slot {
+// uploadAndRead has the SDK upload a file, and reads the blob with a token for another upload to it.
+func uploadAndRead(t *testing.T, p *peer, name string, size int) slot {
 	t.Helper()
 	sent := answered[blobSum](t, p, "upload", map[string]any{"name": name, "size": size})
 	at := answered[slot](t, p, "slot", map[string]string{"name": name})
@@ -233,12 +232,12 @@ func (c *client) uploads(t *testing.T) {
 	id, p := c.caller(t, "https-upload")
 	for name, size := range map[string]int{"small": 1, "folder/with a blank.txt": 1000, "of three blocks": 9<<20 + 1} {
 		t.Run(name, func(t *testing.T) {
-			if at := c.upload(t, p, name, size); at.Blob != id.DeviceID+"/"+name || at.HostName != "localhost" {
+			if at := uploadAndRead(t, p, name, size); at.Blob != id.DeviceID+"/"+name || at.HostName != "localhost" {
 				t.Errorf("the blob is %q at %q", at.Blob, at.HostName)
 			}
 		})
 	}
-	t.Run("again, by the same name", func(t *testing.T) { c.upload(t, p, "small", 2) })
+	t.Run("again, by the same name", func(t *testing.T) { uploadAndRead(t, p, "small", 2) })
 	t.Run("a token that was changed", func(t *testing.T) {
 		at := answered[slot](t, p, "slot", map[string]string{"name": "small"})
 		other := at

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -51,47 +52,56 @@ func (s *service) ends(t *testing.T, id, status string) jobState {
 	return now
 }
 
+// jobs are those of a test, and their devices: all names begin with its own.
+type jobs struct {
+	*service
+	name string // also the tag of two of the devices
+}
+
 // scheduled jobs: update twins, call methods, wait for their time, are cancelled and looked for.
-func (s *service) scheduled(t *testing.T) {
+func (s *service) scheduled(t *testing.T) { (&jobs{s, s.id("job")}).all(t) }
+
+func (s *jobs) all(t *testing.T) {
+	tags := map[string]any{"job": s.name}
 	s.office.gives(t, all, "addDevices", []map[string]any{
-		{"deviceId": "job-on", "tags": map[string]any{"job": 1}}, {"deviceId": "job-off", "tags": map[string]any{"job": 1}}, {"deviceId": "job-not"},
+		{"deviceId": s.name + "-on", "tags": tags}, {"deviceId": s.name + "-off", "tags": tags}, {"deviceId": s.name + "-not"},
 	})
-	t.Run("update twins", s.jobUpdatesTwins)
-	t.Run("call methods", s.jobCallsMethods)
-	t.Run("wait, and are cancelled", s.jobIsCancelled)
+	t.Run("update twins", s.updateTwins)
+	t.Run("call methods", s.callMethods)
+	t.Run("wait, and are cancelled", s.areCancelled)
 	t.Run("an id that is taken", func(t *testing.T) {
-		s.office.fails(t, "DeviceAlreadyExistsError", "", "schedule", job{JobID: "job-twins", Condition: "*", Patch: json.RawMessage(`{"tags":{}}`)})
+		s.office.fails(t, "DeviceAlreadyExistsError", "", "schedule", job{JobID: s.name + "-twins", Condition: "*", Patch: json.RawMessage(`{"tags":{}}`)})
 	})
 	t.Run("of nobody", func(t *testing.T) {
-		s.office.fails(t, "Error", "Not found", "job", job{JobID: "job-none"})
-		s.office.fails(t, "Error", "Not found", "cancelJob", job{JobID: "job-none"})
+		s.office.fails(t, "Error", "Not found", "job", job{JobID: s.name + "-none"})
+		s.office.fails(t, "Error", "Not found", "cancelJob", job{JobID: s.name + "-none"})
 	})
 	for name, j := range map[string]job{
-		"a condition cut off":      {JobID: "job-bad", Condition: "tags.job =", Patch: json.RawMessage(`{"tags":{"x":1}}`)},
-		"a whole query":            {JobID: "job-bad", Condition: "SELECT * FROM devices", Patch: json.RawMessage(`{"tags":{"x":1}}`)},
-		"an etag":                  {JobID: "job-bad", Condition: "*", Patch: json.RawMessage(`{"etag":"AAAA","tags":{"x":1}}`)},
-		"a patch with a bad name":  {JobID: "job-bad", Condition: "*", Patch: json.RawMessage(`{"tags":{"$x":1}}`)},
-		"a method that waits long": {JobID: "job-bad", Condition: "*", Method: map[string]any{"methodName": "x", "responseTimeoutInSeconds": 301}},
+		"a condition cut off":      {JobID: s.name + "-bad", Condition: "tags.job =", Patch: json.RawMessage(`{"tags":{"x":1}}`)},
+		"a whole query":            {JobID: s.name + "-bad", Condition: "SELECT * FROM devices", Patch: json.RawMessage(`{"tags":{"x":1}}`)},
+		"an etag":                  {JobID: s.name + "-bad", Condition: "*", Patch: json.RawMessage(`{"etag":"AAAA","tags":{"x":1}}`)},
+		"a patch with a bad name":  {JobID: s.name + "-bad", Condition: "*", Patch: json.RawMessage(`{"tags":{"$x":1}}`)},
+		"a method that waits long": {JobID: s.name + "-bad", Condition: "*", Method: map[string]any{"methodName": "x", "responseTimeoutInSeconds": 301}},
 	} {
 		t.Run("refused: "+name, func(t *testing.T) { s.office.fails(t, "ArgumentError", "", "schedule", j) })
 	}
-	t.Run("are looked for", s.jobsAreFound)
-	s.removeAll(t)
+	t.Run("are looked for", s.areFound)
+	s.removeAll(t, s.name)
 }
 
-func (s *service) jobUpdatesTwins(t *testing.T) {
-	made := answered[jobState](t, s.office, "schedule", job{JobID: "job-twins", Condition: "tags.job = 1",
+func (s *jobs) updateTwins(t *testing.T) {
+	made := answered[jobState](t, s.office, "schedule", job{JobID: s.name + "-twins", Condition: "tags.job = '" + s.name + "'",
 		Patch: json.RawMessage(`{"etag":"*","tags":{"done":"ü"},"properties":{"desired":{"interval":5}}}`), Seconds: 60})
-	if made.JobID != "job-twins" || made.Type != "scheduleUpdateTwin" || made.Condition != "tags.job = 1" || time.Since(made.Created).Abs() > time.Minute {
+	if made.JobID != s.name+"-twins" || made.Type != "scheduleUpdateTwin" || made.Condition != "tags.job = '"+s.name+"'" || time.Since(made.Created).Abs() > time.Minute {
 		t.Errorf("made %+v", made)
 	}
-	if st := s.ends(t, "job-twins", "completed").Statistics; st.Devices != 2 || st.Succeeded != 2 || st.Failed+st.Running+st.Pending != 0 {
+	if st := s.ends(t, s.name+"-twins", "completed").Statistics; st.Devices != 2 || st.Succeeded != 2 || st.Failed+st.Running+st.Pending != 0 {
 		t.Errorf("statistics %+v", st)
 	}
-	for id, want := range map[string]string{"job-on": `{"job":1,"done":"ü"}`, "job-off": `{"job":1,"done":"ü"}`, "job-not": `{}`} {
+	for id, want := range map[string]string{s.name + "-on": `{"job":"` + s.name + `","done":"ü"}`, s.name + "-off": `{"job":"` + s.name + `","done":"ü"}`, s.name + "-not": `{}`} {
 		tw := answered[twinOfService](t, s.office, "twin", address{DeviceID: id})
 		sameValue(t, "tags of "+id, want, tw.Tags)
-		if _, has := tw.Properties.Desired["interval"]; has != (id != "job-not") {
+		if _, has := tw.Properties.Desired["interval"]; has != (id != s.name+"-not") {
 			t.Errorf("%s: desired %v", id, tw.Properties.Desired)
 		}
 	}
@@ -114,42 +124,42 @@ type deviceJob struct {
 	} `json:"error"`
 }
 
-// jobCallsMethods has a job for a device that is there and one that is not.
-func (s *service) jobCallsMethods(t *testing.T) {
-	d := answered[identity](t, s.office, "get", address{DeviceID: "job-on"})
+// callMethods has a job for a device that is there and one that is not.
+func (s *jobs) callMethods(t *testing.T) {
+	d := answered[identity](t, s.office, "get", address{DeviceID: s.name + "-on"})
 	p := s.judge.client(t, setup{ConnectionString: deviceString(d), Transport: "mqtt"})
 	p.do(t, "open", nil)
 	p.do(t, "method", map[string]any{"name": "echo", "status": 201, "echo": true})
 	p.do(t, "send", sdkMessage{}) // the hub has seen SUBSCRIBE when it acknowledges this
-	made := answered[jobState](t, s.office, "schedule", job{JobID: "job-methods", Condition: "tags.job = 1",
+	made := answered[jobState](t, s.office, "schedule", job{JobID: s.name + "-methods", Condition: "tags.job = '" + s.name + "'",
 		Method: map[string]any{"methodName": "echo", "payload": map[string]any{"a": "ü"}, "responseTimeoutInSeconds": 5}, Seconds: 60})
 	if made.Type != "scheduleDeviceMethod" {
 		t.Errorf("made %+v", made)
 	}
-	st := s.ends(t, "job-methods", "completed").Statistics
+	st := s.ends(t, s.name+"-methods", "completed").Statistics
 	if st.Devices != 2 || st.Succeeded != 1 || st.Failed != 1 {
 		t.Errorf("statistics %+v", st)
 	}
 	seen := nextInto[struct{ Payload any }](t, p, "method")
 	sameValue(t, "the device saw", `{"a":"ü"}`, seen.Payload)
 
-	got := answered[page](t, s.office, "page", sql{SQL: "SELECT * FROM devices.jobs WHERE devices.jobs.jobId = 'job-methods'"})
+	got := answered[page](t, s.office, "page", sql{SQL: "SELECT * FROM devices.jobs WHERE devices.jobs.jobId = '" + s.name + "-methods'"})
 	var rows []deviceJob
 	if err := json.Unmarshal(got.Rows, &rows); err != nil || got.Kind != "DeviceJob" || len(rows) != 2 {
 		t.Fatalf("%s of kind %q, %v", got.Rows, got.Kind, err)
 	}
 	for _, r := range rows {
-		if r.JobID != "job-methods" || r.Type != "scheduleDeviceMethod" {
+		if r.JobID != s.name+"-methods" || r.Type != "scheduleDeviceMethod" {
 			t.Errorf("row %+v", r)
 		}
 		switch r.DeviceID {
-		case "job-on":
+		case s.name + "-on":
 			if r.Status != "completed" || r.Outcome == nil || r.Outcome.Response.Status != 201 {
 				t.Fatalf("row %+v", r)
 			}
 			sameValue(t, "outcome", `{"a":"ü"}`, r.Outcome.Response.Payload)
 		default:
-			if r.DeviceID != "job-off" || r.Status != "failed" || r.Error == nil {
+			if r.DeviceID != s.name+"-off" || r.Status != "failed" || r.Error == nil {
 				t.Errorf("row %+v", r)
 			}
 		}
@@ -157,23 +167,23 @@ func (s *service) jobCallsMethods(t *testing.T) {
 	p.do(t, "close", nil)
 }
 
-func (s *service) jobIsCancelled(t *testing.T) {
+func (s *jobs) areCancelled(t *testing.T) {
 	start := time.Now().Add(time.Hour).Truncate(time.Millisecond)
-	s.office.do(t, "schedule", job{JobID: "job-later", Condition: "deviceId = 'job-not'", Patch: json.RawMessage(`{"tags":{"late":1}}`), Start: start.Format(time.RFC3339Nano)})
-	now := answered[jobState](t, s.office, "job", job{JobID: "job-later"})
+	s.office.do(t, "schedule", job{JobID: s.name + "-later", Condition: "deviceId = '" + s.name + "-not'", Patch: json.RawMessage(`{"tags":{"late":1}}`), Start: start.Format(time.RFC3339Nano)})
+	now := answered[jobState](t, s.office, "job", job{JobID: s.name + "-later"})
 	if !slices.Contains([]string{"scheduled", "queued", "enqueued"}, now.Status) || !now.Start.Equal(start) {
 		t.Errorf("it is %+v", now)
 	}
-	s.office.do(t, "cancelJob", job{JobID: "job-later"})
-	s.ends(t, "job-later", "cancelled")
-	sameValue(t, "tags", "{}", answered[twinOfService](t, s.office, "twin", address{DeviceID: "job-not"}).Tags)
+	s.office.do(t, "cancelJob", job{JobID: s.name + "-later"})
+	s.ends(t, s.name+"-later", "cancelled")
+	sameValue(t, "tags", "{}", answered[twinOfService](t, s.office, "twin", address{DeviceID: s.name + "-not"}).Tags)
 
-	s.office.do(t, "schedule", job{JobID: "job-soon", Condition: "deviceId = 'job-not'", Patch: json.RawMessage(`{"tags":{"soon":1}}`), Start: time.Now().Add(time.Second).Format(time.RFC3339Nano)})
-	s.ends(t, "job-soon", "completed")
-	sameValue(t, "tags", `{"soon":1}`, answered[twinOfService](t, s.office, "twin", address{DeviceID: "job-not"}).Tags)
+	s.office.do(t, "schedule", job{JobID: s.name + "-soon", Condition: "deviceId = '" + s.name + "-not'", Patch: json.RawMessage(`{"tags":{"soon":1}}`), Start: time.Now().Add(time.Second).Format(time.RFC3339Nano)})
+	s.ends(t, s.name+"-soon", "completed")
+	sameValue(t, "tags", `{"soon":1}`, answered[twinOfService](t, s.office, "twin", address{DeviceID: s.name + "-not"}).Tags)
 }
 
-func (s *service) jobsAreFound(t *testing.T) {
+func (s *jobs) areFound(t *testing.T) {
 	type filter struct {
 		Type   string `json:"type,omitempty"`
 		Status string `json:"status,omitempty"`
@@ -183,11 +193,11 @@ func (s *service) jobsAreFound(t *testing.T) {
 		filter
 		want []string
 	}{
-		{filter{}, []string{"job-later", "job-methods", "job-soon", "job-twins"}},
-		{filter{Size: 1}, []string{"job-later", "job-methods", "job-soon", "job-twins"}},
-		{filter{Type: "scheduleDeviceMethod"}, []string{"job-methods"}},
-		{filter{Status: "cancelled"}, []string{"job-later"}},
-		{filter{Type: "scheduleUpdateTwin", Status: "completed", Size: 2}, []string{"job-soon", "job-twins"}},
+		{filter{}, []string{s.name + "-later", s.name + "-methods", s.name + "-soon", s.name + "-twins"}},
+		{filter{Size: 1}, []string{s.name + "-later", s.name + "-methods", s.name + "-soon", s.name + "-twins"}},
+		{filter{Type: "scheduleDeviceMethod"}, []string{s.name + "-methods"}},
+		{filter{Status: "cancelled"}, []string{s.name + "-later"}},
+		{filter{Type: "scheduleUpdateTwin", Status: "completed", Size: 2}, []string{s.name + "-soon", s.name + "-twins"}},
 		{filter{Status: "running"}, nil},
 	} {
 		t.Run(fmt.Sprintf("%+v", tt.filter), func(t *testing.T) {
@@ -198,7 +208,9 @@ func (s *service) jobsAreFound(t *testing.T) {
 					t.Errorf("a page of %d", len(p))
 				}
 				for _, j := range p {
-					got = append(got, j.JobID)
+					if strings.HasPrefix(j.JobID, s.name) {
+						got = append(got, j.JobID)
+					}
 				}
 			}
 			slices.Sort(got)

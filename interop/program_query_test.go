@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -24,17 +25,17 @@ type page struct {
 	Kind  string          `json:"kind"`
 }
 
-const queried = 25 // devices: query-00 and so on, of three floors, each odd one with a module
+const queried = 25 // devices: their names end in -00 and so on; of three floors, each odd one with a module
 
-func (s *service) fillFloors(t *testing.T) {
+func (s *service) fillFloors(t *testing.T, q string) {
 	t.Helper()
 	var devices, modules []map[string]any
 	for i := range queried {
-		id := fmt.Sprintf("query-%02d", i)
-		devices = append(devices, map[string]any{"deviceId": id, "tags": map[string]any{"floor": i % 3, "site": "ü"},
+		id := fmt.Sprintf("%s-%02d", q, i)
+		devices = append(devices, map[string]any{"deviceId": id, "tags": map[string]any{"of": q, "floor": i % 3, "site": "ü"},
 			"properties": map[string]any{"desired": map[string]any{"interval": i}}})
 		if i%2 == 1 {
-			modules = append(modules, map[string]any{"deviceId": id, "moduleId": "mod"})
+			modules = append(modules, map[string]any{"deviceId": id, "moduleId": q})
 		}
 	}
 	s.office.gives(t, all, "addDevices", devices)
@@ -43,9 +44,11 @@ func (s *service) fillFloors(t *testing.T) {
 
 // queries reads twins and other rows, page by page.
 func (s *service) queries(t *testing.T) {
-	s.fillFloors(t)
-	t.Run("twins, page by page", s.queryTwins)
-	t.Run("a page again", s.queryAgain)
+	q := s.id("query")
+	s.fillFloors(t, q)
+	t.Run("twins, page by page", func(t *testing.T) { s.queryTwins(t, q) })
+	t.Run("a page again", func(t *testing.T) { s.queryAgain(t, q) })
+	named := strings.NewReplacer("query-", q+"-", "'mod'", "'"+q+"'", `"mod"`, `"`+q+`"`, "FROM devices WHERE", "FROM devices WHERE tags.of = '"+q+"' AND")
 	for _, tt := range []struct{ name, sql, kind, want string }{
 		{"members", "SELECT deviceId, tags.floor FROM devices WHERE properties.desired.interval > 2 AND properties.desired.interval <= 3", "Raw",
 			`[{"deviceId":"query-03","floor":0}]`},
@@ -56,15 +59,15 @@ func (s *service) queries(t *testing.T) {
 		{"modules", "SELECT deviceId, moduleId FROM devices.modules WHERE deviceId = 'query-05'", "Raw", `[{"deviceId":"query-05","moduleId":"mod"}]`},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			got := answered[page](t, s.office, "page", sql{SQL: tt.sql})
-			sameJSON(t, tt.sql, tt.want, got.Rows)
+			got := answered[page](t, s.office, "page", sql{SQL: named.Replace(tt.sql)})
+			sameJSON(t, tt.sql, named.Replace(tt.want), got.Rows)
 			if got.Kind != tt.kind || got.Token != "" {
 				t.Errorf("rows of kind %q, token %q", got.Kind, got.Token)
 			}
 		})
 	}
 	t.Run("groups, page by page", func(t *testing.T) {
-		got := answered[[][]map[string]int](t, s.office, "pages", sql{SQL: "SELECT tags.floor AS floor, COUNT() AS n, MAX(properties.desired.interval) AS top FROM devices GROUP BY tags.floor", Size: 2})
+		got := answered[[][]map[string]int](t, s.office, "pages", sql{SQL: "SELECT tags.floor AS floor, COUNT() AS n, MAX(properties.desired.interval) AS top FROM devices WHERE tags.of = '" + q + "' GROUP BY tags.floor", Size: 2})
 		rows := slices.Concat(got...)
 		slices.SortFunc(rows, func(a, b map[string]int) int { return a["floor"] - b["floor"] })
 		want := []map[string]int{{"floor": 0, "n": 9, "top": 24}, {"floor": 1, "n": 8, "top": 22}, {"floor": 2, "n": 8, "top": 23}}
@@ -73,8 +76,8 @@ func (s *service) queries(t *testing.T) {
 		}
 	})
 	t.Run("module twins", func(t *testing.T) {
-		got := slices.Concat(answered[[][]twinOfService](t, s.office, "pages", sql{SQL: "SELECT * FROM devices.modules WHERE moduleId = 'mod'", Size: 5, As: "twin"})...)
-		if len(got) != queried/2 || got[0].ModuleID != "mod" || got[0].ETag == "" {
+		got := slices.Concat(answered[[][]twinOfService](t, s.office, "pages", sql{SQL: "SELECT * FROM devices.modules WHERE moduleId = '" + q + "'", Size: 5, As: "twin"})...)
+		if len(got) != queried/2 || got[0].ModuleID != q || got[0].ETag == "" {
 			t.Errorf("%d twins", len(got))
 		}
 	})
@@ -89,19 +92,30 @@ func (s *service) queries(t *testing.T) {
 	} {
 		t.Run("refused: "+name, func(t *testing.T) { s.office.fails(t, "ArgumentError", "", "page", q) })
 	}
-	s.removeAll(t)
+	s.removeAll(t, q)
 }
 
-// removeAll empties the registry.
-func (s *service) removeAll(t *testing.T) {
+// listed are the devices whose names begin so.
+func (s *service) listed(t *testing.T, prefix string) (ids []address) {
 	t.Helper()
-	if all := answered[[]address](t, s.office, "list", nil); len(all) > 0 {
+	for _, a := range answered[[]address](t, s.office, "list", nil) {
+		if strings.HasPrefix(a.DeviceID, prefix) {
+			ids = append(ids, a)
+		}
+	}
+	return ids
+}
+
+// removeAll takes them out of the registry.
+func (s *service) removeAll(t *testing.T, prefix string) {
+	t.Helper()
+	if all := s.listed(t, prefix); len(all) > 0 {
 		s.office.do(t, "removeDevices", map[string]any{"force": true, "devices": all})
 	}
 }
 
-func (s *service) queryTwins(t *testing.T) {
-	got := answered[[][]twinOfService](t, s.office, "pages", sql{SQL: "SELECT * FROM devices", Size: 10, As: "twin"})
+func (s *service) queryTwins(t *testing.T, q string) {
+	got := answered[[][]twinOfService](t, s.office, "pages", sql{SQL: "SELECT * FROM devices WHERE tags.of = '" + q + "'", Size: 10, As: "twin"})
 	if len(got) != 3 || len(got[0]) != 10 || len(got[1]) != 10 || len(got[2]) != 5 {
 		t.Errorf("%d pages", len(got))
 	}
@@ -118,12 +132,13 @@ func (s *service) queryTwins(t *testing.T) {
 }
 
 // queryAgain reads on from a token, twice.
-func (s *service) queryAgain(t *testing.T) {
-	first := answered[page](t, s.office, "page", sql{SQL: "SELECT * FROM devices WHERE tags.floor = 1", Size: 5})
+func (s *service) queryAgain(t *testing.T, q string) {
+	again := sql{SQL: "SELECT * FROM devices WHERE tags.of = '" + q + "' AND tags.floor = 1", Size: 5}
+	first := answered[page](t, s.office, "page", again)
 	if first.Token == "" || first.Kind != "Twin" {
 		t.Fatalf("rows of kind %q, token %q", first.Kind, first.Token)
 	}
-	again := sql{SQL: "SELECT * FROM devices WHERE tags.floor = 1", Size: 5, Token: first.Token}
+	again.Token = first.Token
 	a, b := answered[page](t, s.office, "page", again), answered[page](t, s.office, "page", again)
 	var twins []twinOfService
 	if err := json.Unmarshal(a.Rows, &twins); err != nil || len(twins) != 3 || a.Token != "" {

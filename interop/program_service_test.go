@@ -13,25 +13,29 @@ import (
 // service tests what azure-iothub can do over REST with the program's hub.
 type service struct {
 	*program
-	judge  *judge
-	office *peer
 }
 
 // TestProgramService lets the service's SDK do all that it does over REST with
 // the program itself. What a group makes has names of its own.
 func TestProgramService(t *testing.T) {
 	wanted(t)
-	p := startProgram(t)
-	j := startJudge(t, p.env["HUBWIRE_CA_FILE"])
-	s := &service{p, j, j.office(t, p.env["HUBWIRE_CONNECTION_STRING"])}
-	t.Run("bulk registry", s.bulk)
-	t.Run("modules and their etags", s.moduleETags)
-	t.Run("twins", s.twins)
-	t.Run("tokens that are refused", s.tokens)
-	t.Run("queries", s.queries)
-	t.Run("jobs", s.scheduled)
-	t.Run("configurations", s.configurations)
-	t.Run("digital twins", s.digitalTwin)
+	s := &service{join(t)}
+	s.beside(t, "bulk registry", s.bulk)
+	s.beside(t, "modules and their etags", s.moduleETags)
+	s.beside(t, "twins", s.twins)
+	s.beside(t, "tokens that are refused", s.tokens)
+	s.beside(t, "queries", s.queries)
+	s.beside(t, "jobs", s.scheduled)
+	s.beside(t, "configurations", s.configurations)
+	s.beside(t, "digital twins", s.digitalTwin)
+}
+
+// beside has a group run beside the others.
+func (s *service) beside(t *testing.T, name string, group func(*testing.T)) {
+	t.Run(name, func(t *testing.T) {
+		t.Parallel()
+		group(t)
+	})
 }
 
 // bulkResult is what the hub says of a bulk operation.
@@ -54,7 +58,7 @@ const all = `{"isSuccessful":true,"errors":[],"warnings":[]}`
 // ArgumentError of it, whose text is the hub's answer.
 func (s *service) inPart(t *testing.T, action string, args any, want ...bulkError) {
 	t.Helper()
-	r, err := s.judge.call(within(t), s.office.name, action, args)
+	r, err := s.services.call(within(t), s.office.name, action, args)
 	e, ok := err.(*sdkError)
 	if !ok || e.Name != "ArgumentError" {
 		t.Fatalf("%s, %v, want an ArgumentError", r, err)
@@ -75,45 +79,48 @@ func (s *service) statusOf(t *testing.T, id string) string {
 
 // bulk has a hundred devices, and what happens to a few of them.
 func (s *service) bulk(t *testing.T) {
+	b := s.id("bulk")
 	var many []address
 	for i := range 100 {
-		many = append(many, address{DeviceID: fmt.Sprintf("bulk-%d", i)})
+		many = append(many, address{DeviceID: fmt.Sprintf("%s-%d", b, i)})
 	}
 	type device map[string]any
 	t.Run("a hundred devices at once", func(t *testing.T) {
 		s.office.gives(t, all, "addDevices", many)
-		s.office.gives(t, `{"totalDeviceCount":100,"enabledDeviceCount":100,"disabledDeviceCount":0}`, "statistics", nil)
+		if n := s.statistics(t); n.Total < 100 || n.Enabled < 100 || n.Total != n.Enabled+n.Disabled {
+			t.Errorf("statistics %+v", n)
+		}
 		made := answered[identity](t, s.office, "get", many[99])
 		if k := made.Authentication.SymmetricKey; made.Authentication.Type != "sas" || len(k.Primary) != 44 || k.Primary == k.Secondary {
 			t.Errorf("created %+v", redacted(made))
 		}
 	})
 	t.Run("one that is there already", func(t *testing.T) {
-		s.inPart(t, "addDevices", []address{{DeviceID: "bulk-1"}, {DeviceID: "bulk-new"}}, bulkError{DeviceID: "bulk-1", Code: 409001})
-		if got := s.statusOf(t, "bulk-new"); got != "enabled" {
+		s.inPart(t, "addDevices", []address{{DeviceID: b + "-1"}, {DeviceID: b + "-new"}}, bulkError{DeviceID: b + "-1", Code: 409001})
+		if got := s.statusOf(t, b+"-new"); got != "enabled" {
 			t.Errorf("the other one is %q", got)
 		}
 	})
 	t.Run("a module, and one of a device that is not there", func(t *testing.T) {
-		s.inPart(t, "addDevices", []device{{"deviceId": "bulk-1", "moduleId": "m"}, {"deviceId": "bulk-none", "moduleId": "m"}},
-			bulkError{DeviceID: "bulk-none", ModuleID: "m", Code: 404001})
-		if m := answered[identity](t, s.office, "getModule", address{DeviceID: "bulk-1", ModuleID: "m"}); m.ModuleID != "m" {
+		s.inPart(t, "addDevices", []device{{"deviceId": b + "-1", "moduleId": "m"}, {"deviceId": b + "-none", "moduleId": "m"}},
+			bulkError{DeviceID: b + "-none", ModuleID: "m", Code: 404001})
+		if m := answered[identity](t, s.office, "getModule", address{DeviceID: b + "-1", ModuleID: "m"}); m.ModuleID != "m" {
 			t.Errorf("the module is %+v", redacted(m))
 		}
 	})
 	t.Run("with tags and desired properties", func(t *testing.T) {
-		s.office.gives(t, all, "addDevices", []device{{"deviceId": "bulk-twin", "status": "disabled", "statusReason": "ü",
+		s.office.gives(t, all, "addDevices", []device{{"deviceId": b + "-twin", "status": "disabled", "statusReason": "ü",
 			"tags": device{"a": "ü"}, "properties": device{"desired": device{"b": 1}}}})
-		tw := answered[twinOfService](t, s.office, "twin", address{DeviceID: "bulk-twin"})
+		tw := answered[twinOfService](t, s.office, "twin", address{DeviceID: b + "-twin"})
 		sameValue(t, "tags", `{"a":"ü"}`, tw.Tags)
-		if tw.Properties.Desired["b"] != 1.0 || s.statusOf(t, "bulk-twin") != "disabled" {
+		if tw.Properties.Desired["b"] != 1.0 || s.statusOf(t, b+"-twin") != "disabled" {
 			t.Errorf("desired %v", tw.Properties.Desired)
 		}
 	})
 	t.Run("update whatever the etag", func(t *testing.T) {
-		s.inPart(t, "updateDevices", device{"force": true, "devices": []device{{"deviceId": "bulk-2", "status": "disabled"}, {"deviceId": "bulk-none"}}},
-			bulkError{DeviceID: "bulk-none", Code: 404001})
-		if got := s.statusOf(t, "bulk-2"); got != "disabled" {
+		s.inPart(t, "updateDevices", device{"force": true, "devices": []device{{"deviceId": b + "-2", "status": "disabled"}, {"deviceId": b + "-none"}}},
+			bulkError{DeviceID: b + "-none", Code: 404001})
+		if got := s.statusOf(t, b+"-2"); got != "disabled" {
 			t.Errorf("it is %q", got)
 		}
 	})
@@ -122,28 +129,30 @@ func (s *service) bulk(t *testing.T) {
 		d.Status = "disabled"
 		stale := answered[identity](t, s.office, "get", many[4])
 		stale.ETag = d.ETag + "x"
-		s.inPart(t, "updateDevices", device{"force": false, "devices": []identity{d, stale}}, bulkError{DeviceID: "bulk-4", Code: 412001})
-		if a, b := s.statusOf(t, "bulk-3"), s.statusOf(t, "bulk-4"); a != "disabled" || b != "enabled" {
+		s.inPart(t, "updateDevices", device{"force": false, "devices": []identity{d, stale}}, bulkError{DeviceID: b + "-4", Code: 412001})
+		if a, b := s.statusOf(t, b+"-3"), s.statusOf(t, b+"-4"); a != "disabled" || b != "enabled" {
 			t.Errorf("they are %q and %q", a, b)
 		}
 	})
 	t.Run("one named twice", func(t *testing.T) {
-		s.office.fails(t, "ArgumentError", "bulk-1", "updateDevices", device{"force": true, "devices": []address{many[1], many[5], many[1]}})
+		s.office.fails(t, "ArgumentError", b+"-1", "updateDevices", device{"force": true, "devices": []address{many[1], many[5], many[1]}})
 	})
 	t.Run("an illegal id among others", func(t *testing.T) {
-		s.inPart(t, "addDevices", []address{{DeviceID: "bulk/1"}, {DeviceID: "bulk-other"}}, bulkError{DeviceID: "bulk/1", Code: 400004})
+		s.inPart(t, "addDevices", []address{{DeviceID: b + "/1"}, {DeviceID: b + "-other"}}, bulkError{DeviceID: b + "/1", Code: 400004})
 	})
 	t.Run("remove with another etag, then whatever it is", func(t *testing.T) {
-		s.inPart(t, "removeDevices", device{"force": false, "devices": []device{{"deviceId": "bulk-0", "etag": "AAAA"}}}, bulkError{DeviceID: "bulk-0", Code: 412001})
+		s.inPart(t, "removeDevices", device{"force": false, "devices": []device{{"deviceId": b + "-0", "etag": "AAAA"}}}, bulkError{DeviceID: b + "-0", Code: 412001})
 		s.office.gives(t, all, "removeDevices", device{"force": true, "devices": many})
-		s.office.gives(t, all, "removeDevices", device{"force": true, "devices": []address{{DeviceID: "bulk-new"}, {DeviceID: "bulk-twin"}, {DeviceID: "bulk-other"}}})
-		s.office.gives(t, "[]", "list", nil)
+		s.office.gives(t, all, "removeDevices", device{"force": true, "devices": []address{{DeviceID: b + "-new"}, {DeviceID: b + "-twin"}, {DeviceID: b + "-other"}}})
+		if got := s.listed(t, b); len(got) > 0 {
+			t.Errorf("there still: %v", got)
+		}
 	})
 }
 
 // moduleETags has a module updated: of a single device, the SDK has no update with its etag.
 func (s *service) moduleETags(t *testing.T) {
-	id := address{DeviceID: "etag", ModuleID: "m"}
+	id := address{DeviceID: s.id("etag"), ModuleID: "m"}
 	s.office.do(t, "create", address{DeviceID: id.DeviceID})
 	m := answered[identity](t, s.office, "addModule", id)
 	update := func(m identity, force bool) map[string]any { return map[string]any{"module": m, "force": force} }
@@ -181,7 +190,7 @@ func (s *service) moduleETags(t *testing.T) {
 
 // twins has the SDK's Twin, which keeps its etag.
 func (s *service) twins(t *testing.T) {
-	id := address{DeviceID: "twin"}
+	id := address{DeviceID: s.id("twin")}
 	s.office.do(t, "create", id)
 	s.office.do(t, "keepTwin", id)
 	version := func(t *testing.T, action string, args any) float64 {
@@ -235,13 +244,13 @@ func (s *service) twins(t *testing.T) {
 func (s *service) tokens(t *testing.T) {
 	cs := s.env["HUBWIRE_CONNECTION_STRING"]
 	soon, past := time.Now().Add(time.Hour), time.Now().Add(-time.Hour)
-	s.judge.add(t, "new office", setup{Token: token(t, cs, "localhost", "iothubowner", soon)}).do(t, "statistics", nil)
+	s.services.add(t, "new office", setup{Token: token(t, cs, "localhost", "iothubowner", soon)}).do(t, "statistics", nil)
 	for name, token := range map[string]string{
 		"expired an hour ago":  token(t, cs, "localhost", "iothubowner", past),
 		"of an unknown policy": token(t, cs, "localhost", "nobody", soon),
 	} {
 		t.Run(name, func(t *testing.T) {
-			o := s.judge.add(t, "new office", setup{Token: token})
+			o := s.services.add(t, "new office", setup{Token: token})
 			for action, args := range map[string]any{
 				"list": nil, "create": address{DeviceID: "refused"}, "twin": address{DeviceID: "refused"}, "page": sql{SQL: "SELECT * FROM devices"},
 				"job": job{JobID: "refused"}, "configurations": nil, "invoke": address{DeviceID: "refused"}.call("x", nil), "transfers": nil,

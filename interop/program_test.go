@@ -1,132 +1,28 @@
 package interop
 
 import (
-	"bytes"
 	"encoding/json"
-	"fmt"
-	"os"
-	"os/exec"
-	"path/filepath"
+	"slices"
 	"strings"
-	"sync"
-	"syscall"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 )
 
-// program is a running `hubwire hub`, and what its env file says.
-type program struct {
-	env    map[string]string
-	output *bytes.Buffer
-}
-
-var builds string // the directory for what tests build, which goes with the last of them
-
-func TestMain(m *testing.M) {
-	os.Exit(func() int {
-		dir, err := os.MkdirTemp("", "interop-")
-		if err != nil {
-			panic(err)
-		}
-		defer os.RemoveAll(dir)
-		builds = dir
-		return m.Run()
-	}())
-}
-
-// binary builds the program, for all tests.
-var binary = sync.OnceValues(func() (string, error) {
-	path := filepath.Join(builds, "hubwire")
-	build := exec.Command("go", "build", "-o", path, ".")
-	build.Dir = filepath.FromSlash("../cmd/hubwire")
-	if out, err := build.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("go build: %w\n%s", err, out)
-	}
-	return path, nil
-})
-
-// startProgram starts the program's hub on the ports of its defaults. It is
-// interrupted with the test, by its pid, and has to end well.
-func startProgram(t *testing.T) *program {
-	t.Helper()
-	binary, err := binary()
-	if err != nil {
-		t.Fatal(err)
-	}
-	dir := t.TempDir()
-	envFile := filepath.Join(dir, "hub.env")
-	p := &program{output: new(bytes.Buffer)}
-	cmd := exec.Command(binary, "hub", "--env-file", envFile, "--data", filepath.Join(dir, "data"))
-	cmd.Stderr = p.output // stdout has connection strings
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	ended := make(chan error, 1)
-	go func() { ended <- cmd.Wait() }()
-	t.Cleanup(func() { stopProgram(t, cmd, ended, p) })
-	poll(t, "hubwire hub wrote no env file", func() bool {
-		select {
-		case err := <-ended:
-			ended <- err
-			t.Fatalf("hubwire hub ended: %v\n%s", err, p.output)
-		default:
-		}
-		_, err := os.Stat(envFile)
-		return err == nil
-	})
-	p.env = readEnvFile(t, envFile)
-	return p
-}
-
-func stopProgram(t *testing.T, cmd *exec.Cmd, ended <-chan error, p *program) {
-	cmd.Process.Signal(syscall.SIGINT)
-	select {
-	case err := <-ended:
-		if err != nil {
-			t.Errorf("hubwire hub ended: %v\n%s", err, p.output)
-		}
-	case <-time.After(patience):
-		cmd.Process.Kill()
-		t.Errorf("hubwire hub did not end when it was interrupted\n%s", p.output)
-	}
-}
-
-// readEnvFile reads the file as a shell does.
-func readEnvFile(t *testing.T, name string) map[string]string {
-	t.Helper()
-	out, err := exec.CommandContext(within(t), "sh", "-c", `set -a; . "$1"; env -0`, "sh", name).Output()
-	if err != nil {
-		t.Fatalf("env file: %v", err)
-	}
-	env := map[string]string{}
-	for v := range strings.SplitSeq(string(out), "\x00") {
-		if name, value, _ := strings.Cut(v, "="); strings.HasPrefix(name, "HUBWIRE_") {
-			env[name] = value
-		}
-	}
-	return env
-}
-
 // TestProgram lets the SDKs loose on the program itself, at both ends of it.
 func TestProgram(t *testing.T) {
 	wanted(t)
-	p := startProgram(t)
-	if got := p.env["HUBWIRE_HOST"] + " " + p.env["HUBWIRE_MQTT_PORT"] + " " + p.env["HUBWIRE_HTTPS_PORT"]; got != "localhost 8883 443" {
-		t.Fatalf("the hub is at %q", got)
-	}
-	j := startJudge(t, p.env["HUBWIRE_CA_FILE"])
-	office := j.office(t, p.env["HUBWIRE_CONNECTION_STRING"])
-	t.Run("registry", func(t *testing.T) { registryDevices(t, office) })
-	t.Run("registry of modules", func(t *testing.T) { registryModules(t, office) })
+	p := join(t)
+	t.Run("registry", p.registryDevices)
+	t.Run("registry of modules", p.registryModules)
 	t.Run("registry refuses another key", func(t *testing.T) {
 		cs := swapKey(p.env["HUBWIRE_CONNECTION_STRING"], "SharedAccessKey=AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=")
-		j.office(t, cs).fails(t, "UnauthorizedError", "", "list", nil)
+		p.services.office(t, cs).fails(t, "UnauthorizedError", "", "list", nil)
 	})
-	for _, transport := range []string{"mqtt", "mqtt-ws"} {
+	for _, transport := range everyTransport[:2] {
 		t.Run(transport, func(t *testing.T) {
-			c := &client{program: p, judge: j, office: office, transport: transport}
+			t.Parallel()
+			c := &client{p, p.office, transport}
 			t.Run("device", c.device)
 			t.Run("module", c.module)
 		})
@@ -166,8 +62,9 @@ func answered[T any](t *testing.T, p *peer, action string, args any) T {
 	return v
 }
 
-func registryDevices(t *testing.T, office *peer) {
-	const awkward = "a:b.c%41+d#e?f;g@h$i'()" // all of it legal in an id
+func (p *program) registryDevices(t *testing.T) {
+	office := p.office
+	awkward := p.id("a:b.c%41+d#e?f;g@h$i'()") // all of it legal in an id
 	byID := map[string]string{"deviceId": awkward}
 	made := answered[identity](t, office, "create", byID)
 	if made.DeviceID != awkward || made.Status != "enabled" || made.ConnectionState != "Disconnected" || made.ETag == "" ||
@@ -189,28 +86,49 @@ func registryDevices(t *testing.T, office *peer) {
 	if changed.Status != "disabled" || changed.StatusReason != "ü €" || changed.Authentication != made.Authentication || changed.ETag == made.ETag {
 		t.Errorf("updated to %+v", redacted(changed))
 	}
-	with := identity{DeviceID: "thumb"}
+	with := identity{DeviceID: p.id("thumb")}
 	with.Authentication.Type = "selfSigned"
 	with.Authentication.X509.Primary = strings.Repeat("AB", 32)
 	if made := answered[identity](t, office, "create", with); made.Authentication.Type != "selfSigned" ||
 		!strings.EqualFold(made.Authentication.X509.Primary, with.Authentication.X509.Primary) {
 		t.Errorf("created %+v", redacted(made))
 	}
-	var ids []string
-	for _, d := range answered[[]identity](t, office, "list", nil) {
-		ids = append(ids, d.DeviceID)
+	ids := []string{awkward, with.DeviceID}
+	listed := func() (got []string) {
+		for _, d := range answered[[]identity](t, office, "list", nil) {
+			if slices.Contains(ids, d.DeviceID) {
+				got = append(got, d.DeviceID)
+			}
+		}
+		return got
 	}
-	if diff := cmp.Diff([]string{awkward, "thumb"}, ids); diff != "" {
+	if diff := cmp.Diff(ids, listed()); diff != "" {
 		t.Errorf("list (-want +got)\n%s", diff)
+	}
+	if n := p.statistics(t); n.Total < 2 || n.Disabled < 1 || n.Total != n.Enabled+n.Disabled {
+		t.Errorf("statistics %+v", n)
 	}
 	for _, id := range ids {
 		office.do(t, "delete", map[string]string{"deviceId": id})
 		office.fails(t, "DeviceNotFoundError", "", "get", map[string]string{"deviceId": id})
 		office.fails(t, "DeviceNotFoundError", "", "delete", map[string]string{"deviceId": id})
 	}
-	office.gives(t, "[]", "list", nil)
-	office.gives(t, `{"totalDeviceCount":0,"enabledDeviceCount":0,"disabledDeviceCount":0}`, "statistics", nil)
+	if got := listed(); len(got) > 0 {
+		t.Errorf("there still: %q", got)
+	}
 	office.fails(t, "ArgumentError", "", "create", map[string]string{"deviceId": "not/legal"})
+}
+
+// statistics counts the devices of all runs.
+type statistics struct {
+	Total    int `json:"totalDeviceCount"`
+	Enabled  int `json:"enabledDeviceCount"`
+	Disabled int `json:"disabledDeviceCount"`
+}
+
+func (p *program) statistics(t *testing.T) statistics {
+	t.Helper()
+	return answered[statistics](t, p.office, "statistics", nil)
 }
 
 // redacted is an identity that may be printed.
@@ -219,8 +137,9 @@ func redacted(d identity) identity {
 	return d
 }
 
-func registryModules(t *testing.T, office *peer) {
-	dev, mod := map[string]string{"deviceId": "with-modules"}, map[string]string{"deviceId": "with-modules", "moduleId": "m+1"}
+func (p *program) registryModules(t *testing.T) {
+	office, id := p.office, p.id("with-modules")
+	dev, mod := map[string]string{"deviceId": id}, map[string]string{"deviceId": id, "moduleId": "m+1"}
 	office.fails(t, "DeviceNotFoundError", "", "addModule", mod)
 	office.do(t, "create", dev)
 	made := answered[identity](t, office, "addModule", mod)

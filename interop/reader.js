@@ -19,7 +19,7 @@ class Reader {
   partitions() { return this.client.getPartitionIds(); }
   partition({ partition }) { return this.client.getPartitionProperties(partition); }
 
-  // listen reads a partition, and says what comes by the name of the subscription.
+  // listen reads a partition, or without one all that there are, and says what comes by the name of the subscription.
   listen({ name, partition, from, level, metrics }) {
     const said = (events, context) => {
       for (const e of events) {
@@ -36,10 +36,12 @@ class Reader {
       this.emit(name + ' lost', { name: err.code || err.name, message: err.message });
       return Promise.resolve();
     };
-    this.subscriptions.set(name, this.client.subscribe(partition, { processEvents: said, processError: lost }, {
+    const handlers = { processEvents: said, processError: lost };
+    const options = {
       startPosition: from, ownerLevel: level, trackLastEnqueuedEventProperties: metrics,
       maxBatchSize: 100, maxWaitTimeInSeconds: 1, skipParsingBodyAsJson: true,
-    }));
+    };
+    this.subscriptions.set(name, partition ? this.client.subscribe(partition, handlers, options) : this.client.subscribe(handlers, options));
   }
 
   stop({ name }) { return this.subscriptions.get(name).close().then(() => null); }

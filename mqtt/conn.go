@@ -203,7 +203,8 @@ func (c *Conn) Write(b []byte) error {
 // Close closes the net.Conn: calls that wait return.
 func (c *Conn) Close() error { return c.orClosed().Close() }
 
-// SetDeadline sets both deadlines of the net.Conn.
+// SetDeadline sets both deadlines of the net.Conn, whose error it returns; the zero time is none. So do
+// the other two.
 func (c *Conn) SetDeadline(t time.Time) error { return c.orClosed().SetDeadline(t) }
 
 // SetReadDeadline sets the deadline of ReadPacket.

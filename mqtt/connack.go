@@ -6,8 +6,8 @@ import "fmt"
 //
 //	20 | 02 | session present | return code
 type Connack struct {
-	SessionPresent bool // the server has a session of this client; not in a refusal
-	Code           ReturnCode
+	SessionPresent bool       // the server has a session of this client; not in a refusal
+	Code           ReturnCode // [Accepted], or why the connection is refused
 }
 
 // ReturnCode is the server's answer to a CONNECT (section 3.2.2.3). As an

@@ -11,7 +11,7 @@ import "math/bits"
 // Printing one in any way does not show its password.
 type Connect struct {
 	ClientID     []byte // at most [MaxString] bytes of UTF-8; empty only with CleanSession
-	CleanSession bool
+	CleanSession bool   // the server is to forget what it has of this client, before and after
 	KeepAlive    uint16 // seconds; 0 is off
 
 	Will Will // none when Will.Topic is nil
@@ -25,8 +25,8 @@ type Connect struct {
 type Will struct {
 	Topic   []byte // as Publish.Topic; nil means no will
 	Payload []byte // at most [MaxString] bytes
-	QoS     QoS
-	Retain  bool
+	QoS     QoS    // as Publish.QoS
+	Retain  bool   // as Publish.Retain
 }
 
 // The connect flags (section 3.1.2.3).

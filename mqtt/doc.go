@@ -11,6 +11,13 @@
 //   - [Conn]: whole packets over a [net.Conn], with buffered reads.
 //   - [Session]: a client that outlives its connections.
 //
+// Package device makes a client for IoT Hub of it. By itself it is for other brokers, and for servers:
+//
+//	s, err := mqtt.StartSession(ctx, dial, login, nil) // dial brings TLS, login the names and the password
+//	if err != nil { … }
+//	defer s.Close()
+//	err = s.Publish(ctx, &mqtt.Publish{Topic: []byte("a/b"), Payload: []byte("hi"), QoS: mqtt.AtLeastOnce})
+//
 // A nil pointer to a packet or message stands for the zero value. A nil context is refused
 // with [hubwire.ArgumentInvalid].
 //

@@ -14,23 +14,6 @@ import (
 // ErrNotMessage is the error of [ParseMessage] for a topic that carries no message.
 var ErrNotMessage = errors.New("mqtt: the topic is not that of a message")
 
-// The order in which system properties are written. A device's message begins
-// with what routing looks at. What goes to a device follows a capture of
-// the hub; iothub-ack is last, behind all that begins with "%24", because the
-// Java SDK takes the bag to begin at the first "%24".
-var (
-	deviceOrder = [...]topics.System{
-		topics.MessageID, topics.CorrelationID, topics.UserID, topics.To, topics.ContentType, topics.ContentEncoding,
-		topics.CreationTime, topics.Expiry, topics.Output, topics.Component, topics.InterfaceID, topics.Schema,
-		topics.DiagnosticID, topics.DiagnosticContext, topics.Ack,
-	}
-	hubOrder = [...]topics.System{
-		topics.Expiry, topics.CorrelationID, topics.MessageID, topics.To, topics.ContentType, topics.ContentEncoding,
-		topics.UserID, topics.CreationTime, topics.Output, topics.Component, topics.InterfaceID, topics.Schema,
-		topics.DiagnosticID, topics.DiagnosticContext, topics.Ack,
-	}
-)
-
 // AppendTelemetryTopic appends the topic that m is sent to the hub with, by a
 // device, or by a module when id names one:
 //
@@ -50,7 +33,7 @@ var (
 func AppendTelemetryTopic(dst []byte, id hubwire.Identity, m *hubwire.Message) []byte {
 	m = orZero(m)
 	dst = topics.AppendTelemetry(dst, id)
-	dst = appendSystem(dst, deviceOrder[:], m)
+	dst = appendDeviceSystem(dst, m)
 	return appendProperties(dst, m.Properties)
 }
 
@@ -110,30 +93,64 @@ func AppendInputTopic(dst []byte, id hubwire.Identity, r *hubwire.Received) []by
 	return appendToDevice(dst, nil, &r.Message)
 }
 
-// appendToDevice appends the bag of m, with $.to for an m that has none.
+// appendToDevice appends the bag of m, with to as $.to for an m that has none. The order of the system
+// properties follows a capture of the hub; iothub-ack is last, behind all that begins with "%24",
+// because the Java SDK takes the bag to begin at the first "%24".
 func appendToDevice(dst, to []byte, m *hubwire.Message) []byte {
-	const before = 3 // what hubOrder has before $.to
-	dst = appendSystem(dst, hubOrder[:before], m)
+	dst = appendTime(dst, topics.Expiry, &m.Expiry)
+	dst = appendText(dst, topics.CorrelationID, m.CorrelationID)
+	dst = appendText(dst, topics.MessageID, m.ID)
 	if len(to) > 0 {
 		dst = topics.AppendSystem(dst, topics.To, to)
 	}
-	dst = appendSystem(dst, hubOrder[before:], m)
+	dst = appendText(dst, topics.To, m.To)
+	dst = appendText(dst, topics.ContentType, m.ContentType)
+	dst = appendText(dst, topics.ContentEncoding, m.ContentEncoding)
+	dst = appendText(dst, topics.UserID, m.UserID)
+	dst = appendTime(dst, topics.CreationTime, &m.CreationTime)
+	dst = appendRest(dst, m)
 	return appendProperties(dst, m.Properties)
 }
 
-// appendSystem appends those system properties of m that are set.
-func appendSystem(dst []byte, order []topics.System, m *hubwire.Message) []byte {
-	for _, s := range order {
-		if text := textField(m, s); text != nil {
-			if *text != "" {
-				dst = topics.AppendSystem(dst, s, *text)
-			}
-		} else if at := timeField(m, s); !at.IsZero() {
-			var room [len(systemtime.Layout) + 8]byte // AppendFormat wants some more while it is at work
-			dst = topics.AppendSystem(dst, s, systemtime.Append(room[:0], *at))
-		}
+// appendDeviceSystem appends the system properties of a device's message. They begin with what routing looks at.
+func appendDeviceSystem(dst []byte, m *hubwire.Message) []byte {
+	dst = appendText(dst, topics.MessageID, m.ID)
+	dst = appendText(dst, topics.CorrelationID, m.CorrelationID)
+	dst = appendText(dst, topics.UserID, m.UserID)
+	dst = appendText(dst, topics.To, m.To)
+	dst = appendText(dst, topics.ContentType, m.ContentType)
+	dst = appendText(dst, topics.ContentEncoding, m.ContentEncoding)
+	dst = appendTime(dst, topics.CreationTime, &m.CreationTime)
+	dst = appendTime(dst, topics.Expiry, &m.Expiry)
+	return appendRest(dst, m)
+}
+
+// appendRest appends the system properties that come last in either direction.
+func appendRest(dst []byte, m *hubwire.Message) []byte {
+	dst = appendText(dst, topics.Output, m.Output)
+	dst = appendText(dst, topics.Component, m.Component)
+	dst = appendText(dst, topics.InterfaceID, m.InterfaceID)
+	dst = appendText(dst, topics.Schema, m.Schema)
+	dst = appendText(dst, topics.DiagnosticID, m.DiagnosticID)
+	dst = appendText(dst, topics.DiagnosticContext, m.DiagnosticContext)
+	return appendText(dst, topics.Ack, string(m.Ack))
+}
+
+// appendText appends a system property that is set.
+func appendText(dst []byte, s topics.System, text string) []byte {
+	if text == "" {
+		return dst
 	}
-	return dst
+	return topics.AppendSystem(dst, s, text)
+}
+
+// appendTime appends a system property that is a time, if it is set.
+func appendTime(dst []byte, s topics.System, at *time.Time) []byte {
+	if at.IsZero() {
+		return dst
+	}
+	var room [len(systemtime.Layout) + 8]byte // AppendFormat wants some more while it is at work
+	return topics.AppendSystem(dst, s, systemtime.Append(room[:0], *at))
 }
 
 func appendProperties(dst []byte, properties []hubwire.Property) []byte {

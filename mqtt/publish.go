@@ -15,9 +15,9 @@ type Publish struct {
 	Topic   []byte // 1 to [MaxString] bytes of UTF-8 without U+0000, '+' and '#'
 	Payload []byte // may be empty
 	ID      uint16 // packet identifier; not 0 with QoS 1 and 2, not written with QoS 0
-	QoS     QoS
-	Dup     bool // perhaps sent before; not with QoS 0
-	Retain  bool
+	QoS     QoS    // 0 to 2
+	Dup     bool   // perhaps sent before; not with QoS 0
+	Retain  bool   // the server is to keep it for later subscribers, or has kept it
 }
 
 // Size returns how many bytes AppendTo appends.

@@ -33,7 +33,7 @@ func (s *Session) call(ops []completed) {
 		op := &ops[0]
 		ops = ops[1:]
 		if op.wait != nil {
-			op.wait.ch <- op.err // has room: it is sent to once
+			op.wait.tell(op.err)
 		} else if op.done != nil {
 			if !inside {
 				inside = true

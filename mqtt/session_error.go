@@ -44,7 +44,7 @@ var ErrWouldDeadlock = errors.New("mqtt: waiting on the session inside its own c
 // SubscribeError says which filters of a SUBSCRIBE the server did not grant
 // (return code 0x80).
 type SubscribeError struct {
-	Filters []string
+	Filters []string // as they were asked for, in that order
 }
 
 // Error names the filters.

@@ -26,7 +26,7 @@ type LoginFunc func(ctx context.Context) (Login, error)
 
 // Login is what a CONNECT says about its sender.
 type Login struct {
-	ClientID string
+	ClientID string // for IoT Hub what topics.AppendClientID writes
 	UserName string // empty: not sent
 	Password Secret // zero: not sent
 

@@ -19,29 +19,48 @@ import (
 // one that matches [net.ErrClosed] says that the session has ended. It does
 // not allocate in the steady state.
 func (s *Session) Publish(ctx context.Context, p *Publish) error {
-	switch {
-	case !s.usable(ctx):
-		return s.unusable(ctx, "publish")
-	case s.ownGoroutine() != 0:
-		return gaveUp("publish", false, ErrWouldDeadlock)
+	return s.PublishReleasing(ctx, p, nil)
+}
+
+// PublishReleasing is [Session.Publish] for a p whose memory is wanted again: release, which may be nil, is called
+// once, whatever is returned, and when p has a place in the window, before the wait for its
+// acknowledgement. From then on p and what it refers to are not used. So a thousand
+// calls that wait hold no more memory of their callers than one that does not.
+func (s *Session) PublishReleasing(ctx context.Context, p *Publish, release func()) error {
+	w, seq, err := s.begin(ctx, p)
+	if release != nil {
+		release()
 	}
-	w := s.waiters.get()
-	seq, err := s.accept(ctx, p, completion{wait: w})
 	if err != nil {
-		s.waiters.put(w)
 		return err
 	}
 	if ended := ctx.Done(); ended == nil {
-		err = <-w.ch // which is cheaper than a select
+		err = w.wait() // which is cheaper than a select
 	} else {
 		select {
-		case err = <-w.ch:
+		case <-w.ch:
+			err = w.err
 		case <-ended:
 			err = s.withdraw(ctx, seq, w)
 		}
 	}
 	s.waiters.put(w)
 	return err
+}
+
+// begin has p accepted, for a call that waits with w for what becomes of it.
+func (s *Session) begin(ctx context.Context, p *Publish) (w *waiter, seq uint64, err error) {
+	switch {
+	case !s.usable(ctx):
+		return nil, 0, s.unusable(ctx, "publish")
+	case s.ownGoroutine() != 0:
+		return nil, 0, gaveUp("publish", false, ErrWouldDeadlock)
+	}
+	w = s.waiters.get()
+	if seq, err = s.accept(ctx, p, completion{wait: w}); err != nil {
+		s.waiters.put(w)
+	}
+	return w, seq, err
 }
 
 // PublishAsync sends p and returns when it has a place in the window; ctx
@@ -121,7 +140,7 @@ func (s *Session) withdraw(ctx context.Context, seq uint64, w *waiter) error {
 	s.mu.Lock()
 	if seq < s.out.head || s.out.at(seq).free || s.out.at(seq).op.wait != w {
 		s.mu.Unlock()
-		return <-w.ch // its outcome is known and on its way
+		return w.wait() // its outcome is known and on its way
 	}
 	slot := s.out.at(seq)
 	slot.op = completion{}
@@ -137,12 +156,26 @@ func (s *Session) withdraw(ctx context.Context, seq uint64, w *waiter) error {
 	return gaveUp("publish", sent, ctx.Err())
 }
 
-// waiter is a blocked call. Its channel has room for the one value that is
-// ever sent to it.
+// waiter is a blocked call. Its channel says only that the outcome is there, which
+// is cheaper than to hand it over; it has room, since it is sent to once.
 type waiter struct {
-	ch   chan error
+	ch   chan struct{}
+	err  error   // the outcome
 	size int     // of the packet that waits for the window
 	next *waiter // in the waitQueue, or in spareWaiters
+}
+
+func newWaiter() *waiter { return &waiter{ch: make(chan struct{}, 1)} }
+
+// tell ends the wait. It does not block.
+func (w *waiter) tell(err error) {
+	w.err = err
+	w.ch <- struct{}{}
+}
+
+func (w *waiter) wait() error {
+	<-w.ch
+	return w.err
 }
 
 // spareWaiters keeps waiters for the next calls. It is the session's own, because a channel
@@ -160,7 +193,7 @@ func (p *spareWaiters) get() *waiter {
 	}
 	p.mu.Unlock()
 	if w == nil {
-		w = &waiter{ch: make(chan error, 1)}
+		w = newWaiter()
 	}
 	return w
 }
@@ -207,7 +240,8 @@ func (s *Session) waitForRoom(ctx context.Context, n int) error {
 	s.mu.Unlock()
 	var err error
 	select {
-	case err = <-w.ch:
+	case <-w.ch:
+		err = w.err
 		s.mu.Lock()
 	case <-ctx.Done():
 		s.mu.Lock()
@@ -215,7 +249,7 @@ func (s *Session) waitForRoom(ctx context.Context, n int) error {
 			s.makeRoom() // for a smaller one behind it
 			err = gaveUp("publish", false, ctx.Err())
 		} else {
-			err = <-w.ch // has been decided meanwhile
+			err = w.wait() // has been decided meanwhile
 		}
 	}
 	s.waiters.put(w)
@@ -238,7 +272,7 @@ func (s *Session) makeRoom() {
 		s.queue.remove(w)
 		s.queue.granted++
 		s.queue.grantedBytes += w.size
-		w.ch <- nil
+		w.tell(nil)
 	}
 }
 

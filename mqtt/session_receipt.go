@@ -9,7 +9,7 @@ import (
 // can be kept.
 type Delivery struct {
 	Publish
-	Receipt Receipt
+	Receipt Receipt // acknowledges it, once
 }
 
 // Receipt acknowledges one message with QoS 1. The zero Receipt, which comes

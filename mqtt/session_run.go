@@ -228,12 +228,12 @@ func (s *Session) failWaitersLocked() {
 		slot := s.out.at(i)
 		if w := slot.op.wait; w != nil {
 			slot.op.wait = nil
-			w.ch <- failed("publish", slot.sent, s.cause)
+			w.tell(failed("publish", slot.sent, s.cause))
 		}
 	}
 	for w := s.queue.first; w != nil; w = s.queue.first {
 		s.queue.remove(w)
-		w.ch <- failed("publish", false, s.cause)
+		w.tell(failed("publish", false, s.cause))
 	}
 	for _, r := range s.requests {
 		r.answer(failed(r.op(), r.tries > 0, s.cause))

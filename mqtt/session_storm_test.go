@@ -21,13 +21,13 @@ type dice struct {
 	r  *rand.Rand
 }
 
-func (d *dice) n(n int) int {
+func (d *dice) n(n int) int { return int(d.upTo(time.Duration(n))) }
+
+func (d *dice) upTo(t time.Duration) time.Duration {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return d.r.IntN(n)
+	return time.Duration(d.r.Int64N(int64(t)))
 }
-
-func (d *dice) upTo(t time.Duration) time.Duration { return time.Duration(d.n(int(t))) }
 
 // erratic is the script of a server that answers late, out of order, twice, what
 // nobody asked for, or not at all, sends messages, and stops reading or cuts.

@@ -49,7 +49,7 @@ func (r *request) op() string {
 // answer tells who waits, if somebody does.
 func (r *request) answer(err error) {
 	if r.w != nil {
-		r.w.ch <- err
+		r.w.tell(err)
 		r.w = nil
 	}
 }
@@ -109,7 +109,7 @@ func (s *Session) request(ctx context.Context, r *request, size int) error {
 	case ctx.Err() != nil:
 		return gaveUp(r.op(), false, ctx.Err())
 	}
-	w := &waiter{ch: make(chan error, 1)}
+	w := newWaiter()
 	s.mu.Lock()
 	if err := s.addRequest(r, w); err != nil {
 		s.mu.Unlock()
@@ -117,14 +117,14 @@ func (s *Session) request(ctx context.Context, r *request, size int) error {
 	}
 	s.mu.Unlock()
 	select {
-	case err := <-w.ch:
-		return err
+	case <-w.ch:
+		return w.err
 	case <-ctx.Done():
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if r.w == nil {
-		return <-w.ch
+		return w.wait()
 	}
 	r.w = nil
 	if r.tries == 0 {

@@ -40,10 +40,10 @@ func (k Kind) String() string {
 // ConnectionString is a parsed connection string. Printed, its key and
 // signature do not show; [ConnectionString.AppendTo] writes them.
 type ConnectionString struct {
-	Kind            Kind
+	Kind            Kind   // whose it is
 	HostName        string // the hub's name, also when a gateway is dialled
-	DeviceID        string
-	ModuleID        string
+	DeviceID        string // empty unless it is a device's or a module's
+	ModuleID        string // empty unless it is a module's
 	GatewayHostName string // the host to dial instead; empty for none
 
 	SharedAccessKeyName   string // policy
@@ -57,7 +57,7 @@ type ConnectionString struct {
 	EntityPath   string // the Event Hub's name
 }
 
-// Identity returns the device or module of c.
+// Identity returns the device or module of c; of a service or an Event Hub it is zero.
 func (c *ConnectionString) Identity() hubwire.Identity {
 	if c == nil {
 		return hubwire.Identity{}

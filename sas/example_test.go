@@ -144,3 +144,39 @@ func ExampleToken_CheckExpiry() {
 	// <nil>
 	// sas: token is expired
 }
+
+func ExampleConnectionString_Tokens() {
+	cs, err := sas.ParseConnectionString("HostName=myhub.azure-devices.net;DeviceId=pump;SharedAccessKey=AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	tokens, err := cs.Tokens(0) // for an hour each
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	text, expires, err := tokens.Token(context.Background(), sas.Audience(cs.HostName, cs.Identity()))
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	t, err := sas.ParseToken(text)
+	fmt.Println(t.Resource, time.Until(expires) > 59*time.Minute, err)
+	// Output: myhub.azure-devices.net%2Fdevices%2Fpump true <nil>
+}
+
+func ExampleSecret_IsZero() {
+	for _, key := range []sas.Secret{{}, sas.NewSecret("c2VjcmV0")} {
+		fmt.Printf("[%v] %v\n", key, key.IsZero())
+	}
+	// Output:
+	// [] true
+	// [(secret)] false
+}
+
+func ExampleNewSecret() {
+	key := sas.NewSecret("c2VjcmV0")
+	fmt.Println(key, "is", key.Reveal())
+	// Output: (secret) is c2VjcmV0
+}

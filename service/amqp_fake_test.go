@@ -4,7 +4,10 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"io"
+	"log"
 	"net"
+	"net/http"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -14,6 +17,7 @@ import (
 	"github.com/hubwire/hubwire/internal/amqpserver"
 	"github.com/hubwire/hubwire/internal/testkit"
 	"github.com/hubwire/hubwire/service"
+	"github.com/hubwire/hubwire/ws"
 )
 
 // peer is a server of AMQP that lets everybody in and does with their links as a test wants.
@@ -32,6 +36,10 @@ type peer struct {
 	sent func(l *amqpserver.Link)
 	// settle is what becomes of messages; accepted, if nil.
 	settle func(*amqpserver.Delivery)
+	// put is told of each token that is put, with mu held.
+	put func(amqp.PutToken)
+	// web has AMQP come through WebSockets.
+	web bool
 	// unsettled has messages that need a settlement, whatever the client wants.
 	unsettled bool
 
@@ -69,52 +77,74 @@ func (p *peer) dial(ctx context.Context, _, addr string) (net.Conn, error) {
 }
 
 func (p *peer) accept() {
-	server := amqpserver.NewServer(&amqpserver.Config{Mechanisms: []string{"ANONYMOUS"}})
+	if p.web {
+		p.acceptWeb()
+		return
+	}
 	for {
 		raw, err := p.Accept()
 		if err != nil {
 			return
 		}
-		nc := tls.Server(raw, &tls.Config{Certificates: []tls.Certificate{certificate}})
-		var cbs *answers
-		c := server.NewConn(nc, raw, &amqpserver.Handler{
-			Receiver: func(a *amqpserver.Attach) (amqpserver.Receiver, *amqp10.Error) {
-				address := textOf(a.Peer.Target.Value.Address)
-				return accepting{func(d *amqpserver.Delivery) {
-					switch {
-					case address == "$cbs":
-						d.Settle(amqp10.Accepted())
-						cbs.say(d.Message)
-					case p.settle != nil:
-						p.settle(d)
-					default:
-						d.Settle(amqp10.Accepted())
-					}
-				}}, p.attached(address)
-			},
-			Sender: func(a *amqpserver.Attach) (amqpserver.Sender, *amqp10.Error) {
-				address := textOf(a.Peer.Source.Value.Address)
-				n := &answers{p: p, link: a.Link, cbs: address == "$cbs"}
-				if n.cbs {
-					cbs = n
-				} else if p.messages != nil {
-					from, _, err := amqp.ParseFilter(a.Peer.Source.Value.Filter)
-					if err != nil {
-						p.t.Error(err)
-					}
-					n.queue = p.messages(address, from)
-				}
-				if p.unsettled && !n.cbs {
-					a.Reply.SendMode = amqp10.Some(amqp10.SendUnsettled)
-				}
-				return n, p.attached(address)
-			},
-		})
-		p.mu.Lock()
-		p.conns = append(p.conns, c)
-		p.mu.Unlock()
-		p.serving.Go(func() { _ = c.Serve() })
+		p.serve(tls.Server(raw, &tls.Config{Certificates: []tls.Certificate{certificate}}), raw)
 	}
+}
+
+// acceptWeb is accept behind a server of HTTPS.
+func (p *peer) acceptWeb() {
+	server := http.Server{ErrorLog: log.New(io.Discard, "", 0), Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if nc, _, err := ws.Accept(w, r, ws.AMQP); err != nil {
+			p.t.Error(err)
+		} else {
+			p.serve(nc, nc)
+		}
+	})}
+	if err := server.Serve(tls.NewListener(p, &tls.Config{Certificates: []tls.Certificate{certificate}})); !errors.Is(err, net.ErrClosed) {
+		p.t.Errorf("the server of WebSockets: %v", err)
+	}
+}
+
+// serve serves a connection that stands, and its raw one below.
+func (p *peer) serve(nc, raw net.Conn) {
+	server := amqpserver.NewServer(&amqpserver.Config{Mechanisms: []string{"ANONYMOUS"}})
+	var cbs *answers
+	c := server.NewConn(nc, raw, &amqpserver.Handler{
+		Receiver: func(a *amqpserver.Attach) (amqpserver.Receiver, *amqp10.Error) {
+			address := textOf(a.Peer.Target.Value.Address)
+			return accepting{func(d *amqpserver.Delivery) {
+				switch {
+				case address == "$cbs":
+					d.Settle(amqp10.Accepted())
+					cbs.say(d.Message)
+				case p.settle != nil:
+					p.settle(d)
+				default:
+					d.Settle(amqp10.Accepted())
+				}
+			}}, p.attached(address)
+		},
+		Sender: func(a *amqpserver.Attach) (amqpserver.Sender, *amqp10.Error) {
+			address := textOf(a.Peer.Source.Value.Address)
+			n := &answers{p: p, link: a.Link, cbs: address == "$cbs"}
+			if n.cbs {
+				cbs = n
+			} else if p.messages != nil {
+				from, _, err := amqp.ParseFilter(a.Peer.Source.Value.Filter)
+				if err != nil {
+					p.t.Error(err)
+				}
+				n.queue = p.messages(address, from)
+			}
+			if p.unsettled && !n.cbs {
+				a.Reply.SendMode = amqp10.Some(amqp10.SendUnsettled)
+			}
+			return n, p.attached(address)
+		},
+	})
+	p.mu.Lock()
+	p.conns = append(p.conns, c)
+	p.mu.Unlock()
+	p.serving.Go(func() { _ = c.Serve() })
 }
 
 func textOf(v amqp10.Value) string {
@@ -166,6 +196,15 @@ func (n *answers) say(request []byte) {
 	m, err := amqp.ParseMessage(request)
 	if err != nil {
 		n.p.t.Error(err)
+	}
+	if n.p.put != nil {
+		put, err := amqp.ParsePutToken(&m)
+		if err != nil {
+			n.p.t.Error(err)
+		}
+		n.p.mu.Lock()
+		n.p.put(put)
+		n.p.mu.Unlock()
 	}
 	ok := amqp.NewResponse(m.MessageID(), nil)
 	n.mu.Lock()

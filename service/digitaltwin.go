@@ -10,7 +10,7 @@ import (
 
 // DigitalTwin is a Plug and Play device as its model has it: components, properties and their metadata.
 type DigitalTwin struct {
-	ETag string
+	ETag string          // for [Client.PatchDigitalTwin]
 	JSON json.RawMessage // an object, with $dtId and $metadata
 }
 
@@ -66,7 +66,7 @@ func (c *Client) InvokeCommand(
 	r := ofDevice(httpsx.InvokeCommand, deviceID)
 	r.Target.Name, r.Target.Component = m.Name, component
 	r.ConnectTimeout, r.ResponseTimeout = call.ConnectTimeout, call.ResponseTimeout
-	r.waits = o.wait()
+	r.waits = call.Wait()
 	r.Body = json.RawMessage("null")
 	if m.Payload != nil {
 		r.Body = m.Payload
@@ -75,10 +75,9 @@ func (c *Client) InvokeCommand(
 	if err != nil {
 		return nil, err
 	}
-	result := &hubwire.MethodResponse{Status: a.CommandStatus}
+	result := &httpsx.MethodResult{Status: a.CommandStatus}
 	if err := a.Decode(r.Op, &result.Payload); err != nil {
 		return nil, err
 	}
-	result.Payload = notNull(result.Payload)
-	return result, nil
+	return result.Response(), nil
 }

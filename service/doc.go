@@ -8,6 +8,19 @@
 //	defer c.Close()
 //	twin, err := c.Twin(ctx, hubwire.Identity{DeviceID: "pump"})
 //
+// The connection string is that of a shared access policy of the hub; Entra ID goes by
+// [NewWithCredentials] and [Bearer]. All there is to do is a method of [Client]:
+//
+//   - the registry: [Client.CreateDevice], [Client.CreateModule], [Client.Bulk], [Client.RegenerateKeys]
+//   - twins, and queries over them: [Client.Twin], [Client.PatchTwin], [Client.Query], [QueryAs]
+//   - direct methods, and messages with what became of them: [Client.Invoke], [Client.SendC2D], [Client.Feedback]
+//   - what devices send and upload: [Client.Events], [Client.FileNotifications]
+//   - jobs on many devices: [Client.ScheduleTwinUpdate], [Client.ScheduleMethod], [Client.WaitJob]
+//   - configurations, and Plug and Play: [Client.CreateConfiguration], [Client.PatchDigitalTwin], [Client.InvokeCommand]
+//   - import and export of the registry: [Client.CreateImportExport]
+//
+// Nearly each has an Example, on a hub that runs in the program (package hub).
+//
 // One Client serves any number of goroutines with one pool of connections for HTTPS, and one for AMQP.
 // Every error is a [*hubwire.Error].
 //

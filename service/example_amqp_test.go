@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"log"
+	"net/http"
+	"strings"
 	"time"
 
 	"github.com/hubwire/hubwire"
@@ -99,4 +101,101 @@ func ExampleClient_Events() {
 	// pump: 21.0
 	// after a restart:
 	// pump: 21.5
+}
+
+// What is not completed comes again.
+func ExampleClient_ReceiveFeedback() {
+	h, c := start()
+	defer h.Close()
+	defer c.Close()
+	must(c.CreateDevice(ctx, &service.Device{DeviceID: "pump"}))
+	m := &hubwire.Message{ID: "order-1", Ack: hubwire.AckNegative}
+	if err := c.SendC2D(ctx, hubwire.Identity{DeviceID: "pump"}, m); err != nil {
+		log.Fatal(err)
+	}
+	must(c.PurgeQueue(ctx, "pump"))
+
+	for _, settle := range []func(*service.Feedback, context.Context) error{(*service.Feedback).Abandon, (*service.Feedback).Complete} {
+		f, err := c.ReceiveFeedback(ctx)
+		if err != nil {
+			log.Fatal(err)
+		}
+		fmt.Println(f.Records[0].OriginalMessageID, f.Records[0].Status)
+		if err := settle(f, ctx); err != nil {
+			log.Fatal(err)
+		}
+	}
+	// Output:
+	// order-1 Purged
+	// order-1 Purged
+}
+
+func ExampleClient_FileNotifications() {
+	h, c := start()
+	defer h.Close()
+	defer c.Close()
+	d := pump(h, c)
+	defer d.Close()
+	uploadFile(d, "log.txt", "all is well")
+
+	n, err := c.ReceiveFileNotification(ctx)
+	if err != nil {
+		log.Fatal(err)
+	}
+	if err := n.Abandon(ctx); err != nil { // it comes again
+		log.Fatal(err)
+	}
+	for n, err := range c.FileNotifications(ctx) {
+		if err != nil {
+			log.Fatal(err)
+		}
+		fmt.Println(n.DeviceID, n.BlobName, n.Size)
+		if err := n.Complete(ctx); err != nil {
+			log.Fatal(err)
+		}
+		break
+	}
+	// Output: pump pump/log.txt 11
+}
+
+// uploadFile does what package upload has for devices.
+func uploadFile(d *device.Client, name, text string) {
+	u := must(d.InitiateUpload(ctx, name))
+	r := must(http.NewRequestWithContext(ctx, http.MethodPut, u.URL.Reveal(), strings.NewReader(text)))
+	r.Header.Set("x-ms-blob-type", "BlockBlob")
+	res := must(d.StorageTransport().RoundTrip(r))
+	res.Body.Close()
+	if err := d.CompleteUpload(ctx, u.CorrelationID); err != nil {
+		log.Fatal(err)
+	}
+}
+
+// How far the endpoint is, for who keeps checkpoints, or reads with other clients of Event Hubs.
+func ExampleClient_EventHubInfo() {
+	h, c := start()
+	defer h.Close()
+	defer c.Close()
+	d := pump(h, c)
+	defer d.Close()
+	if err := d.Send(ctx, &hubwire.Message{Body: []byte("20.5")}); err != nil {
+		log.Fatal(err)
+	}
+
+	at, err := c.EventHubEndpoint(ctx)
+	if err != nil {
+		log.Fatal(err)
+	}
+	info, err := c.EventHubInfo(ctx)
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(at.HostName, at.Name == info.Name, info.Partitions)
+	for _, id := range info.Partitions {
+		if p := must(c.PartitionInfo(ctx, id)); !p.Empty {
+			fmt.Println("one event in a partition:", p.Begin == p.LastSequence)
+		}
+	}
+	// Output:
+	// localhost true [0 1 2 3]
+	// one event in a partition: true
 }

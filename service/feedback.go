@@ -16,8 +16,8 @@ import (
 // any goroutine. The first that succeeds decides, and any later one returns nil and does nothing. What is not
 // settled comes again.
 type Feedback struct {
-	EnqueuedTime time.Time // of the oldest record
-	Records      []FeedbackRecord
+	EnqueuedTime time.Time        // of the oldest record
+	Records      []FeedbackRecord // at least one
 	locked
 }
 

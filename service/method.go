@@ -2,7 +2,6 @@ package service
 
 import (
 	"context"
-	"encoding/json"
 	"time"
 
 	"github.com/hubwire/hubwire"
@@ -31,12 +30,12 @@ func (c *Client) Invoke(ctx context.Context, id hubwire.Identity, m hubwire.Meth
 		return nil, unsent(err)
 	}
 	r := of(httpsx.InvokeMethod, id).with(call)
-	r.waits = o.wait()
+	r.waits = call.Wait()
 	result, err := ask[httpsx.MethodResult](ctx, c, r)
 	if err != nil {
 		return nil, err
 	}
-	return &hubwire.MethodResponse{Status: result.Status, Payload: notNull(result.Payload)}, nil
+	return result.Response(), nil
 }
 
 func methodCall(m hubwire.MethodRequest, o *InvokeOptions) *httpsx.MethodCall {
@@ -45,23 +44,4 @@ func methodCall(m hubwire.MethodRequest, o *InvokeOptions) *httpsx.MethodCall {
 		call.ConnectTimeout, call.ResponseTimeout = o.ConnectTimeout, o.ResponseTimeout
 	}
 	return call
-}
-
-// wait is how long the hub may take for a method.
-func (o *InvokeOptions) wait() time.Duration {
-	if o == nil {
-		return httpsx.DefaultResponseTimeout
-	}
-	if o.ResponseTimeout == 0 {
-		return o.ConnectTimeout + httpsx.DefaultResponseTimeout
-	}
-	return o.ConnectTimeout + o.ResponseTimeout
-}
-
-// notNull makes a null of the wire a payload that is not there.
-func notNull(v json.RawMessage) json.RawMessage {
-	if string(v) == "null" {
-		return nil
-	}
-	return v
 }

@@ -91,14 +91,14 @@ type Hooks struct {
 
 // Attempt is one exchange with the hub. It holds no token, no key and no body.
 type Attempt struct {
-	Op        string // as in [hubwire.Error]
-	Method    string // "GET"
-	Path      string // escaped, without the query
-	RequestID string // what was sent as Request-Id
-	Number    int    // of the attempt, from 1
-	Status    int    // of the answer; 0 when there was none
-	Start     time.Time
-	Duration  time.Duration
+	Op        string        // as in [hubwire.Error]
+	Method    string        // "GET"
+	Path      string        // escaped, without the query
+	RequestID string        // what was sent as Request-Id
+	Number    int           // of the attempt, from 1
+	Status    int           // of the answer; 0 when there was none
+	Start     time.Time     // when it began
+	Duration  time.Duration // until its answer was there, or why not
 	Err       error         // nil, or why it failed
 	Next      time.Duration // how long until the next attempt; negative when there is none
 }

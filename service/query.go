@@ -107,7 +107,7 @@ func rowAs[T any](op httpsx.Operation, row json.RawMessage) (v T, err error) {
 	return v, err
 }
 
-// Quote returns text as a string of the query language, in single quotes.
+// Quote returns text as a string of the query language, in single quotes, with what would end it escaped.
 func Quote(text string) string {
 	var b strings.Builder
 	b.WriteByte('\'')

@@ -21,8 +21,8 @@ type Bag []byte
 // it is a view of the bag, percent-encoded, and its methods decode. From
 // [Bag.AppendDecoded] it is decoded: use its fields.
 type Pair struct {
-	Name, Value []byte
-	Null        bool // there was no '=': a null value, which an empty one is not
+	Name, Value []byte // see above for whether they are decoded
+	Null        bool   // there was no '=': a null value, which an empty one is not
 }
 
 // AppendName appends the decoded name of an encoded pair (see [AppendUnescape]).

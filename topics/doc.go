@@ -8,6 +8,15 @@
 // for a hub, and the reverse. The package depends on no MQTT library and opens
 // no connection.
 //
+//	topic := topics.AppendTelemetry(nil, hubwire.Identity{DeviceID: "pump"})
+//	topic = topics.AppendProperty(topic, "alert", "no") // devices/pump/messages/events/alert=no
+//	t, err := topics.Parse(topic)                       // t.Kind is Telemetry, t.DeviceID() "pump"
+//	value, ok := t.Bag().Find("alert")
+//
+// It is for who has an MQTT library and wants to speak to a hub with it, or to be one. Package mqtt has the
+// packets and makes messages of topics, package device is a whole client. The Example of the package
+// goes through a conversation, those of the functions show each topic.
+//
 // A nil pointer given to a function of this package stands for the zero value.
 //
 // Append functions return the extended slice. They allocate only to grow dst,

@@ -48,31 +48,31 @@ func ParseDPSRegistration(body []byte) (DPSRegistration, error) {
 // the last four members; the others have Status and OperationID, and once the
 // work is done State.
 type DPSResult struct {
-	OperationID string    `json:"operationId,omitempty"`
-	Status      string    `json:"status,omitempty"` // unassigned, assigning, assigned, failed, disabled
-	State       *DPSState `json:"registrationState,omitempty"`
+	OperationID string    `json:"operationId,omitempty"`       // what to ask for: [AppendDPSQuery]
+	Status      string    `json:"status,omitempty"`            // unassigned, assigning, assigned, failed, disabled
+	State       *DPSState `json:"registrationState,omitempty"` // nil while the work is not done
 
-	ErrorCode  int    `json:"errorCode,omitempty"` // such as 401002: the HTTP status times 1000, plus a number
-	TrackingID string `json:"trackingId,omitempty"`
-	Message    string `json:"message,omitempty"`
-	Timestamp  string `json:"timestampUtc,omitempty"`
+	ErrorCode  int    `json:"errorCode,omitempty"`    // such as 401002: the HTTP status times 1000, plus a number
+	TrackingID string `json:"trackingId,omitempty"`   // for Microsoft's support
+	Message    string `json:"message,omitempty"`      // for people
+	Timestamp  string `json:"timestampUtc,omitempty"` // when it was refused
 }
 
 // DPSState is what has become of a registration. Times are as DPS writes them
 // ("2020-04-10T03:11:13.0276997Z").
 type DPSState struct {
-	X509           json.RawMessage `json:"x509,omitempty"`
-	RegistrationID string          `json:"registrationId,omitempty"`
-	Created        string          `json:"createdDateTimeUtc,omitempty"`
-	AssignedHub    string          `json:"assignedHub,omitempty"`
-	DeviceID       string          `json:"deviceId,omitempty"`
-	Status         string          `json:"status,omitempty"`
-	Substatus      string          `json:"substatus,omitempty"` // initialAssignment, deviceDataMigrated, deviceDataReset, reprovisionedToInitialAssignment
-	ErrorCode      int             `json:"errorCode,omitempty"`
-	ErrorMessage   string          `json:"errorMessage,omitempty"`
-	LastUpdated    string          `json:"lastUpdatedDateTimeUtc,omitempty"`
-	ETag           string          `json:"etag,omitempty"`
-	Payload        json.RawMessage `json:"payload,omitempty"`
+	X509           json.RawMessage `json:"x509,omitempty"`                   // a JSON object about the certificate; nil without one
+	RegistrationID string          `json:"registrationId,omitempty"`         // whose it is
+	Created        string          `json:"createdDateTimeUtc,omitempty"`     // when it registered
+	AssignedHub    string          `json:"assignedHub,omitempty"`            // the host name of its hub; empty unless assigned
+	DeviceID       string          `json:"deviceId,omitempty"`               // its id there; empty unless assigned
+	Status         string          `json:"status,omitempty"`                 // as DPSResult.Status
+	Substatus      string          `json:"substatus,omitempty"`              // initialAssignment, deviceDataMigrated, deviceDataReset, reprovisionedToInitialAssignment
+	ErrorCode      int             `json:"errorCode,omitempty"`              // as DPSResult.ErrorCode; 0 for none
+	ErrorMessage   string          `json:"errorMessage,omitempty"`           // for people
+	LastUpdated    string          `json:"lastUpdatedDateTimeUtc,omitempty"` // when this last changed
+	ETag           string          `json:"etag,omitempty"`                   // of the registration
+	Payload        json.RawMessage `json:"payload,omitempty"`                // what the allocation function returns to the device, any JSON
 }
 
 // Failure returns the error code and its message, whether DPS refused the
@@ -87,7 +87,8 @@ func (r *DPSResult) Failure() (code int, message string) {
 	return r.ErrorCode, r.Message
 }
 
-// AppendDPSResult appends the body r.
+// AppendDPSResult appends the body r of an answer, with what is empty left out. The error is a
+// [*SyntaxError] that matches [ErrJSON]: raw JSON in r.State is none. dst is returned as it was then.
 func AppendDPSResult(dst []byte, r *DPSResult) ([]byte, error) {
 	b, err := json.Marshal(r)
 	if err != nil {

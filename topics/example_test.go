@@ -274,3 +274,48 @@ func ExampleLookupSystem() {
 	fmt.Println(s == topics.ContentType, s.Name())
 	// Output: true $.ct
 }
+
+func ExampleBag_Next() {
+	bag := topics.Bag("a=1&room%20name=K%C3%BCche")
+	for {
+		p, rest, ok := bag.Next()
+		if !ok {
+			break
+		}
+		fmt.Printf("%s: %s\n", p.AppendName(nil), p.AppendValue(nil))
+		bag = rest
+	}
+	fmt.Println(topics.Bag("a=1&b").AppendProperties(nil))
+	// Output:
+	// a: 1
+	// room name: Küche
+	// [{a 1} {b }]
+}
+
+func ExampleDPSResult_Failure() {
+	for _, body := range []string{
+		`{"errorCode":401002,"trackingId":"t","message":"Unauthorized","timestampUtc":"2026-01-01T00:00:00Z"}`,
+		`{"operationId":"4.d","status":"assigning"}`,
+	} {
+		r, err := topics.ParseDPSResult([]byte(body))
+		if err != nil {
+			fmt.Println(err)
+			continue
+		}
+		fmt.Println(r.Failure())
+	}
+	// Output:
+	// 401002 Unauthorized
+	// 0
+}
+
+func ExampleTopic_VersionText() {
+	t, err := topics.Parse([]byte("$iothub/twin/PATCH/properties/reported/?$rid=7&$version=012"))
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	version, ok := t.Version()
+	fmt.Printf("%d %v, as it came: %s\n", version, ok, t.VersionText())
+	// Output: 12 true, as it came: 012
+}

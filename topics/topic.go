@@ -47,7 +47,7 @@ func (k Kind) String() string {
 // A Topic is small: pass it by value.
 type Topic struct {
 	raw  []byte // before Kind, or there are five words
-	Kind Kind
+	Kind Kind   // which topic it is; it says what the rest can be asked for
 	at   marks
 }
 

@@ -183,7 +183,7 @@ func splitAuthChain(s string) (c AuthChain) {
 //
 //	{idScope}/registrations/{registration}/api-version={v}[&ClientVersion={c}]
 type DPSUserName struct {
-	IDScope        string
+	IDScope        string // of the DPS instance, such as "0ne00000000"
 	RegistrationID string // also the client id
 	APIVersion     string // such as "2019-03-31"
 	ClientVersion  string // as on the wire: [AppendEscape] it first if need be

@@ -14,7 +14,7 @@ import (
 // Source: "Scalability and performance targets for Blob storage".
 const (
 	maxBlocks    = 50_000
-	maxBlockSize = 4000 << 20
+	maxBlockSize = int64(4000 << 20)
 )
 
 // Options adjust an upload. The zero value, and nil, mean the defaults.
@@ -62,7 +62,7 @@ type Options struct {
 type State struct {
 	BlobName      string `json:"blobName"`      // as the caller gave it
 	CorrelationID string `json:"correlationId"` // what the hub knows it by
-	BlockSize     int64  `json:"blockSize"`
+	BlockSize     int64  `json:"blockSize"`     // that the blocks were cut with, in bytes
 }
 
 // Progress is how far an upload is.
@@ -77,7 +77,7 @@ type Result struct {
 	BlobName string // {device id}/{name}
 	Size     int64  // of the blob, in bytes
 	Skipped  int64  // bytes that an earlier upload had left there
-	ETag     string
+	ETag     string // of the blob, as the account has it
 }
 
 // Errors, under [errors.Is], beside those of packages device and azblob.

@@ -3,6 +3,11 @@
 // [Accept] the server's, on IoT Hub's path ([AcceptAnyPath] on any). [ProxyDialer]
 // reaches a hub through an HTTP proxy.
 //
+//	nc, err := ws.Dial(ctx, "myhub.azure-devices.net", &ws.DialOptions{Subprotocol: ws.MQTT, Query: ws.NoClientCert})
+//
+// Devices and services need not come here: package device has MQTTWebSocket and AMQPWebSocket, package
+// service an option. This is for who has a protocol of their own to run, or a server.
+//
 // It follows RFC 6455, section 6 of MQTT 3.1.1 and the WebSocket tunnel of the
 // IoT Hub developer guide ("Choose a device communication protocol"):
 //

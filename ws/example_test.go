@@ -3,6 +3,7 @@ package ws_test
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -54,4 +55,46 @@ func ExampleProxyDialer() {
 	fmt.Println(err)
 	// Output:
 	// ws: proxy proxy.example:1080 to my-hub.azure-devices.net:443: the proxy's URL must be http://host:port, and its scheme is "socks5"
+}
+
+// What a server that is no hub answers, and what that means.
+func ExampleDial() {
+	srv := httptest.NewTLSServer(http.NotFoundHandler())
+	defer srv.Close()
+
+	_, err := ws.Dial(context.Background(), srv.Listener.Addr().String(), &ws.DialOptions{
+		TLSConfig:   &tls.Config{RootCAs: srv.Client().Transport.(*http.Transport).TLSClientConfig.RootCAs},
+		Subprotocol: ws.AMQP,
+	})
+	var refused *ws.HandshakeError
+	if errors.As(err, &refused) {
+		fmt.Println(refused.Status, "and so the next time:", ws.IsRefusal(err))
+	}
+	// Output: 404 and so the next time: true
+}
+
+// A front of the Device Provisioning Service, which some SDKs dial at "/".
+func ExampleAcceptAnyPath() {
+	srv := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		nc, _, err := ws.AcceptAnyPath(w, r, ws.MQTT)
+		if err != nil {
+			return
+		}
+		defer nc.Close()
+		io.WriteString(nc, r.URL.Path)
+	}))
+	defer srv.Close()
+
+	nc, err := ws.Dial(context.Background(), srv.Listener.Addr().String(), &ws.DialOptions{
+		TLSConfig: &tls.Config{RootCAs: srv.Client().Transport.(*http.Transport).TLSClientConfig.RootCAs},
+		Path:      "/",
+	})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer nc.Close()
+	all, err := io.ReadAll(nc)
+	fmt.Printf("%s %v\n", all, err)
+	// Output: / <nil>
 }

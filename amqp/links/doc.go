@@ -28,6 +28,17 @@
 // long loses the connection; one that does not answer costs who asked, and the connection when nothing is answered any more.
 // Of an attachment that has ended it is certain what became of all that was sent by it: outcomes are told first.
 //
+// # Use
+//
+//	c, err := links.New(&links.Options{HostName: "myhub.azure-devices.net", Dial: dial}) // with TLS
+//	if err != nil { … }
+//	defer c.Close()
+//	d, err := c.Device(ctx, id, &links.DeviceOptions{Tokens: tokens})
+//	err = d.Send(ctx, &hubwire.Message{Body: []byte("20.5")})
+//
+// [Conn.Service] is for back ends, [Conn.EventHub] and [EventReader] are for events. The Examples have each
+// of them against a hub in the program.
+//
 // It follows OASIS AMQP 1.0, the guide "Communicate with your IoT hub using the AMQP
 // protocol", and claims-based security as the official SDKs do it.
 package links

@@ -4,6 +4,9 @@
 //
 //	go run ./examples/t1-file-upload
 //
+// It prints how far each upload is, that one is cancelled and goes on where it was broken off, and what the back
+// end is notified of.
+//
 // The tutorial in Python took text only, read it all into memory, and could neither show how far it was nor stop
 // nor go on; its back end heard nothing.
 package main

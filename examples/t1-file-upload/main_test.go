@@ -21,5 +21,5 @@ service: notified of t1-camera/video.bin, 25165824 bytes
 service: the blob is the file, byte for byte
 `
 	existing := strings.TrimSuffix(embedded, "service: the blob is the file, byte for byte\n")
-	sitetest.Each(t, play, embedded, existing)
+	sitetest.Each(t, nil, play, embedded, existing)
 }

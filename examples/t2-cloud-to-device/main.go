@@ -3,6 +3,9 @@
 //
 //	go run ./examples/t2-cloud-to-device
 //
+// It prints each message with the result of sending it, the message as the device gets it and what the device
+// does with it, and the feedback that comes of that.
+//
 // The tutorial promised feedback and never asked for any, and its result said that the message had been handed
 // over, not that the hub had taken it. Here each kind of acknowledgement is asked for, the feedback is read, and
 // a message that the hub does not take is an error that says why.

@@ -4,6 +4,9 @@
 //
 //	go run ./examples/t3-twin
 //
+// It prints what the queries find before the device has reported and afterwards, and the desired properties as
+// the device sees them change.
+//
 // The tutorial in Python had no queries, and read the twin of every device; it had no ETags, and wrote whatever
 // had happened since.
 package main

@@ -3,6 +3,8 @@
 //
 //	go run ./examples/t4-direct-methods
 //
+// It prints each call as the device gets it, and the status and payload that the back end is answered.
+//
 // The tutorial answered 200 to whatever it was called with. Here a name that the device does not know is 501, a
 // device that is away is an error that says so, and a call can wait for it to come.
 package main

@@ -3,8 +3,8 @@
 //
 //	go run ./examples/t5-choose-protocol
 //
-// In each it looks which protocols reach the hub, has device.Auto choose one that has what it needs, sends a message
-// by it, and says what it loses by the choice.
+// In each it looks which protocols reach the hub, has device.Auto choose one that has what it needs, and sends a
+// message by it. It prints which doors are open, which one was chosen, and what is lost by the choice.
 package main
 
 import (

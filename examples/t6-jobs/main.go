@@ -4,6 +4,8 @@
 //
 //	go run ./examples/t6-jobs
 //
+// It prints whom the jobs are for, the outcome of each job for each device, and the twins afterwards.
+//
 // The tutorial in Python had no jobs, and imitated them by threads that slept. These are the hub's: they have a
 // condition, a start, an outcome for each device, and can be cancelled.
 package main

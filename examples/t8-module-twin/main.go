@@ -3,6 +3,9 @@
 // has made of it.
 //
 //	go run ./examples/t8-module-twin
+//
+// It prints the desired properties before and after, as the back end and the module see them, and what the module
+// reports. Beside the tutorial, a change under an ETag that has been overtaken is refused.
 package main
 
 import (

@@ -2,11 +2,15 @@
 // protocols, for the device.
 //
 //	go run ./examples/t9a-five-protocols -p amqp
-//	go run ./examples/t9a-five-protocols -p mqtt_ws -interval 12s
+//	go run ./examples/t9a-five-protocols -p http
+//	go run ./examples/t9a-five-protocols -p mqtt_ws -interval 2s
+//
+// -p is amqp, amqp_ws, http, mqtt or mqtt_ws.
 //
 // It sends five messages, whose bodies are text and bytes in turn, and waits for each one's confirmation; it receives a
-// message from the back end, uses its twin and answers a method, and says when it has heard something last. What
-// HTTPS does not have is an error that says so.
+// message from the back end, uses its twin and answers a method, and says when it has heard something last. It prints
+// all of that, as either side sees it, and the status of the connection. What HTTPS does not have is an error that
+// says so.
 package main
 
 import (
@@ -65,6 +69,10 @@ func play(ctx context.Context, out io.Writer, s *site.Site, protocol string, int
 		return err
 	}
 	defer s.Remove(ctx, deviceID, &err)
+	events, err := s.FromNow(ctx)
+	if err != nil {
+		return err
+	}
 	status := make(chan device.State, 16)
 	o := s.Options()
 	o.MinBackoff, o.MaxBackoff = time.Second, 10*time.Second // the retry policy
@@ -73,7 +81,7 @@ func play(ctx context.Context, out io.Writer, s *site.Site, protocol string, int
 	if err != nil {
 		return err
 	}
-	x := &sample{out, s.Service, c}
+	x := &sample{out, s.Service, events, c}
 	err = errors.Join(x.play(ctx, interval), c.Close())
 	for st := range status {
 		if fmt.Fprintf(out, "device: status %v\n", st); st == device.Closed {
@@ -87,6 +95,7 @@ func play(ctx context.Context, out io.Writer, s *site.Site, protocol string, int
 type sample struct {
 	out     io.Writer
 	service *service.Client
+	events  *service.EventOptions
 	device  *device.Client
 }
 
@@ -149,9 +158,8 @@ func (x *sample) send(ctx context.Context, interval time.Duration) error {
 
 // readEvents is the back end, which reads what the device has sent.
 func (x *sample) readEvents(ctx context.Context) error {
-	lately := service.EventStart{At: service.AtTime, Time: time.Now().Add(-site.Limit)}
 	n := 0
-	for ev, err := range x.service.Events(ctx, &service.EventOptions{Start: lately}) {
+	for ev, err := range x.service.Events(ctx, x.events) {
 		if err != nil {
 			return err
 		}

@@ -3,7 +3,7 @@
 //
 //	go run ./examples/t9b-x509
 //
-// Beside the sample, the certificate is rotated while the device goes on: it is read anew for each connection, and a
+// It prints the connection string, in which there is no secret, and what came of each connection. Beside the sample, the certificate is rotated while the device goes on: it is read anew for each connection, and a
 // certificate that nobody has registered is refused.
 package main
 

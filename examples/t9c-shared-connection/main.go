@@ -3,7 +3,7 @@
 //
 //	go run ./examples/t9c-shared-connection
 //
-// Beside the sample, one of the devices leaves while the other goes on.
+// It prints the confirmations and messages of each device. Beside the sample, one of the devices leaves while the other goes on.
 package main
 
 import (

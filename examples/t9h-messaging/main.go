@@ -4,7 +4,8 @@
 //	go run ./examples/t9h-messaging
 //	go run ./examples/t9h-messaging -p amqp_ws
 //
-// The device completes most of them, rejects one, and never sees another, which has expired by then.
+// The device completes most of them, rejects one, and never sees another, which has expired by then. Each message
+// is printed as it is sent, as it is received, and with what became of it.
 package main
 
 import (

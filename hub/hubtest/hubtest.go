@@ -9,6 +9,10 @@
 // A hub is ready in milliseconds and shares nothing with another: each test
 // has its own. Inside a testing/synctest bubble give it
 // [hub.Config].InMemory, since real sockets stall the bubble's clock.
+//
+// What the test wants to see or to say as a service are methods of [hub.Hub]: Events, SendC2D, Invoke,
+// PatchTwin. Trouble comes from its Config: Intercept refuses, delays or cuts any operation,
+// Throttle bounds rates. Programs in other languages have `hubwire hub` for it.
 package hubtest
 
 import (

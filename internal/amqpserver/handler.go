@@ -34,13 +34,17 @@ type Attach struct {
 	Peer *amqp10.Attach
 	// Reply is what an accepted link is answered with, and may be changed, but for name, handle and role: it has the
 	// peer's termini and modes, the default for modes that the peer left out, and [Config].MaxMessageSize or what the
-	// peer wants at most.
+	// peer wants at most. Messages of up to MaxMessageSize are taken also where less is announced.
 	Reply amqp10.Attach
 	// Credit is [Config].Credit of this link. For receivers only.
 	Credit uint32
 	// SettleFirst has us settle what comes at once with its outcome, also in receiver-settle-mode second, which is
 	// answered as it was asked for. For receivers only: uAMQP asks for that mode, and waits for us to settle (observed).
 	SettleFirst bool
+	// AnySize has us send what the node has, also when it is larger than the peer's max-message-size, which is answered
+	// as it was asked for: the peer may end the link then. Else we do. For senders only: the C SDK names the size of a
+	// message of IoT Hub's without what comes with it, and takes larger ones.
+	AnySize bool
 }
 
 // Node is what a link leads to.

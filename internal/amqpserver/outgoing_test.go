@@ -183,6 +183,19 @@ func TestAMessageLargerThanThePeerTakesDetaches(t *testing.T) {
 	})
 }
 
+func TestAMessageOfAnySizeIsSentWhereTheHandlerSaysSo(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &space{sources: map[string]*source{"source": {messages: []string{"xyz"}}}, attach: func(a *amqpserver.Attach) { a.AnySize = true }}
+		p, _ := meet(t, config, s.handler())
+		a := receiver("a", "source", 0)
+		a.MaxMessageSize = amqp10.Some[uint64](2)
+		p.send(a)
+		p.want("attach a 0 sender from 0")
+		p.send(credit(0, 0, 1))
+		p.want("transfer 0 id=0 tag=00000001 format=0 xyz")
+	})
+}
+
 func TestSendModes(t *testing.T) {
 	for name, c := range map[string]struct {
 		mode    amqp10.Opt[uint8]

@@ -80,7 +80,13 @@ func Running() Goroutines {
 }
 
 // nobodys reports whether a goroutine is one in which the runtime runs
-// finalizers and cleanups, or the one that waits for signals: fuzzing starts that.
+// finalizers and cleanups, the one that waits for signals, which fuzzing starts, or
+// the one in which a browser's or Node's events are handled.
 func nobodys(stack []byte) bool {
-	return bytes.Contains(stack, []byte("\nruntime.run")) || bytes.Contains(stack, []byte("\nos/signal.loop("))
+	for _, function := range []string{"runtime.run", "os/signal.loop(", "runtime.handleEvent("} {
+		if bytes.Contains(stack, []byte("\n"+function)) {
+			return true
+		}
+	}
+	return false
 }

@@ -35,8 +35,8 @@ type Site struct {
 }
 
 // Embedded starts a hub of its own.
-func Embedded(ctx context.Context) (*Site, error) {
-	h, err := hub.Start(ctx, nil)
+func Embedded(ctx context.Context, cfg *hub.Config) (*Site, error) {
+	h, err := hub.Start(ctx, cfg)
 	if err != nil {
 		return nil, err
 	}
@@ -144,6 +144,26 @@ func (s *Site) connectionString(id hubwire.Identity, a *service.Authentication) 
 // Remove removes a device with its modules, also when ctx has ended, and adds what goes wrong to err.
 func (s *Site) Remove(ctx context.Context, deviceID string, err *error) {
 	*err = errors.Join(*err, s.Service.DeleteDevice(context.WithoutCancel(ctx), deviceID, service.Any))
+}
+
+// FromNow has a reader of events begin with what comes from now on, whenever it begins. What an earlier run of
+// an example has left is not of interest.
+func (s *Site) FromNow(ctx context.Context) (*service.EventOptions, error) {
+	info, err := s.Service.EventHubInfo(ctx)
+	if err != nil {
+		return nil, err
+	}
+	o := &service.EventOptions{Starts: map[string]service.EventStart{}}
+	for _, id := range info.Partitions {
+		p, err := s.Service.PartitionInfo(ctx, id)
+		if err != nil {
+			return nil, err
+		}
+		if p.LastSequence >= 0 { // else there was none yet
+			o.Starts[id] = service.EventStart{At: service.AtOffset, Offset: p.LastOffset}
+		}
+	}
+	return o, nil
 }
 
 // Options are what a device needs to find the hub. For one in Azure they can be nil.

@@ -15,7 +15,7 @@ func TestMain(m *testing.M) { testkit.Main(m) }
 // TestOpen is what go run does without a connection string: a hub is there, and gone at the end.
 func TestOpen(t *testing.T) {
 	testkit.LeakCheck(t)
-	err := open(t.Context(), "", func(ctx context.Context, _ io.Writer, s *Site) (err error) {
+	err := open(t.Context(), "", nil, func(ctx context.Context, _ io.Writer, s *Site) (err error) {
 		if _, err := s.Device(ctx, "dev-1"); err != nil {
 			return err
 		}
@@ -33,7 +33,7 @@ func TestOpen(t *testing.T) {
 
 func TestOpenRefusesABadConnectionString(t *testing.T) {
 	for _, owner := range []string{"x", "HostName=h;DeviceId=d;SharedAccessKey=AAAA", "HostName=h;SharedAccessKeyName=p"} {
-		if err := open(t.Context(), owner, nil); err == nil {
+		if err := open(t.Context(), owner, nil, nil); err == nil {
 			t.Errorf("%q was taken", owner)
 		}
 	}

@@ -22,23 +22,25 @@ import (
 // what it prints. Afterwards no device may be left.
 func Test(t *testing.T, play func(context.Context, io.Writer, *site.Site) error, want string) {
 	t.Helper()
-	Each(t, play, want, want)
+	Each(t, nil, play, want, want)
 }
 
-// Each is Test for an example that prints something else on a hub that exists.
-func Each(t *testing.T, play func(context.Context, io.Writer, *site.Site) error, onEmbedded, onExisting string) {
+// Each is Test for an example whose embedded hub has a configuration, or that prints something else on a hub
+// that exists.
+func Each(t *testing.T, cfg *hub.Config, play func(context.Context, io.Writer, *site.Site) error, onEmbedded, onExisting string) {
 	t.Helper()
 	for _, where := range []struct {
 		name string
+		cfg  *hub.Config
 		open func(t *testing.T, h *hub.Hub) (*site.Site, error)
 		want string
 	}{
-		{"on an embedded hub", func(_ *testing.T, h *hub.Hub) (*site.Site, error) { return site.On(h) }, onEmbedded},
-		{"on a hub that exists", existing, onExisting},
+		{"on an embedded hub", cfg, func(_ *testing.T, h *hub.Hub) (*site.Site, error) { return site.On(h) }, onEmbedded},
+		{"on a hub that exists", nil, existing, onExisting},
 	} {
 		t.Run(where.name, func(t *testing.T) {
 			testkit.LeakCheck(t)
-			h := hubtest.Start(t, nil)
+			h := hubtest.Start(t, where.cfg)
 			s, err := where.open(t, h)
 			if err != nil {
 				t.Fatal(err)

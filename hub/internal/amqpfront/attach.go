@@ -56,6 +56,7 @@ func (c *conn) sender(a *amqpserver.Attach) (n amqpserver.Sender, refused *amqp1
 	to, err := amqp.ParseAddress(amqp.Receiver, addressOf(a.Peer.Source.Value.Address))
 	if err == nil {
 		if attach := senders[to.Node]; attach != nil {
+			a.AnySize = true
 			n, err = attach(c, a, &to)
 		}
 	}

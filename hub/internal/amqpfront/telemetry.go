@@ -21,6 +21,11 @@ import (
 // it is held back much as a connection of MQTT is.
 const throttledCredit = 2
 
+// announced is the size of messages that the links of telemetry announce, in bytes: the C SDK puts all that waits into
+// one batch, up to 1,024 less than that, and then no batch of its is above the service's limit. What others send that has
+// more around its bodies is taken, too.
+const announced = hubwire.MaxTelemetrySize + 1024
+
 // keepBatch is how much room for messages of a batch a link keeps for the next one.
 const keepBatch = 16
 
@@ -43,6 +48,7 @@ func (c *conn) attachTelemetry(a *amqpserver.Attach, to *amqp.Address) (amqpserv
 	if c.server.core.Throttles() {
 		a.Credit = throttledCredit
 	}
+	a.Reply.MaxMessageSize = amqp10.Some(min(a.Reply.MaxMessageSize.Or(announced), announced))
 	return &telemetry{linked: l}, nil
 }
 

@@ -170,7 +170,7 @@ func (n *twinRequests) ask(r *amqp.TwinRequest, answer *amqp.TwinResponse) error
 		}
 		answer.Body = core.TwinBody(twin)
 	case amqp.TwinReport:
-		version, err := session.PatchReported(ctx, r.Body, 0)
+		version, err := session.PatchReported(ctx, r.Body, r.IfVersion)
 		if err != nil {
 			return err
 		}

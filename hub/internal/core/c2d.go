@@ -2,6 +2,7 @@ package core
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"strconv"
 	"time"
@@ -128,15 +129,11 @@ func c2dAddress(id hubwire.Identity) string {
 	return "/devices/" + id.DeviceID + "/messages/devicebound"
 }
 
-// NextC2D locks the first visible message for which the session has the
-// feature, and returns it, or nil when there is none now. The lock ends after
+// NextOf locks the first visible message for one of these features that the session
+// has, and returns it, or nil when there is none now. The lock ends after
 // Config.LockTimeout, and with the session; then the message is visible
 // again. Call it until it returns nil after Connect, after Subscribe, and
 // when the link gets C2DReady. What the message points to must not be changed.
-func (s *Session) NextC2D() *hubwire.Received { return s.NextOf(FeatureC2D | FeatureInputs) }
-
-// NextOf is [Session.NextC2D] of messages for one of these features only: over AMQP each has
-// a link of its own.
 func (s *Session) NextOf(f Feature) *hubwire.Received {
 	e, err := s.lock("receive c2d")
 	if err != nil {
@@ -144,6 +141,34 @@ func (s *Session) NextOf(f Feature) *hubwire.Received {
 	}
 	defer e.unlock()
 	return e.next(s.features()&f, s, e.core.cfg.LockTimeout)
+}
+
+// Outgoing is a message for the peer, and the QoS of the subscription that it goes out by.
+type Outgoing struct {
+	hubwire.Received
+	QoS byte
+}
+
+// NextC2D is [Session.NextOf] for all features and as many messages as there is room for in
+// batch, whose elements are zero. It returns how many it has set; when that is not all, there are no more now.
+func (s *Session) NextC2D(batch []Outgoing) (n int) {
+	e, err := s.lock("receive c2d")
+	if err != nil {
+		return 0
+	}
+	defer e.unlock()
+	until := e.sweep().Add(e.core.cfg.LockTimeout)
+	for _, q := range e.queue.items {
+		if n == len(batch) {
+			break
+		}
+		if q.visibleTo(s.features()) {
+			e.deliver(q, s, until, &batch[n].Received)
+			batch[n].QoS = s.qos(q.feature())
+			n++
+		}
+	}
+	return n
 }
 
 // Release gives back the messages for one of these features that the session has locked, as its
@@ -168,10 +193,30 @@ func (s *Session) Settle(ctx context.Context, lockToken string, d hubwire.Dispos
 		return err
 	}
 	defer e.unlock()
+	e.sweep()
 	return e.settle(ctx, op, lockToken, d)
 }
 
-// ReceiveC2D is [Session.NextC2D] without a session, as HTTPS does it; it
+// Complete completes several deliveries at once, as [Session.Settle] does one. The error joins those of the
+// deliveries that it did not end.
+func (s *Session) Complete(ctx context.Context, lockTokens []string) error {
+	const op = "settle"
+	e, err := s.lock(op)
+	if err != nil {
+		return err
+	}
+	defer e.unlock()
+	e.sweep()
+	var failed []error
+	for _, token := range lockTokens {
+		if err := e.settle(ctx, op, token, hubwire.Complete); err != nil {
+			failed = append(failed, err)
+		}
+	}
+	return errors.Join(failed...)
+}
+
+// ReceiveC2D is [Session.NextOf] without a session, as HTTPS does it; it
 // gives no input messages. lock is how long the message stays locked; 0 means
 // Config.LockTimeout. nil without an error means that there is none now.
 func (c *Core) ReceiveC2D(_ context.Context, id hubwire.Identity, lock time.Duration) (*hubwire.Received, error) {
@@ -196,6 +241,7 @@ func (c *Core) SettleC2D(ctx context.Context, id hubwire.Identity, lockToken str
 	}
 	defer e.unlock()
 	e.touch()
+	e.sweep()
 	return e.settle(ctx, op, lockToken, d)
 }
 

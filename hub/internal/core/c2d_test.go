@@ -17,7 +17,7 @@ import (
 
 // ids drains what the session can get and returns the message ids.
 func ids(s *Session) (got []string) {
-	for r := s.NextC2D(); r != nil; r = s.NextC2D() {
+	for r := s.NextOf(anyC2D); r != nil; r = s.NextOf(anyC2D) {
 		got = append(got, r.ID)
 	}
 	return got
@@ -44,7 +44,7 @@ func TestC2DDeliveryCarriesWhatTheHubKnows(t *testing.T) {
 		send(t, c, dev, m)
 		m.Body[0], m.Properties[0].Name = 'X', "changed" // the hub must have its own
 		s, _ := connect(t, c, dev)
-		r := s.NextC2D()
+		r := s.NextOf(anyC2D)
 		if r == nil {
 			t.Fatal("no message")
 		}
@@ -83,7 +83,7 @@ func TestC2DRefusals(t *testing.T) {
 		t.Run(tc.name, func(t *testing.T) { wantCode(t, "SendC2D", c.SendC2D(ctx, tc.to, &tc.m), tc.code) })
 	}
 	s, _ := connect(t, c, dev)
-	must(t, s.Settle(ctx, s.NextC2D().LockToken, hubwire.Complete))
+	must(t, s.Settle(ctx, s.NextOf(anyC2D).LockToken, hubwire.Complete))
 	send(t, c, dev, hubwire.Message{}) // there is room again
 	wantCode(t, "an input of a device", c.SendInput(ctx, dev, "in", &hubwire.Message{}), hubwire.ArgumentInvalid)
 	wantCode(t, "an input without a name", c.SendInput(ctx, mod, "", &hubwire.Message{}), hubwire.ArgumentInvalid)
@@ -97,13 +97,13 @@ func TestC2DLockEndsAndDoesNotCount(t *testing.T) {
 		if l.takeReady() != 1 {
 			t.Error("no C2DReady for a new message")
 		}
-		first := s.NextC2D()
-		if s.NextC2D() != nil {
+		first := s.NextOf(anyC2D)
+		if s.NextOf(anyC2D) != nil {
 			t.Error("a locked message was delivered twice")
 		}
 		time.Sleep(time.Minute - time.Nanosecond)
 		synctest.Wait()
-		if l.takeReady() != 0 || s.NextC2D() != nil {
+		if l.takeReady() != 0 || s.NextOf(anyC2D) != nil {
 			t.Error("the lock ended too early")
 		}
 		time.Sleep(time.Nanosecond)
@@ -112,7 +112,7 @@ func TestC2DLockEndsAndDoesNotCount(t *testing.T) {
 			t.Error("no C2DReady at the end of the lock")
 		}
 		wantCode(t, "settling after the lock", s.Settle(ctx, first.LockToken, hubwire.Complete), hubwire.MessageLockLost)
-		again := s.NextC2D()
+		again := s.NextOf(anyC2D)
 		if again == nil || again.DeliveryCount != 0 || !again.Redelivered || again.LockToken == first.LockToken {
 			t.Errorf("second delivery = %+v", again)
 		}
@@ -128,7 +128,7 @@ func TestC2DAbandonCountsAndKeepsThePlace(t *testing.T) {
 	send(t, c, dev, hubwire.Message{ID: "first", Ack: hubwire.AckFull})
 	send(t, c, dev, hubwire.Message{ID: "second"})
 	for count := range 3 {
-		r := s.NextC2D()
+		r := s.NextOf(anyC2D)
 		if r.ID != "first" || r.DeliveryCount != count || r.Redelivered != (count > 0) {
 			t.Fatalf("delivery %d = %q, count %d, redelivered %v", count, r.ID, r.DeliveryCount, r.Redelivered)
 		}
@@ -148,18 +148,18 @@ func TestC2DUnsettledIsVisibleWhenTheSessionEnds(t *testing.T) {
 	for _, id := range []string{"a", "b", "c"} {
 		send(t, c, dev, hubwire.Message{ID: id})
 	}
-	r := s.NextC2D()
-	s.NextC2D()
+	r := s.NextOf(anyC2D)
+	s.NextOf(anyC2D)
 	must(t, s.Settle(ctx, r.LockToken, hubwire.Complete))
 	s.Disconnect()
-	if s.NextC2D() != nil {
+	if s.NextOf(anyC2D) != nil {
 		t.Error("a session that is over got a message")
 	}
 	if err := s.Settle(ctx, r.LockToken, hubwire.Complete); !errors.Is(err, net.ErrClosed) {
 		t.Errorf("Settle on a session that is over = %v", err)
 	}
 	s2, _ := connect(t, c, dev)
-	b, last := s2.NextC2D(), s2.NextC2D()
+	b, last := s2.NextOf(anyC2D), s2.NextOf(anyC2D)
 	if b.ID != "b" || !b.Redelivered || b.DeliveryCount != 0 || last.ID != "c" || last.Redelivered {
 		t.Errorf("next session got %q (redelivered %v, count %d), %q (redelivered %v)", b.ID, b.Redelivered, b.DeliveryCount, last.ID, last.Redelivered)
 	}
@@ -211,8 +211,8 @@ func TestC2DLockedMessageCanBeCompletedAfterItsExpiry(t *testing.T) {
 		for _, id := range []string{"completed", "left"} {
 			send(t, c, dev, hubwire.Message{ID: id, Expiry: time.Now().Add(10 * time.Second), Ack: hubwire.AckFull})
 		}
-		r := s.NextC2D()
-		s.NextC2D()
+		r := s.NextOf(anyC2D)
+		s.NextOf(anyC2D)
 		time.Sleep(30 * time.Second)
 		must(t, s.Settle(ctx, r.LockToken, hubwire.Complete))
 		time.Sleep(30 * time.Second)
@@ -232,16 +232,16 @@ func TestC2DGoesOnlyToSessionsThatAskedForIt(t *testing.T) {
 	s, l := connectWith(t, c, grant(t, c, mod), nil)
 	send(t, c, mod, hubwire.Message{ID: "c2d"})
 	must(t, c.SendInput(ctx, mod, "in1", &hubwire.Message{ID: "input"}))
-	if l.takeReady() != 0 || s.NextC2D() != nil {
+	if l.takeReady() != 0 || s.NextOf(anyC2D) != nil {
 		t.Error("a session without a subscription got a message")
 	}
 	must(t, s.Subscribe(ctx, Subscription{Filter: "inputs", Feature: FeatureInputs}))
-	r := s.NextC2D()
-	if r == nil || r.ID != "input" || r.Input != "in1" || r.To != "" || s.NextC2D() != nil {
+	r := s.NextOf(anyC2D)
+	if r == nil || r.ID != "input" || r.Input != "in1" || r.To != "" || s.NextOf(anyC2D) != nil {
 		t.Errorf("with inputs only got %+v", r)
 	}
 	must(t, s.Subscribe(ctx, Subscription{Filter: "c2d", Feature: FeatureC2D}))
-	if r := s.NextC2D(); r == nil || r.ID != "c2d" || r.To != "/devices/dev/modules/mod/messages/devicebound" {
+	if r := s.NextOf(anyC2D); r == nil || r.ID != "c2d" || r.To != "/devices/dev/modules/mod/messages/devicebound" {
 		t.Errorf("with C2D got %+v", r)
 	}
 	must(t, s.Unsubscribe(ctx, "c2d", "unknown"))
@@ -288,7 +288,7 @@ func TestPurge(t *testing.T) {
 	for _, ack := range []hubwire.Ack{"", hubwire.AckNone, hubwire.AckPositive, hubwire.AckNegative, hubwire.AckFull} {
 		send(t, c, dev, hubwire.Message{ID: "m-" + string(ack), Ack: ack})
 	}
-	s.NextC2D()
+	s.NextOf(anyC2D)
 	if n, err := c.Purge(ctx, dev); n != 5 || err != nil {
 		t.Errorf("Purge = %d, %v", n, err)
 	}
@@ -309,7 +309,7 @@ func TestC2DSurvivesAStoreThatFails(t *testing.T) {
 	c := newCoreOn(t, nil, bs)
 	s, _ := connect(t, c, dev)
 	send(t, c, dev, hubwire.Message{ID: "m"})
-	r := s.NextC2D()
+	r := s.NextOf(anyC2D)
 	bs.broken = true
 	err := c.SendC2D(ctx, dev, &hubwire.Message{})
 	wantCode(t, "SendC2D", err, hubwire.ServerError)
@@ -320,7 +320,7 @@ func TestC2DSurvivesAStoreThatFails(t *testing.T) {
 	wantCode(t, "Abandon", s.Settle(ctx, r.LockToken, hubwire.Abandon), hubwire.ServerError)
 	bs.broken = false
 	must(t, s.Settle(ctx, r.LockToken, hubwire.Abandon))
-	if r := s.NextC2D(); r == nil || r.DeliveryCount != 1 {
+	if r := s.NextOf(anyC2D); r == nil || r.DeliveryCount != 1 {
 		t.Errorf("after the store recovered got %+v", r)
 	}
 }
@@ -337,7 +337,7 @@ func TestC2DSenderWaitsForRoom(t *testing.T) {
 		{"of a device that is not there", false, nil, 0, hubwire.QueueDepthExceeded},
 		{"of a device that settles nothing", true, nil, roomPatience, hubwire.QueueDepthExceeded},
 		{"of a device that settles", true, func(t *testing.T, _ *Core, s *Session) {
-			must(t, s.Settle(ctx, s.NextC2D().LockToken, hubwire.Complete))
+			must(t, s.Settle(ctx, s.NextOf(anyC2D).LockToken, hubwire.Complete))
 		}, 0, 0},
 		{"that is purged", true, func(t *testing.T, c *Core, _ *Session) {
 			if _, err := c.Purge(ctx, dev); err != nil {

@@ -12,6 +12,9 @@ import (
 	"github.com/hubwire/hubwire/hub/internal/store"
 )
 
+// anyC2D is what a session that takes all messages asks for.
+const anyC2D = FeatureC2D | FeatureInputs
+
 var (
 	ctx = context.Background()
 	dev = hubwire.Identity{DeviceID: "dev"}

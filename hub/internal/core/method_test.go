@@ -178,6 +178,7 @@ func TestInvokeEndsWithTheConnection(t *testing.T) {
 }
 
 func TestABadAnswerFailsTheCall(t *testing.T) {
+	over := int64(1) << 31 // where an int has 32 bits, it is negative as one
 	cases := []struct {
 		name string
 		r    hubwire.MethodResponse
@@ -186,8 +187,8 @@ func TestABadAnswerFailsTheCall(t *testing.T) {
 		{"not JSON", hubwire.MethodResponse{Payload: json.RawMessage("{")}, hubwire.FormatError},
 		{"not UTF-8", hubwire.MethodResponse{Payload: json.RawMessage("\"\xff\"")}, hubwire.FormatError},
 		{"nested too deeply", hubwire.MethodResponse{Payload: json.RawMessage(`["[\"",` + strings.Repeat(`[{"a":`, 30) + "1" + strings.Repeat("}]", 30) + "]")}, hubwire.FormatError},
+		{"a status over 32 bits", hubwire.MethodResponse{Status: int(over)}, hubwire.ArgumentInvalid},
 		{"over 128 KiB", hubwire.MethodResponse{Payload: json.RawMessage(`"` + strings.Repeat("x", hubwire.MaxMethodPayload) + `"`)}, hubwire.MessageTooLarge},
-		{"a status over 32 bits", hubwire.MethodResponse{Status: 1 << 31}, hubwire.ArgumentInvalid},
 	}
 	for _, tc := range cases {
 		t.Run(tc.name, func(t *testing.T) {

@@ -60,7 +60,7 @@ func (e *entity) queueKey(seq uint64) store.Key {
 // ready tells the link that q, or something behind it, can be had. The caller holds the lock.
 func (e *entity) ready(q *queued) {
 	if s := e.session; s != nil && s.features().has(q.feature()) {
-		e.post(s.link.C2DReady)
+		e.post(s.ready)
 	}
 }
 
@@ -132,7 +132,9 @@ func (e *entity) dequeue(ctx context.Context, q *queued) error {
 }
 
 func (e *entity) forget(q *queued) {
-	e.queue.items = slices.DeleteFunc(e.queue.items, func(other *queued) bool { return other == q })
+	if i := slices.Index(e.queue.items, q); i >= 0 {
+		e.queue.items = slices.Delete(e.queue.items, i, i+1)
+	}
 	e.queue.room.broadcast()
 }
 
@@ -141,29 +143,29 @@ func (e *entity) forget(q *queued) {
 func (e *entity) next(f Feature, holder *Session, lock time.Duration) *hubwire.Received {
 	now := e.sweep()
 	for _, q := range e.queue.items {
-		if q.lock != "" || !f.has(q.feature()) {
-			continue
+		if q.visibleTo(f) {
+			r := new(hubwire.Received)
+			e.deliver(q, holder, now.Add(lock), r)
+			return r
 		}
-		q.lock, q.holder, q.until = NewGUID(), holder, now.Add(lock)
-		e.expect(q)
-		r := &hubwire.Received{
-			Message:        q.msg,
-			SequenceNumber: int64(q.seq),
-			EnqueuedTime:   q.enqueued,
-			DeliveryCount:  q.count,
-			LockToken:      q.lock,
-			Input:          q.input,
-			Redelivered:    q.delivered,
-		}
-		q.delivered = true
-		return r
 	}
 	return nil
 }
 
-// settle ends a delivery. The caller holds the lock.
+func (q *queued) visibleTo(f Feature) bool { return q.lock == "" && f.has(q.feature()) }
+
+// deliver locks q, which is visible, and sets r, which is zero, to it. The caller holds the lock.
+func (e *entity) deliver(q *queued, holder *Session, until time.Time, r *hubwire.Received) {
+	q.lock, q.holder, q.until = NewGUID(), holder, until
+	e.expect(q)
+	r.Message, r.Input = q.msg, q.input
+	r.SequenceNumber, r.EnqueuedTime, r.DeliveryCount = int64(q.seq), q.enqueued, q.count
+	r.LockToken, r.Redelivered = q.lock, q.delivered
+	q.delivered = true
+}
+
+// settle ends a delivery. The caller holds the lock, and has swept.
 func (e *entity) settle(ctx context.Context, op, token string, d hubwire.Disposition) error {
-	e.sweep()
 	i := slices.IndexFunc(e.queue.items, func(q *queued) bool { return q.lock == token && token != "" })
 	if i < 0 {
 		return refuse(op, hubwire.MessageLockLost, "no message is locked by the lock token %.36q", token)

@@ -293,9 +293,9 @@ func TestANewCoreFindsWhatTheOldOneLeft(t *testing.T) {
 		old := newCoreOn(t, nil, s)
 		session, _ := connect(t, old, dev)
 		send(t, old, dev, hubwire.Message{ID: "fed back", Ack: hubwire.AckFull})
-		must(t, session.Settle(ctx, session.NextC2D().LockToken, hubwire.Complete))
+		must(t, session.Settle(ctx, session.NextOf(anyC2D).LockToken, hubwire.Complete))
 		send(t, old, dev, hubwire.Message{ID: "waiting", Body: []byte("b"), Properties: []hubwire.Property{{Name: "k", Value: "v"}}})
-		must(t, session.Settle(ctx, session.NextC2D().LockToken, hubwire.Abandon))
+		must(t, session.Settle(ctx, session.NextOf(anyC2D).LockToken, hubwire.Abandon))
 		send(t, old, mod, hubwire.Message{ID: "dies", Expiry: time.Now().Add(time.Minute), Ack: hubwire.AckNegative})
 		must(t, old.SendInput(ctx, mod, "in", &hubwire.Message{ID: "input"}))
 		_, err := old.PatchTwin(ctx, dev, &TwinUpdate{Tags: json.RawMessage(`{"t":1}`), Desired: json.RawMessage(`{"d":{"x":"y"}}`)}, "")
@@ -330,12 +330,12 @@ func TestANewCoreFindsWhatTheOldOneLeft(t *testing.T) {
 		if !s2.Present() || len(s2.Subscriptions()) != 1 || s2.Subscriptions()[0].Filter != "all" {
 			t.Errorf("subscriptions = %v, present %v", s2.Subscriptions(), s2.Present())
 		}
-		r := s2.NextC2D()
+		r := s2.NextOf(anyC2D)
 		if r == nil || r.ID != "waiting" || r.DeliveryCount != 1 || !r.Redelivered || string(r.Body) != "b" || r.Properties[0].Value != "v" {
 			t.Errorf("waiting message = %+v", r)
 		}
 		send(t, c, dev, hubwire.Message{ID: "next"})
-		if r2 := s2.NextC2D(); r2 == nil || r2.SequenceNumber != r.SequenceNumber+1 {
+		if r2 := s2.NextOf(anyC2D); r2 == nil || r2.SequenceNumber != r.SequenceNumber+1 {
 			t.Errorf("next message = %+v", r2)
 		}
 		time.Sleep(time.Minute)

@@ -28,7 +28,7 @@ type Link interface {
 	// Desired tells of a change, when the session has [FeatureDesired].
 	Desired(hubwire.DesiredChange)
 
-	// C2DReady says that [Session.NextC2D] may have a message.
+	// C2DReady says that [Session.NextOf] may have a message.
 	C2DReady()
 
 	// Close says that the hub has ended the session, and why: its code is
@@ -61,6 +61,7 @@ type ConnectOptions struct {
 type Session struct {
 	entity  *entity
 	link    Link
+	ready   func() // of link: C2DReady
 	opts    ConnectOptions
 	present bool
 	done    chan struct{}
@@ -105,7 +106,7 @@ func (c *Core) Connect(ctx context.Context, g *Grant, o *ConnectOptions, l Link)
 	if err := c.throttle.quota.admit(op, 0); err != nil {
 		return nil, err
 	}
-	s := &Session{entity: e, link: l, opts: opts, grant: *g, done: make(chan struct{})}
+	s := &Session{entity: e, link: l, ready: l.C2DReady, opts: opts, grant: *g, done: make(chan struct{})}
 	if err := s.restore(ctx, op); err != nil {
 		return nil, err
 	}

@@ -289,7 +289,7 @@ type reentrant struct {
 }
 
 func (l *reentrant) C2DReady() {
-	r := l.s.NextC2D()
+	r := l.s.NextOf(anyC2D)
 	l.seen = append(l.seen, r.ID)
 	l.s.Settle(ctx, r.LockToken, hubwire.Complete)
 }
@@ -335,7 +335,7 @@ func TestManyConnectionsOfManyDevices(t *testing.T) {
 					s.Subscribe(ctx, Subscription{"x", 1, FeatureC2D | FeatureDesired | FeatureMethods})
 					s.Telemetry(ctx, &hubwire.Message{})
 					s.PatchReported(ctx, []byte(`{"n":1}`), 0)
-					if r := s.NextC2D(); r != nil {
+					if r := s.NextOf(anyC2D); r != nil {
 						s.Settle(ctx, r.LockToken, hubwire.Complete)
 					}
 					s.Disconnect()

@@ -93,7 +93,7 @@ func (s *Session) keep(ctx context.Context, op string) error {
 
 // Subscribe adds subscriptions; one of the same filter is replaced in its
 // place. All are taken or none. The code is InvalidOperation when they would
-// be more than Config.MaxSubscriptions. Call NextC2D afterwards.
+// be more than Config.MaxSubscriptions. Call NextC2D or NextOf afterwards.
 func (s *Session) Subscribe(ctx context.Context, subs ...Subscription) error {
 	const op = "subscribe"
 	return s.change(ctx, op, func(have []Subscription) ([]Subscription, error) {
@@ -138,15 +138,19 @@ func (s *Session) change(ctx context.Context, op string, edit func([]Subscriptio
 	return s.purgeUnwanted(ctx, op)
 }
 
-// Granted returns the highest QoS of the subscriptions that match, the kept
-// ones included, and whether there are any.
-func (s *Session) Granted(match func(*Subscription) bool) (qos byte, ok bool) {
+// Subscribed reports whether the session has a subscription of this filter, a kept one included.
+func (s *Session) Subscribed(filter string) bool {
 	s.entity.mu.Lock()
 	defer s.entity.unlock()
+	return slices.ContainsFunc(s.subs, func(sub Subscription) bool { return sub.Filter == filter })
+}
+
+// qos returns the highest QoS that was granted for a feature. The caller holds the lock.
+func (s *Session) qos(f Feature) (qos byte) {
 	for i := range s.subs {
-		if sub := &s.subs[i]; match(sub) {
-			qos, ok = max(qos, sub.QoS), true
+		if sub := &s.subs[i]; sub.Feature.has(f) {
+			qos = max(qos, sub.QoS)
 		}
 	}
-	return qos, ok
+	return qos
 }

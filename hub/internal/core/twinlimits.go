@@ -15,8 +15,8 @@ const (
 	maxTwinKey    = 1 << 10 // bytes
 	maxTwinString = 4 << 10 // bytes
 	maxTwinDepth  = 10      // objects inside each other, below the section
-	minTwinInt    = -4503599627370496
-	maxTwinInt    = 4503599627370495
+	minTwinInt    = int64(-4503599627370496)
+	maxTwinInt    = int64(4503599627370495)
 )
 
 // sectionParser walks over compact, valid JSON, so that what it checks are

@@ -1,6 +1,8 @@
 package httpfront
 
 import (
+	"strings"
+
 	"github.com/hubwire/hubwire/httpsx"
 	"github.com/hubwire/hubwire/hub/internal/core"
 )
@@ -16,7 +18,8 @@ func (s *Server) initUpload(r *request) (*httpsx.Answer, error) {
 	if err := v.Check(); err != nil {
 		return nil, err
 	}
-	u, err := s.core.InitiateUpload(r.http.Context(), r.grant.Identity, core.UploadRequest{BlobName: v.BlobName, Host: r.http.Host})
+	host := strings.TrimSuffix(r.http.Host, ":443") // some clients write the port, and read it as part of the name
+	u, err := s.core.InitiateUpload(r.http.Context(), r.grant.Identity, core.UploadRequest{BlobName: v.BlobName, Host: host})
 	if err != nil {
 		return nil, err
 	}

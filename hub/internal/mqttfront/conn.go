@@ -37,6 +37,7 @@ type conn struct {
 	silence time.Duration // without a packet, after which the connection is over
 	will    *hubwire.Message
 	dps     *provisioning // of a connection that registers
+	acked   []string      // lock tokens that PUBACKs came for, until complete
 
 	mu      sync.Mutex // guards what follows
 	session *core.Session
@@ -86,6 +87,7 @@ func (c *conn) run() error {
 	for {
 		// An intercept function may take its time with the next packet: not on the account of this one.
 		if c.mqtt.Buffered() == 0 || c.server.core.Intercepts() {
+			c.proceed()
 			if err := c.out.flush(); err != nil {
 				return err
 			}
@@ -115,6 +117,9 @@ func because(err, why error) error {
 func (c *conn) handle(p mqtt.Packet) error {
 	if c.dps != nil {
 		return c.handleDPS(p)
+	}
+	if p.Type() != mqtt.TypePuback {
+		c.proceed() // before what came behind the PUBACKs
 	}
 	switch p.Type() {
 	case mqtt.TypePublish:
@@ -202,6 +207,7 @@ func (c *conn) end(reason error) {
 	session, closed := c.session, c.closed
 	c.mu.Unlock()
 	if session != nil {
+		c.complete()
 		session.Disconnect()
 		c.server.current.Forget(c.id, c)
 	}

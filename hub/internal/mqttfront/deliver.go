@@ -1,7 +1,9 @@
 package mqttfront
 
 import (
+	"context"
 	"slices"
+	"sync"
 
 	"github.com/hubwire/hubwire"
 	"github.com/hubwire/hubwire/hub/internal/core"
@@ -33,6 +35,8 @@ type deliveries struct {
 	lost     uint64     // as the session said when inFlight was last compared with the queue
 	pumping  bool       // somebody is in pump
 	again    bool       // who should look once more
+
+	acked []string // lock tokens of PUBACKs, until the reader completes them
 }
 
 // delivery is a message that was sent at QoS 1.
@@ -69,30 +73,53 @@ func (c *conn) pump(wake bool) {
 	c.pumping = true
 	for c.again {
 		c.again = false
-		for c.hasRoom() {
-			c.mu.Unlock()
-			r := c.session.NextC2D()
-			more := r != nil && c.sendMessage(r, wake)
-			c.mu.Lock()
-			if !more {
+		for more := true; more; {
+			max := c.room()
+			if max <= 0 {
 				break
 			}
+			c.mu.Unlock()
+			more = c.sendNext(max, wake)
+			c.mu.Lock()
 		}
 	}
 	c.pumping = false
 }
 
-// hasRoom reports whether the window allows one more message. From a full one
+// batches are where messages are until they are written, [window]core.Outgoing each.
+var batches = sync.Pool{New: func() any { return new([window]core.Outgoing) }}
+
+// sendNext sends up to max messages, and reports whether to go on. With an intercept
+// function, which may take its time, it is one: the lock of a second would run
+// meanwhile. And it may keep what it sees.
+func (c *conn) sendNext(max int, wake bool) (more bool) {
+	if c.server.core.Intercepts() {
+		one := make([]core.Outgoing, 1)
+		return c.session.NextC2D(one) == 1 && c.sendMessage(&one[0], wake)
+	}
+	room := batches.Get().(*[window]core.Outgoing)
+	batch := room[:max]
+	n := c.session.NextC2D(batch)
+	more = n == max
+	for i := range n {
+		more = c.sendMessage(&batch[i], wake) && more
+	}
+	clear(batch[:n])
+	batches.Put(room)
+	return more
+}
+
+// room returns how many more messages the window allows. From a full one
 // those first go that have expired or were purged, for which no PUBACK need ever
 // come; and those whose locks ran out do not count, since they are what comes next. The
 // caller holds the lock, which is released meanwhile.
-func (c *conn) hasRoom() bool {
-	if c.outstanding() < window {
-		return true
+func (c *conn) room() int {
+	if n := c.outstanding(); n < window {
+		return window - n
 	}
 	lost := c.session.Lost()
 	if lost == c.lost {
-		return false
+		return 0
 	}
 	c.lost = lost
 	sent := slices.Clone(c.inFlight)
@@ -111,7 +138,7 @@ func (c *conn) hasRoom() bool {
 	for i, d := range c.inFlight {
 		c.inFlight[i].over = slices.Contains(over, d)
 	}
-	return c.outstanding() < window
+	return window - c.outstanding()
 }
 
 // outstanding counts the messages that a PUBACK is waited for.
@@ -126,7 +153,7 @@ func (d *deliveries) outstanding() (n int) {
 
 // sendMessage sends one message, and reports whether to go on. What is not
 // sent stays locked, and visible again when its lock is over.
-func (c *conn) sendMessage(r *hubwire.Received, wake bool) bool {
+func (c *conn) sendMessage(r *core.Outgoing, wake bool) bool {
 	v, err := c.intercept(core.OpC2D, r.Input, &r.Message, nil)
 	if err != nil {
 		if refusal(err) == nil {
@@ -135,15 +162,15 @@ func (c *conn) sendMessage(r *hubwire.Received, wake bool) bool {
 		}
 		return true
 	}
-	p := mqtt.Publish{Payload: r.Body, QoS: c.granted(r)}
+	p := mqtt.Publish{Payload: r.Body, QoS: c.qos(r)}
 	if p.QoS != mqtt.AtMostOnce {
-		p.ID, p.Dup = c.packetID(r), r.Redelivered
+		p.ID, p.Dup = c.packetID(&r.Received), r.Redelivered
 	}
 	sent := c.out.push(wake, func(dst []byte) []byte {
 		at := len(dst)
 		dst = mqtt.OpenPublish(dst, len(p.Payload))
 		if r.Input != "" {
-			dst = mqtt.AppendInputTopic(dst, c.id, r)
+			dst = mqtt.AppendInputTopic(dst, c.id, &r.Received)
 		} else {
 			dst = mqtt.AppendC2DTopic(dst, c.id, &r.Message)
 		}
@@ -168,28 +195,23 @@ func (c *conn) sendMessage(r *hubwire.Received, wake bool) bool {
 // settle ends a delivery. That its lock was lost is no news to the peer: it
 // gets the message again.
 func (c *conn) settle(lock string, d hubwire.Disposition) {
-	if err := c.session.Settle(c.ctx, lock, d); err != nil {
+	c.logUnsettled(c.session.Settle(c.ctx, lock, d))
+}
+
+func (c *conn) logUnsettled(err error) {
+	if err != nil {
 		c.server.opt.Log.Info("mqtt: message not settled", "device", c.id, "error", err)
 	}
 }
 
-// granted returns the QoS that a message goes out at. One whose subscription has
-// ended meanwhile goes out as if it needed a PUBACK, so that it is not lost.
-func (c *conn) granted(r *hubwire.Received) mqtt.QoS {
-	want := core.FeatureC2D
-	if r.Input != "" {
-		want = core.FeatureInputs
-	}
-	qos, ok := c.session.Granted(func(s *core.Subscription) bool { return s.Feature&want != 0 })
-	if !ok {
-		return mqtt.AtLeastOnce
-	}
+// qos returns the QoS that a message goes out at.
+func (c *conn) qos(r *core.Outgoing) mqtt.QoS {
 	if c.server.opt.GatewayProperties {
 		if hint, _ := r.Property("mqtt-qos"); hint == "0" {
 			return mqtt.AtMostOnce
 		}
 	}
-	return mqtt.QoS(qos)
+	return mqtt.QoS(r.QoS)
 }
 
 // packetID notes a message as sent at QoS 1 and returns its packet
@@ -224,7 +246,7 @@ func (c *conn) take(id uint16) (d delivery, ok bool) {
 	return d, true
 }
 
-// puback completes a message. One that is not out is ignored: it was completed before.
+// puback notes a message to complete. One that is not out is ignored: it was completed before.
 func (c *conn) puback(p mqtt.Packet) error {
 	m, err := mqtt.ParsePuback(p)
 	if err != nil {
@@ -237,13 +259,30 @@ func (c *conn) puback(p mqtt.Packet) error {
 	v, err := c.intercept(core.OpAck, d.lock, nil, nil)
 	switch {
 	case err == nil:
-		c.settle(d.lock, hubwire.Complete)
+		c.acked = append(c.acked, d.lock)
 	case refusal(err) == nil:
 		return err
 	}
 	if v.DropAfter {
 		return core.ErrDrop
 	}
-	c.deliver()
 	return nil
+}
+
+// proceed completes what PUBACKs have come for, those of a burst at once, and sends what
+// there is room for then.
+func (c *conn) proceed() {
+	if len(c.acked) > 0 {
+		c.complete()
+		c.deliver()
+	}
+}
+
+// complete completes what PUBACKs have come for, whatever becomes of the connection.
+func (c *conn) complete() {
+	if len(c.acked) > 0 {
+		c.logUnsettled(c.session.Complete(context.WithoutCancel(c.ctx), c.acked))
+		clear(c.acked)
+		c.acked = c.acked[:0]
+	}
 }

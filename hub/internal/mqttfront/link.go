@@ -47,7 +47,13 @@ func (c *conn) Desired(d hubwire.DesiredChange) {
 }
 
 // C2DReady implements [core.Link].
-func (c *conn) C2DReady() { c.push(func() { c.pump(true) }) }
+func (c *conn) C2DReady() {
+	if !c.server.core.Intercepts() {
+		c.pump(true) // without the function that push wants
+		return
+	}
+	c.push(func() { c.pump(true) })
+}
 
 // Close implements [core.Link]: over MQTT the hub says nothing, it cuts.
 func (c *conn) Close(reason *hubwire.Error) {

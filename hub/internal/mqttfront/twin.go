@@ -107,8 +107,7 @@ func (a *answer) appendTo(dst, rid []byte) []byte {
 }
 
 func (c *conn) wantsTwinResponses() bool {
-	_, ok := c.session.Granted(func(s *core.Subscription) bool { return s.Filter == topics.TwinResponseFilter })
-	return ok
+	return c.session.Subscribed(topics.TwinResponseFilter)
 }
 
 func refusalAnswer(e *hubwire.Error) answer {

@@ -13,18 +13,18 @@ import (
 	"github.com/hubwire/hubwire"
 )
 
-// uploads has the ways of a Client that uploads go. They are made when they are first needed,
-// and end with it.
-type uploads struct {
+// beside has the ways of a Client that go over HTTPS beside its protocol: of uploads, and of a module's
+// calls. They are made when they are first needed, and end with it.
+type beside struct {
 	cfg *config // with the port of HTTPS, and the dialer that goes through the protocol's proxy
 
 	mu   sync.Mutex
-	made *uploadWays
+	made *besideWays
 	over error // why there are no more
 }
 
-// uploadWays lead to the hub and to the storage account.
-type uploadWays struct {
+// besideWays lead to the hub and to the storage account.
+type besideWays struct {
 	hub     rest
 	account http.Transport
 	conns   connections // to the account
@@ -34,7 +34,7 @@ type uploadWays struct {
 const storageConns = 32
 
 // init notes what a Client of a transport dials with: in the end of that one which is chosen.
-func (u *uploads) init(cfg *config, t *Transport, chosen func() Choice) {
+func (b *beside) init(cfg *config, t *Transport, chosen func() Choice) {
 	own := *cfg
 	switch {
 	case cfg.HTTPSPort != 0:
@@ -45,25 +45,31 @@ func (u *uploads) init(cfg *config, t *Transport, chosen func() Choice) {
 	own.Dial = func(ctx context.Context, network, addr string) (net.Conn, error) {
 		return cfg.via(chosen().Transport.via)(ctx, network, addr)
 	}
-	u.cfg = &own
+	b.cfg = &own
 }
 
 // ways returns the ways, or why there are none any more.
-func (u *uploads) ways() (*uploadWays, error) {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	if u.over != nil {
-		return nil, &hubwire.Error{Outcome: hubwire.NotSent, Err: u.over}
+func (b *beside) ways() (*besideWays, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.over != nil {
+		return nil, &hubwire.Error{Outcome: hubwire.NotSent, Err: b.over}
 	}
-	if u.made == nil {
-		u.made = newUploadWays(u.cfg)
+	if b.made == nil {
+		b.made = newBesideWays(b.cfg)
 	}
-	return u.made, nil
+	return b.made, nil
 }
 
-func newUploadWays(cfg *config) *uploadWays {
-	w := new(uploadWays)
-	w.hub.init(cfg, 2, cfg.dialHTTPS, func(*hubwire.Error) {})
+func newBesideWays(cfg *config) *besideWays {
+	w := new(besideWays)
+	hub, requests := cfg, 2 // about uploads, which are short
+	if cfg.id.IsModule() {  // calls, each of which waits for somebody
+		own := *cfg
+		own.AckTimeout = 0
+		hub, requests = &own, maxInvocations
+	}
+	w.hub.init(hub, requests, cfg.dialHTTPS, func(*hubwire.Error) {})
 	roots := cfg.TLSConfig.Clone()
 	if roots == nil {
 		roots = &tls.Config{MinVersion: tls.VersionTLS12}
@@ -115,17 +121,17 @@ func (b *steadyBody) Read(p []byte) (int, error) {
 var errStalled = errors.New("device: it does not go on")
 
 // end ends all that is under way, because of cause, the first time.
-func (u *uploads) end(cause error) {
+func (b *beside) end(cause error) {
 	if !errors.Is(cause, net.ErrClosed) {
 		cause = &closedError{cause}
 	}
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	if u.over != nil {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.over != nil {
 		return
 	}
-	u.over = cause
-	if w := u.made; w != nil {
+	b.over = cause
+	if w := b.made; w != nil {
 		w.hub.abort(cause)
 		w.hub.conns.abort()
 		w.hub.transport.CloseIdleConnections()
@@ -135,9 +141,9 @@ func (u *uploads) end(cause error) {
 }
 
 // wait reports whether all dials have returned before limit.
-func (u *uploads) wait(limit <-chan struct{}) bool {
-	u.mu.Lock()
-	w := u.made
-	u.mu.Unlock()
+func (b *beside) wait(limit <-chan struct{}) bool {
+	b.mu.Lock()
+	w := b.made
+	b.mu.Unlock()
 	return w == nil || w.hub.conns.wait(limit) && w.conns.wait(limit)
 }
