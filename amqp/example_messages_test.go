@@ -104,17 +104,6 @@ func ExampleAppendEvent() {
 	// pump 20.5 1024 Telemetry <nil>
 }
 
-// For who has a library that takes messages apart.
-func ExampleEventOf() {
-	e, err := amqp.EventOf(&amqp.Draft{
-		Annotations: []amqp.Pair{{Key: "iothub-connection-device-id", Value: amqp.String("pump")}, {Key: "x-opt-offset", Value: amqp.String("1024")}},
-		Text:        []hubwire.Property{{Name: "alert", Value: "no"}},
-		Body:        amqp.DataBody, Data: []byte("20.5"),
-	})
-	fmt.Println(e.Source, e.Offset, e.Properties, string(e.Body), err)
-	// Output: pump 1024 [{alert no}] 20.5 <nil>
-}
-
 func ExampleAppendNotification() {
 	wire := amqp.AppendNotification(nil, &amqp.Notification{
 		ContentType: amqp.FeedbackType, Hub: "myhub", EnqueuedTime: time.Unix(1767225600, 0),
