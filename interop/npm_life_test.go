@@ -138,3 +138,18 @@ func TestNpmLife(t *testing.T) {
 		c.silent(t, "disconnect")
 	})
 }
+
+// TestNpmHaste has clients that are closed while they do something. Over AMQP the SDK
+// throws, when the link comes that it has given up, and waits for 45 seconds.
+func TestNpmHaste(t *testing.T) {
+	p := join(t)
+	p.over(t, []string{"mqtt", "mqtt-ws", "https"}, "a client that is closed while it sends", func(t *testing.T, w *way) {
+		id, c := w.open(t)
+		c.do(t, "haste", sdkMessage{Body: []byte("perhaps")})
+		c.do(t, "open", nil)
+		m := sdkMessage{Body: []byte("after that")}
+		c.do(t, "send", m)
+		for string(w.events.next(t, id.DeviceID).Body) != string(m.Body) {
+		}
+	})
+}

@@ -20,6 +20,7 @@ func (s *Session) attach(body []byte) error {
 	if p.Handle > c.cfg.HandleMax {
 		return &amqp10.Error{Condition: amqp10.FramingError, Description: fmt.Sprintf("handle %d, the limit is %d", p.Handle, c.cfg.HandleMax)}
 	}
+	handle, ok := s.newHandle()
 	switch {
 	case len(p.Name) > maxName:
 		s.end(&amqp10.Error{Condition: amqp10.InvalidField, Description: fmt.Sprintf("a link's name of %d bytes, the limit is %d", len(p.Name), maxName)})
@@ -27,11 +28,11 @@ func (s *Session) attach(body []byte) error {
 	case s.handles[p.Handle] != nil:
 		s.end(&amqp10.Error{Condition: amqp10.HandleInUse, Description: fmt.Sprintf("handle %d has a link", p.Handle)})
 		return nil
-	case p.Handle > s.peerHandleMax || c.links >= c.cfg.MaxLinks:
+	case !ok || c.links >= c.cfg.MaxLinks:
 		s.end(&amqp10.Error{Condition: amqp10.ResourceLimitExceeded, Description: fmt.Sprintf("%d links", c.links)})
 		return nil
 	}
-	l := &Link{session: s, key: linkKey{string(p.Name), p.Role}, handle: p.Handle}
+	l := &Link{session: s, key: linkKey{string(p.Name), p.Role}, handle: handle, peerHandle: p.Handle}
 	s.handles[p.Handle] = l
 	s.peerHandles = max(s.peerHandles, uint64(p.Handle)+1)
 	c.links++
@@ -165,6 +166,7 @@ func (s *Session) detached(body []byte) error {
 	}
 	l.state = linkGone
 	delete(s.handles, p.Handle)
+	s.handlesFree = append(s.handlesFree, l.handle)
 	s.conn.links--
 	return nil
 }
@@ -172,6 +174,16 @@ func (s *Session) detached(body []byte) error {
 // noLink ends a session whose peer names a handle that has no link.
 func (s *Session) noLink(what amqp10.Descriptor, handle uint32) {
 	s.end(&amqp10.Error{Condition: amqp10.UnattachedHandle, Description: fmt.Sprintf("%v on handle %d, which has no link", what, handle)})
+}
+
+// newHandle returns a handle of ours that is free. It is taken by who puts a link on it.
+func (s *Session) newHandle() (h uint32, ok bool) {
+	if n := len(s.handlesFree); n > 0 {
+		h, s.handlesFree = s.handlesFree[n-1], s.handlesFree[:n-1]
+		return h, true
+	}
+	s.handlesMade++
+	return s.handlesMade - 1, s.handlesMade-1 <= s.peerHandleMax
 }
 
 // forget takes a link that has ended out of what it may be in. The queue of the connection drops it when its turn comes.

@@ -12,12 +12,13 @@ type Link struct {
 	out     Sender   // the peer receives
 
 	// Guarded by the lock of the connection.
-	state   linkState
-	handle  uint32        // the peer's and ours: rhea forgets those of a link some time after its end, and by then forgot the next one's with it
-	refusal *amqp10.Error // of the node, when it detaches before it is attached
-	calls   int           // of the node that have not returned
-	why     error         // why it ended, when it has
-	told    bool          // the node has been told, or is about to be
+	state      linkState
+	handle     uint32 // ours
+	peerHandle uint32
+	refusal    *amqp10.Error // of the node, when it detaches before it is attached
+	calls      int           // of the node that have not returned
+	why        error         // why it ended, when it has
+	told       bool          // the node has been told, or is about to be
 
 	// How many deliveries there have been, by the sender's count, and how many more there may be (part 2 section 2.6.7).
 	deliveryCount uint32

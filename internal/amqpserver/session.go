@@ -34,6 +34,8 @@ type Session struct {
 	names         map[linkKey]*Link
 	peerHandles   uint64 // above the highest handle that the peer has used
 	peerHandleMax uint32
+	handlesMade   uint32   // ours so far
+	handlesFree   []uint32 // of them that can be used again
 
 	due     bool // in conn.due
 	widen   bool // the peer is to be told of its window
