@@ -96,7 +96,7 @@ func judgeRows(rows []*row, rounds []round, o options) []result {
 
 // options are those to judge r by.
 func (r *row) options(o options) options {
-	o.strict = o.strict || r.steady && !r.lenient
+	o.strict = o.strict || r.steady
 	return o
 }
 

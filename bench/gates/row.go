@@ -20,11 +20,8 @@ type row struct {
 	control *work
 
 	// steady: what is measured is no time, so a busy machine changes nothing of
-	// it, and it has no slack, unless it is lenient.
+	// it, and it has no slack.
 	steady bool
-
-	// lenient: it has the slack of ratios all the same, as its gates are known to be missed.
-	lenient bool
 }
 
 // uncounted is the allocs of a row that says nothing about them.
