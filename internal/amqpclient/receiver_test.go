@@ -247,3 +247,22 @@ func TestAPartialMessageIsBounded(t *testing.T) {
 		})
 	}
 }
+
+// A peer may count a delivery when it begins, and say so before it is whole.
+func TestAFlowWithinAMessageCountsItOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var j journal
+		p, r := receiver(t, j.receiver(1))
+		p.want("flow in=100+5000 out=1 link 0 count=0 credit=1")
+		p.send(more(0, "in "), linkFlow(9, 1, 0))
+		drains := laterErr(func() error { return r.Drain(t.Context()) })
+		if !drains.waits() {
+			t.Error("Drain has returned within a message")
+		}
+		p.send(last("parts"))
+		j.want(t, "delivery 0 tag 00 settled false: in parts")
+		drains.must(t)
+		r.AddCredit(2)
+		p.want("flow in=102+5000 out=1 link 0 count=1 credit=2")
+	})
+}
