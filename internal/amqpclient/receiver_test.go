@@ -150,6 +150,30 @@ func TestSettleWaitsForThePeerInModeSecond(t *testing.T) {
 	})
 }
 
+// A call that has given up may ask again for what came meanwhile; answers that nobody asks for do not pile up.
+func TestAnAnswerThatComesLateIsKept(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const many = 200
+		p, r := receiver(t, &amqpclient.ReceiverOptions{Second: true, Credit: many})
+		for id := range uint32(many) {
+			p.send(message(id, "m"))
+			if _, err := r.Settle(gone(), id, amqp10.Accepted()); !errors.Is(err, context.Canceled) {
+				t.Fatalf("Settle returned %v", err)
+			}
+			p.send(settled(amqp10.RoleSender, id, id, amqp10.Rejected(&amqp10.Error{Condition: "lock-lost"})))
+		}
+		state, err := r.Settle(gone(), 0, amqp10.Accepted())
+		if e, _ := state.Error(); err != nil || e == nil || e.Condition != "lock-lost" {
+			t.Errorf("the answer that came late is %v, %v", e, err)
+		}
+		for _, id := range []uint32{0, many - 1} {
+			if _, err := r.Settle(gone(), id, amqp10.Accepted()); !errors.Is(err, amqpclient.ErrNotUnsettled) {
+				t.Errorf("Settle of what is settled returned %v", err)
+			}
+		}
+	})
+}
+
 func TestSettleEndsWithItsLink(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p, r := receiver(t, &amqpclient.ReceiverOptions{Second: true, Credit: 5})
