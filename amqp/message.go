@@ -35,12 +35,12 @@ var (
 //
 // Sections may come in any order, for the C SDK writes some in its own. Each may come once,
 // but data and sequences, of which there may be any number. Keys of annotations and of
-// application properties may be strings or symbols, values of any type; a property has the
-// types of part 3, with symbol and string the one for the other, and an id is a ulong, uuid,
+// application properties may be strings or symbols, values of any type; entries of annotations
+// whose keys are ulongs are passed over. A property has the types of part 3, with symbol and string the one for the other, and an id is a ulong, uuid,
 // binary, string or null. Text is not looked at: who needs UTF-8 checks it.
 //
 // The error is a [*SyntaxError], which is shared by calls that find the same fault. It does
-// not allocate but for that.
+// not allocate but for that, and for annotations of which some are passed over: they are a copy.
 func ParseMessage(b []byte) (m Message, err error) {
 	p := parser{b: b[:len(b):len(b)]}
 	for p.i < len(b) && p.err == nil {

@@ -84,7 +84,10 @@ func TestBadMessages(t *testing.T) {
 		{"more entries than counted", section(annotations, 0xc1, 5, 0, 0xa3, 1, 'k', 0x40), annotations, amqp10.ErrCount},
 		{"fewer entries than counted", section(annotations, 0xc1, 5, 4, 0xa3, 1, 'k', 0x40), annotations, amqp10.ErrCount},
 		{"a map of no size", section(annotations, 0xc1, 0, 0), annotations, amqp10.ErrTruncated},
-		{"a key that is a number", section(annotations, mapOf(Ulong(1), Ulong(1))...), annotations, amqp10.ErrType},
+		{"a key that is a number", section(application, mapOf(Ulong(1), Ulong(1))...), application, amqp10.ErrType},
+		{"a key that is a signed number", section(annotations, mapOf(Ulong(1), Ulong(1), Long(1), Ulong(1))...), annotations, amqp10.ErrType},
+		{"a number for a key without a value", section(annotations, mapOf(Symbol("a"), Ulong(1), Ulong(1))...), annotations, amqp10.ErrTruncated},
+		{"numbers for keys, and a count that is wrong", section(annotations, 0xc1, 5, 6, 0x44, 0x40, 0x44, 0x40), annotations, amqp10.ErrCount},
 		{"a key that is null", section(application, mapOf(Typed{}, Ulong(1))...), application, amqp10.ErrType},
 		{"a key that is longer than the map", section(annotations, 0xc1, 5, 2, 0xa3, 9, 'k', 0x40), annotations, amqp10.ErrTruncated},
 		{"a long key that is longer than the map", section(annotations, 0xc1, 8, 2, 0xb3, 0xff, 0, 0, 1, 'k', 0x40), annotations, amqp10.ErrTruncated},
@@ -148,6 +151,10 @@ func TestOddMessages(t *testing.T) {
 			Symbol("double"), raw(0x82, 0x3f, 0xf8, 0, 0, 0, 0, 0, 0), Symbol("true"), Bool(true), Symbol("null"), Typed{})...),
 			map[string]string{"message-annotations map": "map:string:a=list:", "message-annotations array": "array:ubyte:1 ubyte:2 ",
 				"message-annotations described": "described:", "message-annotations double": "double:1.5", "message-annotations true": "boolean:true", "message-annotations null": "null:"}},
+		{"annotations with numbers for keys, in every width", join(
+			section(amqp10.DescMessageAnnotations, mapOf(Ulong(0), Int(1), Symbol("a"), Int(2), Ulong(300), raw(0x45), String("b"), Int(3), Ulong(7), Int(4))...),
+			section(amqp10.DescDeliveryAnnotations, mapOf(Ulong(1), Typed{})...), section(amqp10.DescFooter, mapOf(Ulong(1), Typed{})...)),
+			map[string]string{"message-annotations a": "int:2", "message-annotations b": "int:3"}},
 		{"a value body of a map", section(amqp10.DescValue, mapOf(String("k"), Int(200))...), map[string]string{"amqp-value": "map:string:k=int:200"}},
 	} {
 		m, err := ParseMessage(c.in)

@@ -224,15 +224,15 @@ func (p *parser) compound(code8 byte) (items []byte, count int) {
 // is the next byte. Nearly all in a message are.
 func isShort(c byte) bool { return c>>4 == 0xa }
 
-// mapOf reads a map whose keys are text.
+// mapOf reads a map whose keys are text. Those of annotations may be numbers too, which nobody has a use for (part 3
+// section 3.2.10 reserves them).
 func (p *parser) mapOf() Map {
 	b, count := p.compound(amqp10.CodeMap8)
 	i, n := 0, 0
 	for i < len(b) {
 		switch c := b[i]; {
 		case classes[c] != classText:
-			p.failAt(b, i, amqp10.ErrType)
-			return Map{}
+			return p.numbered(b, count)
 		case isShort(c) && i+1 < len(b):
 			i += 2 + int(b[i+1])
 		default:
@@ -256,6 +256,39 @@ func (p *parser) mapOf() Map {
 		return Map{}
 	}
 	return Map{b[:len(b):len(b)], n / 2}
+}
+
+// numbered is mapOf for the items of a map that has other keys than text. It returns a copy of the entries that are of use.
+func (p *parser) numbered(b []byte, count int) (m Map) {
+	n := 0
+	for i := 0; i < len(b); n += 2 {
+		text := classes[b[i]] == classText
+		if !text && (p.at == amqp10.DescApplicationProperties || amqp10.KindOf(b[i]) != amqp10.KindUlong) {
+			p.failAt(b, i, amqp10.ErrType)
+			return Map{}
+		}
+		value := p.next(b, i)
+		if value < 0 {
+			return Map{}
+		}
+		if value == len(b) {
+			p.failAt(b, value, amqp10.ErrTruncated)
+			return Map{}
+		}
+		next := p.next(b, value)
+		if next < 0 {
+			return Map{}
+		}
+		if text {
+			m = Map{append(m.entries, b[i:next]...), m.n + 1}
+		}
+		i = next
+	}
+	if n != count {
+		p.failAt(b, len(b), amqp10.ErrCount)
+		return Map{}
+	}
+	return m
 }
 
 // list reads a list of anything, and returns it with its head.
