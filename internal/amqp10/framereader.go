@@ -32,7 +32,11 @@ func (in *FrameReader) Rest() []byte { return in.buf[in.r:in.w] }
 // Discard takes the first n bytes of Rest.
 func (in *FrameReader) Discard(n int) { in.r += n }
 
-// Fill waits for more, with one Read of Src, whose error it returns if that has brought nothing. The buffer grows when a read has filled it: to the size of a
+// emptyReads is how many reads may bring nothing, one after the other, before Src is taken for broken.
+const emptyReads = 100
+
+// Fill waits for more, with one Read of Src that brings something, whose error it returns if none does: that is
+// [io.ErrNoProgress] when Src gives neither bytes nor an error. The buffer grows when a read has filled it: to the size of a
 // busy one for more of what comes, beyond that only for a frame that has begun.
 func (in *FrameReader) Fill() error {
 	if in.r > 0 {
@@ -42,13 +46,21 @@ func (in *FrameReader) Fill() error {
 	if in.w == len(in.buf) {
 		in.buf = append(in.buf[:in.w], make([]byte, max(smallRead, len(in.buf)))...)
 	}
-	n, err := in.Src.Read(in.buf[in.w:])
+	n, err := 0, error(nil)
+	for range emptyReads {
+		if n, err = in.Src.Read(in.buf[in.w:]); n > 0 || err != nil {
+			break
+		}
+	}
 	in.w += n
 	if in.w == len(in.buf) && in.w < readBuffer { // there may be more
 		in.grow()
 	}
 	if n > 0 {
 		return nil
+	}
+	if err == nil {
+		return io.ErrNoProgress
 	}
 	return err
 }

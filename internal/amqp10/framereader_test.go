@@ -46,3 +46,26 @@ func TestFrameReaderCutsWhatComes(t *testing.T) {
 		})
 	}
 }
+
+func TestAFrameReaderGivesUpASourceThatGivesNothing(t *testing.T) {
+	src := &reluctant{none: emptyReads - 1}
+	in := FrameReader{Src: src}
+	if err := in.Fill(); err != nil || string(in.Rest()) != "x" {
+		t.Errorf("%q, %v", in.Rest(), err)
+	}
+	src.none = emptyReads
+	if err := in.Fill(); err != io.ErrNoProgress {
+		t.Errorf("nothing at all is %v", err)
+	}
+}
+
+// reluctant gives nothing for some reads.
+type reluctant struct{ none int }
+
+func (r *reluctant) Read(b []byte) (int, error) {
+	if r.none > 0 {
+		r.none--
+		return 0, nil
+	}
+	return copy(b, "x"), nil
+}
