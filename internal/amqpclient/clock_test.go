@@ -2,6 +2,7 @@ package amqpclient_test
 
 import (
 	"errors"
+	"math"
 	"net"
 	"sync/atomic"
 	"testing"
@@ -84,6 +85,16 @@ func TestAPeerThatIsSilentIsGivenUp(t *testing.T) {
 		<-c.Done()
 		if d := time.Since(since); !errors.Is(c.Err(), amqpclient.ErrSilent) || d < 89*time.Second || d > 91*time.Second {
 			t.Errorf("after %v it ended with %v", d, c.Err())
+		}
+	})
+}
+
+func TestALongIdleTimeoutIsNoShortOne(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		_, c := open(t, &amqpclient.Options{IdleTimeout: math.MaxInt64}, &amqp10.Open{IdleTimeout: amqp10.Some[uint32](math.MaxUint32)})
+		time.Sleep(30 * 24 * time.Hour)
+		if err := c.Err(); err != nil {
+			t.Error(err)
 		}
 	})
 }

@@ -101,8 +101,8 @@ func Open(ctx context.Context, nc net.Conn, o *Options) (*Conn, error) {
 func (c *Conn) isOpened() bool { return c.peer.maxFrame > 0 }
 
 // Close ends the connection with a close, behind all that was sent before, and waits for that of the peer until ctx ends.
-// Sessions and links are over from the first moment on. It returns when the connection is over, with nil if
-// the peer has answered, or when ctx has ended, with its error: the connection is then aborted.
+// Sessions and links are over from the first moment on. It returns nil when the connection is over, whether the peer has
+// answered or is gone, or, when ctx has ended, its error: the connection is then aborted.
 func (c *Conn) Close(ctx context.Context) error {
 	c.mu.Lock()
 	c.close(&Error{Level: LevelConn, Err: ErrClosed}, nil)

@@ -54,6 +54,9 @@ func (l *link) flow(p *amqp10.Flow) {
 	if p.LinkCredit.Valid {
 		// What was sent after the peer counted takes up some of what it grants.
 		sent := l.deliveryCount - p.DeliveryCount.Or(0)
+		if sent > math.MaxInt32 {
+			sent = 0 // it counts otherwise than we do
+		}
 		l.credit = p.LinkCredit.Value - min(sent, p.LinkCredit.Value)
 	}
 	l.out.wake()

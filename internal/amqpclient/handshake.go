@@ -3,7 +3,6 @@ package amqpclient
 import (
 	"errors"
 	"fmt"
-	"math"
 
 	"github.com/hubwire/hubwire/internal/amqp10"
 )
@@ -131,7 +130,7 @@ func (c *Conn) sayOpen() {
 		ChannelMax:   amqp10.Some(c.o.ChannelMax),
 	}
 	if t := c.o.IdleTimeout; t > 0 {
-		o.IdleTimeout = amqp10.Some(uint32(min(max(t.Milliseconds(), 1), math.MaxUint32)))
+		o.IdleTimeout = amqp10.Some(uint32(max(t.Milliseconds(), 1)))
 	}
 	c.appendFrame(0, o.AppendTo)
 	c.phase = phaseOpening

@@ -2,6 +2,7 @@ package amqpclient
 
 import (
 	"cmp"
+	"math"
 	"time"
 
 	"github.com/hubwire/hubwire/internal/amqp10"
@@ -24,7 +25,7 @@ type Options struct {
 	MaxPartial int
 
 	// IdleTimeout is what the peer is asked to let us hear from it at least as often as: it is given up when
-	// it has been silent for one and a half times as long. It is told in milliseconds. Default 4 minutes; negative: the peer is asked
+	// it has been silent for one and a half times as long. It is told in milliseconds, 2^32-1 at most. Default 4 minutes; negative: the peer is asked
 	// for nothing, and never given up for silence. What the peer asks us for is heeded in any case.
 	IdleTimeout time.Duration
 	// WriteTimeout is how long the peer may take to take one write (128 KiB or a message). Default 30 s.
@@ -51,7 +52,7 @@ func (o *Options) resolved() Options {
 	r.MaxFrameSize = max(cmp.Or(r.MaxFrameSize, 64<<10), amqp10.MinMaxFrameSize)
 	r.ChannelMax = cmp.Or(r.ChannelMax, 65535)
 	r.MaxPartial = cmp.Or(r.MaxPartial, 16<<20)
-	r.IdleTimeout = cmp.Or(r.IdleTimeout, 4*time.Minute)
+	r.IdleTimeout = min(cmp.Or(r.IdleTimeout, 4*time.Minute), math.MaxUint32*time.Millisecond)
 	r.WriteTimeout = cmp.Or(r.WriteTimeout, 30*time.Second)
 	return r
 }

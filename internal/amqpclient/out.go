@@ -107,7 +107,7 @@ func (c *Conn) gather() {
 		s.due = false
 		s.appendDue()
 	}
-	if c.due == nil {
+	if clear(due); c.due == nil { // a session that has ended is not held on to
 		c.due = due[:0]
 	}
 }

@@ -61,7 +61,7 @@ type Receiver struct {
 func (s *Session) Receiver(ctx context.Context, o *ReceiverOptions) (*Receiver, error) {
 	r := &Receiver{
 		link:       link{session: s, name: o.Name, onEnd: o.OnEnd, maxMessage: cmp.Or(o.MaxMessageSize, 4<<20)},
-		onDelivery: o.OnDelivery, more: o.Credit, second: o.Second,
+		onDelivery: o.OnDelivery, more: min(o.Credit, maxCredit), second: o.Second,
 	}
 	r.link.in = r
 	a := amqp10.Attach{

@@ -231,6 +231,17 @@ func TestADrainGivesTheCreditUp(t *testing.T) {
 	})
 }
 
+// A peer that has counted more deliveries than were sent grants what it says all the same.
+func TestAPeerThatCountsOtherwiseGrantsCredit(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p, l := sender(t, 0, &amqpclient.SenderOptions{})
+		p.send(linkFlow(9, 5, 1))
+		if !try(t, l, 0, "m") || try(t, l, 1, "m") {
+			t.Error("it does not send one message")
+		}
+	})
+}
+
 func TestAnEchoIsAnswered(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p, _ := sender(t, 10, &amqpclient.SenderOptions{})

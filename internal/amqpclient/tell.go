@@ -45,7 +45,11 @@ func (c *Conn) tellAll() {
 	for c.tales.at < len(c.untold) {
 		t := c.untold[c.tales.at]
 		c.untold[c.tales.at] = tale{}
-		c.tales.at++
+		if c.tales.at++; c.tales.at >= keptTales && 2*c.tales.at >= len(c.untold) { // callbacks may bring about others for ever
+			n := copy(c.untold, c.untold[c.tales.at:])
+			clear(c.untold[n:])
+			c.untold, c.tales.at = c.untold[:n], 0
+		}
 		c.mu.Unlock()
 		if l := t.ready; l != nil {
 			l.onReady()
