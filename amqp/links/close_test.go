@@ -102,6 +102,23 @@ func TestCloseDuring(t *testing.T) {
 	}
 }
 
+func TestCloseInsideADoneFunction(t *testing.T) {
+	withPeer(t, func(t *testing.T, p *peer) {
+		c := p.conn(nil)
+		d, err := c.Device(t.Context(), hubwire.Identity{DeviceID: "d1"}, &DeviceOptions{Tokens: fixed("t")})
+		if err != nil {
+			t.Fatal(err)
+		}
+		begin, closed := time.Now(), make(chan error, 1)
+		if err := d.SendAsync(t.Context(), &hubwire.Message{}, func(error) { closed <- c.Close() }); err != nil {
+			t.Fatal(err)
+		}
+		if err := <-closed; err != nil || time.Since(begin) > c.o.CloseTimeout/2 {
+			t.Errorf("Close: %v, after %v", err, time.Since(begin))
+		}
+	})
+}
+
 func TestCloseInsideACallback(t *testing.T) {
 	for name, where := range map[string]func(o *Options, cfg *entityConfig, s *senderConfig, end func()){
 		"OnState": func(o *Options, _ *entityConfig, _ *senderConfig, end func()) {

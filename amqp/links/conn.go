@@ -90,7 +90,7 @@ func (c *Conn) Err() error {
 
 // Close ends the Conn and all its entities, and returns when all goroutines are gone, within
 // CloseTimeout: a peer that does not read or answer is cut off. It may be called more than
-// once, at any time, and from a callback, whose own goroutine it does not wait for.
+// once, at any time, and from a callback or a done function, whose own goroutine it does not wait for.
 //
 // The error is nil or, when a function of the caller's has not returned in time, one that
 // matches [context.DeadlineExceeded]; the Conn has ended all the same.
@@ -100,6 +100,11 @@ func (c *Conn) Close() error {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	for _, e := range c.entities {
+		if f := e.cfg.closing; f != nil {
+			f()
+		}
+	}
 	c.endLocked(ErrClosed)
 	if c.insideLocked() {
 		c.detached++

@@ -120,6 +120,8 @@ func (c *Conn) Device(ctx context.Context, id hubwire.Identity, o *DeviceOptions
 	d.e, err = c.add(entityConfig{
 		name: id.String(), audience: sas.Audience(cmp.Or(opts.HostName, c.o.HostName), id), tokens: opts.Tokens,
 		properties: d.properties(""), settle: d.out.settleAll, onState: d.onState,
+		goodbye: opts.CloseTimeout / 4, // half of it is for messages
+		closing: d.out.refuse,          // which knows a done function when it sees one
 	})
 	if err != nil {
 		return nil, err

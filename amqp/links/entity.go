@@ -34,6 +34,13 @@ type entityConfig struct {
 	// more is begun until resume. nil: there is nothing of the kind.
 	settle func(ctx context.Context) (resume func())
 
+	// closing is called in each Close of the Conn, on its goroutine, with Conn.mu held. nil: there is nothing to know of.
+	closing func()
+
+	// goodbye is how long the end of the session holds up that of the entity, when the peer does not answer it. Then it is the
+	// connection's alone to wait. 0: as long as that waits.
+	goodbye time.Duration
+
 	// onState tells of each change, one at a time, in order; Closed comes last. reason is nil
 	// for Connected, and for Closed after close; else why. It may block the next change,
 	// but nothing else, and may call whatever it likes. nil: nobody is told.

@@ -1,6 +1,7 @@
 package links
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"time"
@@ -126,17 +127,29 @@ func (e *entity) endLocked(cause error) {
 		l.tellLocked()
 	}
 	if e.session != nil && e.c.net != nil && e.c.cause == nil {
-		e.ending = true
-		e.c.closeLocked(e.c.net, e.session, func() {
-			e.ending = false
-			e.leaveLocked()
-		})
+		e.sayGoodbyeLocked()
 	}
 	e.session = nil
 	e.state = Closed
 	close(e.changed)
 	e.changed = make(chan struct{})
 	e.leaveLocked()
+}
+
+// sayGoodbyeLocked ends the session.
+func (e *entity) sayGoodbyeLocked() {
+	said := func() {
+		e.ending = false
+		e.leaveLocked()
+	}
+	c := e.c
+	enough := time.AfterFunc(cmp.Or(e.cfg.goodbye, c.o.CloseTimeout), func() {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		said()
+	})
+	e.ending = true
+	c.closeLocked(c.net, e.session, func() { enough.Stop(); said() })
 }
 
 // leaveLocked is the last of e, once it has ended and restore has.

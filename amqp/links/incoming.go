@@ -6,6 +6,7 @@ import (
 
 	"github.com/hubwire/hubwire"
 	"github.com/hubwire/hubwire/amqp"
+	"github.com/hubwire/hubwire/internal/backoff"
 )
 
 // incoming is what comes to a device, beside the outcomes of what it sends. Each part of it is made, and its links
@@ -37,6 +38,12 @@ func (d *Device) twins() *twins     { return d.in.twins.get(func(t *twins) { t.i
 
 // start runs f on a goroutine of the device's, unless that has ended.
 func (in *incoming) start(f func()) bool { return in.d.e.start(f) }
+
+// pause waits before the n-th attempt, counted from 0, to do again what was refused; for no longer than ctx lasts, or the device.
+func (in *incoming) pause(ctx context.Context, n int) {
+	o := &in.d.c.o
+	sleep(ctx, backoff.Wait(n, o.MinBackoff, o.MaxBackoff), in.d.e.life.Done())
+}
 
 // unexpected tells of what is passed over.
 func (in *incoming) unexpected(err error) {

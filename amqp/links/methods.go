@@ -7,7 +7,6 @@ import (
 
 	"github.com/hubwire/hubwire"
 	"github.com/hubwire/hubwire/amqp"
-	"github.com/hubwire/hubwire/internal/backoff"
 )
 
 // MethodReply answers the direct method that it came with: at most once, from any goroutine. It
@@ -118,6 +117,6 @@ func (m *methods) send(ctx context.Context, op string, message []byte) error {
 		if !ok || e.Outcome != hubwire.Refused || !e.Retryable || ctx.Err() != nil {
 			return err
 		}
-		pause(ctx, backoff.Wait(n, m.in.d.c.o.MinBackoff, m.in.d.c.o.MaxBackoff))
+		m.in.pause(ctx, n)
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"runtime"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -244,6 +245,48 @@ func TestWhoWaitsForCallsAndAnswersHasNoGoroutine(t *testing.T) {
 				}
 				p.mu.Unlock()
 			}
+		}
+	})
+}
+
+func TestAMethodThatEndsItsGoroutineIsNotTheLast(t *testing.T) {
+	over(t, hub.Config{}, func(t *testing.T, b *bench) {
+		g := b.guest(dev)
+		err := g.ServeMethods(g.soon(), func(r hubwire.MethodRequest, reply MethodReply) {
+			_ = reply(g.soon(), hubwire.MethodResponse{Status: 200, Payload: r.Payload})
+			runtime.Goexit()
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i := range 2 * pumpCredit {
+			want := fmt.Sprintf("200 %d", i)
+			if got, err := g.invoke("echo", fmt.Sprint(i)); err != nil || got != want {
+				t.Fatalf("%q, %v, want %q", got, err, want)
+			}
+		}
+	})
+}
+
+func TestCloseDoesNotWaitToAnswerAgain(t *testing.T) {
+	cfg := hub.Config{Intercept: func(_ context.Context, op *hub.Op) (v hub.Verdict) {
+		if op.Kind == hub.OpMethodResponse {
+			v.Refuse = hubwire.Throttled
+		}
+		return v
+	}}
+	over(t, cfg, func(t *testing.T, b *bench) {
+		g := b.guest(dev)
+		err := g.ServeMethods(g.soon(), func(_ hubwire.MethodRequest, reply MethodReply) {
+			_ = reply(g.soon(), hubwire.MethodResponse{Status: 200})
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, _ = g.invoke("echo", "1")
+		time.Sleep(3 * time.Minute) // until the waits between the attempts are long
+		if err := g.Close(); err != nil {
+			t.Fatal(err)
 		}
 	})
 }

@@ -104,6 +104,43 @@ func TestAGoodbyeThatThePeerDoesNotAnswer(t *testing.T) {
 	}
 }
 
+// TestADeviceIsClosedInTime has a message without an outcome take the one half of the time, and the end of the session
+// what it can get of the other.
+func TestADeviceIsClosedInTime(t *testing.T) {
+	for name, closeTimeout := range map[string]time.Duration{"by default": 0, "sooner than its connection": 200 * time.Millisecond} {
+		t.Run(name, func(t *testing.T) {
+			withPeer(t, func(t *testing.T, p *peer) {
+				p.script = func(c *peerConn, channel uint16, what amqp10.Descriptor, body []byte) bool {
+					return what == amqp10.DescEnd || what == amqp10.DescTransfer && c.linkTo(channel, body).address == eventsOf1
+				}
+				c := p.conn(nil)
+				d, err := c.Device(t.Context(), hubwire.Identity{DeviceID: "d1"}, &DeviceOptions{Tokens: fixed("t"), CloseTimeout: closeTimeout})
+				if err != nil {
+					t.Fatal(err)
+				}
+				outcome := make(chan error, 1)
+				if err := d.SendAsync(t.Context(), &hubwire.Message{}, func(err error) { outcome <- err }); err != nil {
+					t.Fatal(err)
+				}
+				begin := time.Now()
+				if err := d.Close(); err != nil {
+					t.Error(err)
+				}
+				if took := time.Since(begin); took >= d.o.CloseTimeout {
+					t.Errorf("Close took %v", took)
+				}
+				var e *hubwire.Error
+				if err := <-outcome; !errors.As(err, &e) || e.Outcome != hubwire.Unknown {
+					t.Errorf("the message: %v", err)
+				}
+				if _, err = c.Device(t.Context(), d.id, &DeviceOptions{Tokens: fixed("t")}); err != nil || p.dialled() != 1 {
+					t.Errorf("back again: %v, %d connections", err, p.dialled())
+				}
+			})
+		})
+	}
+}
+
 func TestACloseThatThePeerDoesNotAnswer(t *testing.T) {
 	withPeer(t, func(t *testing.T, p *peer) {
 		p.script = func(_ *peerConn, _ uint16, what amqp10.Descriptor, _ []byte) bool { return what == amqp10.DescClose }

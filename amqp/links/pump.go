@@ -1,10 +1,8 @@
 package links
 
 import (
-	"context"
 	"slices"
 	"sync"
-	"time"
 
 	"github.com/hubwire/hubwire"
 	"github.com/hubwire/hubwire/amqp"
@@ -74,10 +72,23 @@ func (p *pump) push(gen generation, d *amqpclient.Delivery) {
 
 // run gives f what is there, until there is no more.
 func (p *pump) run() {
+	finished := false
+	defer func() {
+		if !finished { // f has ended the goroutine, not what others wait for
+			p.mu.Lock()
+			defer p.mu.Unlock()
+			p.running = p.in.start(p.run)
+		}
+	}()
 	for a, ok := p.next(); ok; a, ok = p.next() {
-		p.f(a.gen, a.message)
-		take(a.link, a.id, a.settled)
+		p.give(a)
 	}
+	finished = true
+}
+
+func (p *pump) give(a arrival) {
+	defer take(a.link, a.id, a.settled)
+	p.f(a.gen, a.message)
 }
 
 // next takes the oldest message, or ends the pump: what comes from then on starts it again.
@@ -100,14 +111,4 @@ func take(from *amqpclient.Receiver, id uint32, settled bool) {
 		_ = from.Dispose(id, id, amqp10.Accepted())
 	}
 	from.AddCredit(1)
-}
-
-// pause waits for d, or until ctx ends.
-func pause(ctx context.Context, d time.Duration) {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-	case <-ctx.Done():
-	}
 }

@@ -8,18 +8,22 @@ import (
 
 	"github.com/hubwire/hubwire"
 	"github.com/hubwire/hubwire/amqp"
-	"github.com/hubwire/hubwire/internal/backoff"
 )
 
 // desired is the subscription to changes of the desired properties. The hub forgets it with the
 // links that it was made on, so it is made anew on each pair.
 type desired struct {
 	mu       sync.Mutex
-	change   func(version int64, patch []byte) // nil when nobody watches
-	reset    func()
-	attached pairing // what stands, as far as it was told
-	made     pairing // what the subscription was made on
+	watcher  *watcher // nil when nobody watches
+	attached pairing  // what stands, as far as it was told
+	made     pairing  // what the subscription was made on
 	renewing bool
+}
+
+// watcher is who is told.
+type watcher struct {
+	change func(version int64, patch []byte)
+	reset  func()
 }
 
 // pairing is an attachment of each link of the pair.
@@ -32,15 +36,17 @@ func (p pairing) covers(q pairing) bool { return p.out >= q.out && p.in >= q.in 
 // after each renewal of the subscription and ahead of the changes behind it. Neither may block. It returns when the
 // hub has the subscription; what can pass is waited for, as long as ctx lasts.
 func (t *twins) watch(ctx context.Context, change func(version int64, patch []byte), reset func()) (stop func(), err error) {
-	d := &t.desired
+	d, w := &t.desired, &watcher{change, reset}
 	d.mu.Lock()
-	d.change, d.reset = change, reset
+	d.watcher = w
 	made := d.made != pairing{} && d.made.covers(d.attached)
 	d.mu.Unlock()
 	stop = func() {
 		d.mu.Lock()
 		defer d.mu.Unlock()
-		d.change, d.reset = nil, nil
+		if d.watcher == w { // and no other has taken over
+			d.watcher = nil
+		}
 	}
 	for n := 0; !made; n++ {
 		made, err = t.subscribe(ctx, nil)
@@ -48,7 +54,7 @@ func (t *twins) watch(ctx context.Context, change func(version int64, patch []by
 			break
 		}
 		if err != nil {
-			pause(ctx, backoff.Wait(n, t.in.d.c.o.MinBackoff, t.in.d.c.o.MaxBackoff))
+			t.in.pause(ctx, n)
 			if ctx.Err() != nil {
 				break
 			}
@@ -98,7 +104,7 @@ func (t *twins) renewLocked() {
 }
 
 func (d *desired) dueLocked() bool {
-	return d.change != nil && d.made != pairing{} && !d.made.covers(d.attached)
+	return d.watcher != nil && d.made != pairing{} && !d.made.covers(d.attached)
 }
 
 // renew makes the subscription anew, until it is.
@@ -116,18 +122,21 @@ func (t *twins) renew() {
 			if e, ok := errors.AsType[*hubwire.Error](err); ok && !e.Retryable && t.in.d.e.life.Err() == nil {
 				t.in.unexpected(err)
 			}
-			pause(t.in.d.e.life, backoff.Wait(n, t.in.d.c.o.MinBackoff, t.in.d.c.o.MaxBackoff))
+			t.in.pause(t.in.d.e.life, n)
 		}
 	}
 }
 
+func (d *desired) watching() *watcher {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.watcher
+}
+
 // restart tells who watches that changes may have been missed.
 func (t *twins) restart() {
-	t.desired.mu.Lock()
-	reset := t.desired.reset
-	t.desired.mu.Unlock()
-	if reset != nil {
-		reset()
+	if w := t.desired.watching(); w != nil {
+		w.reset()
 	}
 }
 
@@ -147,10 +156,7 @@ func (t *twins) changed(version int64, patch []byte) {
 		t.in.d.c.call(t.restart)
 		return
 	}
-	t.desired.mu.Lock()
-	change := t.desired.change
-	t.desired.mu.Unlock()
-	if change != nil {
-		t.in.d.c.call(func() { change(version, patch) })
+	if w := t.desired.watching(); w != nil {
+		t.in.d.c.call(func() { w.change(version, patch) })
 	}
 }

@@ -215,6 +215,25 @@ func TestChangesOfTheDesiredPropertiesComeInOrder(t *testing.T) {
 	})
 }
 
+func TestWhoTakesOverWatchesOnWhenTheOtherStops(t *testing.T) {
+	over(t, hub.Config{}, func(t *testing.T, b *bench) {
+		g := b.guest(dev)
+		var first, second wishes
+		stop, err := g.WatchDesired(g.soon(), first.change, first.reset)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err = g.WatchDesired(g.soon(), second.change, second.reset); err != nil {
+			t.Fatal(err)
+		}
+		stop()
+		g.wish(`{"n":1}`)
+		if got := second.take(); len(got) != 1 || len(first.take()) > 0 {
+			t.Errorf("the second was told %q, the first %q", got, first.take())
+		}
+	})
+}
+
 func TestTheSubscriptionIsRenewedAheadOfTheReset(t *testing.T) {
 	for name, lose := range losses {
 		t.Run(name, func(t *testing.T) {
