@@ -196,7 +196,7 @@ func TestOpeningAndClosingAtAnyMomentLeavesNothing(t *testing.T) {
 	}
 	overAll(t, hub.Config{}, func(t *testing.T, b *bench) {
 		resume := tls.NewLRUClientSessionCache(1)
-		for i := range rounds / len(transports()) {
+		for i := range rounds / len(everywhere()) {
 			holes := make(chan *testkit.Hole, 100)
 			ctx, cancel := context.WithCancel(t.Context())
 			if i%4 == 0 {

@@ -94,7 +94,7 @@ func launch(b *bench, n int, change func(*device.Options)) *fleet {
 func TestAFleetThatIsCutOffDoesNotComeBackInStep(t *testing.T) {
 	n, bucket := 1000, 100*time.Millisecond
 	if testkit.RaceEnabled { // which makes a TLS handshake slow
-		n, bucket = 250, 400*time.Millisecond
+		n, bucket = 100, time.Second
 	}
 	const soon = 1200 * time.Millisecond // a little more than the first wait, of a second at most
 	overEach(t, hub.Config{}, func(t *testing.T, b *bench) {
