@@ -151,6 +151,8 @@ func TestNothingGrowsWhileConnectingFails(t *testing.T) {
 					time.Sleep(time.Minute)
 					g.Least(3, tr.awaitAttempt) // else a sample may be of a moment without a connection
 				}
+				// The fewest are over AMQP to a hub that answers no device: a connection is left for the next one after
+				// three attaches, an end and two begins without an answer, which with the waits between them are 8 s.
 				t.Logf("%d dials, %d logins", tr.dials.Load(), tr.logins.Load())
 				if n := int(max(tr.dials.Load(), tr.logins.Load())); n < 8*minutes() || c.Err() != nil {
 					t.Errorf("%d attempts in %d minutes; %v", n, minutes(), c.Err())

@@ -212,7 +212,7 @@ func storm(t *testing.T, d *dice) {
 
 func TestThousandsOfSessionsComeAndGo(t *testing.T) {
 	testkit.LeakCheck(t)
-	n := 10000
+	n := testkit.Fewer(10000)
 	if testing.Short() {
 		n = 500
 	}

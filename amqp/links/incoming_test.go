@@ -388,6 +388,15 @@ func TestAnAnswerToASettlementThatIsLost(t *testing.T) {
 }
 
 func TestASettlementEndsWithItsContext(t *testing.T) {
+	settlesAgain(t, 0)
+}
+
+func TestASettlementMayBeAskedAboutWhenItsAnswerHasCome(t *testing.T) {
+	settlesAgain(t, time.Minute)
+}
+
+// settlesAgain settles a message without the time to wait for the answer, and again, when late has passed.
+func settlesAgain(t *testing.T, late time.Duration) {
 	cfg := hub.Config{Intercept: func(_ context.Context, op *hub.Op) (v hub.Verdict) {
 		if op.Kind == hub.OpAck {
 			v.Delay = 10 * time.Second
@@ -408,7 +417,11 @@ func TestASettlementEndsWithItsContext(t *testing.T) {
 		if err := m.Complete(ctx); !errors.As(err, &e) || e.Outcome != hubwire.NotSent {
 			t.Errorf("with a context that was over: %+v", err)
 		}
-		if err := m.Complete(t.Context()); err != nil { // the answer, when it comes, is to both
+		if err := m.Abandon(t.Context()); !errors.As(err, &e) || e.Outcome != hubwire.NotSent || e.Retryable {
+			t.Errorf("with another disposition: %+v", err)
+		}
+		time.Sleep(late)
+		if err := m.Complete(t.Context()); err != nil { // the answer is to both
 			t.Error(err)
 		}
 		if n := g.waiting(); n != 0 {

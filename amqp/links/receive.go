@@ -189,7 +189,8 @@ func (b *inbox) delivered(s *source, gen generation, from *amqpclient.Delivery) 
 type delivery struct {
 	s *source
 	arrival
-	doubt bool // the hub may have got a settlement, whose answer is not known
+	doubt bool                // the hub may have got a settlement, whose answer is not known
+	told  hubwire.Disposition // that settlement
 }
 
 // init makes the links of a device: that of C2D in receiver settle mode second.

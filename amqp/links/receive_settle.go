@@ -13,7 +13,8 @@ import (
 // settle tells the hub what becomes of d, and returns what it says to that: the link is in receiver
 // settle mode second, in which .NET has it, so the hub answers whether the lock still held. (Inputs
 // are in whatever mode the peer has them, and mode first has no answer.) A call has OperationTimeout when its
-// context has no deadline. The calls come one at a time.
+// context has no deadline. The calls come one at a time. One that has given up its wait may be made again, for the
+// answer, which may have come meanwhile; for another disposition it is too late.
 //
 // A lock ends with its link. The error is then MessageLockLost and matches [net.ErrClosed], with
 // outcome NotSent; or Unknown, when the link was lost before the hub had answered.
@@ -24,6 +25,8 @@ func (d *delivery) settle(ctx context.Context, how hubwire.Disposition) error {
 		return d.lost(op, hubwire.NotSent, nil)
 	case ctx.Err() != nil:
 		return &hubwire.Error{Op: op, Outcome: hubwire.NotSent, Retryable: true, Err: ctx.Err()}
+	case d.doubt && how != d.told:
+		return &hubwire.Error{Op: op, Outcome: hubwire.NotSent, Message: "the hub has been told to " + d.told.String() + " the message, and has not answered"}
 	}
 	if _, ok := ctx.Deadline(); !ok {
 		var cancel context.CancelFunc
@@ -39,7 +42,7 @@ func (d *delivery) settle(ctx context.Context, how hubwire.Disposition) error {
 	case errors.Is(err, amqpclient.ErrNotUnsettled): // the hub has settled it, and not now
 		return d.refused(op, &hubwire.Error{Op: op, Code: hubwire.MessageLockLost, Outcome: hubwire.Refused, Message: "the hub has settled the message", Err: err})
 	}
-	d.doubt = true
+	d.doubt, d.told = true, how
 	return &hubwire.Error{Op: op, Outcome: hubwire.Unknown, Retryable: true, Message: "the hub has not answered", Err: err}
 }
 

@@ -63,7 +63,7 @@ func (c *Conn) look() {
 		c.fail(&Error{Level: LevelConn, Err: ErrStalled})
 	case t > 0 && due(c.readAt.Add(t+t/2)):
 		c.fail(&Error{Level: LevelConn, Err: ErrSilent})
-	case c.phase == phaseOpen && c.beat() > 0 && !c.writing && due(c.writtenAt.Add(c.beat())):
+	case c.phase == phaseOpen && c.beat() > 0 && due(c.lastWrite(now).Add(c.beat())):
 		if !c.pending() {
 			c.reserve()
 			c.frames.b = amqp10.AppendEmptyFrame(c.frames.b)
@@ -76,6 +76,14 @@ func (c *Conn) look() {
 	if c.err == nil {
 		c.timer.Reset(max(next.Sub(now), time.Millisecond))
 	}
+}
+
+// lastWrite is when something was written last, which is now while a write is under way.
+func (c *Conn) lastWrite(now time.Time) time.Time {
+	if c.writing {
+		return now
+	}
+	return c.writtenAt
 }
 
 // beat is how long we are silent at most: half of what the peer asks for (part 2 section 2.4.5), or as long as the peer

@@ -2,9 +2,13 @@ package amqpclient_test
 
 import (
 	"errors"
+	"net"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
 
 	"github.com/hubwire/hubwire/internal/amqp10"
 	"github.com/hubwire/hubwire/internal/amqpclient"
@@ -144,4 +148,36 @@ func TestAPeerThatAsksAndDoesNotReadIsHeldBack(t *testing.T) {
 		}
 		again()
 	})
+}
+
+// The timer may look just while something is written.
+func TestAWriteThatTakesTimeHoldsNoHeartbeatBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p, nc := newPeer(t)
+		slow := &slowWriter{Conn: nc}
+		p.raw(headAMQP)
+		p.send(idle(2 * time.Second))
+		c := must[*amqpclient.Conn](t)(amqpclient.Open(t.Context(), slow, &amqpclient.Options{IdleTimeout: -1}))
+		p.frames()
+		slow.takes.Store(int64(200 * time.Millisecond))
+		time.Sleep(900 * time.Millisecond)
+		c.Begin(gone(), nil)
+		time.Sleep(3 * time.Second)
+		if diff := cmp.Diff([]string{"begin 0 next=1", "empty", "empty"}, p.frames()); diff != "" {
+			t.Errorf("frames from the client (-want +got):\n%s", diff)
+		}
+		c.Abort()
+		<-c.Done()
+	})
+}
+
+// slowWriter takes its time for each write.
+type slowWriter struct {
+	net.Conn
+	takes atomic.Int64
+}
+
+func (s *slowWriter) Write(b []byte) (int, error) {
+	time.Sleep(time.Duration(s.takes.Load()))
+	return s.Conn.Write(b)
 }

@@ -61,6 +61,7 @@ func (r *Receiver) first(t *amqp10.Transfer, payload []byte) {
 		return
 	}
 	s.anyIn, s.lastIn = true, t.DeliveryID.Value
+	r.count()
 	if !t.More.Or(false) && !t.Aborted.Or(false) {
 		r.deliver(t, payload) // as most are: from the read buffer
 		return
@@ -96,7 +97,7 @@ func (r *Receiver) add(t *amqp10.Transfer, payload []byte) {
 	case t.Aborted.Or(false):
 		c.partial -= len(p.message)
 		r.partial = nil
-		r.count()
+		r.drained()
 		return
 	case r.tooLarge(len(p.message) + len(payload)):
 		return
@@ -130,13 +131,17 @@ func (r *Receiver) tooLarge(size int) bool {
 	return true
 }
 
-// count takes note of a delivery.
+// count takes note of a delivery that has begun: a flow may come before it is whole, and counts it.
 func (r *Receiver) count() {
 	r.deliveryCount++
 	r.credit--
 	r.topUp()
+}
+
+// drained has who drains look again, when the peer has used up its credit.
+func (r *Receiver) drained() {
 	if r.credit == 0 {
-		r.gate.open() // for who drains
+		r.gate.open()
 	}
 }
 
@@ -152,7 +157,7 @@ func (r *Receiver) deliver(t *amqp10.Transfer, message []byte) {
 		e.Second = r.second && t.ReceiveMode.Or(amqp10.ReceiveSecond) == amqp10.ReceiveSecond
 		r.unsettled++
 	}
-	r.count()
+	r.drained()
 	if r.onDelivery == nil {
 		return
 	}

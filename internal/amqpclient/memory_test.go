@@ -180,7 +180,7 @@ func TestAnIdleSessionIsSmall(t *testing.T) {
 	if size > 1100 && !testkit.RaceEnabled {
 		t.Errorf("an idle session with two links takes %d bytes", size)
 	}
-	if more := runtime.NumGoroutine() - goroutines; more > 2 { // one may be writing
+	if more := runtime.NumGoroutine() - goroutines; more > n/100 { // some may be writing
 		t.Errorf("%d goroutines for %d sessions", more, n)
 	}
 }

@@ -129,10 +129,10 @@ func (r *Receiver) Drain(ctx context.Context) error {
 		switch {
 		case r.why != nil:
 			return r.why
-		case r.credit == 0:
+		case r.credit == 0 && r.partial == nil:
 			r.drain = false
 			return nil
-		case !r.drain:
+		case !r.drain && r.credit > 0:
 			r.drain = true
 			r.dueCredit()
 			c.wakeWriter()

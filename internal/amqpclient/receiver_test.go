@@ -150,6 +150,30 @@ func TestSettleWaitsForThePeerInModeSecond(t *testing.T) {
 	})
 }
 
+// A call that has given up may ask again for what came meanwhile; answers that nobody asks for do not pile up.
+func TestAnAnswerThatComesLateIsKept(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const many = 200
+		p, r := receiver(t, &amqpclient.ReceiverOptions{Second: true, Credit: many})
+		for id := range uint32(many) {
+			p.send(message(id, "m"))
+			if _, err := r.Settle(gone(), id, amqp10.Accepted()); !errors.Is(err, context.Canceled) {
+				t.Fatalf("Settle returned %v", err)
+			}
+			p.send(settled(amqp10.RoleSender, id, id, amqp10.Rejected(&amqp10.Error{Condition: "lock-lost"})))
+		}
+		state, err := r.Settle(gone(), 0, amqp10.Accepted())
+		if e, _ := state.Error(); err != nil || e == nil || e.Condition != "lock-lost" {
+			t.Errorf("the answer that came late is %v, %v", e, err)
+		}
+		for _, id := range []uint32{0, many - 1} {
+			if _, err := r.Settle(gone(), id, amqp10.Accepted()); !errors.Is(err, amqpclient.ErrNotUnsettled) {
+				t.Errorf("Settle of what is settled returned %v", err)
+			}
+		}
+	})
+}
+
 func TestSettleEndsWithItsLink(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p, r := receiver(t, &amqpclient.ReceiverOptions{Second: true, Credit: 5})
@@ -246,4 +270,23 @@ func TestAPartialMessageIsBounded(t *testing.T) {
 			})
 		})
 	}
+}
+
+// A peer may count a delivery when it begins, and say so before it is whole.
+func TestAFlowWithinAMessageCountsItOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var j journal
+		p, r := receiver(t, j.receiver(1))
+		p.want("flow in=100+5000 out=1 link 0 count=0 credit=1")
+		p.send(more(0, "in "), linkFlow(9, 1, 0))
+		drains := laterErr(func() error { return r.Drain(t.Context()) })
+		if !drains.waits() {
+			t.Error("Drain has returned within a message")
+		}
+		p.send(last("parts"))
+		j.want(t, "delivery 0 tag 00 settled false: in parts")
+		drains.must(t)
+		r.AddCredit(2)
+		p.want("flow in=102+5000 out=1 link 0 count=1 credit=2")
+	})
 }

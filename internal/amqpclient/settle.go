@@ -16,9 +16,10 @@ type outcome struct {
 	state       amqp10.State
 }
 
-// answer is what a call waits for that settles in receiver-settle-mode second.
+// answer is what a call waits for that settles in receiver-settle-mode second. One that comes late is kept for the next call.
 type answer struct {
 	link  *link
+	calls int // that wait
 	known bool
 	state amqp10.State
 	gate  gate
@@ -63,14 +64,18 @@ func (s *Session) tell(e *unsettled.Entry[*link], state amqp10.State) {
 // Settle is Dispose for one delivery that, in receiver-settle-mode second, waits for the peer to settle it, and returns the
 // state that it gives then: null if none. In mode first it returns state at once.
 //
-// The error is that of ctx, [ErrNotUnsettled], or why the link ended. After an end of ctx the peer's answer may still come, and is
-// then dropped. Until it has come Settle may be called again, with whatever state: it tells the peer nothing more, and waits.
+// The error is that of ctx, [ErrNotUnsettled], or why the link ended. After an end of ctx Settle may be called again, with
+// whatever state: it tells the peer nothing more, and returns the answer, for which it waits if it has not come.
 func (r *Receiver) Settle(ctx context.Context, id uint32, state amqp10.State) (amqp10.State, error) {
 	c, s := r.session.conn, r.session
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if r.why != nil {
 		return amqp10.State{}, r.why
+	}
+	if a := s.answers[id]; a != nil && a.link == &r.link && a.known { // it came late
+		delete(s.answers, id)
+		return a.state, nil
 	}
 	e := s.in.Find(id)
 	if e == nil || e.Link != &r.link {
@@ -84,31 +89,48 @@ func (r *Receiver) Settle(ctx context.Context, id uint32, state amqp10.State) (a
 	if !second {
 		return state, nil
 	}
+	return r.await(ctx, s.answer(id, &r.link))
+}
+
+// answer returns where the peer's answer about a delivery is to be.
+func (s *Session) answer(id uint32, l *link) *answer {
 	a := s.answers[id]
-	if a == nil {
-		a = &answer{link: &r.link}
+	if a == nil || a.known { // or it is that of a delivery long ago
+		a = &answer{link: l}
 		if s.answers == nil {
 			s.answers = make(map[uint32]*answer)
 		}
 		s.answers[id] = a
 	}
+	return a
+}
+
+// await waits for the peer's answer.
+func (r *Receiver) await(ctx context.Context, a *answer) (amqp10.State, error) {
+	a.calls++
+	defer func() { a.calls-- }()
 	for !a.known {
 		if r.why != nil {
 			return amqp10.State{}, r.why
 		}
-		if err := c.wait(ctx, &a.gate); err != nil && !a.known {
+		if err := r.session.conn.wait(ctx, &a.gate); err != nil && !a.known {
 			return amqp10.State{}, err
 		}
 	}
 	return a.state, nil
 }
 
+// keptAnswers is how many answers a session has at most when it keeps one that nobody waits for.
+const keptAnswers = 64
+
 // answered gives the peer's answer to who waits for it.
 func (s *Session) answered(id uint32, state amqp10.State) {
 	if a := s.answers[id]; a != nil {
 		a.known, a.state = true, state.Clone()
 		a.gate.open()
-		delete(s.answers, id)
+		if a.calls > 0 || len(s.answers) > keptAnswers {
+			delete(s.answers, id)
+		}
 	}
 }
 

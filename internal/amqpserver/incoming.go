@@ -95,6 +95,7 @@ func (l *Link) first(t *amqp10.Transfer, payload []byte) {
 		return
 	}
 	s.anyIn, s.lastIn = true, t.DeliveryID.Value
+	l.count()
 	if !t.More.Or(false) && !t.Aborted.Or(false) {
 		l.deliver(t, payload) // as most are: from the read buffer
 		return
@@ -130,7 +131,6 @@ func (l *Link) add(t *amqp10.Transfer, payload []byte) {
 	case t.Aborted.Or(false):
 		c.partial -= len(p.message)
 		l.partial = nil
-		l.count()
 		l.topUp()
 		return
 	case l.tooLarge(len(p.message) + len(payload)):
@@ -163,7 +163,7 @@ func (l *Link) tooLarge(size int) bool {
 	return true
 }
 
-// count takes note of a delivery.
+// count takes note of a delivery that has begun: a flow may come before it is whole, and counts it.
 func (l *Link) count() {
 	l.deliveryCount++
 	l.credit--
@@ -175,7 +175,6 @@ func (l *Link) deliver(t *amqp10.Transfer, message []byte) {
 	if l.tooLarge(len(message)) {
 		return
 	}
-	l.count()
 	id, settled := t.DeliveryID.Value, t.Settled.Or(false)
 	if !settled {
 		e := s.in.Push(id, l, 0)
@@ -193,11 +192,14 @@ func (l *Link) deliver(t *amqp10.Transfer, message []byte) {
 
 // topUp grants credit when half of it is used: for what is neither under way nor unsettled.
 func (l *Link) topUp() {
-	used := l.credit + l.unsettled
-	if l.state != linkAttached || l.in == nil || l.paused || used > l.window/2 {
+	held := l.unsettled
+	if l.partial != nil {
+		held++
+	}
+	if l.state != linkAttached || l.in == nil || l.paused || l.credit+held > l.window/2 {
 		return
 	}
-	l.credit = l.window - l.unsettled
+	l.credit = l.window - held
 	l.dueCredit()
 }
 

@@ -176,8 +176,10 @@ func (s *stream) setDeadline(d *deadline, t time.Time) error {
 	}
 	s.stopTimer(d)
 	d.at = t
-	if !t.IsZero() {
-		d.timer = time.AfterFunc(time.Until(t), func() {
+	// None for one in the past: the race detector does not survive it when two goroutines of a bubble set timers at
+	// once that are due at once (golang/go#78156).
+	if wait := time.Until(t); wait > 0 {
+		d.timer = time.AfterFunc(wait, func() {
 			s.mu.Lock()
 			defer s.mu.Unlock()
 			s.changed.Broadcast()

@@ -14,6 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/hubwire/hubwire"
 	"github.com/hubwire/hubwire/hub/internal/store"
+	"github.com/hubwire/hubwire/internal/testkit"
 )
 
 func patchDesired(t *testing.T, c *Core, patch string) *hubwire.Twin {
@@ -224,7 +225,7 @@ func TestADeviceThatMergesHasTheHubsState(t *testing.T) {
 	_, l := connect(t, c, dev)
 	r := rand.New(rand.NewPCG(1, 2))
 	var model any = map[string]any{}
-	for i := range 200 {
+	for i := range testkit.Fewer(200) {
 		doc := randomDoc(r, 0, true)
 		b, _ := json.Marshal(doc)
 		if i%5 == 4 {

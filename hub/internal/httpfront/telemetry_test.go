@@ -77,10 +77,5 @@ func BenchmarkTelemetry(b *testing.B) {
 // TestTelemetryAllocates holds the way of a POST to what it must make: the request as
 // httpsx reads it, and on its way through the hub, and the message.
 func TestTelemetryAllocates(t *testing.T) {
-	if testkit.RaceEnabled {
-		t.Skip("the race detector allocates")
-	}
-	if n := testing.AllocsPerRun(1000, poster(t)); n > 3 {
-		t.Errorf("%v allocations, want at most 3", n)
-	}
+	testkit.MaxAllocs(t, "a POST", 3, poster(t))
 }
