@@ -64,13 +64,29 @@ func TestREADMETest(t *testing.T) {
 	}
 }
 
-// TestLinks holds that what README.md and the pages under docs lead to is there.
+// TestREADMECounts holds that README.md counts the cells as CONFORMANCE.md does.
+func TestREADMECounts(t *testing.T) {
+	table, err := os.ReadFile("CONFORMANCE.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	counts := regexp.MustCompile(`(?m)^\*\*(\d+ cells are ok, .*)\*\*$`).FindSubmatch(table)
+	if counts == nil {
+		t.Fatal("CONFORMANCE.md has no counts")
+	}
+	if !bytes.Contains(readme(t), counts[1]) {
+		t.Errorf("README.md does not say, as CONFORMANCE.md does: %s", counts[1])
+	}
+}
+
+// TestLinks holds that what the pages lead to is there.
 func TestLinks(t *testing.T) {
 	pages, err := filepath.Glob("docs/*.md")
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, page := range append(pages, "README.md") {
+	for _, page := range append(pages, "README.md", "CONTRIBUTING.md", "CHANGELOG.md", "CONFORMANCE.md", "DESIGN.md",
+		"bench/README.md", "examples/README.md", "interop/README.md") {
 		text, err := os.ReadFile(page)
 		if err != nil {
 			t.Fatal(err)
