@@ -35,8 +35,6 @@ type deliveries struct {
 	lost     uint64     // as the session said when inFlight was last compared with the queue
 	pumping  bool       // somebody is in pump
 	again    bool       // who should look once more
-
-	acked []string // lock tokens of PUBACKs, until the reader completes them
 }
 
 // delivery is a message that was sent at QoS 1.
