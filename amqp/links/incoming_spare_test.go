@@ -10,15 +10,21 @@ import (
 	"github.com/hubwire/hubwire/hub"
 )
 
+// givesUp is a call that nothing comes for, whose credit the hub keeps.
+func (g *guest) givesUp() {
+	g.t.Helper()
+	ctx, cancel := context.WithTimeout(g.t.Context(), time.Second)
+	defer cancel()
+	if _, err := g.Receive(ctx); !errors.Is(err, context.DeadlineExceeded) {
+		g.t.Errorf("%v", err)
+	}
+}
+
 // The hub sends to credit that a call has left behind.
 func TestAMessageThatComesWhenNobodyWaitsIsForTheNextCall(t *testing.T) {
 	over(t, hub.Config{}, func(t *testing.T, b *bench) {
 		g := b.guest(dev)
-		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
-		defer cancel()
-		if _, err := g.Receive(ctx); !errors.Is(err, context.DeadlineExceeded) {
-			t.Errorf("%v", err)
-		}
+		g.givesUp()
 		g.order("early")
 		synctest.Wait()
 		if in := g.inbox(); len(in.spare) != 1 || in.sources[0].credit != 0 {
@@ -37,11 +43,7 @@ func TestAMessageThatComesWhenNobodyWaitsIsForTheNextCall(t *testing.T) {
 func TestWhatCameByALinkThatIsLostIsTheHubsAgain(t *testing.T) {
 	over(t, hub.Config{}, func(t *testing.T, b *bench) {
 		g := b.guest(dev)
-		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
-		defer cancel()
-		if _, err := g.Receive(ctx); !errors.Is(err, context.DeadlineExceeded) {
-			t.Errorf("%v", err)
-		}
+		g.givesUp()
 		g.order("again")
 		synctest.Wait()
 		b.cut()
