@@ -349,6 +349,7 @@ func TestANetworkThatBarsAPortLaterIsGoneAround(t *testing.T) {
 				n.cut()
 				b.outlasts(c)
 				everyFeature(t, b, c, 1000)
+				synctest.Wait() // the choice is told with the state, beside the traffic
 				if got := c.Choice(); got.Transport.String() != tt.ways[1] || !cmp.Equal(passed(got), []string{tt.ways[0] + ": refused"}) {
 					t.Errorf("the choice is %v after %v", got.Transport, passed(got))
 				}
@@ -356,6 +357,7 @@ func TestANetworkThatBarsAPortLaterIsGoneAround(t *testing.T) {
 				n.cut()
 				b.outlasts(c)
 				everyFeature(t, b, c, 1000)
+				synctest.Wait() // the choice is told with the state, beside the traffic
 				if got := c.Choice().Transport.String(); got != tt.ways[0] {
 					t.Errorf("the choice is %v", got)
 				}

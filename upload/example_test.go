@@ -88,7 +88,11 @@ func ExampleFile() {
 		BlockSize:   50_000,
 		Concurrency: 1,
 		Started:     func(s upload.State) error { kept = s; return nil },
-		Progress:    func(upload.Progress) { cancel() },
+		Progress: func(p upload.Progress) {
+			if p.Done > 50_000 { // the second block is on its way
+				cancel()
+			}
+		},
 	})
 	fmt.Println("interrupted:", errors.Is(err, context.Canceled))
 
