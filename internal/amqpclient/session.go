@@ -54,7 +54,7 @@ type Session struct {
 	due     bool // in conn.due
 	widen   bool // the peer is to be told of its window
 	credits []*Receiver
-	outcome outcome
+	outcome unsettled.Outcome
 	rest    *rest // of a message that takes more than one frame
 	answers map[uint32]*answer
 }
@@ -236,7 +236,7 @@ func (s *Session) drop(state sessionState, why *Error) {
 	s.state, s.why = state, why
 	s.conn.unsettled -= s.out.Open()
 	s.in, s.out = unsettled.Ring[*link]{}, unsettled.Ring[*link]{}
-	s.credits, s.rest, s.outcome = nil, nil, outcome{}
+	s.credits, s.rest, s.outcome = nil, nil, unsettled.Outcome{}
 	for _, l := range s.links {
 		if l == nil {
 			continue

@@ -7,15 +7,6 @@ import (
 	"github.com/hubwire/hubwire/internal/unsettled"
 )
 
-// outcome is what is to be said about deliveries that are neighbours, in one disposition.
-type outcome struct {
-	any         bool
-	role        amqp10.Role
-	settled     bool
-	first, last uint32
-	state       amqp10.State
-}
-
 // answer is what a call waits for that settles in receiver-settle-mode second. One that comes late is kept for the next call.
 type answer struct {
 	link  *link
@@ -152,43 +143,22 @@ func (s *Session) settleIn(e *unsettled.Entry[*link]) {
 
 // say tells the peer of the outcome of deliveries, together with their neighbours if it is the same.
 func (s *Session) say(role amqp10.Role, settled bool, first, last uint32, state amqp10.State) {
-	shared := true // any other state is the caller's
-	switch state.Kind() {
-	case amqp10.DescAccepted:
-		state = amqp10.Accepted()
-	case amqp10.DescReleased:
-		state = amqp10.Released()
-	default:
-		shared = state.IsNull()
-	}
-	o := &s.outcome
-	same := o.any && o.role == role && o.settled == settled && o.state.Equal(state)
-	switch {
-	case same && first == o.last+1:
-		o.last = last
-	case same && last == o.first-1:
-		o.first = first
-	default:
+	if !s.outcome.Join(role, settled, first, last, state) {
 		s.appendOutcome()
-		*o = outcome{true, role, settled, first, last, state}
+		s.outcome.Join(role, settled, first, last, state)
 	}
 	s.setDue()
-	if !shared {
+	if s.outcome.Borrowed() {
 		s.appendOutcome()
 	}
 }
 
 // appendOutcome makes the disposition that is due.
 func (s *Session) appendOutcome() {
-	o := &s.outcome
-	if !o.any {
+	d, ok := s.outcome.Take()
+	if !ok {
 		return
 	}
-	d := amqp10.Disposition{Role: o.role, First: o.first, Settled: amqp10.Some(o.settled), State: o.state}
-	if o.last != o.first {
-		d.Last = amqp10.Some(o.last)
-	}
-	*o = outcome{}
 	c := s.conn
 	at := c.openFrame(amqp10.FrameAMQP, s.channel)
 	c.frames.b = d.AppendTo(c.frames.b)

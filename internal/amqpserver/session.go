@@ -40,7 +40,7 @@ type Session struct {
 	due     bool // in conn.due
 	widen   bool // the peer is to be told of its window
 	credits []*Link
-	outcome outcome
+	outcome unsettled.Outcome
 	rest    rest
 	stalled []*Link // that had their turn when nothing could be sent
 }

@@ -5,15 +5,6 @@ import (
 	"github.com/hubwire/hubwire/internal/unsettled"
 )
 
-// outcome is what is to be said about deliveries that are neighbours, in one disposition.
-type outcome struct {
-	any         bool
-	role        amqp10.Role
-	settled     bool
-	first, last uint32
-	state       amqp10.State
-}
-
 // Receipt is a delivery that is to be settled. It can be kept, copied and compared.
 type Receipt struct {
 	link *Link
@@ -64,47 +55,26 @@ func (s *Session) settleIn(e *unsettled.Entry[*Link]) {
 
 // say tells the peer of the outcome of a delivery, together with its neighbours if it is the same.
 func (s *Session) say(role amqp10.Role, settled bool, id uint32, state amqp10.State) {
-	shared := true // any other state is the caller's
-	switch state.Kind() {
-	case amqp10.DescAccepted:
-		state = amqp10.Accepted()
-	case amqp10.DescReleased:
-		state = amqp10.Released()
-	default:
-		shared = false
-	}
-	o := &s.outcome
-	same := o.any && o.role == role && o.settled == settled && o.state.Equal(state)
-	switch {
-	case same && id == o.last+1:
-		o.last = id
-	case same && id == o.first-1:
-		o.first = id
-	default:
+	if !s.outcome.Join(role, settled, id, id, state) {
 		s.appendOutcome()
-		*o = outcome{true, role, settled, id, id, state}
+		s.outcome.Join(role, settled, id, id, state)
 	}
 	s.setDue()
 	s.conn.said++
 	if role == amqp10.RoleSender {
 		s.conn.urgent = true // a peer that wants our word waits for it
 	}
-	if !shared {
+	if s.outcome.Borrowed() {
 		s.appendOutcome()
 	}
 }
 
 // appendOutcome makes the disposition that is due.
 func (s *Session) appendOutcome() {
-	o := &s.outcome
-	if !o.any {
+	d, ok := s.outcome.Take()
+	if !ok {
 		return
 	}
-	d := amqp10.Disposition{Role: o.role, First: o.first, Settled: amqp10.Some(o.settled), State: o.state}
-	if o.last != o.first {
-		d.Last = amqp10.Some(o.last)
-	}
-	*o = outcome{}
 	c := s.conn
 	at := len(c.frames)
 	c.frames = amqp10.CloseFrame(d.AppendTo(amqp10.OpenFrame(c.frames, amqp10.FrameAMQP, s.channel)), at)

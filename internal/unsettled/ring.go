@@ -1,4 +1,5 @@
-// Package unsettled keeps the deliveries of a session of AMQP 1.0 that are not settled yet, for both ends of the wire.
+// Package unsettled keeps the deliveries of a session of AMQP 1.0 that are not settled yet, and what is to be said about
+// them, for both ends of the wire.
 package unsettled
 
 import "sort"
