@@ -22,7 +22,7 @@ type Conn struct {
 	in       amqp10.FrameReader
 	delivery Delivery
 	quieted  uint64          // heard, when the peer was last quiet
-	spare    *partial        // of a message that came in part
+	spare    *amqp10.Partial // of a message that came in part
 	moved    amqp10.Transfer // the peer's, as it is read: what escapes is made once
 	told     amqp10.Disposition
 	flowed   amqp10.Flow

@@ -7,13 +7,6 @@ import (
 	"github.com/hubwire/hubwire/internal/unsettled"
 )
 
-// partial is a delivery of which there is more to come. Its message is the frames' payloads.
-type partial struct {
-	head    amqp10.Transfer
-	tag     [amqp10.MaxDeliveryTag]byte
-	message []byte
-}
-
 // transfer acts on a peer's transfer (part 2 sections 2.6.12 and 2.6.14).
 func (s *Session) transfer(body []byte) error {
 	t := &s.conn.moved
@@ -66,24 +59,13 @@ func (r *Receiver) first(t *amqp10.Transfer, payload []byte) {
 		r.deliver(t, payload) // as most are: from the read buffer
 		return
 	}
-	r.partial = newPartial(s.conn, t)
+	r.partial, s.conn.spare = amqp10.BeginPartial(s.conn.spare, t), nil
 	r.add(t, payload)
-}
-
-// newPartial begins a message that comes in part, in the memory of an earlier one if there is such.
-func newPartial(c *Conn, t *amqp10.Transfer) *partial {
-	p := c.spare
-	if c.spare = nil; p == nil {
-		p = &partial{}
-	}
-	p.head, p.message = *t, p.message[:0]
-	p.head.DeliveryTag, p.head.State = p.tag[:copy(p.tag[:], t.DeliveryTag)], amqp10.State{}
-	return p
 }
 
 // continued acts on a further frame of a delivery.
 func (r *Receiver) continued(t *amqp10.Transfer, payload []byte) {
-	if head := &r.partial.head; t.DeliveryID.Valid && t.DeliveryID != head.DeliveryID {
+	if !r.partial.Continues(t) {
 		r.detach(&amqp10.Error{Condition: amqp10.InvalidField, Description: "a delivery within another one"})
 		return
 	}
@@ -95,29 +77,22 @@ func (r *Receiver) add(t *amqp10.Transfer, payload []byte) {
 	c, p := r.session.conn, r.partial
 	switch {
 	case t.Aborted.Or(false):
-		c.partial -= len(p.message)
+		c.partial -= len(p.Message)
 		r.partial = nil
 		r.drained()
 		return
-	case r.tooLarge(len(p.message) + len(payload)):
+	case r.tooLarge(len(p.Message) + len(payload)):
 		return
 	case c.partial+len(payload) > c.o.MaxPartial:
 		r.detach(&amqp10.Error{Condition: amqp10.ResourceLimitExceeded, Description: "too many bytes of incomplete messages"})
 		return
 	}
 	c.partial += len(payload)
-	p.message = append(p.message, payload...)
-	if t.Settled.Or(false) {
-		p.head.Settled = t.Settled
-	}
-	if t.ReceiveMode.Valid {
-		p.head.ReceiveMode = t.ReceiveMode
-	}
-	if !t.More.Or(false) {
-		c.partial -= len(p.message)
+	if p.Add(t, payload) {
+		c.partial -= len(p.Message)
 		r.partial = nil
-		r.deliver(&p.head, p.message)
-		if c.spare = p; cap(p.message) > keptBuffer {
+		r.deliver(&p.Head, p.Message)
+		if c.spare = p; cap(p.Message) > keptBuffer {
 			c.spare = nil
 		}
 	}

@@ -99,7 +99,7 @@ func (l *link) end(why *Error) {
 	s := l.session
 	l.state, l.why = linkDetaching, why
 	if l.in != nil && l.in.partial != nil {
-		s.conn.partial -= len(l.in.partial.message)
+		s.conn.partial -= len(l.in.partial.Message)
 		l.in.partial = nil
 	}
 	if s.rest != nil && &s.rest.link.link == l {

@@ -50,11 +50,11 @@ type Receiver struct {
 	onDelivery func(d *Delivery)
 
 	// Guarded by the lock of the connection.
-	partial    *partial // the message that has come in part
-	more       uint32   // credit that the peer has not been told of
-	second     bool     // receiver-settle-mode second: the peer settles behind us
-	drain      bool     // the peer is to use up its credit or give it up
-	tellCredit bool     // in its session's credits
+	partial    *amqp10.Partial // the message that has come in part
+	more       uint32          // credit that the peer has not been told of
+	second     bool            // receiver-settle-mode second: the peer settles behind us
+	drain      bool            // the peer is to use up its credit or give it up
+	tellCredit bool            // in its session's credits
 }
 
 // Receiver attaches a link that receives, as [Session.Sender] does one that sends.

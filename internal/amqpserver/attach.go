@@ -192,7 +192,7 @@ func (s *Session) forget(l *Link) {
 		delete(s.names, l.key)
 	}
 	if l.partial != nil {
-		s.conn.partial -= len(l.partial.message)
+		s.conn.partial -= len(l.partial.Message)
 		l.partial = nil
 	}
 	if s.rest.link == l {

@@ -22,7 +22,7 @@ type Conn struct {
 	// Of the goroutine of Serve.
 	in       amqp10.FrameReader
 	delivery Delivery
-	spare    *partial        // of a message that came in part
+	spare    *amqp10.Partial // of a message that came in part
 	moved    amqp10.Transfer // the peer's, as it is read: what escapes is made once
 	told     amqp10.Disposition
 	flowed   amqp10.Flow

@@ -14,14 +14,7 @@ type incoming struct {
 	paused     bool
 	tellCredit bool // the link is in its session's credits
 	maxMessage uint64
-	partial    *partial // the message that has come in part
-}
-
-// partial is a delivery of which there is more to come. Its message is the frames' payloads.
-type partial struct {
-	head    amqp10.Transfer
-	tag     [amqp10.MaxDeliveryTag]byte
-	message []byte
+	partial    *amqp10.Partial // the message that has come in part
 }
 
 // Delivery is a message that has come in. It and its byte fields end with the call of [Receiver].Deliver.
@@ -100,24 +93,13 @@ func (l *Link) first(t *amqp10.Transfer, payload []byte) {
 		l.deliver(t, payload) // as most are: from the read buffer
 		return
 	}
-	l.partial = newPartial(s.conn, t)
+	l.partial, s.conn.spare = amqp10.BeginPartial(s.conn.spare, t), nil
 	l.add(t, payload)
-}
-
-// newPartial begins a message that comes in part, in the memory of an earlier one if there is such.
-func newPartial(c *Conn, t *amqp10.Transfer) *partial {
-	p := c.spare
-	if c.spare = nil; p == nil {
-		p = &partial{}
-	}
-	p.head, p.message = *t, p.message[:0]
-	p.head.DeliveryTag, p.head.State = p.tag[:copy(p.tag[:], t.DeliveryTag)], amqp10.State{}
-	return p
 }
 
 // more acts on a further frame of a delivery.
 func (l *Link) more(t *amqp10.Transfer, payload []byte) {
-	if head := &l.partial.head; t.DeliveryID.Valid && t.DeliveryID != head.DeliveryID {
+	if !l.partial.Continues(t) {
 		l.detach(&amqp10.Error{Condition: amqp10.InvalidField, Description: "a delivery within another one"})
 		return
 	}
@@ -129,28 +111,21 @@ func (l *Link) add(t *amqp10.Transfer, payload []byte) {
 	c, p := l.session.conn, l.partial
 	switch {
 	case t.Aborted.Or(false):
-		c.partial -= len(p.message)
+		c.partial -= len(p.Message)
 		l.partial = nil
 		l.topUp()
 		return
-	case l.tooLarge(len(p.message) + len(payload)):
+	case l.tooLarge(len(p.Message) + len(payload)):
 		return
 	case c.partial+len(payload) > c.cfg.MaxPartial:
 		l.detach(&amqp10.Error{Condition: amqp10.ResourceLimitExceeded, Description: "too many bytes of incomplete messages"})
 		return
 	}
 	c.partial += len(payload)
-	p.message = append(p.message, payload...)
-	if t.Settled.Or(false) {
-		p.head.Settled = t.Settled
-	}
-	if t.ReceiveMode.Valid {
-		p.head.ReceiveMode = t.ReceiveMode
-	}
-	if !t.More.Or(false) {
-		c.partial -= len(p.message)
+	if p.Add(t, payload) {
+		c.partial -= len(p.Message)
 		l.partial = nil
-		l.deliver(&p.head, p.message)
+		l.deliver(&p.Head, p.Message)
 		c.spare = p
 	}
 }
