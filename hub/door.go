@@ -8,7 +8,7 @@ import (
 	"strconv"
 	"syscall"
 
-	"github.com/hubwire/hubwire/hub/internal/pipe"
+	"github.com/hubwire/hubwire/internal/pipe"
 )
 
 // Doors imitate the service's ports, on loopback and in memory. Left out: TLS

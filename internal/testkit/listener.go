@@ -9,51 +9,26 @@ import (
 	"crypto/x509"
 	"math/big"
 	"net"
-	"sync"
 	"time"
+
+	"github.com/hubwire/hubwire/internal/pipe"
 )
 
-// Listener is a [net.Listener] of in-memory connections, as [Pipe] makes them.
-type Listener struct {
-	conns  chan net.Conn
-	once   sync.Once
-	closed chan struct{}
-}
+// Listener is a [net.Listener] of in-memory connections, as [Pipe] makes them. Its address means nothing.
+type Listener struct{ *pipe.Listener }
 
 // NewListener returns a listener, which belongs to the bubble that it is made in.
-func NewListener() *Listener {
-	return &Listener{conns: make(chan net.Conn), closed: make(chan struct{})}
-}
+func NewListener() *Listener { return &Listener{pipe.Listen(&net.TCPAddr{})} }
 
 // Dial returns the client's end of a connection, once its other end has been accepted. The
 // error is that of ctx, or [net.ErrClosed].
 func (l *Listener) Dial(ctx context.Context) (net.Conn, error) {
 	client, server := Pipe()
-	select {
-	case l.conns <- server:
-		return client, nil
-	case <-l.closed:
-		return nil, net.ErrClosed
-	case <-ctx.Done():
-		return nil, ctx.Err()
+	if err := l.Offer(ctx, server); err != nil {
+		return nil, err
 	}
+	return client, nil
 }
-
-// Accept returns the server's end of the next connection, or [net.ErrClosed].
-func (l *Listener) Accept() (net.Conn, error) {
-	select {
-	case nc := <-l.conns:
-		return nc, nil
-	case <-l.closed:
-		return nil, net.ErrClosed
-	}
-}
-
-// Close ends the listener, and not its connections.
-func (l *Listener) Close() error { l.once.Do(func() { close(l.closed) }); return nil }
-
-// Addr returns an address that means nothing.
-func (l *Listener) Addr() net.Addr { return &net.TCPAddr{} }
 
 // Certificate returns a new certificate of a server with this name, which is its own
 // authority: its Leaf is the root to trust. It holds from 1970 to 2242, so also in a

@@ -267,6 +267,9 @@ func TestVectorsComeFromTheEnvironmentFirst(t *testing.T) {
 	}
 }
 
+// pipeBuffer is how much each direction of a [Pipe] holds before a Write waits.
+const pipeBuffer = 64 << 10
+
 func TestPipeCarriesBothDirectionsAtOnce(t *testing.T) {
 	a, b := Pipe()
 	defer a.Close()
@@ -282,68 +285,6 @@ func TestPipeCarriesBothDirectionsAtOnce(t *testing.T) {
 			t.Errorf("got %q, %v; want %q", buf, err, want)
 		}
 	}
-}
-
-func TestPipeGivesWhatWasWrittenBeforeTheClose(t *testing.T) {
-	a, b := Pipe()
-	if _, err := io.WriteString(a, "last words"); err != nil {
-		t.Fatal(err)
-	}
-	a.Close()
-	if got, err := io.ReadAll(b); err != nil || string(got) != "last words" {
-		t.Errorf("got %q, %v", got, err)
-	}
-	if _, err := b.Write([]byte("x")); !errors.Is(err, io.ErrClosedPipe) {
-		t.Errorf("a write to a closed end: %v, want %v", err, io.ErrClosedPipe)
-	}
-	if _, err := a.Read(make([]byte, 1)); !errors.Is(err, net.ErrClosed) {
-		t.Errorf("a read of one's own closed end: %v, want %v", err, net.ErrClosed)
-	}
-	if err := a.SetDeadline(time.Now()); !errors.Is(err, net.ErrClosed) {
-		t.Errorf("a deadline on a closed end: %v, want %v", err, net.ErrClosed)
-	}
-}
-
-func TestPipeDeadlinesEndCallsThatWait(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		a, b := Pipe()
-		defer a.Close()
-		defer b.Close()
-		start := time.Now()
-		a.SetReadDeadline(start.Add(time.Minute))
-		if _, err := a.Read(make([]byte, 1)); !errors.Is(err, os.ErrDeadlineExceeded) || time.Since(start) != time.Minute {
-			t.Errorf("read: %v after %v", err, time.Since(start))
-		}
-		a.SetWriteDeadline(start.Add(2 * time.Minute))
-		n, err := a.Write(make([]byte, pipeBuffer+1)) // nobody reads: the buffer fills
-		if n != pipeBuffer || !errors.Is(err, os.ErrDeadlineExceeded) || time.Since(start) != 2*time.Minute {
-			t.Errorf("write: %d, %v after %v", n, err, time.Since(start))
-		}
-		a.SetDeadline(time.Time{})
-		if _, err := io.ReadFull(b, make([]byte, pipeBuffer)); err != nil {
-			t.Errorf("what was written before the deadline: %v", err)
-		}
-		if _, err := a.Write([]byte("x")); err != nil {
-			t.Errorf("a write after the deadline was lifted: %v", err)
-		}
-	})
-}
-
-func TestPipeCloseEndsCallsThatWait(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		a, b := Pipe()
-		defer b.Close()
-		errs := make(chan error, 2)
-		go func() { _, err := a.Read(make([]byte, 1)); errs <- err }()
-		go func() { _, err := a.Write(make([]byte, pipeBuffer+1)); errs <- err }()
-		synctest.Wait()
-		a.Close()
-		for range 2 {
-			if err := <-errs; !errors.Is(err, net.ErrClosed) {
-				t.Errorf("got %v, want %v", err, net.ErrClosed)
-			}
-		}
-	})
 }
 
 func TestRechunkKeepsTheBytes(t *testing.T) {

@@ -15,9 +15,9 @@ import (
 
 	"github.com/hubwire/hubwire/hub/internal/conns"
 	"github.com/hubwire/hubwire/hub/internal/core"
-	"github.com/hubwire/hubwire/hub/internal/pipe"
 	"github.com/hubwire/hubwire/hub/internal/store"
 	"github.com/hubwire/hubwire/internal/amqp10"
+	"github.com/hubwire/hubwire/internal/pipe"
 	"github.com/hubwire/hubwire/sas"
 )
 

@@ -10,7 +10,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/hubwire/hubwire/hub/internal/pipe"
+	"github.com/hubwire/hubwire/internal/pipe"
 )
 
 // troubled is a listener that has only trouble, until it is closed.

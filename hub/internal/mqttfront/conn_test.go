@@ -15,8 +15,8 @@ import (
 	"github.com/hubwire/hubwire"
 	"github.com/hubwire/hubwire/hub/internal/conns"
 	"github.com/hubwire/hubwire/hub/internal/core"
-	"github.com/hubwire/hubwire/hub/internal/pipe"
 	"github.com/hubwire/hubwire/hub/internal/store"
+	"github.com/hubwire/hubwire/internal/pipe"
 	"github.com/hubwire/hubwire/mqtt"
 )
 

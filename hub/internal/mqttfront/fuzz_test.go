@@ -12,8 +12,8 @@ import (
 	"github.com/hubwire/hubwire/hub/internal/conns"
 	"github.com/hubwire/hubwire/hub/internal/core"
 	"github.com/hubwire/hubwire/hub/internal/dps"
-	"github.com/hubwire/hubwire/hub/internal/pipe"
 	"github.com/hubwire/hubwire/hub/internal/store"
+	"github.com/hubwire/hubwire/internal/pipe"
 	"github.com/hubwire/hubwire/mqtt"
 	"github.com/hubwire/hubwire/sas"
 	"github.com/hubwire/hubwire/topics"
@@ -95,7 +95,7 @@ func listen(t *testing.T, fr *front, said []byte) {
 		fr.server.Serve(nc, conns.Peer{Protocol: "mqtt", Raw: nc})
 	}()
 	go func() {
-		defer peer.(interface{ CloseWrite() error }).CloseWrite()
+		defer peer.CloseWrite()
 		peer.Write(said)
 	}()
 	answers := mqtt.NewConn(peer, nil)

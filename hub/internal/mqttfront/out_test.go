@@ -9,7 +9,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/hubwire/hubwire/hub/internal/pipe"
+	"github.com/hubwire/hubwire/internal/pipe"
 	"github.com/hubwire/hubwire/mqtt"
 )
 

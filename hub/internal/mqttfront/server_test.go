@@ -10,8 +10,8 @@ import (
 
 	"github.com/hubwire/hubwire/hub/internal/conns"
 	"github.com/hubwire/hubwire/hub/internal/core"
-	"github.com/hubwire/hubwire/hub/internal/pipe"
 	"github.com/hubwire/hubwire/hub/internal/store"
+	"github.com/hubwire/hubwire/internal/pipe"
 	"github.com/hubwire/hubwire/internal/testkit"
 	"github.com/hubwire/hubwire/mqtt"
 )

@@ -1,4 +1,4 @@
-package testkit
+package pipe_test
 
 import (
 	"sync"
@@ -14,7 +14,7 @@ func TestDeadlinesThatHavePassed(t *testing.T) {
 		var all sync.WaitGroup
 		defer all.Wait()
 		for range 4 {
-			a, b := Pipe()
+			a, b := ends()
 			defer b.Close()
 			all.Go(func() {
 				defer a.Close()

@@ -1,4 +1,4 @@
-package pipe
+package pipe_test
 
 import (
 	"bytes"
@@ -7,14 +7,21 @@ import (
 	"io"
 	"net"
 	"os"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/hubwire/hubwire/internal/pipe"
+	"github.com/hubwire/hubwire/internal/testkit"
 )
 
-func ends() (c, s net.Conn) { return New(Addr("client"), Addr("hub:1")) }
+// bufferSize is how much each direction holds.
+const bufferSize = 64 << 10
+
+func ends() (c, s *pipe.Conn) { return pipe.New(pipe.Addr("client"), pipe.Addr("hub:1")) }
 
 func TestBothEndsMayWriteFirst(t *testing.T) {
 	c, s := ends()
@@ -63,19 +70,25 @@ func TestBytesArriveInOrderAtAnySize(t *testing.T) {
 func TestEndsAndErrors(t *testing.T) {
 	tests := []struct {
 		name string
-		do   func(c, s net.Conn) error
+		do   func(c, s *pipe.Conn) error
 		want error
 	}{
-		{"read from an end closed by oneself", func(c, s net.Conn) error { c.Close(); return read(c) }, net.ErrClosed},
-		{"write to an end closed by oneself", func(c, s net.Conn) error { c.Close(); return write(c) }, net.ErrClosed},
-		{"read after the peer closed", func(c, s net.Conn) error { s.Close(); return read(c) }, io.EOF},
-		{"write after the peer closed", func(c, s net.Conn) error { s.Close(); return write(c) }, io.ErrClosedPipe},
-		{"read after the peer ended its sending", func(c, s net.Conn) error { s.(*end).CloseWrite(); return read(c) }, io.EOF},
-		{"write after the peer ended its sending", func(c, s net.Conn) error { s.(*end).CloseWrite(); return write(c) }, nil},
-		{"a deadline on a closed end", func(c, s net.Conn) error { c.Close(); return c.SetDeadline(time.Now()) }, net.ErrClosed},
-		{"a read deadline in the past", func(c, s net.Conn) error { c.SetReadDeadline(time.Unix(1, 0)); return read(c) }, os.ErrDeadlineExceeded},
-		{"a write deadline in the past", func(c, s net.Conn) error { c.SetWriteDeadline(time.Unix(1, 0)); return write(c) }, os.ErrDeadlineExceeded},
-		{"a deadline that was taken back", func(c, s net.Conn) error {
+		{"read from an end closed by oneself", func(c, s *pipe.Conn) error { c.Close(); return read(c) }, net.ErrClosed},
+		{"write to an end closed by oneself", func(c, s *pipe.Conn) error { c.Close(); return write(c) }, net.ErrClosed},
+		{"read after the peer closed", func(c, s *pipe.Conn) error { s.Close(); return read(c) }, io.EOF},
+		{"write after the peer closed", func(c, s *pipe.Conn) error { s.Close(); return write(c) }, io.ErrClosedPipe},
+		{"read what was written before the peer closed", func(c, s *pipe.Conn) error { write(s); s.Close(); return read(c) }, nil},
+		{"read after the peer ended its sending", func(c, s *pipe.Conn) error { s.CloseWrite(); return read(c) }, io.EOF},
+		{"write after the peer ended its sending", func(c, s *pipe.Conn) error { s.CloseWrite(); return write(c) }, nil},
+		{"read after the peer cut the connection", func(c, s *pipe.Conn) error { write(s); s.Abort(); return read(c) }, syscall.ECONNRESET},
+		{"write after the peer cut the connection", func(c, s *pipe.Conn) error { s.Abort(); return write(c) }, syscall.ECONNRESET},
+		{"read after one cut it oneself", func(c, s *pipe.Conn) error { c.Abort(); return read(c) }, net.ErrClosed},
+		{"read after one closed what the peer had cut", func(c, s *pipe.Conn) error { s.Abort(); c.Close(); return read(c) }, net.ErrClosed},
+		{"a deadline when the peer cut the connection", func(c, s *pipe.Conn) error { s.Abort(); return c.SetDeadline(time.Now()) }, nil},
+		{"a deadline on a closed end", func(c, s *pipe.Conn) error { c.Close(); return c.SetDeadline(time.Now()) }, net.ErrClosed},
+		{"a read deadline in the past", func(c, s *pipe.Conn) error { c.SetReadDeadline(time.Unix(1, 0)); return read(c) }, os.ErrDeadlineExceeded},
+		{"a write deadline in the past", func(c, s *pipe.Conn) error { c.SetWriteDeadline(time.Unix(1, 0)); return write(c) }, os.ErrDeadlineExceeded},
+		{"a deadline that was taken back", func(c, s *pipe.Conn) error {
 			c.SetDeadline(time.Unix(1, 0))
 			c.SetDeadline(time.Time{})
 			return write(c)
@@ -127,6 +140,13 @@ func TestDeadlinesWakeWhoWaits(t *testing.T) {
 		if n != bufferSize || !errors.Is(err, os.ErrDeadlineExceeded) {
 			t.Errorf("write: %d, %v", n, err)
 		}
+		c.SetDeadline(time.Time{})
+		if _, err := io.ReadFull(s, make([]byte, bufferSize)); err != nil {
+			t.Errorf("what was written before the deadline: %v", err)
+		}
+		if err := write(c); err != nil {
+			t.Errorf("a write after the deadline was lifted: %v", err)
+		}
 		if got := time.Since(start); got != 2*time.Minute {
 			t.Errorf("it took %v, want 2 minutes", got)
 		}
@@ -135,7 +155,7 @@ func TestDeadlinesWakeWhoWaits(t *testing.T) {
 
 func TestListener(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		l := Listen(Addr("hub:1"))
+		l := pipe.Listen(pipe.Addr("hub:1"))
 		go func() {
 			nc, err := l.Accept()
 			if err != nil {
@@ -145,7 +165,7 @@ func TestListener(t *testing.T) {
 			nc.Write([]byte("hello"))
 			nc.Close()
 		}()
-		nc, err := l.Dial(t.Context(), Addr("client"))
+		nc, err := l.Dial(t.Context(), pipe.Addr("client"))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -163,16 +183,32 @@ func TestListener(t *testing.T) {
 
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
-		if _, err := l.Dial(ctx, Addr("client")); !errors.Is(err, context.DeadlineExceeded) {
+		if _, err := l.Dial(ctx, pipe.Addr("client")); !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("Dial without an Accept: %v", err)
 		}
 		l.Close()
 		l.Close()
-		if _, err := l.Dial(t.Context(), Addr("client")); !errors.Is(err, net.ErrClosed) {
+		if _, err := l.Dial(t.Context(), pipe.Addr("client")); !errors.Is(err, net.ErrClosed) {
 			t.Errorf("Dial to a closed listener: %v", err)
 		}
 		if _, err := l.Accept(); !errors.Is(err, net.ErrClosed) {
 			t.Errorf("Accept of a closed listener: %v", err)
+		}
+	})
+}
+
+func TestTrafficAllocatesNothingWhereBuffersAreKept(t *testing.T) {
+	c, s := ends()
+	c.Keep()
+	b := make([]byte, 1000)
+	testkit.NoAllocs(t, "there and back", func() {
+		for _, way := range [][2]net.Conn{{c, s}, {s, c}} {
+			if _, err := way[0].Write(b); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := io.ReadFull(way[1], b); err != nil {
+				t.Fatal(err)
+			}
 		}
 	})
 }

@@ -1,4 +1,4 @@
-package pipe
+package pipe_test
 
 import (
 	"testing"

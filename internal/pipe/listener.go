@@ -6,7 +6,7 @@ import (
 	"sync"
 )
 
-// Listener is a [net.Listener] whose connections come from Dial.
+// Listener is a [net.Listener] whose connections come from Dial and Offer.
 type Listener struct {
 	addr    net.Addr
 	waiting chan net.Conn
@@ -20,16 +20,25 @@ func Listen(addr net.Addr) *Listener {
 }
 
 // Dial returns the client's end of a new connection when the server's end was
-// accepted. The error is [net.ErrClosed] when the listener is closed, or the context's.
+// accepted. The error is that of [Listener.Offer].
 func (l *Listener) Dial(ctx context.Context, client net.Addr) (net.Conn, error) {
 	c, s := New(client, l.addr)
+	if err := l.Offer(ctx, s); err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+// Offer returns when a connection, by its server's end, was accepted. The error is
+// [net.ErrClosed] when the listener is closed, or the context's.
+func (l *Listener) Offer(ctx context.Context, server net.Conn) error {
 	select {
-	case l.waiting <- s:
-		return c, nil
+	case l.waiting <- server:
+		return nil
 	case <-l.closed:
-		return nil, net.ErrClosed
+		return net.ErrClosed
 	case <-ctx.Done():
-		return nil, ctx.Err()
+		return ctx.Err()
 	}
 }
 
