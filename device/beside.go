@@ -113,7 +113,7 @@ func (b *steadyBody) Read(p []byte) (int, error) {
 	b.late.Reset(b.limit)
 	n, err := b.ReadCloser.Read(p)
 	if !b.late.Stop() && err != nil {
-		err = &lostError{errStalled}
+		err = unanswered(errStalled)
 	}
 	return n, err
 }
@@ -123,7 +123,7 @@ var errStalled = errors.New("device: it does not go on")
 // end ends all that is under way, because of cause, the first time.
 func (b *beside) end(cause error) {
 	if !errors.Is(cause, net.ErrClosed) {
-		cause = &closedError{cause}
+		cause = endedBy(cause)
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()

@@ -7,6 +7,7 @@ import (
 	"net"
 
 	"github.com/hubwire/hubwire"
+	"github.com/hubwire/hubwire/internal/loss"
 )
 
 // SendError is why one of the messages given to [Client.SendAll] failed.
@@ -32,21 +33,10 @@ func (e *SendError) Unwrap() error {
 }
 
 // errClosed is why a Client ended that was closed.
-var errClosed error = &closedError{}
+var errClosed error = &loss.Error{Text: "device: client closed"}
 
-// closedError is the end of a Client: by Close, or by its cause.
-type closedError struct{ cause error }
-
-func (e *closedError) Error() string {
-	if e.cause == nil {
-		return "device: client closed"
-	}
-	return "device: client ended: " + e.cause.Error()
-}
-
-func (e *closedError) Unwrap() error { return e.cause }
-
-func (*closedError) Is(target error) bool { return target == net.ErrClosed }
+// endedBy is the end of a Client by its cause.
+func endedBy(cause error) error { return &loss.Error{Text: "device: client ended", Err: cause} }
 
 // withOp gives err, which comes from below, the name of the call that it ends. Where the
 // hub's code stands deeper in the chain, as when one refusal ended everything, it comes up.
@@ -81,7 +71,7 @@ func ended(ctx, life context.Context) *hubwire.Error {
 	}
 	cause := context.Cause(life)
 	if !errors.Is(cause, net.ErrClosed) {
-		cause = &closedError{cause}
+		cause = endedBy(cause)
 	}
 	return &hubwire.Error{Outcome: hubwire.NotSent, Err: cause}
 }

@@ -277,7 +277,7 @@ func (r *rest) read(op httpsx.Operation, resp *http.Response) (*reply, *hubwire.
 		err = errTooLong
 	}
 	if err != nil {
-		return nil, &hubwire.Error{Op: op.String(), Outcome: hubwire.Unknown, Retryable: true, Message: "the answer ended early", Err: &lostError{err}}
+		return nil, &hubwire.Error{Op: op.String(), Outcome: hubwire.Unknown, Retryable: true, Message: "the answer ended early", Err: unanswered(err)}
 	}
 	return &reply{resp.StatusCode, resp.Header, body}, nil
 }

@@ -3,13 +3,13 @@ package device
 import (
 	"bytes"
 	"errors"
-	"net"
 	"net/http"
 	"net/http/httptrace"
 	"sync/atomic"
 
 	"github.com/hubwire/hubwire"
 	"github.com/hubwire/hubwire/httpsx"
+	"github.com/hubwire/hubwire/internal/loss"
 )
 
 // sending is what an attempt gives to net/http, whose goroutines may be at it after there is
@@ -62,7 +62,7 @@ var errStale = errors.New("device: the connection had ended before")
 // noAnswer is the error of an attempt that net/http failed with err. Only what was
 // written to its end can have got to the hub as a request.
 func (s *sending) noAnswer(op httpsx.Operation, err error) *hubwire.Error {
-	e := &hubwire.Error{Op: op.String(), Outcome: hubwire.Unknown, Retryable: true, Err: &lostError{err}}
+	e := &hubwire.Error{Op: op.String(), Outcome: hubwire.Unknown, Retryable: true, Err: unanswered(err)}
 	if dialled, ok := errors.AsType[*dialError](err); ok {
 		e.Outcome = hubwire.NotSent
 		if refused, ok := errors.AsType[*hubwire.Error](dialled.err); ok && !refused.Retryable {
@@ -72,7 +72,7 @@ func (s *sending) noAnswer(op httpsx.Operation, err error) *hubwire.Error {
 	}
 	nothing := s.conn != nil && s.conn.sent.Load() == s.before
 	if nothing {
-		e.Err = &lostError{errors.Join(errStale, err)}
+		e.Err = unanswered(errors.Join(errStale, err))
 	}
 	if nothing || s.conn == nil || !s.written.Load() {
 		e.Outcome = hubwire.NotSent
@@ -80,12 +80,8 @@ func (s *sending) noAnswer(op httpsx.Operation, err error) *hubwire.Error {
 	return e
 }
 
-// lostError is the end of an attempt without an answer. It matches net.ErrClosed, and its cause.
-type lostError struct{ err error }
-
-func (e *lostError) Error() string      { return "device: no answer: " + e.err.Error() }
-func (e *lostError) Unwrap() error      { return e.err }
-func (*lostError) Is(target error) bool { return target == net.ErrClosed }
+// unanswered is the end of an attempt without an answer.
+func unanswered(err error) error { return &loss.Error{Text: "device: no answer", Err: err} }
 
 // dialError is that of a dial.
 type dialError struct{ err error }

@@ -7,23 +7,24 @@ import (
 	"time"
 
 	"github.com/hubwire/hubwire"
+	"github.com/hubwire/hubwire/internal/loss"
 )
 
 // What a [Session] can end, or lose a connection, for. Each also matches
 // [net.ErrClosed].
 var (
 	// ErrSessionClosed is why a session ended that was closed.
-	ErrSessionClosed error = &lossError{text: "mqtt: session closed"}
+	ErrSessionClosed error = &loss.Error{Text: "mqtt: session closed"}
 
 	// ErrRenewal is why a connection was left for one with a fresh login.
-	ErrRenewal error = &lossError{text: "mqtt: login is renewed"}
+	ErrRenewal error = &loss.Error{Text: "mqtt: login is renewed"}
 
 	// ErrKeepAlive is why a connection was lost that brought nothing for 1.5 × KeepAlive.
-	ErrKeepAlive error = &lossError{text: "mqtt: no sign of life from the server"}
+	ErrKeepAlive error = &loss.Error{Text: "mqtt: no sign of life from the server"}
 
 	// ErrAckTimeout is why a connection was lost whose server did not
 	// acknowledge, or did not read, within AckTimeout.
-	ErrAckTimeout error = &lossError{text: "mqtt: no acknowledgement from the server in time"}
+	ErrAckTimeout error = &loss.Error{Text: "mqtt: no acknowledgement from the server in time"}
 
 	// ErrServerClosed is why a connection was lost that the server ended in good order,
 	// between two packets. MQTT 3.1.1 has no word for the reason. IoT Hub does it when another client
@@ -31,10 +32,10 @@ var (
 	// disabled or deleted, for what it does not like, and for its own maintenance. When a session
 	// loses one connection after another so, each before StableAfter, the message of the error
 	// says that it most likely has a rival.
-	ErrServerClosed error = &lossError{text: "mqtt: the server closed the connection"}
+	ErrServerClosed error = &loss.Error{Text: "mqtt: the server closed the connection"}
 
 	// ErrProtocol is why a connection was lost whose server broke the protocol.
-	ErrProtocol error = &lossError{text: "mqtt: the server broke the protocol"}
+	ErrProtocol error = &loss.Error{Text: "mqtt: the server broke the protocol"}
 )
 
 // ErrWouldDeadlock is returned by a call that would wait, from a callback, for
@@ -55,23 +56,6 @@ func (e *SubscribeError) Error() string {
 	return fmt.Sprintf("mqtt: SUBACK %#x: the server does not grant %q", SubackFailure, e.Filters)
 }
 
-// lossError is the end of a connection. It matches net.ErrClosed, and its cause.
-type lossError struct {
-	text string
-	err  error
-}
-
-func (e *lossError) Error() string {
-	if e.err == nil {
-		return e.text
-	}
-	return e.text + ": " + e.err.Error()
-}
-
-func (e *lossError) Unwrap() error { return e.err }
-
-func (e *lossError) Is(target error) bool { return target == net.ErrClosed }
-
 // lost says why a connection ended, as OnState reports it.
 func lost(err error) error {
 	code := hubwire.ConnectionClosedRemotely
@@ -80,7 +64,7 @@ func lost(err error) error {
 	}
 	return &hubwire.Error{
 		Op: "connection", Code: code, Outcome: hubwire.Unknown, Retryable: true,
-		Err: &lossError{text: "mqtt: connection lost", err: err},
+		Err: &loss.Error{Text: "mqtt: connection lost", Err: err},
 	}
 }
 
@@ -132,7 +116,7 @@ func failed(op string, sent bool, cause error) error {
 		e.Outcome = hubwire.Unknown
 	}
 	if !errors.Is(cause, net.ErrClosed) {
-		e.Err = &lossError{text: "mqtt: session ended", err: cause}
+		e.Err = &loss.Error{Text: "mqtt: session ended", Err: cause}
 	}
 	return e
 }

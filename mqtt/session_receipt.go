@@ -2,6 +2,7 @@ package mqtt
 
 import (
 	"github.com/hubwire/hubwire"
+	"github.com/hubwire/hubwire/internal/loss"
 )
 
 // Delivery is an incoming message and the means to acknowledge it. The Publish
@@ -47,7 +48,7 @@ func (r Receipt) Ack() error {
 		s.mu.Unlock()
 		return &hubwire.Error{
 			Op: "acknowledge", Code: hubwire.MessageLockLost, Outcome: hubwire.NotSent,
-			Message: "the connection that brought the message has gone", Err: &lossError{text: "mqtt: connection lost", err: cause},
+			Message: "the connection that brought the message has gone", Err: &loss.Error{Text: "mqtt: connection lost", Err: cause},
 		}
 	}
 	if l.inbox.ack(r.seq) {

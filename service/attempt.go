@@ -13,6 +13,7 @@ import (
 
 	"github.com/hubwire/hubwire"
 	"github.com/hubwire/hubwire/httpsx"
+	"github.com/hubwire/hubwire/internal/loss"
 	"github.com/hubwire/hubwire/sas"
 )
 
@@ -107,7 +108,7 @@ func (x *exchange) broken(ctx, inTime context.Context, err error, outcome hubwir
 	case hopeless(err):
 		e.Retryable = false
 	case outcome == hubwire.Unknown:
-		e.Err = &lossError{err}
+		e.Err = &loss.Error{Text: "connection lost", Err: err}
 	}
 	return e
 }

@@ -3,25 +3,13 @@ package service
 import (
 	"errors"
 	"fmt"
-	"net"
 
 	"github.com/hubwire/hubwire"
+	"github.com/hubwire/hubwire/internal/loss"
 )
 
 // errClosed is what ends the calls of a Client that is closed.
-var errClosed error = &closedError{}
-
-type closedError struct{}
-
-func (*closedError) Error() string        { return "service: client closed" }
-func (*closedError) Is(target error) bool { return target == net.ErrClosed }
-
-// lossError is a connection that ended under a request. It matches net.ErrClosed, and its cause.
-type lossError struct{ err error }
-
-func (e *lossError) Error() string        { return "connection lost: " + e.err.Error() }
-func (e *lossError) Unwrap() error        { return e.err }
-func (e *lossError) Is(target error) bool { return target == net.ErrClosed }
+var errClosed error = &loss.Error{Text: "service: client closed"}
 
 // invalid is the error for what is refused before anything is sent.
 func invalid(op, format string, args ...any) *hubwire.Error {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/hubwire/hubwire"
 	"github.com/hubwire/hubwire/internal/amqpclient"
+	"github.com/hubwire/hubwire/internal/loss"
 )
 
 // superviseLocked sees to it that there is, or will be, a connection.
@@ -183,7 +184,7 @@ func lost(err error) error {
 	e := &own
 	e.Outcome, e.Retryable = hubwire.Unknown, true
 	if !errors.Is(err, net.ErrClosed) && !errors.Is(e, net.ErrClosed) {
-		e.Err = &lossError{text: lostText(amqpclient.LevelConn), err: e.Err}
+		e.Err = &loss.Error{Text: lostText(amqpclient.LevelConn), Err: e.Err}
 	}
 	if e.Code == 0 && !errors.Is(e, ErrProtocol) {
 		e.Code = hubwire.ConnectionClosedRemotely

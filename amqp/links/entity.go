@@ -8,6 +8,7 @@ import (
 	"github.com/hubwire/hubwire"
 	"github.com/hubwire/hubwire/internal/amqp10"
 	"github.com/hubwire/hubwire/internal/amqpclient"
+	"github.com/hubwire/hubwire/internal/loss"
 	"github.com/hubwire/hubwire/sas"
 )
 
@@ -199,7 +200,7 @@ func ended(op string, cause error) error {
 		e.Code, e.TrackingID = inner.Code, inner.TrackingID
 	}
 	if !errors.Is(cause, ErrClosed) {
-		e.Err = &lossError{text: "links: ended", err: cause}
+		e.Err = &loss.Error{Text: "links: ended", Err: cause}
 	}
 	return e
 }

@@ -9,28 +9,29 @@ import (
 	"github.com/hubwire/hubwire"
 	"github.com/hubwire/hubwire/amqp"
 	"github.com/hubwire/hubwire/internal/amqpclient"
+	"github.com/hubwire/hubwire/internal/loss"
 )
 
 // What a connection, or what is on it, can end for. Each also matches [net.ErrClosed].
 var (
 	// ErrClosed is why something ended that was closed on this side.
-	ErrClosed error = &lossError{text: "links: closed"}
+	ErrClosed error = &loss.Error{Text: "links: closed"}
 
 	// ErrRenewal is why a connection was left for one with a fresh certificate.
-	ErrRenewal error = &lossError{text: "links: the certificate is renewed"}
+	ErrRenewal error = &loss.Error{Text: "links: the certificate is renewed"}
 
 	// ErrSilent is why a connection was lost that brought nothing for 1.5 × KeepAlive.
-	ErrSilent error = &lossError{text: "links: no sign of life from the peer"}
+	ErrSilent error = &loss.Error{Text: "links: no sign of life from the peer"}
 
 	// ErrStalled is why a connection was lost whose peer did not read, or did not answer
 	// anything, for OperationTimeout.
-	ErrStalled error = &lossError{text: "links: the peer does not read or answer"}
+	ErrStalled error = &loss.Error{Text: "links: the peer does not read or answer"}
 
 	// ErrPeerEnded is why something was lost that the peer ended without saying why.
-	ErrPeerEnded error = &lossError{text: "links: ended by the peer"}
+	ErrPeerEnded error = &loss.Error{Text: "links: ended by the peer"}
 
 	// ErrProtocol is why a connection was lost whose peer broke the protocol.
-	ErrProtocol error = &lossError{text: "links: the peer broke the protocol"}
+	ErrProtocol error = &loss.Error{Text: "links: the peer broke the protocol"}
 )
 
 // ErrExpiredToken is why a token was not put that its source gave: it had expired before.
@@ -38,23 +39,6 @@ var ErrExpiredToken = errors.New("links: the token source gave a token that has 
 
 // ErrAlreadyOpen is why an identity was not added that is on the connection already.
 var ErrAlreadyOpen = errors.New("links: the identity is on this connection already")
-
-// lossError is the end of a link, session or connection. It matches net.ErrClosed, and its cause.
-type lossError struct {
-	text string
-	err  error
-}
-
-func (e *lossError) Error() string {
-	if e.err == nil {
-		return e.text
-	}
-	return e.text + ": " + e.err.Error()
-}
-
-func (e *lossError) Unwrap() error { return e.err }
-
-func (e *lossError) Is(target error) bool { return target == net.ErrClosed }
 
 // gaveUp is the error of a wait that its context ended, with why it was waited.
 func gaveUp(op string, cause, last error) error {
@@ -93,7 +77,7 @@ func asError(op string, at amqp.Node, err error) *hubwire.Error {
 		e.Code = hubwire.ConnectionClosedRemotely
 	case level > amqpclient.LevelAttach:
 		e.Code = hubwire.ConnectionClosedRemotely
-		e.Err = &lossError{text: lostText(level), err: err}
+		e.Err = &loss.Error{Text: lostText(level), Err: err}
 	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
 	default:
 		if inner, ok := errors.AsType[*hubwire.Error](err); ok {
@@ -111,7 +95,7 @@ func refusal(op string, at amqp.Node, level amqpclient.Level, remote *amqp.Error
 	}
 	if level > amqpclient.LevelAttach {
 		e.Outcome = hubwire.Unknown
-		e.Err = &lossError{text: lostText(level), err: e.Err}
+		e.Err = &loss.Error{Text: lostText(level), Err: e.Err}
 	}
 	return e
 }

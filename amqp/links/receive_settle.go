@@ -8,6 +8,7 @@ import (
 	"github.com/hubwire/hubwire/amqp"
 	"github.com/hubwire/hubwire/internal/amqp10"
 	"github.com/hubwire/hubwire/internal/amqpclient"
+	"github.com/hubwire/hubwire/internal/loss"
 )
 
 // settle tells the hub what becomes of d, and returns what it says to that: the link is in receiver
@@ -73,7 +74,7 @@ func (d *delivery) lost(op string, outcome hubwire.Outcome, err error) error {
 	}
 	return &hubwire.Error{
 		Op: op, Code: hubwire.MessageLockLost, Outcome: outcome,
-		Message: "the link that the message came by is lost, and its lock with it", Err: &lossError{text: lostText(amqpclient.LevelLink), err: err},
+		Message: "the link that the message came by is lost, and its lock with it", Err: &loss.Error{Text: lostText(amqpclient.LevelLink), Err: err},
 	}
 }
 

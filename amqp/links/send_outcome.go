@@ -9,6 +9,7 @@ import (
 	"github.com/hubwire/hubwire/amqp"
 	"github.com/hubwire/hubwire/internal/amqp10"
 	"github.com/hubwire/hubwire/internal/amqpclient"
+	"github.com/hubwire/hubwire/internal/loss"
 )
 
 // ErrWouldDeadlock is returned by a call that would wait, from a callback, for what only the return
@@ -16,7 +17,7 @@ import (
 var ErrWouldDeadlock = errors.New("links: waiting inside a callback for what that holds up would never end")
 
 // errAckTimeout is why a session was dropped whose peer did not settle the oldest message within AckTimeout.
-var errAckTimeout error = &lossError{text: "links: no outcome from the hub in time"}
+var errAckTimeout error = &loss.Error{Text: "links: no outcome from the hub in time"}
 
 // verdict is what the state that the peer has put a message of op into means: nil when it was accepted.
 func verdict(op string, at amqp.Node, state amqp10.State) *hubwire.Error {
@@ -67,7 +68,7 @@ func endedBy(sent bool, cause error) error {
 		e.Outcome = hubwire.Unknown
 	}
 	if !errors.Is(cause, net.ErrClosed) {
-		e.Err = &lossError{text: "links: ended", err: cause}
+		e.Err = &loss.Error{Text: "links: ended", Err: cause}
 	}
 	return e
 }
