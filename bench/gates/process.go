@@ -23,7 +23,7 @@ type process struct {
 }
 
 // patience is how long a process may take to answer. It is killed then.
-const patience = 2 * time.Minute
+const patience = 5 * time.Minute
 
 // launch starts a process that plays a role of roles. With onOne it runs on one
 // processor, the same for all that do.
@@ -105,9 +105,9 @@ func (p *process) usage(do verb) (usage, error) {
 }
 
 // counted returns what p has used since before, as soon as it has counted n
-// messages since then, or after ten seconds.
+// messages since then, or after a minute.
 func (p *process) counted(before usage, n int64) (usage, error) {
-	for end := time.Now().Add(10 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+	for end := time.Now().Add(time.Minute); ; time.Sleep(5 * time.Millisecond) {
 		now, err := p.tell()
 		if err != nil {
 			return usage{}, err
