@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -9,6 +10,7 @@ import (
 	"os/exec"
 	"slices"
 	"sync"
+	"syscall"
 	"time"
 )
 
@@ -69,7 +71,8 @@ func launch(role string, s setup, onOne bool) (*process, error) {
 func (p *process) ask(o order) (a answer, err error) {
 	late := time.AfterFunc(patience, func() { p.cmd.Process.Kill() })
 	defer late.Stop()
-	if err := json.NewEncoder(p.orders).Encode(o); err != nil {
+	// A process that is gone takes no order, but may have left an answer.
+	if err := json.NewEncoder(p.orders).Encode(o); err != nil && !errors.Is(err, syscall.EPIPE) {
 		return a, fmt.Errorf("%s: %s: %w", p.name, o.Do, err)
 	}
 	if err := p.answers.Decode(&a); err != nil {
