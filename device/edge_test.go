@@ -15,6 +15,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/hubwire/hubwire"
 	"github.com/hubwire/hubwire/device"
@@ -121,7 +122,7 @@ func TestAModuleOfIoTEdgeConnects(t *testing.T) {
 			if cred.Identity != mod || cred.HostName != "localhost" || cred.GatewayHostName != "localhost" {
 				t.Errorf("%v", cred)
 			}
-			o := &device.Options{Dial: e.hub.Dial, TLSConfig: e.hub.ClientTLS()}
+			o := &device.Options{Dial: e.hub.Dial, TLSConfig: e.hub.ClientTLS(), CloseTimeout: time.Minute}
 			o.TLSConfig.RootCAs = roots
 			e.status.Store(http.StatusServiceUnavailable) // it is just starting
 			e.fails.Store(1)

@@ -28,7 +28,7 @@ func exampleHub() (h *hub.Hub, connectionString string, o *device.Options) {
 	if err != nil {
 		panic(err)
 	}
-	return h, connectionString, &device.Options{Dial: h.Dial, TLSConfig: h.ClientTLS()}
+	return h, connectionString, &device.Options{Dial: h.Dial, TLSConfig: h.ClientTLS(), CloseTimeout: time.Minute} // the machine may be busy
 }
 
 // exampleClient is a Client of an exampleHub.

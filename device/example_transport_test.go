@@ -7,6 +7,7 @@ import (
 	"net"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/hubwire/hubwire"
 	"github.com/hubwire/hubwire/device"
@@ -98,7 +99,8 @@ func ExampleAuto() {
 	o.Dial = onlyHTTPS(h)
 
 	c, err := device.Dial(context.Background(), connectionString, device.Auto(&device.AutoOptions{
-		Needs: []device.Feature{device.FeatureTwin, device.FeatureMethods},
+		Needs:    []device.Feature{device.FeatureTwin, device.FeatureMethods},
+		Patience: time.Minute, // where nothing answers, and not just late, 10 s are enough
 	}), o)
 	if err != nil {
 		panic(err)
@@ -219,7 +221,7 @@ func ExampleAMQPConnection() {
 	if err != nil {
 		panic(err)
 	}
-	c, err := device.Dial(context.Background(), connectionString, conn.Transport(), nil)
+	c, err := device.Dial(context.Background(), connectionString, conn.Transport(), &device.Options{CloseTimeout: time.Minute})
 	if err != nil {
 		panic(err)
 	}

@@ -70,6 +70,7 @@ type mqttLink struct {
 	cfg      *config
 	qos      mqtt.QoS // of telemetry
 	userName string
+	events   []byte // the topic of telemetry, for a bag to follow
 
 	session   *mqtt.Session // set before anybody has the link
 	connected atomic.Bool   // a connection has stood
@@ -84,7 +85,7 @@ type mqttLink struct {
 
 // openMQTT connects. hopeless says which errors of dial the first attempt ends with.
 func openMQTT(ctx context.Context, cfg *config, o MQTTOptions, dial mqtt.DialFunc, hopeless func(error) bool) (link, error) {
-	l := &mqttLink{cfg: cfg, qos: mqtt.AtLeastOnce, userName: userName(cfg)}
+	l := &mqttLink{cfg: cfg, qos: mqtt.AtLeastOnce, userName: userName(cfg), events: topics.AppendTelemetry(nil, cfg.id)}
 	if o.AtMostOnce {
 		l.qos = mqtt.AtMostOnce
 	}

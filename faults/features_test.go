@@ -203,7 +203,7 @@ func methods(v *venue, c *device.Client) use {
 	return func(ctx context.Context, n int) error {
 		want := fmt.Sprintf(`{"n":%d}`, n)
 		resp, err := v.theHub().Invoke(ctx, c.Identity(), hubwire.MethodRequest{Name: "echo", Payload: []byte(want)},
-			&hub.InvokeOptions{ConnectTimeout: v.pace.backoff})
+			&hub.InvokeOptions{ConnectTimeout: v.pace.within(v.pace.backoff)})
 		if err == nil && (resp.Status != 200 || string(resp.Payload) != want) {
 			v.t.Errorf("%s is answered by %d %s", want, resp.Status, resp.Payload)
 		}

@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	goamqp "github.com/Azure/go-amqp"
@@ -304,6 +305,7 @@ func TestAMQPServiceTokenExpires(t *testing.T) {
 		}
 		_, err = evs.Receive(t.Context(), nil)
 		wantCondition(t, "events", err, "amqp:unauthorized-access")
+		synctest.Wait() // the hub ends one link after the other
 		err = out.Send(t.Context(), toDevice("/devices/dev-1/messages/devicebound", "", ""), nil)
 		wantCondition(t, "sending", err, "amqp:unauthorized-access")
 	})

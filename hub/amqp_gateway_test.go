@@ -27,12 +27,14 @@ func TestAMQPGateway(t *testing.T) {
 		}
 		create(t, h, ids...)
 		c := dialAMQP(t, h, nil)
+		synctest.Wait()
 		idle := runtime.NumGoroutine()
 		devices := make([]*amqpDevice, size)
 		for i, id := range ids {
 			c.login(h, id)
 			devices[i] = c.open(id)
 		}
+		synctest.Wait()                                     // until those of the sessions of $cbs have ended
 		if n := runtime.NumGoroutine() - idle; n > 5*size { // go-amqp has some for each session and link
 			t.Errorf("there are %d goroutines more", n)
 		}

@@ -162,7 +162,7 @@ func ExampleHub_Events() {
 // Whoever reads twins too often is told so.
 func ExampleConfig_throttle() {
 	ctx := context.Background()
-	h, err := hub.Start(ctx, &hub.Config{InMemory: true, Throttle: hub.Throttle{TwinReads: 1}})
+	h, err := hub.Start(ctx, &hub.Config{InMemory: true, Throttle: hub.Throttle{TwinReads: 1.0 / 3600}}) // one an hour
 	if err != nil {
 		panic(err)
 	}

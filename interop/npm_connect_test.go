@@ -249,7 +249,7 @@ func TestNpmRenewal(t *testing.T) {
 		c := w.client(t, deviceString(d))
 		// Over HTTPS options need company to be answered; they say when to poll.
 		o := polling(3600, true)
-		o["tokenRenewal"] = map[string]int{"tokenValidTimeInSeconds": 6, "tokenRenewalMarginInSeconds": 5}
+		o["tokenRenewal"] = map[string]int{"tokenValidTimeInSeconds": 63, "tokenRenewalMarginInSeconds": 60}
 		c.do(t, "options", o)
 		first := w.works(t, d.DeviceID, c)
 		state := w.look(t, d.DeviceID).ConnectionUpdated
@@ -260,7 +260,7 @@ func TestNpmRenewal(t *testing.T) {
 				return now.ConnectionState == "Connected" && now.ConnectionUpdated != state
 			})
 		default:
-			time.Sleep(2 * time.Second) // which is past the margin
+			time.Sleep(4 * time.Second) // which is past the margin
 		}
 		last := w.works(t, d.DeviceID, c)
 		if diff := cmp.Diff(first.System["iothub-connection-auth-method"], last.System["iothub-connection-auth-method"]); diff != "" {

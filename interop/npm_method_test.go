@@ -64,7 +64,7 @@ func TestNpmMethods(t *testing.T) {
 	})
 	p.over(t, stays, "a slow method, too late", func(t *testing.T, w *way) {
 		id, c := w.open(t)
-		w.answers(t, c, "slow", 200, map[string]any{"delay": 6000})
+		w.answers(t, c, "slow", 200, map[string]any{"delay": 9000})
 		w.answers(t, c, "echo", 200, nil)
 		w.office.fails(t, "GatewayTimeoutError", "", "invoke", id.calls("slow", 1, 0, 5))
 		w.office.gives(t, `{"status":200,"payload":2}`, "invoke", id.calls("echo", 2, 10, 30)) // its answer, not the late one

@@ -87,7 +87,7 @@ func (c *client) look(t *testing.T, id address) identity {
 	return answered[identity](t, c.office, "get", id)
 }
 
-// call is a direct method call that waits as short as it may for its answer.
+// call is a direct method call that waits as short as it may for its answer, which does not come.
 func (a address) call(name string, payload any) address {
 	a.Method = map[string]any{"methodName": name, "payload": payload, "responseTimeoutInSeconds": 5}
 	return a
@@ -215,7 +215,7 @@ func (c *client) twin(t *testing.T, p *peer, id address, round int64) {
 // methods has the service call what the client has, and what it has not.
 func (c *client) methods(t *testing.T, p *peer, id address) {
 	for _, payload := range []string{`{"a":[1,2.5,null,{"b":"ü <€>"}],"c":""}`, `"a/?$rid=1"`, `-1.5e3`, `null`} {
-		c.office.gives(t, `{"status":201,"payload":`+payload+`}`, "invoke", id.call("echo", json.RawMessage(payload)))
+		c.office.gives(t, `{"status":201,"payload":`+payload+`}`, "invoke", id.calls("echo", json.RawMessage(payload), 0, 60))
 		seen := nextInto[struct{ Payload any }](t, p, "method")
 		sameValue(t, "the client saw", payload, seen.Payload)
 	}

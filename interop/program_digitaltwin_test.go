@@ -72,7 +72,7 @@ func (s *service) digitalTwin(t *testing.T) {
 	})
 	t.Run("a command of a component", func(t *testing.T) {
 		a := answered[dtAnswer](t, s.office, "command", dt{DeviceID: id, Component: "thermostat1", Name: "getReport", Payload: "2026-01-01",
-			Options: map[string]int{"responseTimeoutInSeconds": 10, "connectTimeoutInSeconds": 5}})
+			Options: map[string]int{"responseTimeoutInSeconds": 60, "connectTimeoutInSeconds": 5}})
 		if a.Payload != "2026-01-01" || a.Status != 200 {
 			t.Errorf("answer %+v", a)
 		}

@@ -132,7 +132,7 @@ func (s *jobs) callMethods(t *testing.T) {
 	p.do(t, "method", map[string]any{"name": "echo", "status": 201, "echo": true})
 	p.do(t, "send", sdkMessage{}) // the hub has seen SUBSCRIBE when it acknowledges this
 	made := answered[jobState](t, s.office, "schedule", job{JobID: s.name + "-methods", Condition: "tags.job = '" + s.name + "'",
-		Method: map[string]any{"methodName": "echo", "payload": map[string]any{"a": "ü"}, "responseTimeoutInSeconds": 5}, Seconds: 60})
+		Method: map[string]any{"methodName": "echo", "payload": map[string]any{"a": "ü"}, "responseTimeoutInSeconds": 60}, Seconds: 60})
 	if made.Type != "scheduleDeviceMethod" {
 		t.Errorf("made %+v", made)
 	}

@@ -8,7 +8,7 @@ const WebSocket = require('ws');
 // Reader is a consumer of one group, over a connection of its own.
 class Reader {
   constructor(name, { connectionString, group, transport }, emit) {
-    const options = { retryOptions: { maxRetries: 0, timeoutInMs: 10000 } };
+    const options = { retryOptions: { maxRetries: 0, timeoutInMs: 60000 } };
     if (transport === 'amqp-ws') options.webSocketOptions = { webSocket: WebSocket };
     this.client = new EventHubConsumerClient(group || EventHubConsumerClient.defaultConsumerGroupName, connectionString, options);
     this.subscriptions = new Map();

@@ -175,7 +175,7 @@ func nextID() string { return fmt.Sprintf("ours-%d", serial.Add(1)) }
 func prepare(id string) (*ours, *mqtt.SessionOptions) {
 	s := &ours{id: id, got: make(chan delivery, 1000)}
 	return s, &mqtt.SessionOptions{
-		MinBackoff: 10 * time.Millisecond, MaxBackoff: 200 * time.Millisecond, CloseTimeout: 5 * time.Second,
+		MinBackoff: 10 * time.Millisecond, MaxBackoff: 200 * time.Millisecond, CloseTimeout: time.Minute,
 		OnDelivery: s.take, OnState: s.note, Trace: &mqtt.Trace{Sent: s.noteSent},
 	}
 }

@@ -188,7 +188,7 @@ func ExampleSession_Done() {
 // Code that may run in a callback, such as a logger that publishes, finds out there.
 func ExampleSession_InCallback() {
 	ctx := context.Background()
-	s, err := mqtt.StartSession(ctx, dialEcho, login, nil)
+	s, err := mqtt.StartSession(ctx, dialEcho, login, &mqtt.SessionOptions{CloseTimeout: time.Minute})
 	if err != nil {
 		fmt.Println(err)
 		return
@@ -208,7 +208,7 @@ func ExampleSession_InCallback() {
 // A buffer that messages are built in can be given back before the hub has answered.
 func ExampleSession_PublishReleasing() {
 	ctx := context.Background()
-	s, err := mqtt.StartSession(ctx, dialEcho, login, nil)
+	s, err := mqtt.StartSession(ctx, dialEcho, login, &mqtt.SessionOptions{CloseTimeout: time.Minute})
 	if err != nil {
 		fmt.Println(err)
 		return

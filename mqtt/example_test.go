@@ -164,6 +164,17 @@ func ExampleAppendTelemetryTopic() {
 	// Output: devices/d1/messages/events/%24.mid=42&%24.ct=application%2Fjson&room=K%C3%BCche
 }
 
+func ExampleAppendTelemetryBag() {
+	sender := topics.AppendTelemetry(nil, hubwire.Identity{DeviceID: "d1"})
+	for _, room := range []string{"hall", "attic"} {
+		m := hubwire.Message{Properties: []hubwire.Property{{Name: "room", Value: room}}}
+		fmt.Printf("%s\n", mqtt.AppendTelemetryBag(sender, &m))
+	}
+	// Output:
+	// devices/d1/messages/events/room=hall
+	// devices/d1/messages/events/room=attic
+}
+
 func ExampleAppendC2DTopic() {
 	id := hubwire.Identity{DeviceID: "d1"}
 	fmt.Printf("%s\n", mqtt.AppendC2DTopic(nil, id, &hubwire.Message{CorrelationID: "7"}))

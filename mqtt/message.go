@@ -31,8 +31,15 @@ var ErrNotMessage = errors.New("mqtt: the topic is not that of a message")
 // Source: IoT Hub developer guide, "Communicate with your IoT hub using the
 // MQTT protocol", section "Sending device-to-cloud messages".
 func AppendTelemetryTopic(dst []byte, id hubwire.Identity, m *hubwire.Message) []byte {
-	m = orZero(m)
-	dst = topics.AppendTelemetry(dst, id)
+	return AppendTelemetryBag(topics.AppendTelemetry(dst, id), m)
+}
+
+// AppendTelemetryBag appends the bag of [AppendTelemetryTopic] alone, for who keeps what comes before it, as
+// [topics.AppendTelemetry] makes it, for all the messages of one sender. It allocates only to grow dst.
+func AppendTelemetryBag(dst []byte, m *hubwire.Message) []byte {
+	if m == nil {
+		return dst
+	}
 	dst = appendDeviceSystem(dst, m)
 	return appendProperties(dst, m.Properties)
 }

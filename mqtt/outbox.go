@@ -73,7 +73,8 @@ func (o *outbox) add(p *Publish, op completion) (seq uint64) {
 	p.ID = publishID(seq)
 	c.buf = p.AppendTo(c.buf)
 	c.refs++
-	*o.at(seq) = slot{c: c, off: int32(off), n: int32(n), op: op, qos: p.QoS}
+	s := o.at(seq)
+	s.c, s.off, s.n, s.op, s.qos, s.free = c, int32(off), int32(n), op, p.QoS, false
 	o.used++
 	o.bytes += n
 	return seq

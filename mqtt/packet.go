@@ -70,10 +70,15 @@ const (
 // orZero makes a nil pointer one to the zero value, which is what it stands for.
 func orZero[T any](p *T) *T {
 	if p == nil {
-		p = new(T)
+		p = zero[T]()
 	}
 	return p
 }
+
+// zero is not inlined: its room would be in the stack frame of each codec, for a pointer that is never nil.
+//
+//go:noinline
+func zero[T any]() *T { return new(T) }
 
 // Packet is a view of one whole packet, from its first byte to its last, as
 // [Split] and [Conn.ReadPacket] give it. Only the fixed header has been looked

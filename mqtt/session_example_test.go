@@ -61,7 +61,8 @@ func login(context.Context) (mqtt.Login, error) {
 func ExampleStartSession() {
 	ctx := context.Background()
 	s, err := mqtt.StartSession(ctx, dialEcho, login, &mqtt.SessionOptions{
-		OnState: func(state mqtt.SessionState, reason error) { fmt.Println(state) },
+		OnState:      func(state mqtt.SessionState, reason error) { fmt.Println(state) },
+		CloseTimeout: time.Minute,
 	})
 	if err != nil {
 		fmt.Println(err)
@@ -86,7 +87,9 @@ func ExampleStartSession() {
 
 func ExampleSession_PublishAsync() {
 	ctx := context.Background()
-	s, err := mqtt.StartSession(ctx, dialEcho, login, nil)
+	s, err := mqtt.StartSession(ctx, dialEcho, login, &mqtt.SessionOptions{
+		CloseTimeout: time.Minute, // half of it for acknowledgements
+	})
 	if err != nil {
 		fmt.Println(err)
 		return

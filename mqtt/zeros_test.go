@@ -15,6 +15,7 @@ func TestNothingPanicsWhereItsArgumentsAreLeftOut(t *testing.T) {
 			"AppendFilter":         AppendFilter[string],
 			"AppendFilterName":     AppendFilterName[string],
 			"AppendInputTopic":     AppendInputTopic,
+			"AppendTelemetryBag":   AppendTelemetryBag,
 			"AppendTelemetryTopic": AppendTelemetryTopic,
 			"ClosePublish":         ClosePublish,
 			"NewConn":              NewConn,

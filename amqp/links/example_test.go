@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"time"
 
 	"github.com/hubwire/hubwire"
 	"github.com/hubwire/hubwire/amqp"
@@ -72,7 +73,7 @@ func ExampleNew() {
 	h, _ := exampleHub()
 	defer h.Close()
 	ctx := context.Background()
-	c, err := links.New(&links.Options{HostName: h.HostName(), Dial: dial(h)})
+	c, err := links.New(&links.Options{HostName: h.HostName(), Dial: dial(h), CloseTimeout: time.Minute})
 	check(err)
 	fmt.Println(c.State()) // it connects when its first entity opens
 

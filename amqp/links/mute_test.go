@@ -319,6 +319,7 @@ func TestALinkThatIsNotEagerIsRefusedAlone(t *testing.T) {
 			t.Errorf("generation %d, %v", gen, err)
 		}
 		sent(t, s, "one")
+		synctest.Wait() // states are told beside all else
 		if len(log.seen()) != 1 || p.asked("begin") != 2 || p.asked("put-token") != 0 {
 			t.Errorf("states %v, %d sessions", log.seen(), p.asked("begin"))
 		}

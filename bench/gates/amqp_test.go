@@ -120,11 +120,8 @@ func TestDevicesOfWhichOneHasLostALinkAreNotUp(t *testing.T) {
 	if err := b.links[0].(*goamqp.Sender).Close(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	for deadline := time.Now().Add(10 * time.Second); b.up() != 0 && time.Now().Before(deadline); {
+	for b.up() != 0 { // until the client has taken note, or go test ends it
 		runtime.Gosched()
-	}
-	if got := b.up(); got != 0 {
-		t.Errorf("%d are up with a link closed, want none", got)
 	}
 }
 

@@ -46,7 +46,8 @@ func TestJudge(t *testing.T) {
 		{"not quite enough", oursAtLeast(20.1), ratios(2), quiet, strict, missed},
 		{"exactly not too much", oursAtMost(20), ratios(2), quiet, strict, met},
 		{"too much", oursAtMost(19.9), ratios(2), quiet, strict, missed},
-		{"twice the room there too", oursAtMost(10), ratios(2), quiet, lax, met},
+		{"eight times the room there, for a slow machine", oursAtMost(2.5), ratios(2), quiet, lax, met},
+		{"and no more there", oursAtMost(2.4), ratios(2), quiet, lax, missed},
 	} {
 		if got := judge(tt.bound, tt.samples, tt.quiet, options{strict: tt.strict}); got != tt.want {
 			t.Errorf("%s: %v, want %v", tt.name, got, tt.want)

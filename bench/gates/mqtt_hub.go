@@ -181,7 +181,7 @@ func sendC2D(h *hub.Hub) error {
 
 // allSettled waits until the device has settled all that it was sent.
 func allSettled(h *hub.Hub) error {
-	for end := time.Now().Add(10 * time.Second); ; {
+	for end := time.Now().Add(time.Minute); ; {
 		n, err := h.QueueLength(identity)
 		if n == 0 || err != nil {
 			return err

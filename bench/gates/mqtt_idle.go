@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"net"
+	"runtime"
 	"runtime/debug"
 	"sync/atomic"
 	"time"
@@ -56,11 +57,15 @@ func holder[C any](warmUp int, open func(id string) (C, error), up func(C) bool,
 
 // settleDown waits until the process has no more than it needs: goroutines that
 // end have ended, pools are empty, which takes two collections, and what is free
-// is the kernel's.
+// is the kernel's. On a busy machine goroutines take a while to end.
 func settleDown() {
-	for range 3 {
+	for looks, still, n := 0, 0, -1; still < 3 && looks < 100; looks++ {
 		time.Sleep(100 * time.Millisecond)
 		debug.FreeOSMemory()
+		if now := runtime.NumGoroutine(); now != n {
+			still, n = 0, now
+		}
+		still++
 	}
 }
 

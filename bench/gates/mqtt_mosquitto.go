@@ -125,7 +125,7 @@ func freeAddr() (*net.TCPAddr, error) {
 // listens waits until somebody does at addr.
 func listens(addr string) error {
 	var err error
-	for end := time.Now().Add(5 * time.Second); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
+	for end := time.Now().Add(time.Minute); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
 		var nc net.Conn
 		if nc, err = net.Dial("tcp", addr); err == nil {
 			return nc.Close()

@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -9,6 +10,7 @@ import (
 	"os/exec"
 	"slices"
 	"sync"
+	"syscall"
 	"time"
 )
 
@@ -23,7 +25,7 @@ type process struct {
 }
 
 // patience is how long a process may take to answer. It is killed then.
-const patience = 2 * time.Minute
+const patience = 5 * time.Minute
 
 // launch starts a process that plays a role of roles. With onOne it runs on one
 // processor, the same for all that do.
@@ -69,7 +71,8 @@ func launch(role string, s setup, onOne bool) (*process, error) {
 func (p *process) ask(o order) (a answer, err error) {
 	late := time.AfterFunc(patience, func() { p.cmd.Process.Kill() })
 	defer late.Stop()
-	if err := json.NewEncoder(p.orders).Encode(o); err != nil {
+	// A process that is gone takes no order, but may have left an answer.
+	if err := json.NewEncoder(p.orders).Encode(o); err != nil && !errors.Is(err, syscall.EPIPE) {
 		return a, fmt.Errorf("%s: %s: %w", p.name, o.Do, err)
 	}
 	if err := p.answers.Decode(&a); err != nil {
@@ -105,9 +108,9 @@ func (p *process) usage(do verb) (usage, error) {
 }
 
 // counted returns what p has used since before, as soon as it has counted n
-// messages since then, or after ten seconds.
+// messages since then, or after a minute.
 func (p *process) counted(before usage, n int64) (usage, error) {
-	for end := time.Now().Add(10 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+	for end := time.Now().Add(time.Minute); ; time.Sleep(5 * time.Millisecond) {
 		now, err := p.tell()
 		if err != nil {
 			return usage{}, err

@@ -164,6 +164,23 @@ func TestProcesses(t *testing.T) {
 	}
 }
 
+func TestAProcessThatIsGoneGivesNoAnswer(t *testing.T) {
+	p, err := launch("counter", setup{}, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.close()
+	if err := p.cmd.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := p.cmd.Process.Wait(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := p.run(1); errorText(err) != "counter: run: no answer: EOF" {
+		t.Errorf("%v", err)
+	}
+}
+
 func TestAProcessOnOneProcessor(t *testing.T) {
 	p, err := launch("processors", setup{}, true)
 	if err != nil {

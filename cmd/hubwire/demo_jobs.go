@@ -150,14 +150,27 @@ func (s *stage) lockable(ctx context.Context, deviceID string) (<-chan hubwire.M
 	})
 }
 
+// jobCancelled has a job that does not begin before it is cancelled, which may take a machine that is busy a while.
 func jobCancelled(ctx context.Context, s *stage) error {
+	for in := 4 * time.Second; ; in *= 2 {
+		if err := s.cancelsJob(ctx, in); !errors.Is(err, errBegun) {
+			return err
+		}
+	}
+}
+
+// errBegun is why a job was not cancelled before it began.
+var errBegun = errors.New("the job has begun")
+
+// cancelsJob is jobCancelled with a job that begins so much later.
+func (s *stage) cancelsJob(ctx context.Context, in time.Duration) error {
 	a, err := s.device(ctx)
 	if err != nil {
 		return err
 	}
-	id := s.jobID("cancelled")
+	id := s.jobID("cancelled-" + in.String())
 	update := &service.TwinUpdate{Desired: json.RawMessage(`{"never":true}`)}
-	start := time.Now().Add(4 * time.Second)
+	start := time.Now().Add(in)
 	if _, err := s.service.ScheduleTwinUpdate(ctx, id, service.DeviceIn(a.id.DeviceID), update, &service.JobOptions{Start: start}); err != nil {
 		return err
 	}
@@ -171,7 +184,11 @@ func jobCancelled(ctx context.Context, s *stage) error {
 	if err := same("the job is listed", listed, true); err != nil {
 		return err
 	}
-	if _, err := s.service.CancelJob(ctx, id); err != nil {
+	_, err = s.service.CancelJob(ctx, id)
+	if !time.Now().Before(start) {
+		return errBegun
+	}
+	if err != nil {
 		return err
 	}
 	j, err := s.service.WaitJob(ctx, id, everySoOften)

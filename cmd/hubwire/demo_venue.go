@@ -112,7 +112,7 @@ func newVenue(owner string, way *reach, group string) (*venue, error) {
 	}
 	v := &venue{
 		host: c.HostName(), way: way, service: c, run: strings.ToLower(rand.Text()[:8]),
-		limit: 2 * time.Minute, grace: 10 * time.Second, // a hub or machine with other work has its own pace
+		limit: 2 * time.Minute, grace: 30 * time.Second, // a hub or machine with other work has its own pace
 		storage: &http.Transport{DialContext: way.dial, TLSClientConfig: way.tls},
 	}
 	if v.amqp, err = v.openBackEnd(owner, false, group); err == nil {

@@ -109,11 +109,10 @@ var lockDoor = hubwire.MethodRequest{Name: "lockDoor", Payload: json.RawMessage(
 
 // lockDoors schedules a method, waits, and returns the devices that it failed for.
 func lockDoors(ctx context.Context, out io.Writer, c *service.Client, id string) (failed []string, err error) {
-	job, err := c.ScheduleMethod(ctx, id, condition, lockDoor, &service.JobOptions{Start: time.Now().Add(until), MaxExecutionTime: time.Minute})
-	if err != nil {
+	fmt.Fprintf(out, "service: schedules lockDoor, in %v\n", until)
+	if _, err := c.ScheduleMethod(ctx, id, condition, lockDoor, &service.JobOptions{Start: time.Now().Add(until), MaxExecutionTime: time.Minute}); err != nil {
 		return nil, err
 	}
-	fmt.Fprintf(out, "service: scheduled lockDoor; done: %t\n", job.Status.Done())
 	if err := wait(ctx, out, c, id); err != nil {
 		return nil, err
 	}

@@ -8,7 +8,7 @@ import (
 
 func Test(t *testing.T) {
 	sitetest.Test(t, play, `service: the jobs are for [t6-back-door t6-front-door]
-service: scheduled lockDoor; done: false
+service: schedules lockDoor, in 2s
 t6-front-door: lockDoor called with {"lockTime":"10m"}
 service: the job is done: 2 devices, 1 succeeded, 1 failed
 service: t6-front-door completed with status 200, {"Response":"lockDoor called successfully"}

@@ -88,7 +88,7 @@ func TestOpenFails(t *testing.T) {
 			p.send(&amqp10.Open{IdleTimeout: amqp10.Some[uint32](1)})
 			time.Sleep(time.Minute)
 		}, amqpclient.ErrProtocol, "idle-time-out is less than 100ms"},
-		{"when the peer hangs up", nil, func(p *peer) { p.nc.Close() }, io.EOF, "hung up"},
+		{"when the peer hangs up", nil, func(p *peer) { synctest.Wait(); p.nc.Close() }, io.EOF, "hung up"}, // and what we say was not cut off
 		{"when the peer is silent", nil, func(p *peer) { time.Sleep(time.Hour) }, context.DeadlineExceeded, ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -11,7 +11,7 @@ import (
 func TestMain(m *testing.M) { testkit.Main(m) }
 
 func TestWaitsAreExponentialWithFullJitter(t *testing.T) {
-	const clients, attempts = 1000, 12
+	const clients, attempts = 10_000, 12 // so many that chance alone never fails it
 	const least, most = 100 * time.Millisecond, time.Minute
 	var buckets [100]int
 	for n := range attempts {

@@ -150,7 +150,11 @@ func (d *device) subscribe(filters ...string) {
 	d.read(mqtt.TypeSuback)
 }
 
-// closed asserts that the hub cuts the connection without another packet, and at once.
+// patience is for ends where time is real and the machine may be busy: less than the hub's with a
+// device that is silent.
+const patience = 5 * time.Minute
+
+// closed asserts that the hub cuts the connection without another packet, and at once, in a bubble.
 func (d *device) closed() {
 	d.Helper()
 	d.ends(10 * time.Second)

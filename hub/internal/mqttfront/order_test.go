@@ -80,7 +80,7 @@ func TestNothingOvertakesSuback(t *testing.T) {
 		}
 		done.Wait()
 		d.write(&mqtt.Disconnect{})
-		d.closed()
+		d.ends(patience)
 	}
 }
 

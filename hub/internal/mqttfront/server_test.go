@@ -88,10 +88,10 @@ func TestThousandsOfConnections(t *testing.T) {
 	testkit.LeakCheck(t)
 	f := newFront(t, core.Config{}, Options{}, store.NewMemory(nil))
 	ends := []func(d *device){
-		func(d *device) { d.write(&mqtt.Disconnect{}); d.closed() },
+		func(d *device) { d.write(&mqtt.Disconnect{}); d.ends(patience) },
 		func(d *device) { d.c.Close() },
 		func(d *device) { f.server.Drop(dev) },
-		func(d *device) { d.c.Write([]byte{0, 0}); d.closed() },
+		func(d *device) { d.c.Write([]byte{0, 0}); d.ends(patience) },
 		func(d *device) { f.login() }, // and is forgotten: the next takes over
 		func(d *device) { d.c.Write([]byte{0x30, 100, 0}); d.c.Close() },
 	}

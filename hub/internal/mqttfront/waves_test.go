@@ -170,7 +170,7 @@ func TestWavesOfThousands(t *testing.T) {
 	}
 	d := c.login(0, true, true)
 	d.write(&mqtt.Disconnect{})
-	d.closed()
+	d.ends(patience)
 	if d, err := c.core.Device(c.ids[0]); err != nil || d.C2DCount != 0 {
 		t.Errorf("%d messages are left, %v", d.C2DCount, err)
 	}
