@@ -2,6 +2,8 @@ module github.com/hubwire/hubwire/interop
 
 go 1.26
 
+ignore node_modules
+
 require (
 	github.com/Azure/azure-sdk-for-go/sdk/azcore v1.22.0
 	github.com/Azure/azure-sdk-for-go/sdk/messaging/azeventhubs/v2 v2.0.2
