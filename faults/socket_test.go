@@ -31,7 +31,7 @@ func TestOverSockets(t *testing.T) {
 		overSockets(t, https, &cuts[i], features[:2]) // telemetry: what is locked for a receiver that was cut off takes its time
 	}
 	for i := range holes {
-		overSockets(t, protocols[i%len(protocols)], &holes[i], features[(i+4)%len(features):][:1]) // methods, which a lost link fails, where none is
+		overSockets(t, protocols[i%len(protocols)], &holes[i], features[(i+4)%len(features):][:1]) // +4: methods, which fail with their link, meet a hole that keeps it
 		overSockets(t, https, &holes[i], features[i%2:][:1])
 	}
 }

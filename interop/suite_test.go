@@ -22,7 +22,7 @@ import (
 )
 
 // patience is how long a test waits for anything. Nothing takes that long
-// when all is well; it is far below the SDK's own four minutes of retries.
+// when all is well; it is half of the SDK's own four minutes of retries.
 const patience = 2 * time.Minute
 
 // wanted skips the test unless the suite was asked for, which interop/run does.

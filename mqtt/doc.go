@@ -21,7 +21,7 @@
 // A nil pointer to a packet or message stands for the zero value. A nil context is refused
 // with [hubwire.ArgumentInvalid].
 //
-// Message mapping ([AppendTelemetryTopic], [AppendC2DTopic],
+// Message mapping ([AppendTelemetryTopic], [AppendTelemetryBag], [AppendC2DTopic],
 // [AppendInputTopic], [ParseMessage]) is between the first two: device clients
 // and hub fronts use the same functions.
 //

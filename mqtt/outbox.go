@@ -73,7 +73,7 @@ func (o *outbox) add(p *Publish, op completion) (seq uint64) {
 	p.ID = publishID(seq)
 	c.buf = p.AppendTo(c.buf)
 	c.refs++
-	s := o.at(seq)
+	s := o.at(seq) // sent and sentAt are zero, as remove and grow leave them; a whole slot would be made on the stack first
 	s.c, s.off, s.n, s.op, s.qos, s.free = c, int32(off), int32(n), op, p.QoS, false
 	o.used++
 	o.bytes += n

@@ -20,5 +20,5 @@ func Pipe() (client, server net.Conn) {
 
 type pipeEnd struct{ *pipe.Conn }
 
-// Reset is Abort, for [Reset].
+// Reset is Abort, for [Reset], which closes the hub's own connections in memory, as any others.
 func (p pipeEnd) Reset() { p.Abort() }
