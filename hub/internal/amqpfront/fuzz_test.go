@@ -90,7 +90,7 @@ func FuzzPeer(f *testing.F) {
 func play(t *testing.T, fr *front, said []byte) [][]byte {
 	peer := fr.dial()
 	go func() {
-		defer peer.(interface{ CloseWrite() error }).CloseWrite()
+		defer peer.CloseWrite()
 		peer.Write(said)
 	}()
 	bodies := listen(t, peer)

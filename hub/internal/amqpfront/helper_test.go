@@ -58,7 +58,7 @@ func (f *front) close() {
 }
 
 // dial returns a connection that is served until it is over.
-func (f *front) dial() net.Conn {
+func (f *front) dial() *pipe.Conn {
 	peer, nc := pipe.New(pipe.Addr("peer"), pipe.Addr("hub"))
 	go f.server.Serve(nc, conns.Peer{Protocol: "amqp", Raw: nc})
 	return peer

@@ -83,7 +83,7 @@ func TestLogHasNoSecret(t *testing.T) {
 			b := f.hello()
 			b = appendFrame(b, 0, closeWith(pasted))
 			peer.Write(b)
-			peer.(interface{ CloseWrite() error }).CloseWrite()
+			peer.CloseWrite()
 			listen(f, peer)
 		}, "connection closed"},
 	}
