@@ -120,8 +120,10 @@ func TestDevicesOfWhichOneHasLostALinkAreNotUp(t *testing.T) {
 	if err := b.links[0].(*goamqp.Sender).Close(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	for b.up() != 0 { // until the client has taken note, or go test ends it
-		runtime.Gosched()
+	for deadline := time.Now().Add(5 * time.Minute); b.up() != 0; runtime.Gosched() { // until the client has taken note
+		if time.Now().After(deadline) {
+			t.Fatalf("%d are up with a link closed, want none", b.up())
+		}
 	}
 }
 
