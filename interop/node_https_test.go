@@ -87,9 +87,9 @@ func (c *court) feedbackHTTPS(t *testing.T) {
 	p.do(t, "options", polling(0.1, true))
 	p.do(t, "messages", nil)
 	got := map[string]string{}
-	for i, how := range []string{"complete", "reject"} {
-		p.next(t, "message")
-		p.do(t, "settle", settling(how, i))
+	for i := range 2 {
+		m := nextInto[sdkMessage](t, p, "message")
+		p.do(t, "settle", settling(m.MessageID, i))
 		fb, err := c.Feedback(within(t))
 		if err != nil {
 			t.Fatal(err)
