@@ -21,7 +21,7 @@ var topicSeeds = []string{
 	"devices/d1/messages/events/", "devices/d1/messages/events", "/devices/d1/messages/events/?a=b//", "devices/d/modules/m/messages/events/%24.mid=1&k=v/",
 	"devices/Küche/messages/events/k=a/b&%24.ct=application/json&+", "devices/d/messages/devicebound/%24.to=%2Fx&iothub-ack=full",
 	"devices/d/modules/m/messages/devicebound/", "devices/d/modules/m/inputs/in%20put/a=b", "devices/+/messages/events/", "devices/d/messages/events/#",
-	"$iothub/methods/POST/reboot/?$rid=1a2", "$iothub/methods/POST/größe?$rid=1&k=a/b", "$iothub/methods/POST/getMaxMinReport/?$rid=3226c2f7-3d30-425c-b83b-0c34335f8220",
+	"$iothub/methods/POST/reboot/?$rid=1a2", "$iothub/methods/POST/größe?$rid=1&k=a/b", "$iothub/methods/POST/m?$rid=1/?x", "$iothub/methods/POST/getMaxMinReport/?$rid=3226c2f7-3d30-425c-b83b-0c34335f8220",
 	"$iothub/methods/res/200/?$rid=1", "$iothub/methods/res/-2147483648?$random&$rid=1", "$iothub/methods/res/65535/?$rid=1", "$iothub/twin/GET?$rid=1",
 	"$iothub/twin/PATCH/properties/reported/?$rid=错误&$version=%20a", "$iothub/twin/PATCH/properties/reported", "$iothub/twin/PATCH/properties/desired/?$version=3",
 	"$iothub/twin/res/204/?$rid=2f&$version=17", "$iothub/twin/res/204/?$version=17&$rid=2f", "$iothub/twin/res/20x/?$rid=2f",
@@ -142,7 +142,7 @@ func appendTopic(t topics.Topic) []byte {
 var (
 	slowDevice  = regexp.MustCompile(`(?s)^(/?)devices/([^/]+)(?:/modules/([^/]+))?/(messages/events|messages/devicebound|inputs/([^/]+))(/.*)?$`)
 	slowMethod  = regexp.MustCompile(`(?s)^\$iothub/methods/POST/([^/]+?)/\?(\$rid=.*)$`)
-	slowMethod2 = regexp.MustCompile(`(?s)^\$iothub/methods/POST/([^/?]+)\?(\$rid=.*)$`)
+	slowMethod2 = regexp.MustCompile(`(?s)^\$iothub/methods/POST/([^/?]+)\?(\$rid=[^/]*(?:/(?:[^?].*)?)?)$`) // where no "/?" ends the name
 	slowStatus  = regexp.MustCompile(`(?s)^(\$iothub/methods/res|\$iothub/twin/res|\$dps/registrations/res)/(-?[0-9]{1,10})/?\?(.*)$`)
 	slowQuery   = regexp.MustCompile(`(?s)^(\$iothub/twin/GET|\$iothub/twin/PATCH/properties/desired|\$dps/registrations/PUT/iotdps-register|\$dps/registrations/GET/iotdps-get-operationstatus)/?\?(.*)$`)
 	slowPatch   = regexp.MustCompile(`(?s)^\$iothub/twin/PATCH/properties/reported/?(?:\?(.*))?$`)
