@@ -97,6 +97,9 @@ func (c *Conn) ReadPacket() (Packet, error) {
 	}
 	if c.r == c.w {
 		c.release()
+		if err := c.fill(0); err != nil {
+			return nil, err
+		}
 	}
 	for {
 		n, err := packetLength(c.buf[c.r:c.w], c.max)
@@ -110,7 +113,9 @@ func (c *Conn) ReadPacket() (Packet, error) {
 			if n == pingSize {
 				c.wait = c.idle[:]
 			}
-			c.trace.received(p)
+			if c.trace != nil {
+				c.trace.received(p)
+			}
 			return p, nil
 		}
 		if err := c.fill(n); err != nil {
@@ -179,7 +184,7 @@ func (c *Conn) makeRoom(n int) {
 // without reading from the net.Conn, or 0 when it would read. A server that
 // writes its answers when Buffered is 0 answers a burst at once.
 func (c *Conn) Buffered() int {
-	if c == nil || c.err != nil {
+	if c == nil || c.r == c.w || c.err != nil {
 		return 0
 	}
 	n, err := packetLength(c.buf[c.r:c.w], c.max)
@@ -195,7 +200,9 @@ func (c *Conn) Write(b []byte) error {
 	if c.NetConn() == nil {
 		return errNoConn
 	}
-	c.trace.sent(b)
+	if c.trace != nil {
+		c.trace.sent(b)
+	}
 	_, err := c.nc.Write(b)
 	return err
 }

@@ -67,6 +67,7 @@ func (o *outbox) add(p *Publish, op completion) (seq uint64) {
 	o.tail++
 	n := p.Size()
 	if o.cur == nil || cap(o.cur.buf)-len(o.cur.buf) < n {
+		o.dropSpare()
 		o.cur = newChunk(n, o.bytes)
 	}
 	c, off := o.cur, len(o.cur.buf)
@@ -125,7 +126,7 @@ func (o *outbox) take(now time.Duration) (b []byte, c *chunk, from, to uint64, l
 // acked returns the place of the QoS 1 publish that id acknowledges, if this
 // connection was given one.
 func (o *outbox) acked(id uint16) (seq uint64, ok bool) {
-	if id == 0 || id > publishIDs || o.head == o.tail {
+	if id-1 >= publishIDs || o.head == o.tail {
 		return 0, false
 	}
 	ahead := (uint64(id) + publishIDs - uint64(publishID(o.head))) % publishIDs
@@ -158,10 +159,14 @@ func (o *outbox) remove(seq uint64) completion {
 // release gives a reference to c up, and c itself with the last.
 func (o *outbox) release(c *chunk) {
 	c.refs--
-	if c.refs == 0 {
-		if c == o.cur {
-			o.cur = nil
-		}
+	switch {
+	case c.refs > 0:
+	case c != o.cur:
+		c.recycle()
+	case cap(c.buf) == smallChunk:
+		c.buf = c.buf[:0] // kept for who sends one at a time, until trim
+	default:
+		o.cur = nil
 		c.recycle()
 	}
 }
@@ -193,6 +198,15 @@ func (o *outbox) rewind() {
 func (o *outbox) trim() {
 	if o.used == 0 {
 		o.ring = nil // head is at tail: nothing is looked up
+		o.dropSpare()
+	}
+}
+
+// dropSpare gives the current chunk up if it is empty and no write has it.
+func (o *outbox) dropSpare() {
+	if o.cur != nil && o.cur.refs == 0 {
+		o.cur.recycle()
+		o.cur = nil
 	}
 }
 

@@ -18,6 +18,9 @@ const minRenewal = 100 * time.Millisecond
 // may take to acknowledge what it was sent; what is open then is sent again.
 const renewDrain = time.Second
 
+// shortKeepAlive is how long a KeepAlive must be for half of it to be ample time to answer a ping.
+const shortKeepAlive = time.Minute
+
 // lifetime is that of a login, by the wall clock.
 type lifetime struct {
 	end       time.Time // zero: none

@@ -172,6 +172,71 @@ func TestServersThatAcceptAndNeverAnswer(t *testing.T) {
 	})
 }
 
+// A server that acknowledges late and then falls silent is not taken for dead before a ping has had its time.
+func TestAServerThatAnswersOnceMore(t *testing.T) {
+	const minute, short = time.Minute, 30 * time.Second
+	for _, tt := range []struct {
+		name string
+		keep time.Duration
+		qos  QoS
+		id   uint16        // that is acknowledged; the publish has 1
+		also time.Duration // when another packet comes, if at all
+		late time.Duration // when the PUBACK comes after that
+		lost time.Duration // after the CONNECT, and the publish
+	}{
+		{"before a ping", minute, AtLeastOnce, 1, 0, 20 * time.Second, minute * 3 / 2},
+		{"before a ping, with a short KeepAlive", short, AtLeastOnce, 1, 0, 20 * time.Second, 20*time.Second + short*3/2},
+		{"when a ping is under way", minute, AtLeastOnce, 1, 0, 70 * time.Second, 70*time.Second + minute*3/2},
+		{"after something else", minute, AtLeastOnce, 1, 20 * time.Second, 10 * time.Second, 30*time.Second + minute*3/2},
+		{"for something else, while the publish is under way", minute, AtLeastOnce, 2, 0, 20 * time.Second, 20*time.Second + minute*3/2},
+		{"when nothing is under way", minute, AtMostOnce, 1, 0, 20 * time.Second, 20*time.Second + minute*3/2},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				pinged := make(chan time.Time, 10)
+				f := newFake(t, func(c *fakeConn) {
+					c.accept()
+					c.step(false)
+					if time.Sleep(tt.also); tt.also > 0 {
+						c.send((&Publish{Topic: []byte("t")}).AppendTo(nil))
+					}
+					time.Sleep(tt.late)
+					c.send((&Puback{ID: tt.id}).AppendTo(nil))
+					for c.step(false) {
+					}
+				}, well)
+				s := f.start(SessionOptions{KeepAlive: tt.keep, AckTimeout: -1, Trace: &Trace{Sent: func(p Packet) {
+					if p.Type() == TypePingreq && f.connections() == 1 {
+						pinged <- time.Now()
+					}
+				}}})
+				m := message("x")
+				m.QoS = tt.qos
+				if err := s.PublishAsync(t.Context(), m, nil); err != nil {
+					t.Fatal(err)
+				}
+				time.Sleep(5 * time.Minute)
+				dials := f.dials()
+				if len(dials) != 2 {
+					t.Fatalf("%d connections, want 2", len(dials))
+				}
+				if took := dials[1].Sub(dials[0]); took < tt.lost || took > tt.lost+time.Second {
+					t.Errorf("the second connection came after %v, want %v and up to a second of back-off", took, tt.lost)
+				}
+				close(pinged)
+				hadTime := false // for its answer, since the last sign of life
+				for at := range pinged {
+					before := dials[1].Sub(at)
+					hadTime = hadTime || before >= tt.keep/2 && before <= tt.keep*3/2+time.Second
+				}
+				if !hadTime {
+					t.Error("no ping was sent in time")
+				}
+			})
+		})
+	}
+}
+
 func TestPingsAreSentOnlyInSilence(t *testing.T) {
 	for _, tt := range []struct {
 		name  string

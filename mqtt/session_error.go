@@ -19,7 +19,8 @@ var (
 	// ErrRenewal is why a connection was left for one with a fresh login.
 	ErrRenewal error = &loss.Error{Text: "mqtt: login is renewed"}
 
-	// ErrKeepAlive is why a connection was lost that brought nothing for 1.5 × KeepAlive.
+	// ErrKeepAlive is why a connection was lost that brought nothing for 1.5 × KeepAlive, and no answer to a PINGREQ.
+	// An acknowledgement may count from when its message was sent, if KeepAlive is a minute or more.
 	ErrKeepAlive error = &loss.Error{Text: "mqtt: no sign of life from the server"}
 
 	// ErrAckTimeout is why a connection was lost whose server did not

@@ -3,7 +3,9 @@ package mqtt
 import (
 	"context"
 	"net"
+	"runtime"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 
@@ -115,3 +117,45 @@ func TestAPanicOfTheConnectionCostsNoMoreThanIt(t *testing.T) {
 		})
 	}
 }
+
+// OnPanic may end its goroutine, as t.Fatal does: of a publish that is written by its own caller, that is the caller's.
+func TestAnOnPanicThatEndsItsGoroutine(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFake(t, well)
+		var breaks atomic.Bool
+		f.wrap = func(nc net.Conn) net.Conn {
+			return writeHook{nc, func() {
+				if breaks.CompareAndSwap(true, false) {
+					panic("brittle")
+				}
+			}}
+		}
+		s := f.start(SessionOptions{OnPanic: func(any, []byte) { runtime.Goexit() }})
+		breaks.Store(true)
+		returned := make(chan struct{})
+		go func() {
+			defer close(returned)
+			_ = s.Publish(t.Context(), message("x"))
+			t.Error("Publish returned, whose goroutine had ended")
+		}()
+		<-returned
+		comeBack()
+		if n := f.connections(); n != 2 || s.State() != Connected {
+			t.Errorf("%d connections, %v", n, s.State())
+		}
+		if err := s.Publish(t.Context(), message("y")); err != nil {
+			t.Error(err)
+		}
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// writeHook is a net.Conn with a function that is called before each Write.
+type writeHook struct {
+	net.Conn
+	before func()
+}
+
+func (c writeHook) Write(b []byte) (int, error) { c.before(); return c.Conn.Write(b) }

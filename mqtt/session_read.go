@@ -20,6 +20,13 @@ func (s *Session) readLoop(l *link) (err error) {
 			s.settle(l)
 			return readError(err)
 		}
+		last := l.conn.Buffered() == 0
+		if first && last && p.Type() == TypePuback {
+			if err = s.settleLone(l, p); err != nil {
+				return err
+			}
+			continue
+		}
 		if first {
 			l.lastRead.Store(int64(s.now()))
 		}
@@ -27,7 +34,7 @@ func (s *Session) readLoop(l *link) (err error) {
 			s.settle(l)
 			return err
 		}
-		first = l.conn.Buffered() == 0
+		first = last
 		if (first || len(s.ackIDs) == ackBatch) && s.settle(l) > 1 {
 			// Those who waited run first, so that what they send next goes into one write. For a lone
 			// one that is a switch too many: its answer is a network away, and this goroutine sleeps in any case.
@@ -152,18 +159,66 @@ func (s *Session) settle(l *link) (woke int) {
 	if s.out.head != oldest {
 		s.out.moved = time.Duration(l.lastRead.Load())
 	}
+	s.settledLocked(l)
+	s.mu.Unlock()
+	s.ackIDs = s.ackIDs[:0]
+	s.callAll(ops)
+	return woke
+}
+
+// settleLone is settle for a PUBACK that comes alone, as it does when one message goes at a time.
+//
+// The clock is a good part of what a session costs then. It is not read when no publish and no ping is
+// under way any more: the server counts as heard when it was sent what it acknowledges. The next ping is due a
+// KeepAlive after the last write in any case. Only the verdict on a dead link can come the earlier
+// for it, half a KeepAlive after that ping; where that is short, the clock is read.
+func (s *Session) settleLone(l *link, p Packet) error {
+	ack, err := ParsePuback(p)
+	if err != nil {
+		return protocolError("%w", err)
+	}
+	var op completion
+	s.mu.Lock()
+	oldest := s.out.head
+	heard, read := never, time.Duration(l.lastRead.Load())
+	if seq, ok := s.out.acked(ack.ID); ok {
+		heard = s.out.at(seq).sentAt
+		op = s.out.remove(seq)
+	}
+	if heard == never || heard < read || s.out.used > 0 || l.pingAt > read || 0 < s.o.KeepAlive && s.o.KeepAlive < shortKeepAlive {
+		heard = s.now()
+	}
+	if s.out.head != oldest {
+		s.out.moved = heard
+	}
+	l.lastRead.Store(int64(heard))
+	s.settledLocked(l)
+	s.mu.Unlock()
+	if op.wait != nil {
+		op.wait.tell(nil)
+	} else if op.done != nil {
+		s.callAll(append(s.completions[:0], completed{completion: op}))
+	}
+	return nil
+}
+
+// settledLocked follows up on publishes that are acknowledged.
+func (s *Session) settledLocked(l *link) {
 	if s.out.used == 0 {
 		l.loose = 0
 	}
-	s.makeRoom()
+	if !s.queue.empty() {
+		s.makeRoom()
+	}
 	if l.leaving != staying {
 		s.leaveLocked(l)
 		s.kickLocked(l)
 	}
-	s.mu.Unlock()
-	s.ackIDs = s.ackIDs[:0]
+}
+
+// callAll calls back for ops, which have the memory of s.completions.
+func (s *Session) callAll(ops []completed) {
 	s.call(ops)
 	clear(ops)
 	s.completions = ops[:0]
-	return woke
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -225,6 +226,14 @@ func TestSteadyPublishingDoesNotAllocate(t *testing.T) {
 	testkit.NoAllocs(t, "blocking", func() {
 		if err := s.Publish(context.Background(), p); err != nil {
 			t.Fatal(err)
+		}
+	})
+	large := message(strings.Repeat("x", 3<<10))
+	testkit.NoAllocs(t, "small and large in turn", func() {
+		for _, m := range []*Publish{p, large} {
+			if err := s.Publish(context.Background(), m); err != nil {
+				t.Fatal(err)
+			}
 		}
 	})
 	testkit.NoAllocs(t, "a hundred under way", func() {

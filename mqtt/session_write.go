@@ -212,6 +212,7 @@ func (s *Session) write(l *link, b []byte, now time.Duration) bool {
 // errExit is why a connection is lost whose Trace ended the goroutine that wrote.
 var errExit = errors.New("a callback ended the goroutine")
 
+// writeTo has a frame of its own, so that a panic and the end of a goroutine are told apart.
 func (s *Session) writeTo(l *link, b []byte) (err error) {
 	defer s.connPanicked(&err)
 	return l.conn.Write(b)

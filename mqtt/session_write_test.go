@@ -149,7 +149,7 @@ func TestAnIdleSessionHoldsLittle(t *testing.T) {
 		calls.Wait()
 		synctest.Wait()
 		s.mu.Lock()
-		if s.out.cur != nil || s.link.writing || s.helpers != 1 { // the timer's
+		if c := s.out.cur; c != nil && (c.refs > 0 || cap(c.buf) > smallChunk) || s.link.writing || s.helpers != 1 { // the timer's
 			t.Errorf("when all is acknowledged: chunk %v, writing %v, %d helpers", s.out.cur, s.link.writing, s.helpers)
 		}
 		s.mu.Unlock()
@@ -157,7 +157,7 @@ func TestAnIdleSessionHoldsLittle(t *testing.T) {
 		synctest.Wait()
 		s.mu.Lock()
 		defer s.mu.Unlock()
-		if s.out.ring != nil || cap(s.ctl) > 64 || s.waiters.first != nil || s.ackIDs != nil || s.completions != nil || len(s.link.conn.buf) > idleBuffer {
+		if s.out.ring != nil || s.out.cur != nil || cap(s.ctl) > 64 || s.waiters.first != nil || s.ackIDs != nil || s.completions != nil || len(s.link.conn.buf) > idleBuffer {
 			t.Errorf("after a while: a ring of %d slots, %d bytes of control buffer, waiters (%v), room for %d and %d acknowledgements, %d bytes of read buffer",
 				len(s.out.ring), cap(s.ctl), s.waiters.first != nil, cap(s.ackIDs), cap(s.completions), len(s.link.conn.buf))
 		}
@@ -216,5 +216,24 @@ func TestLeavingAConnection(t *testing.T) {
 		if diff := cmp.Diff(tt.aborts, tt.spy.how); diff != "" {
 			t.Errorf("%T: aborted (-want +got):\n%s", tt.nc, diff)
 		}
+	}
+}
+
+// A server can acknowledge what is still being written, as far as the writer knows.
+func TestAnOutboxDoesNotTrimWhatIsBeingWritten(t *testing.T) {
+	var o outbox
+	seq := o.add(message("x"), completion{})
+	b, c, _, _, _ := o.take(0)
+	o.remove(seq)
+	o.trim()
+	if o.cur != c || &c.buf[0] != &b[0] {
+		t.Errorf("the chunk of a write under way is gone: %v", o.cur)
+	}
+	o.release(c)
+	if o.cur != c || len(c.buf) != 0 {
+		t.Errorf("the chunk of a lone message is not kept, or not empty: %v", o.cur)
+	}
+	if o.trim(); o.cur != nil {
+		t.Error("an idle outbox has a chunk")
 	}
 }
