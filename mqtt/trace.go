@@ -14,13 +14,13 @@ type Trace struct {
 }
 
 func (t *Trace) received(p Packet) {
-	if t != nil && t.Received != nil {
+	if t.Received != nil {
 		t.Received(withoutSecrets(p))
 	}
 }
 
 func (t *Trace) sent(b []byte) {
-	if t == nil || t.Sent == nil {
+	if t.Sent == nil {
 		return
 	}
 	for {
