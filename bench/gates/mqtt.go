@@ -63,11 +63,11 @@ var roles = map[string]role{
 // a process of its own.
 func openMQTT() ([]contest, error) {
 	var contests []contest
-	for _, open := range []func() *race{pipelined, serial, hubIn, hubOut} {
-		r := open()
-		contests = append(contests, r)
-		if r.err != nil {
-			return contests, r.err
+	for _, open := range []func() (contest, error){once(pipelined), eachRound(serial), once(hubIn), once(hubOut)} {
+		c, err := open()
+		contests = append(contests, c)
+		if err != nil {
+			return contests, err
 		}
 	}
 	return append(contests, idling()), nil

@@ -78,14 +78,9 @@ func tryAll(t *testing.T, contests []contest, n int) {
 	for _, c := range contests {
 		switch c := c.(type) {
 		case *race:
-			for _, w := range c.runners {
-				w.n = n
-				if s, err := w.stretch(); err != nil {
-					t.Error(err)
-				} else if s.client.CPU <= 0 || s.client.Wall <= 0 || s.server.CPU <= 0 && w.server.door.Pid == 0 {
-					t.Errorf("%s with %s: used %+v", w.client.name, w.server.name, s)
-				}
-			}
+			tryRace(t, c, n)
+		case *anew:
+			tryRace(t, c.next, n)
 		case *uploads:
 			if err := c.ready(); err != nil {
 				t.Error(err)
@@ -123,6 +118,17 @@ func tryAll(t *testing.T, contests []contest, n int) {
 					t.Errorf("%s: used %+v", c.works[w].client, s)
 				}
 			}
+		}
+	}
+}
+
+func tryRace(t *testing.T, r *race, n int) {
+	for _, w := range r.runners {
+		w.n = n
+		if s, err := w.stretch(); err != nil {
+			t.Error(err)
+		} else if s.client.CPU <= 0 || s.client.Wall <= 0 || s.server.CPU <= 0 && w.server.door.Pid == 0 {
+			t.Errorf("%s with %s: used %+v", w.client.name, w.server.name, s)
 		}
 	}
 }

@@ -31,6 +31,9 @@ var testRoles = map[string]role{
 	"miserly": func(setup) (*actor, error) {
 		return &actor{count: func() int64 { return 0 }, run: func(int) error { return nil }}, nil
 	},
+	"uncounted": func(setup) (*actor, error) {
+		return &actor{door: door{Uncounted: true}, count: func() int64 { return 0 }}, nil
+	},
 	"failure": func(setup) (*actor, error) { return nil, errors.New("no such luck") },
 	"sick": func(setup) (*actor, error) {
 		return &actor{run: func(int) error { return errors.New("out of breath") }}, nil
