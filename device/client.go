@@ -44,7 +44,8 @@ type Client struct {
 // that is at fault. Every error is a [*hubwire.Error].
 //
 // Among what waiting cannot mend are a wrong key, a disabled or unknown device
-// ([hubwire.Unauthorized]) and, at the first connection, a server certificate that does not verify.
+// ([hubwire.Unauthorized]) and, at the first connection, a server certificate that does not verify
+// and what [ws.IsRefusal] tells of a proxy, or of the upgrade to a WebSocket.
 func Dial(ctx context.Context, connectionString string, t Transport, o *Options) (*Client, error) {
 	if ctx == nil {
 		return nil, noContext("dial")

@@ -67,7 +67,7 @@ func TestWithOpNamesAnyError(t *testing.T) {
 	}
 }
 
-func TestWhichTunnelsAreHopeless(t *testing.T) {
+func TestWhichWaysAreHopeless(t *testing.T) {
 	for name, tt := range map[string]struct {
 		err  error
 		want bool
@@ -79,9 +79,10 @@ func TestWhichTunnelsAreHopeless(t *testing.T) {
 		"a server that throttles":       {&ws.HandshakeError{Status: http.StatusTooManyRequests}, false},
 		"a proxy that wants a password": {fmt.Errorf("x: %w", &ws.ProxyError{Status: http.StatusProxyAuthRequired}), true},
 		"a proxy that is slow":          {&ws.ProxyError{Status: http.StatusRequestTimeout}, false},
+		"a proxy of another kind":       {&ws.ProxyError{Err: ws.ErrProxyURL}, true},
 		"a proxy that finds no way":     {&ws.ProxyError{Status: http.StatusBadGateway}, false},
 	} {
-		if got := badTunnel(tt.err); got != tt.want {
+		if got := badWay(tt.err); got != tt.want {
 			t.Errorf("%s: %v", name, got)
 		}
 	}
