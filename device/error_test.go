@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"github.com/hubwire/hubwire"
 	"github.com/hubwire/hubwire/ws"
@@ -90,8 +91,16 @@ func TestWhichWaysAreHopeless(t *testing.T) {
 
 func TestTextForPeopleIsCutToWhatTheyRead(t *testing.T) {
 	long := strings.Repeat("ä", 5000)
-	if got := limited(long); len(got) != 1024 {
-		t.Errorf("%d bytes", len(got))
+	body, err := json.Marshal(map[string]string{"message": long + "\n", "trackingId": long})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := (&answer{status: 500, body: body}).refusal().Error(); len(got) > 2200 || !utf8.ValidString(got) {
+		t.Errorf("%d bytes: %.40q", len(got), got)
+	}
+	body = []byte(`{"message":"no\r\nSharedAccessSignature sr=h&sig=abc%3D&se=1","trackingId":"a\nSharedAccessKey=abc"}`)
+	if got := (&answer{status: 401, body: body}).refusal().Error(); strings.Contains(got, "abc") || strings.ContainsAny(got, "\r\n") {
+		t.Errorf("%q", got)
 	}
 	var text string
 	if r := textResponse(500, long); json.Unmarshal(r.Payload, &text) != nil || len(text) > 4200 {
