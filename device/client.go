@@ -2,6 +2,7 @@ package device
 
 import (
 	"context"
+	"fmt"
 	"runtime/debug"
 	"sync"
 	"sync/atomic"
@@ -97,7 +98,12 @@ func dial(ctx context.Context, cred Credentials, t Transport, opts Options) (*Cl
 	c.link, err = t.open(ctx, cfg)
 	if err != nil {
 		c.end(err)
-		return nil, withOp("dial", err)
+		err = withOp("dial", err)
+		if e, ok := err.(*hubwire.Error); ok && e.Message == "" {
+			// A context that ends within the first attempt says nothing of where that was going.
+			e.Message = fmt.Sprintf("%s at %s over %s", cred.Identity, cred.host(), t)
+		}
+		return nil, err
 	}
 	return c, nil
 }
