@@ -46,7 +46,7 @@ func TestSendingAllocatesNoMoreThanItSays(t *testing.T) {
 		return client, nil
 	}
 	c, err := DialCredentials(t.Context(), peerCredentials, Transport{name: "peer", open: func(ctx context.Context, cfg *config) (link, error) {
-		return openMQTT(ctx, cfg, MQTTOptions{}, dial, badCertificate)
+		return openMQTT(ctx, cfg, MQTTOptions{}, dial)
 	}}, nil)
 	if err != nil {
 		t.Fatal(err)

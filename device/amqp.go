@@ -35,16 +35,15 @@ type AMQPOptions struct{}
 func AMQP(o *AMQPOptions) Transport {
 	const port = 5671
 	d := door{port, func(ctx context.Context, cfg *config) (net.Conn, error) { return cfg.dialTLS(ctx, port) }, greetAMQP}
-	return amqpTransport(Transport{name: "amqp", door: d}, optionsOf(o), badCertificate)
+	return amqpTransport(Transport{name: "amqp", door: d}, optionsOf(o))
 }
 
-// amqpDial makes what opens the connections of a Client over AMQP, and what tells which of its errors will be the
-// same the next time.
-type amqpDial func(cfg *config) (dial dialFunc, hopeless func(error) bool)
+// amqpDial makes what opens the connections of a Client over AMQP.
+type amqpDial func(cfg *config) dialFunc
 
-func amqpTransport(t Transport, o AMQPOptions, hopeless func(error) bool) Transport {
+func amqpTransport(t Transport, o AMQPOptions) Transport {
 	d := t.door
-	dial := func(cfg *config) (dialFunc, func(error) bool) { return cfg.through(d), hopeless }
+	dial := func(cfg *config) dialFunc { return cfg.through(d) }
 	t.amqp = dial
 	t.open = func(ctx context.Context, cfg *config) (link, error) {
 		l := &amqpLink{cfg: cfg, o: o}
@@ -63,9 +62,8 @@ func amqpTransport(t Transport, o AMQPOptions, hopeless func(error) bool) Transp
 
 // newAMQPConn makes a connection, which does not connect yet.
 func newAMQPConn(cfg *config, dial amqpDial, connected *atomic.Bool, onState func(links.State, error)) (*links.Conn, error) {
-	connect, hopeless := dial(cfg)
 	return links.New(&links.Options{
-		Dial: firstDial(connect, connected, hopeless), HostName: cfg.cred.host(),
+		Dial: firstDial(dial(cfg), connected), HostName: cfg.cred.host(),
 		Certificate: cfg.cred.GetClientCertificate != nil, Expires: cfg.certificateEnds,
 		KeepAlive: cfg.KeepAlive, ConnectTimeout: cfg.ConnectTimeout, OperationTimeout: cfg.ConnectTimeout,
 		MinBackoff: cfg.MinBackoff, MaxBackoff: cfg.MaxBackoff,

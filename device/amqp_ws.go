@@ -20,5 +20,5 @@ func AMQPWebSocket(o *AMQPWebSocketOptions) Transport {
 	opts := optionsOf(o)
 	through := throughProxy(opts.Proxy)
 	t := Transport{name: "amqp-ws", web: true, via: through, door: door{httpsPort, tunnel(through, ws.AMQP), greetAMQP}}
-	return amqpTransport(t, opts.AMQPOptions, badTunnel)
+	return amqpTransport(t, opts.AMQPOptions)
 }

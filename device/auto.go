@@ -185,7 +185,7 @@ func (c *chooser) choose(ctx context.Context) (link, error) {
 			if ctx.Err() != nil {
 				break
 			}
-			hopeless = hopeless && badTunnel(d.Err)
+			hopeless = hopeless && badWay(d.Err)
 			c.cfg.state(Connecting, noWay(nil, true, d))
 		}
 		if ctx.Err() == nil && !hopeless && c.pause(ctx, n) {

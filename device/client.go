@@ -2,6 +2,7 @@ package device
 
 import (
 	"context"
+	"fmt"
 	"runtime/debug"
 	"sync"
 	"sync/atomic"
@@ -44,7 +45,8 @@ type Client struct {
 // that is at fault. Every error is a [*hubwire.Error].
 //
 // Among what waiting cannot mend are a wrong key, a disabled or unknown device
-// ([hubwire.Unauthorized]) and, at the first connection, a server certificate that does not verify.
+// ([hubwire.Unauthorized]) and, at the first connection, a server certificate that does not verify
+// and what [ws.IsRefusal] tells of a proxy, or of the upgrade to a WebSocket.
 func Dial(ctx context.Context, connectionString string, t Transport, o *Options) (*Client, error) {
 	if ctx == nil {
 		return nil, noContext("dial")
@@ -96,7 +98,12 @@ func dial(ctx context.Context, cred Credentials, t Transport, opts Options) (*Cl
 	c.link, err = t.open(ctx, cfg)
 	if err != nil {
 		c.end(err)
-		return nil, withOp("dial", err)
+		err = withOp("dial", err)
+		if e, ok := err.(*hubwire.Error); ok && e.Message == "" {
+			// A context that ends within the first attempt says nothing of where that was going.
+			e.Message = fmt.Sprintf("%s at %s over %s", cred.Identity, cred.host(), t)
+		}
+		return nil, err
 	}
 	return c, nil
 }

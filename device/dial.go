@@ -11,6 +11,7 @@ import (
 
 	"github.com/hubwire/hubwire"
 	"github.com/hubwire/hubwire/internal/notls"
+	"github.com/hubwire/hubwire/ws"
 )
 
 // addr is where a protocol that has a port of its own is dialled.
@@ -74,18 +75,22 @@ func (c *config) dialWith(ctx context.Context, port int, t *tls.Config) (net.Con
 }
 
 // firstDial wraps the dial function of a link so that what is wrong with the
-// set-up, as far as hopeless can tell, ends the first Dial at once. Once a
+// set-up, as far as badWay can tell, ends the first Dial at once. Once a
 // connection has stood, the same is trouble that can pass: a network that
 // intercepts, a proxy that restarts.
-func firstDial(dial func(context.Context) (net.Conn, error), connected *atomic.Bool, hopeless func(error) bool) func(context.Context) (net.Conn, error) {
+func firstDial(dial func(context.Context) (net.Conn, error), connected *atomic.Bool) func(context.Context) (net.Conn, error) {
 	return func(ctx context.Context) (net.Conn, error) {
 		nc, err := dial(ctx)
-		if err != nil && !connected.Load() && hopeless(err) {
+		if err != nil && !connected.Load() && badWay(err) {
 			return nil, &hubwire.Error{Outcome: hubwire.NotSent, Err: err}
 		}
 		return nc, err
 	}
 }
+
+// badWay reports whether err is a refusal that will be the same the next time: of the
+// hub's certificate, of an upgrade, or by a proxy, which any transport may have in Options.Dial.
+func badWay(err error) bool { return ws.IsRefusal(err) || badCertificate(err) }
 
 // badCertificate reports whether err is that the server's certificate does not verify.
 func badCertificate(err error) bool {

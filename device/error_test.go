@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"github.com/hubwire/hubwire"
 	"github.com/hubwire/hubwire/ws"
@@ -67,7 +68,7 @@ func TestWithOpNamesAnyError(t *testing.T) {
 	}
 }
 
-func TestWhichTunnelsAreHopeless(t *testing.T) {
+func TestWhichWaysAreHopeless(t *testing.T) {
 	for name, tt := range map[string]struct {
 		err  error
 		want bool
@@ -79,9 +80,10 @@ func TestWhichTunnelsAreHopeless(t *testing.T) {
 		"a server that throttles":       {&ws.HandshakeError{Status: http.StatusTooManyRequests}, false},
 		"a proxy that wants a password": {fmt.Errorf("x: %w", &ws.ProxyError{Status: http.StatusProxyAuthRequired}), true},
 		"a proxy that is slow":          {&ws.ProxyError{Status: http.StatusRequestTimeout}, false},
+		"a proxy of another kind":       {&ws.ProxyError{Err: ws.ErrProxyURL}, true},
 		"a proxy that finds no way":     {&ws.ProxyError{Status: http.StatusBadGateway}, false},
 	} {
-		if got := badTunnel(tt.err); got != tt.want {
+		if got := badWay(tt.err); got != tt.want {
 			t.Errorf("%s: %v", name, got)
 		}
 	}
@@ -89,8 +91,16 @@ func TestWhichTunnelsAreHopeless(t *testing.T) {
 
 func TestTextForPeopleIsCutToWhatTheyRead(t *testing.T) {
 	long := strings.Repeat("ä", 5000)
-	if got := limited(long); len(got) != 1024 {
-		t.Errorf("%d bytes", len(got))
+	body, err := json.Marshal(map[string]string{"message": long + "\n", "trackingId": long})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := (&answer{status: 500, body: body}).refusal().Error(); len(got) > 2200 || !utf8.ValidString(got) {
+		t.Errorf("%d bytes: %.40q", len(got), got)
+	}
+	body = []byte(`{"message":"no\r\nSharedAccessSignature sr=h&sig=abc%3D&se=1","trackingId":"a\nSharedAccessKey=abc"}`)
+	if got := (&answer{status: 401, body: body}).refusal().Error(); strings.Contains(got, "abc") || strings.ContainsAny(got, "\r\n") {
+		t.Errorf("%q", got)
 	}
 	var text string
 	if r := textResponse(500, long); json.Unmarshal(r.Payload, &text) != nil || len(text) > 4200 {

@@ -131,7 +131,7 @@ type httpsLink struct {
 
 func openHTTPS(ctx context.Context, cfg *config, o HTTPSOptions, dial dialFunc) (link, error) {
 	l := &httpsLink{o: o}
-	l.init(cfg, o.Connections, firstDial(dial, &l.answered, badTunnel), l.note)
+	l.init(cfg, o.Connections, firstDial(dial, &l.answered), l.note)
 	l.status.tell = cfg.state
 	l.out.init(l)
 	l.in.init()

@@ -48,7 +48,7 @@ func MQTT(o *MQTTOptions) Transport {
 	opts := optionsOf(o)
 	d := door{port, func(ctx context.Context, cfg *config) (net.Conn, error) { return cfg.dialTLS(ctx, port) }, greetMQTT}
 	return Transport{name: "mqtt", door: d, open: func(ctx context.Context, cfg *config) (link, error) {
-		return openMQTT(ctx, cfg, opts, cfg.through(d), badCertificate)
+		return openMQTT(ctx, cfg, opts, cfg.through(d))
 	}}
 }
 
@@ -83,8 +83,8 @@ type mqttLink struct {
 	c2d, methodFilter, twinFilter, desiredFilter feature
 }
 
-// openMQTT connects. hopeless says which errors of dial the first attempt ends with.
-func openMQTT(ctx context.Context, cfg *config, o MQTTOptions, dial mqtt.DialFunc, hopeless func(error) bool) (link, error) {
+// openMQTT connects.
+func openMQTT(ctx context.Context, cfg *config, o MQTTOptions, dial mqtt.DialFunc) (link, error) {
 	l := &mqttLink{cfg: cfg, qos: mqtt.AtLeastOnce, userName: userName(cfg), events: topics.AppendTelemetry(nil, cfg.id)}
 	if o.AtMostOnce {
 		l.qos = mqtt.AtMostOnce
@@ -106,7 +106,7 @@ func openMQTT(ctx context.Context, cfg *config, o MQTTOptions, dial mqtt.DialFun
 		s.Will = mqtt.Will{Topic: mqtt.AppendTelemetryTopic(nil, cfg.id, o.Will), Payload: o.Will.Body, QoS: mqtt.AtLeastOnce}
 	}
 	var err error
-	l.session, err = mqtt.StartSession(ctx, firstDial(dial, &l.connected, hopeless), l.login, s)
+	l.session, err = mqtt.StartSession(ctx, firstDial(dial, &l.connected), l.login, s)
 	if err != nil {
 		return nil, err
 	}

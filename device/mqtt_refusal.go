@@ -5,6 +5,7 @@ import (
 	"net/http"
 
 	"github.com/hubwire/hubwire"
+	"github.com/hubwire/hubwire/internal/errtext"
 )
 
 // refusal returns nil, or a as the error that it is. Its body says more than its status:
@@ -22,22 +23,13 @@ func (a *answer) refusal() error {
 	_ = json.Unmarshal(a.body, &body) // without a body, or with another, the status speaks
 	e := &hubwire.Error{
 		Code: codeOf(a.status), Outcome: hubwire.Refused,
-		TrackingID: limited(body.TrackingID), Message: limited(body.Message),
+		TrackingID: errtext.Line(body.TrackingID), Message: errtext.Line(body.Message),
 	}
 	if n, err := body.ErrorCode.Int64(); err == nil && n/1000 == int64(a.status) {
 		e.Code = hubwire.Code(n)
 	}
 	e.Retryable = e.Code.Retryable() || a.status >= 500
 	return e
-}
-
-// limited keeps an error's text to what people read.
-func limited(s string) string {
-	const most = 1024
-	if len(s) > most {
-		return s[:most]
-	}
-	return s
 }
 
 // codeOf is the code that an HTTP status stands for when the hub names none.

@@ -48,7 +48,7 @@ type peerConn struct {
 // transport is MQTT on the peer's pipes.
 func (p *peer) transport() Transport {
 	return Transport{name: "peer", open: func(ctx context.Context, cfg *config) (link, error) {
-		return openMQTT(ctx, cfg, MQTTOptions{}, p.dial, badCertificate)
+		return openMQTT(ctx, cfg, MQTTOptions{}, p.dial)
 	}}
 }
 

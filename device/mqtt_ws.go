@@ -28,7 +28,7 @@ func MQTTWebSocket(o *MQTTWebSocketOptions) Transport {
 	through := throughProxy(opts.Proxy)
 	d := door{httpsPort, tunnel(through, ws.MQTT), greetMQTT}
 	return Transport{name: "mqtt-ws", web: true, via: through, door: d, open: func(ctx context.Context, cfg *config) (link, error) {
-		return openMQTT(ctx, cfg, opts.MQTTOptions, cfg.through(d), badTunnel)
+		return openMQTT(ctx, cfg, opts.MQTTOptions, cfg.through(d))
 	}}
 }
 
@@ -54,7 +54,3 @@ func (c *config) via(through func(dialer) dialer) dialer {
 	}
 	return through(c.Dial)
 }
-
-// badTunnel reports whether err is a refusal that will be the same the next
-// time: of the hub's certificate, of the upgrade, or by a proxy of its user.
-func badTunnel(err error) bool { return ws.IsRefusal(err) || badCertificate(err) }

@@ -1,6 +1,7 @@
 package device_test
 
 import (
+	"context"
 	"errors"
 	"io"
 	"net"
@@ -146,12 +147,12 @@ func TestARefusalByTheProxyEndsTheFirstDial(t *testing.T) {
 		"forbidden":        {testkit.ProxyUser(), testkit.ProxySays("403 Forbidden"), 403},
 	} {
 		t.Run(name, func(t *testing.T) {
-			over(t, device.MQTTWebSocket(nil), hub.Config{}, func(t *testing.T, b *bench) {
-				p := &testkit.Proxy{Up: b.hub.Dial}
+			throughProxy(t, tt.user, func(t *testing.T, b *bench, p *testkit.Proxy, o *device.Options) {
 				p.Become(tt.behaves)
-				o := b.options(nil)
 				start := time.Now()
-				_, err := device.Dial(t.Context(), b.device, proxied(p, tt.user)["mqtt-ws"](o), o)
+				ctx, cancel := context.WithTimeout(t.Context(), time.Hour) // else it would be forever
+				defer cancel()
+				_, err := device.Dial(ctx, b.device, b.transport, o)
 				var e *hubwire.Error
 				var pe *ws.ProxyError
 				if !errors.As(err, &e) || !errors.As(err, &pe) || e.Retryable || e.Outcome != hubwire.NotSent || pe.Status != tt.status || time.Since(start) > 0 {
@@ -160,9 +161,41 @@ func TestARefusalByTheProxyEndsTheFirstDial(t *testing.T) {
 				if strings.Contains(err.Error(), "secret") {
 					t.Errorf("the password is in %v", err)
 				}
-				p.End(t)
 			})
 		})
+	}
+}
+
+func TestAProxyOfAKindThatCannotBeUsedEndsTheFirstDial(t *testing.T) {
+	for _, at := range []string{"socks5://u:secret@proxy.example", "https://u:secret@proxy.example", "//proxy.example", "http://u%3Av:secret@proxy.example"} {
+		proxy, err := url.Parse(at)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for name, tr := range map[string]device.Transport{
+			"mqtt": device.MQTT(nil), "mqtt-ws": device.MQTTWebSocket(&device.MQTTWebSocketOptions{Proxy: proxy}),
+			"amqp": device.AMQP(nil), "amqp-ws": device.AMQPWebSocket(&device.AMQPWebSocketOptions{Proxy: proxy}),
+			"https": device.HTTPS(&device.HTTPSOptions{Proxy: proxy}),
+		} {
+			t.Run(name+" "+proxy.Scheme, func(t *testing.T) {
+				over(t, tr, hub.Config{}, func(t *testing.T, b *bench) {
+					o := b.options(nil)
+					if name == "mqtt" || name == "amqp" { // which have no option for it
+						o.Dial = ws.ProxyDialer(proxy, o.Dial)
+					}
+					ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
+					defer cancel()
+					_, err := device.Dial(ctx, b.device, tr, o)
+					var e *hubwire.Error
+					if !errors.As(err, &e) || !errors.Is(err, ws.ErrProxyURL) || e.Retryable || e.Outcome != hubwire.NotSent || ctx.Err() != nil {
+						t.Errorf("%v", err)
+					}
+					if strings.Contains(err.Error(), "secret") {
+						t.Errorf("the password is in %v", err)
+					}
+				})
+			})
+		}
 	}
 }
 

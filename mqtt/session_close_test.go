@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"sync"
 	"testing"
@@ -74,6 +75,54 @@ func halfway(c *fakeConn) {
 	p := (&Publish{Topic: []byte("t"), Payload: make([]byte, 1000)}).AppendTo(nil)
 	c.send(p[:len(p)/2])
 	for c.step(false) {
+	}
+}
+
+// TestAnEndedSessionDoesNotLogIn: its place may be another's by the time that a DialFunc returns.
+func TestAnEndedSessionDoesNotLogIn(t *testing.T) {
+	for name, end := range map[string]func(context.Context, DialFunc, LoginFunc){
+		"given up": func(ctx context.Context, dial DialFunc, login LoginFunc) {
+			ctx, cancel := context.WithTimeout(ctx, time.Second)
+			defer cancel()
+			if _, err := StartSession(ctx, dial, login, nil); !errors.Is(err, context.DeadlineExceeded) {
+				t.Errorf("%v", err)
+			}
+		},
+		"closed": func(ctx context.Context, dial DialFunc, login LoginFunc) {
+			first, f := true, newFake(t, takes(0))
+			s, err := StartSession(ctx, func(ctx context.Context) (net.Conn, error) {
+				if first {
+					first = false
+					return f.dial(ctx)
+				}
+				return dial(ctx)
+			}, login, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(2 * time.Second) // the second dial is under way
+			if err := s.Close(); !errors.Is(err, context.DeadlineExceeded) {
+				t.Errorf("%v", err)
+			}
+			f.running.Wait()
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				late := make(chan net.Conn, 1)
+				end(t.Context(), func(context.Context) (net.Conn, error) {
+					time.Sleep(time.Minute) // whatever its context says
+					client, server := testkit.Pipe()
+					late <- server
+					return client, nil
+				}, newFake(t).login)
+				server := <-late
+				defer server.Close()
+				if got, err := io.ReadAll(server); len(got) > 0 || err != nil {
+					t.Errorf("got %q, %v", got, err)
+				}
+			})
+		})
 	}
 }
 

@@ -271,8 +271,10 @@ func (s *Session) connect() (l *link, life lifetime, err error) {
 	s.wakeAt(by)
 	cause := s.cause
 	s.mu.Unlock()
-	if cause != nil {
+	if cause != nil { // a CONNECT would still take the place of whoever has come after
 		s.kill(l, cause)
+		s.leave(l)
+		return nil, life, attemptFailed(cause)
 	}
 	ack, err := s.handshake(&l.conn, packet)
 	if err != nil {

@@ -203,6 +203,13 @@ func TestCloseErrorTellsStatusAndReason(t *testing.T) {
 	})
 }
 
+func TestCloseErrorShowsNoSecret(t *testing.T) {
+	e := &CloseError{4000, "SharedAccessSignature sr=h&sig=abc%3D&se=1"} // an echo of what it got
+	if text := e.Error(); strings.Contains(text, "abc") || !strings.Contains(text, "4000") || !strings.Contains(text, "sr=h") {
+		t.Error(text)
+	}
+}
+
 func TestAReadDeadlineEndsOnlyTheRead(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		raw, srv := rawTunnel(t)

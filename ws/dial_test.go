@@ -126,6 +126,28 @@ func TestDialTellsTheStatusOfARefusal(t *testing.T) {
 	}
 }
 
+// TestAnErrorKeepsLittleOfWhatTheServerSays: not all that answers is a hub.
+func TestAnErrorKeepsLittleOfWhatTheServerSays(t *testing.T) {
+	long := strings.Repeat("x", 30000)
+	for name, handler := range map[string]http.HandlerFunc{
+		"no HTTP":                          hijacking(long + "\r\n\r\n"),
+		"a field without a colon":          hijacking("HTTP/1.1 200 OK\r\n" + long + "\r\n\r\n"),
+		"a length that is no number":       hijacking("HTTP/1.1 200 OK\r\nContent-Length: " + long + "\r\n\r\n"),
+		"another upgrade":                  switching("Upgrade: " + long + "\r\n"),
+		"another key":                      switching("Sec-WebSocket-Accept: " + long + "\r\n"),
+		"a redirect to what is no address": hijacking("HTTP/1.1 302 Found\r\nLocation: ://?sr=h&sig=abc%3D&se=1\r\n\r\n"),
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				_, err := Dial(t.Context(), hubName, serve(t, handler).options())
+				if err == nil || len(err.Error()) > 1200 || strings.Contains(err.Error(), "abc") || !strings.Contains(err.Error(), hubName) {
+					t.Errorf("%.2000v", err)
+				}
+			})
+		})
+	}
+}
+
 // hijacking answers with text and hangs up.
 func hijacking(text string) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+
+	"github.com/hubwire/hubwire/internal/errtext"
 )
 
 // Path is where IoT Hub's tunnel is; the "$" is sent as it is.
@@ -29,14 +31,18 @@ var (
 	ErrProtocol    = errors.New("ws: frames that RFC 6455 forbids")
 	ErrTooLong     = errors.New("head of the answer is too long")
 	ErrMalformed   = errors.New("malformed answer")
+	ErrProxyURL    = errors.New("the proxy's URL cannot be used")
 )
 
 // noError is the text of an error that is a nil pointer.
 const noError = "ws: no error"
 
 // IsRefusal reports whether err is a refusal that will be the same the next time: a status of 4xx, of a proxy
-// ([ProxyError]) or in answer to the upgrade ([HandshakeError]), but for 408 and 429.
+// ([ProxyError]) or in answer to the upgrade ([HandshakeError]), but for 408 and 429, or [ErrProxyURL].
 func IsRefusal(err error) bool {
+	if errors.Is(err, ErrProxyURL) {
+		return true
+	}
 	status := 0
 	if e, ok := errors.AsType[*ProxyError](err); ok && e != nil {
 		status = e.Status
@@ -58,15 +64,19 @@ type HandshakeError struct {
 	Err    error  // the cause
 }
 
-// Error names the host, the status and the cause.
+// Error names the host, the status and the cause, on one line of a bounded length.
 func (e *HandshakeError) Error() string {
 	if e == nil {
 		return noError
 	}
-	if e.Status == 0 {
-		return fmt.Sprintf("ws: handshake with %s: %v", e.Host, e.Err)
+	var cause any = e.Err
+	if e.Err != nil {
+		cause = errtext.Line(e.Err.Error()) // it may quote what the peer sent, which is up to 32 KiB, and may be an echo
 	}
-	return fmt.Sprintf("ws: handshake with %s: HTTP status %d: %v", e.Host, e.Status, e.Err)
+	if e.Status == 0 {
+		return fmt.Sprintf("ws: handshake with %s: %v", e.Host, cause)
+	}
+	return fmt.Sprintf("ws: handshake with %s: HTTP status %d: %v", e.Host, e.Status, cause)
 }
 
 // Unwrap returns the cause.
@@ -112,12 +122,12 @@ type CloseError struct {
 	Reason string // at most 123 bytes, the peer's words
 }
 
-// Error gives the status and the quoted reason.
+// Error gives the status and the quoted reason, without what looks like a token or a key.
 func (e *CloseError) Error() string {
 	if e == nil {
 		return noError
 	}
-	return fmt.Sprintf("ws: closed by the peer with status %d: %q", e.Status, e.Reason)
+	return fmt.Sprintf("ws: closed by the peer with status %d: %q", e.Status, errtext.Line(e.Reason))
 }
 
 // Is reports whether target is [net.ErrClosed].

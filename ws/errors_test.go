@@ -17,6 +17,7 @@ func TestARefusalIsWhatWillBeTheSameTheNextTime(t *testing.T) {
 		{"the upgrade is forbidden", &ws.HandshakeError{Status: 403}, true},
 		{"the proxy wants another user", &ws.ProxyError{Status: 407}, true},
 		{"wrapped", fmt.Errorf("dial: %w", &ws.ProxyError{Status: 407}), true},
+		{"a proxy of another kind", &ws.ProxyError{Err: fmt.Errorf("%w: x", ws.ErrProxyURL)}, true},
 		{"the server timed out", &ws.HandshakeError{Status: 408}, false},
 		{"too many requests", &ws.ProxyError{Status: 429}, false},
 		{"the gateway is bad", &ws.ProxyError{Status: 502}, false},

@@ -54,7 +54,7 @@ func ExampleProxyDialer() {
 	_, err = ws.Dial(context.Background(), "my-hub.azure-devices.net", &ws.DialOptions{Dial: ws.ProxyDialer(proxy, nil)})
 	fmt.Println(err)
 	// Output:
-	// ws: proxy proxy.example:1080 to my-hub.azure-devices.net:443: the proxy's URL must be http://host:port, and its scheme is "socks5"
+	// ws: proxy proxy.example:1080 to my-hub.azure-devices.net:443: the proxy's URL cannot be used: it must be http://host:port, and its scheme is "socks5"
 }
 
 // What a server that is no hub answers, and what that means.

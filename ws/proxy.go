@@ -51,10 +51,10 @@ func ProxyDialer(proxy *url.URL, next DialFunc) DialFunc {
 			return nil, &ProxyError{Proxy: host, Target: addr, Status: status, Err: err}
 		}
 		if p.Scheme != "http" || p.Hostname() == "" {
-			return fail(0, fmt.Errorf("the proxy's URL must be http://host:port, and its scheme is %q", p.Scheme))
+			return fail(0, fmt.Errorf("%w: it must be http://host:port, and its scheme is %q", ErrProxyURL, p.Scheme))
 		}
 		if strings.Contains(p.User.Username(), ":") {
-			return fail(0, errors.New("the user name for the proxy has a colon, which Basic authentication cannot carry"))
+			return fail(0, fmt.Errorf("%w: its user name has a colon, which Basic authentication cannot carry", ErrProxyURL))
 		}
 		if strings.ContainsFunc(addr, func(r rune) bool { return r <= ' ' || r == 0x7f }) {
 			return fail(0, errors.New("the address has a space or a control character"))
