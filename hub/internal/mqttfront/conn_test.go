@@ -293,3 +293,49 @@ func TestPushesEnd(t *testing.T) {
 		p.close()
 	})
 }
+
+// TestMessagesAtQoS0WaitInTheirQueue has a service send as fast as it can to a device that is
+// slow. That is the service's problem, which is told that the queue is full: the
+// device keeps its connection, and gets all that was taken.
+func TestMessagesAtQoS0WaitInTheirQueue(t *testing.T) {
+	for name, cfg := range map[string]core.Config{
+		"plainly":                    {},
+		"with an intercept function": {Intercept: func(context.Context, *core.Op) core.Verdict { return core.Verdict{} }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, cfg, func(t *testing.T, f *front) {
+				d := f.login()
+				filters, err := mqtt.AppendFilter(nil, c2dFilter, mqtt.AtMostOnce)
+				if err != nil {
+					t.Fatal(err)
+				}
+				d.write(&mqtt.Subscribe{ID: 1, Filters: filters})
+				d.read(mqtt.TypeSuback)
+				taken, refused := 0, 0
+				for range 300 {
+					body := fmt.Appendf(make([]byte, 60_000), "%d", taken)
+					err := f.core.SendC2D(t.Context(), dev, &hubwire.Message{Body: body})
+					switch {
+					case err == nil:
+						taken++
+					case errors.Is(err, hubwire.QueueDepthExceeded):
+						refused++
+					default:
+						t.Fatal(err)
+					}
+					synctest.Wait()
+				}
+				if refused == 0 {
+					t.Error("the service was not held back")
+				}
+				for i := range taken {
+					if m := d.publish(); string(m.Payload[60_000:]) != fmt.Sprint(i) {
+						t.Fatalf("message %s came, want %d", m.Payload[60_000:], i)
+					}
+				}
+				d.write(&mqtt.Pingreq{})
+				d.read(mqtt.TypePingresp)
+			})
+		})
+	}
+}

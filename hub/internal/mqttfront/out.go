@@ -16,10 +16,10 @@ import (
 // Bounds of what waits to be written to one peer, in bytes.
 const (
 	// softLimit is where the connection's own reader waits for the peer to
-	// take its answers before it does more work for it.
+	// take its answers before it does more work for it, and where messages stay in their queue.
 	softLimit = 256 << 10
 	// hardLimit is where a peer that does not read what the hub pushes is
-	// dropped: a full queue of messages at QoS 0, and as much again.
+	// dropped: changes of its twin, and calls of methods.
 	hardLimit = 8 << 20
 )
 
@@ -33,6 +33,7 @@ type out struct {
 	buffers *buffers
 	timeout time.Duration // of a write
 	cut     func()        // ends the connection at once
+	roomy   func()        // called by the writer, for who found it full
 
 	mu      sync.Mutex
 	changed *sync.Cond // writing, len(buf) or err has changed
@@ -40,11 +41,12 @@ type out struct {
 	early   []byte     // pushed before the CONNACK, or while it is held
 	opened  bool       // nothing is held back; the CONNACK is in buf, or gone
 	writing bool       // somebody is in write, or about to be
+	wanted  bool       // roomy is to be called
 	err     error      // no more writes
 }
 
-func newOut(c *mqtt.Conn, b *buffers, timeout time.Duration, cut func()) *out {
-	o := &out{conn: c, buffers: b, timeout: timeout, cut: cut}
+func newOut(c *mqtt.Conn, b *buffers, timeout time.Duration, cut, roomy func()) *out {
+	o := &out{conn: c, buffers: b, timeout: timeout, cut: cut, roomy: roomy}
 	o.changed = sync.NewCond(&o.mu)
 	return o
 }
@@ -122,6 +124,18 @@ func (o *out) push(wake bool, add func(dst []byte) []byte) bool {
 	return true
 }
 
+// full reports whether so much waits already that what can wait elsewhere should. When
+// that has changed, roomy is called.
+func (o *out) full() bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.err != nil || len(o.buf)+len(o.early) <= softLimit {
+		return false
+	}
+	o.wanted = true
+	return true
+}
+
 // flush writes what waits, unless somebody is at it, who will write this too.
 func (o *out) flush() error {
 	o.mu.Lock()
@@ -162,6 +176,12 @@ func (o *out) write() {
 			o.fail(err)
 		}
 		o.changed.Broadcast()
+		if o.wanted && o.err == nil && len(o.buf)+len(o.early) <= softLimit {
+			o.wanted = false
+			o.mu.Unlock()
+			o.roomy()
+			o.mu.Lock()
+		}
 	}
 	o.writing = false
 	o.changed.Broadcast()
