@@ -94,8 +94,8 @@
 //
 // Everything is bounded, by the service's own limits where they are documented: a packet or
 // message of 256 KiB, 64 KiB towards a device, 50 messages that wait for one, 32 KiB for each
-// half of a twin and 8 KiB of tags, 128 KiB for a method, five subscriptions, 50 modules of a
-// device, a million identities. The log of events takes memory as it fills, and holds 100,000
+// half of a twin and 8 KiB of tags, each no more than 120 KiB as JSON text, 128 KiB for a method,
+// five subscriptions, 50 modules of a device, a million identities. The log of events takes memory as it fills, and holds 100,000
 // entries or 64 MiB in each of its partitions ([Config.Partitions]), the feedback queue 10,000 records; the
 // oldest make room. So do file notifications; a device has ten uploads under way, and what it
 // uploads takes 16 GiB of the disk at most. A peer that does not read is dropped after 30 s

@@ -1,6 +1,7 @@
 package core
 
 import (
+	"math"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -51,25 +52,49 @@ type entity struct {
 // post queues a call of a link. The caller holds the lock.
 func (e *entity) post(f func()) { e.outbox = append(e.outbox, f) }
 
+// maxOwnCalls is how many posted calls one unlock makes itself. What a call of the Core posts
+// for its own sake is less: a queue has 50 messages.
+const maxOwnCalls = 64
+
 // unlock releases the lock and then, with no lock held, makes the calls that
 // were posted. While one goroutine does so all others only post: that keeps
-// the order, and lets a link call back into its session.
+// the order, and lets a link call back into its session. When they post as fast as it
+// calls, a goroutine of its own goes on: neither a caller nor a connection's reader may
+// be held for as long as others are busy.
 func (e *entity) unlock() {
 	if e.delivering {
 		e.mu.Unlock()
 		return
 	}
 	e.delivering = true
-	for len(e.outbox) > 0 {
+	e.makeCalls(maxOwnCalls)
+	if len(e.outbox) > 0 && e.core.timers.run(func() {
+		e.mu.Lock()
+		e.makeAllCalls()
+	}) {
+		e.mu.Unlock()
+		return
+	}
+	e.makeAllCalls() // of a Core that is closed, where nothing more is posted
+}
+
+// makeAllCalls makes calls until there are none, and releases the lock.
+func (e *entity) makeAllCalls() {
+	e.makeCalls(math.MaxInt)
+	e.outbox = nil
+	e.delivering = false
+	e.mu.Unlock()
+}
+
+// makeCalls makes up to max calls. The caller holds the lock, which is released meanwhile.
+func (e *entity) makeCalls(max int) {
+	for ; len(e.outbox) > 0 && max > 0; max-- {
 		f := e.outbox[0]
 		e.outbox = e.outbox[1:]
 		e.mu.Unlock()
 		f()
 		e.mu.Lock()
 	}
-	e.outbox = nil
-	e.delivering = false
-	e.mu.Unlock()
 }
 
 // touch notes activity of the peer.

@@ -90,12 +90,19 @@ func (e *entity) putTwin(ctx context.Context, op string, t *twin) error {
 	return nil
 }
 
-// checkGrowth refuses a section that is over its limit, unless it shrinks.
+// checkGrowth refuses a section that is over its limit, or that of its text, unless it shrinks.
 func checkGrowth(op, name string, old, now *node, limit int) error {
 	if n := now.size(); n > limit && n > old.size() {
 		return refuse(op, hubwire.ArgumentInvalid, "%s: %d bytes, the limit is %d", name, n, limit)
 	}
+	if n := now.textSize(); n > maxTwinText && n > old.textSize() {
+		return tooMuchText(op, name, n)
+	}
 	return nil
+}
+
+func tooMuchText(op, name string, n int) error {
+	return refuse(op, hubwire.ArgumentInvalid, "%s: %d bytes of JSON text, the limit is %d", name, n, maxTwinText)
 }
 
 // Twin returns the service's view of a twin: with tags, metadata, version and etag.

@@ -259,6 +259,10 @@ func TestADeviceThatMergesHasTheHubsState(t *testing.T) {
 }
 
 func TestConcurrentWritersOneVersionEach(t *testing.T) {
+	synctest.Test(t, concurrentWritersOneVersionEach)
+}
+
+func concurrentWritersOneVersionEach(t *testing.T) {
 	c := newCore(t, nil)
 	s, l := connect(t, c, dev)
 	var wg sync.WaitGroup
@@ -276,6 +280,7 @@ func TestConcurrentWritersOneVersionEach(t *testing.T) {
 	// Of those who know the same version one wins.
 	tw, _ := s.Twin(ctx)
 	wg.Wait()
+	synctest.Wait() // until the link has heard of all
 	versions := map[int64]bool{}
 	for _, v := range seen {
 		versions[v] = true

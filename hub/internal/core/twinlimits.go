@@ -17,6 +17,11 @@ const (
 	maxTwinDepth  = 10      // objects inside each other, below the section
 	minTwinInt    = int64(-4503599627370496)
 	maxTwinInt    = int64(4503599627370495)
+
+	// maxTwinText bounds a section, and a patch of it, as JSON text, in bytes. It is the hub's
+	// own: what the service counts leaves out control characters and how numbers and
+	// escapes are written, but a device gets two sections in one MQTT packet, of 256 KiB at most.
+	maxTwinText = 120 << 10
 )
 
 // sectionParser walks over compact, valid JSON, so that what it checks are
@@ -179,6 +184,9 @@ func (n *node) size() int {
 	}
 	return total
 }
+
+// textSize is the length of n's JSON text.
+func (n *node) textSize() int { return len(n.AppendJSON(nil)) }
 
 // size reads the value at i, and returns what it counts.
 func (p *sectionParser) size() (total int) {

@@ -129,3 +129,48 @@ func TestAnOverfullSectionMayShrink(t *testing.T) {
 	}
 	wantCode(t, "growing", checkGrowth("op", "s", under, over, hubwire.MaxTwinSectionSize), hubwire.ArgumentInvalid)
 }
+
+// TestASectionIsBoundedAsText has a section grow by what the service's rules count as
+// little: long numbers and control characters. What a device is sent stays a packet that it takes.
+func TestASectionIsBoundedAsText(t *testing.T) {
+	number := "1." + strings.Repeat("0", 40_000)
+	control := `"` + strings.Repeat(`\u0001`, 4096) + `"`
+	for name, value := range map[string]string{"numbers": number, "control characters": control} {
+		t.Run(name, func(t *testing.T) {
+			c := newCore(t, nil)
+			s, _ := connect(t, c, dev)
+			var reported, desired error
+			for i := range 10 {
+				patch := fmt.Appendf(nil, `{"k%d":%s}`, i, value)
+				if reported == nil {
+					_, reported = s.PatchReported(ctx, patch, 0)
+				}
+				if desired == nil {
+					_, desired = c.PatchTwin(ctx, dev, &TwinUpdate{Desired: patch}, "")
+				}
+			}
+			wantCode(t, "reported properties", reported, hubwire.ArgumentInvalid)
+			wantCode(t, "desired properties", desired, hubwire.ArgumentInvalid)
+			tw, err := s.Twin(ctx)
+			must(t, err)
+			if n := len(TwinBody(tw)); n > 250_000 {
+				t.Errorf("the twin has %d bytes", n)
+			}
+			_, err = s.PatchReported(ctx, []byte(`{"k0":null,"k1":1}`), 0)
+			must(t, err) // it may shrink
+		})
+	}
+	t.Run("a patch that only deletes", func(t *testing.T) {
+		c := newCore(t, nil)
+		_, l := connect(t, c, dev)
+		var keys strings.Builder
+		for i := range 20_000 {
+			fmt.Fprintf(&keys, `,"%d":null`, i)
+		}
+		_, err := c.PatchTwin(ctx, dev, &TwinUpdate{Desired: json.RawMessage("{" + keys.String()[1:] + "}")}, "")
+		wantCode(t, "the patch", err, hubwire.ArgumentInvalid)
+		if len(l.changes) != 0 {
+			t.Error("the device was told of it")
+		}
+	})
+}

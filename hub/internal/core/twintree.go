@@ -195,7 +195,7 @@ func appendKey(dst []byte, key string) []byte {
 }
 
 // parseSection reads the JSON object of a twin section and checks what does
-// not depend on the rest of the section: form, keys, strings, numbers and depth.
+// not depend on the rest of the section: form, keys, strings, numbers, depth and length.
 // $version and $metadata at its top are the hub's own and are dropped. The
 // node keeps no part of data.
 func parseSection(op, section string, data []byte) (*node, error) {
@@ -214,6 +214,10 @@ func parseSection(op, section string, data []byte) (*node, error) {
 	n := p.value("", 0, true)
 	if p.err != nil {
 		return nil, p.err
+	}
+	// Its $metadata, if there was any, does not count.
+	if size := n.textSize(); size > maxTwinText {
+		return nil, tooMuchText(op, section, size)
 	}
 	return n, nil
 }

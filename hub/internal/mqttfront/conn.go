@@ -62,7 +62,7 @@ func (s *Server) serve(nc net.Conn, p conns.Peer) {
 	c := &conn{server: s, peer: p}
 	c.ctx, c.cancel = context.WithCancel(s.conns.Context())
 	c.mqtt = mqtt.NewConn(nc, nil)
-	c.out = newOut(c.mqtt, &s.buffers, s.opt.WriteTimeout, c.cut)
+	c.out = newOut(c.mqtt, &s.buffers, s.opt.WriteTimeout, c.cut, c.C2DReady)
 	err := c.run()
 	c.end(err)
 }

@@ -293,3 +293,96 @@ func TestPushesEnd(t *testing.T) {
 		p.close()
 	})
 }
+
+// TestMessagesAtQoS0WaitInTheirQueue has a service send as fast as it can to a device that is
+// slow. That is the service's problem, which is told that the queue is full: the
+// device keeps its connection, and gets all that was taken.
+func TestMessagesAtQoS0WaitInTheirQueue(t *testing.T) {
+	for name, cfg := range map[string]core.Config{
+		"plainly":                    {},
+		"with an intercept function": {Intercept: func(context.Context, *core.Op) core.Verdict { return core.Verdict{} }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, cfg, func(t *testing.T, f *front) {
+				d := f.login()
+				filters, err := mqtt.AppendFilter(nil, c2dFilter, mqtt.AtMostOnce)
+				if err != nil {
+					t.Fatal(err)
+				}
+				d.write(&mqtt.Subscribe{ID: 1, Filters: filters})
+				d.read(mqtt.TypeSuback)
+				taken, refused := 0, 0
+				for range 300 {
+					body := fmt.Appendf(make([]byte, 60_000), "%d", taken)
+					err := f.core.SendC2D(t.Context(), dev, &hubwire.Message{Body: body})
+					switch {
+					case err == nil:
+						taken++
+					case errors.Is(err, hubwire.QueueDepthExceeded):
+						refused++
+					default:
+						t.Fatal(err)
+					}
+					synctest.Wait()
+				}
+				if refused == 0 {
+					t.Error("the service was not held back")
+				}
+				for i := range taken {
+					if m := d.publish(); string(m.Payload[60_000:]) != fmt.Sprint(i) {
+						t.Fatalf("message %s came, want %d", m.Payload[60_000:], i)
+					}
+				}
+				d.write(&mqtt.Pingreq{})
+				d.read(mqtt.TypePingresp)
+			})
+		})
+	}
+}
+
+// TestTheReaderReadsWhileOthersPush has a slow device come to a full queue, which a service
+// keeps full. That is more than the device can take for as long as it lasts, and its own packets are
+// dealt with all the same.
+func TestTheReaderReadsWhileOthersPush(t *testing.T) {
+	bubble(t, core.Config{}, func(t *testing.T, f *front) {
+		m := &hubwire.Message{Body: make([]byte, 60_000)}
+		for range hubwire.MaxC2DQueue {
+			if err := f.core.SendC2D(t.Context(), dev, m); err != nil {
+				t.Fatal(err)
+			}
+		}
+		d := f.login()
+		filters, err := mqtt.AppendFilter(nil, c2dFilter, mqtt.AtMostOnce)
+		if err != nil {
+			t.Fatal(err)
+		}
+		d.write(&mqtt.Subscribe{ID: 1, Filters: filters}, &mqtt.Pingreq{})
+		d.read(mqtt.TypeSuback) // the reader is at it: it writes what waited
+		ctx, cancel := context.WithCancel(t.Context())
+		sender := make(chan struct{})
+		go func() {
+			defer close(sender)
+			for ctx.Err() == nil {
+				f.core.SendC2D(ctx, dev, m) // waits a millisecond when the queue is full
+			}
+		}()
+		for pings := range 5 {
+			for n := 0; ; n++ {
+				time.Sleep(10 * time.Millisecond)
+				p, err := d.c.ReadPacket()
+				if err != nil {
+					t.Fatal(err)
+				}
+				if p.Type() == mqtt.TypePingresp {
+					break
+				}
+				if n > 200 { // 12 MB; the queue and what is on its way is 4
+					t.Fatalf("ping %d is not answered", pings)
+				}
+			}
+			d.write(&mqtt.Pingreq{})
+		}
+		cancel()
+		<-sender
+	})
+}

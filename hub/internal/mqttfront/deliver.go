@@ -73,7 +73,7 @@ func (c *conn) pump(wake bool) {
 		c.again = false
 		for more := true; more; {
 			max := c.room()
-			if max <= 0 {
+			if max <= 0 || c.out.full() { // at QoS 0 there is no window
 				break
 			}
 			c.mu.Unlock()

@@ -2,6 +2,7 @@ package mqttfront
 
 import (
 	"errors"
+	"math"
 	"net"
 	"sync"
 	"time"
@@ -16,10 +17,10 @@ import (
 // Bounds of what waits to be written to one peer, in bytes.
 const (
 	// softLimit is where the connection's own reader waits for the peer to
-	// take its answers before it does more work for it.
+	// take its answers before it does more work for it, and where messages stay in their queue.
 	softLimit = 256 << 10
 	// hardLimit is where a peer that does not read what the hub pushes is
-	// dropped: a full queue of messages at QoS 0, and as much again.
+	// dropped: changes of its twin, and calls of methods.
 	hardLimit = 8 << 20
 )
 
@@ -33,6 +34,7 @@ type out struct {
 	buffers *buffers
 	timeout time.Duration // of a write
 	cut     func()        // ends the connection at once
+	roomy   func()        // called by the writer, for who found it full
 
 	mu      sync.Mutex
 	changed *sync.Cond // writing, len(buf) or err has changed
@@ -40,11 +42,13 @@ type out struct {
 	early   []byte     // pushed before the CONNACK, or while it is held
 	opened  bool       // nothing is held back; the CONNACK is in buf, or gone
 	writing bool       // somebody is in write, or about to be
+	wanted  bool       // roomy is to be called
+	writes  uint64     // that have ended
 	err     error      // no more writes
 }
 
-func newOut(c *mqtt.Conn, b *buffers, timeout time.Duration, cut func()) *out {
-	o := &out{conn: c, buffers: b, timeout: timeout, cut: cut}
+func newOut(c *mqtt.Conn, b *buffers, timeout time.Duration, cut, roomy func()) *out {
+	o := &out{conn: c, buffers: b, timeout: timeout, cut: cut, roomy: roomy}
 	o.changed = sync.NewCond(&o.mu)
 	return o
 }
@@ -79,16 +83,19 @@ func (o *out) add(add func(dst []byte) []byte) {
 
 // hold keeps back what is pushed from now on, until open: the reader, who has a
 // packet to answer, calls both, and flush before it reads on. When too much
-// waits it waits for the peer.
+// waits it waits until the peer has taken that; what is pushed meanwhile does not count, or it
+// would wait for as long as others push.
 func (o *out) hold() error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	for len(o.buf) > softLimit && o.err == nil {
-		if !o.writing {
-			o.write()
-			continue
+	switch {
+	case len(o.buf) <= softLimit:
+	case !o.writing:
+		o.write(softLimit)
+	default:
+		for last := o.writes + 2; o.writing && o.writes < last; { // the one that is under way, and that of buf
+			o.changed.Wait()
 		}
-		o.changed.Wait()
 	}
 	o.opened = false
 	return o.err
@@ -112,13 +119,30 @@ func (o *out) push(wake bool, add func(dst []byte) []byte) bool {
 	}
 	o.add(add)
 	if wake && !o.writing {
-		o.writing = true
-		go func() {
-			o.mu.Lock()
-			defer o.mu.Unlock()
-			o.write()
-		}()
+		o.writeOn()
 	}
+	return true
+}
+
+// writeOn has a goroutine write until nothing waits. The caller holds the lock, and nobody else is writing.
+func (o *out) writeOn() {
+	o.writing = true
+	go func() {
+		o.mu.Lock()
+		defer o.mu.Unlock()
+		o.write(math.MaxInt)
+	}()
+}
+
+// full reports whether so much waits already that what can wait elsewhere should. When
+// that has changed, roomy is called.
+func (o *out) full() bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.err != nil || len(o.buf)+len(o.early) <= softLimit {
+		return false
+	}
+	o.wanted = true
 	return true
 }
 
@@ -127,7 +151,7 @@ func (o *out) flush() error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if !o.writing {
-		o.write()
+		o.write(softLimit)
 	}
 	return o.err
 }
@@ -140,16 +164,23 @@ func (o *out) drain() {
 		if o.writing {
 			o.changed.Wait()
 		} else {
-			o.write()
+			o.write(math.MaxInt)
 		}
 	}
 }
 
-// write writes until nothing waits. The caller holds the lock, and nobody is writing.
-func (o *out) write() {
+// write writes until nothing waits, or has a goroutine go on when it has written that many bytes: the
+// connection's reader must not write for as long as others push. The caller
+// holds the lock, and nobody else is writing.
+func (o *out) write(budget int) {
 	o.writing = true
 	for len(o.buf) > 0 && o.err == nil {
+		if budget <= 0 {
+			o.writeOn()
+			return
+		}
 		b := o.buf
+		budget -= len(b)
 		o.buf = nil
 		o.mu.Unlock()
 		err := o.conn.SetWriteDeadline(time.Now().Add(o.timeout))
@@ -158,10 +189,17 @@ func (o *out) write() {
 		}
 		o.mu.Lock()
 		o.buffers.put(b)
+		o.writes++
 		if err != nil {
 			o.fail(err)
 		}
 		o.changed.Broadcast()
+		if o.wanted && o.err == nil && len(o.buf)+len(o.early) <= softLimit {
+			o.wanted = false
+			o.mu.Unlock()
+			o.roomy()
+			o.mu.Lock()
+		}
 	}
 	o.writing = false
 	o.changed.Broadcast()

@@ -17,7 +17,7 @@ import (
 func opened() (o *out, peer net.Conn, isCut func() bool) {
 	peer, nc := pipe.New(pipe.Addr("peer"), pipe.Addr("hub"))
 	cut := false
-	o = newOut(mqtt.NewConn(nc, nil), new(buffers), 30*time.Second, func() { cut = true; nc.Close() })
+	o = newOut(mqtt.NewConn(nc, nil), new(buffers), 30*time.Second, func() { cut = true; nc.Close() }, nil)
 	o.open(nil)
 	return o, peer, func() bool { return cut }
 }
@@ -38,7 +38,7 @@ func bytesOf(b byte, n int) func([]byte) []byte {
 func TestOutKeepsTheOrder(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		peer, nc := pipe.New(pipe.Addr("peer"), pipe.Addr("hub"))
-		o := newOut(mqtt.NewConn(nc, nil), new(buffers), time.Minute, func() { nc.Close() })
+		o := newOut(mqtt.NewConn(nc, nil), new(buffers), time.Minute, func() { nc.Close() }, nil)
 		o.push(true, bytesOf('b', 1)) // before the CONNACK
 		o.push(true, bytesOf('c', 1))
 		synctest.Wait()
