@@ -1,7 +1,6 @@
 package amqpfront
 
 import (
-	"bytes"
 	"encoding/binary"
 
 	"github.com/hubwire/hubwire"
@@ -78,7 +77,7 @@ func (d *device) Method(call core.MethodCall) {
 	}
 	p := parcel{message: amqp.AppendMethodRequest(nil, callID(call.RequestID), &call.MethodRequest)}
 	if d.conn.server.core.Intercepts() {
-		p.op = &core.Op{Kind: core.OpMethod, Identity: d.id, Name: call.Name, Body: bytes.Clone(call.Payload)} // it may outlive the call
+		p.op = &core.Op{Kind: core.OpMethod, Identity: d.id, Name: call.Name, Body: call.Payload}
 	}
 	o.push(p)
 }

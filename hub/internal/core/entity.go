@@ -41,6 +41,9 @@ type entity struct {
 	queue   queue
 	uploads []*upload // in the order of their beginning
 	calls   map[uint64]*call
+	held    []*call // those of calls that wait to be sent, in order
+
+	callBytes int // payloads of those that were sent
 
 	stamp     eventStamp // of telemetry without a session, by who has this authentication method
 	stampedBy string

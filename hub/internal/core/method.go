@@ -1,11 +1,14 @@
 package core
 
 import (
+	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
 	"math"
 	"net"
+	"slices"
 	"time"
 	"unicode/utf8"
 
@@ -24,6 +27,7 @@ const (
 	MaxMethodTimeout       = 300 * time.Second // of either timeout
 	maxCallsInFlight       = 4096              // for one identity; the service's own is not documented
 	maxMethodName          = 1 << 10           // bytes; the service's own is not documented, MQTT's is that of a topic
+	maxCallBytes           = 4 << 20           // of payloads that one identity has been sent and has not answered; own
 	maxPayloadDepth        = 60                // own: the REST API has it inside of bodies of 64 levels, also those of other devices' answers
 )
 
@@ -72,7 +76,9 @@ func checkPayload(op string, p []byte) error {
 
 // call is a method call that waits for its answer.
 type call struct {
+	MethodCall
 	session *Session
+	sent    bool         // the link has been told
 	done    chan outcome // holds one
 }
 
@@ -85,8 +91,8 @@ type outcome struct {
 // status. Codes: DeviceNotOnline when it was not connected and subscribed
 // within the connect timeout, GatewayTimeout when it did not answer in time,
 // ConnectionClosedRemotely when its connection ended meanwhile, DeviceNotFound,
-// ModuleNotFound, ArgumentInvalid, FormatError, MessageTooLarge, Throttled. The payload
-// must not change until Invoke returns.
+// ModuleNotFound, ArgumentInvalid, FormatError, MessageTooLarge, Throttled. While a
+// device has 4 MiB of payloads to answer, further calls wait for that. It keeps nothing of v.
 func (c *Core) Invoke(ctx context.Context, id hubwire.Identity, v *Invocation) (*hubwire.MethodResponse, error) {
 	const op = "invoke method"
 	if err := v.check(op); err != nil {
@@ -103,25 +109,12 @@ func (c *Core) Invoke(ctx context.Context, id hubwire.Identity, v *Invocation) (
 		e.unlock()
 		return nil, refuse(op, hubwire.MaxInflightMethodExceeded, "%d calls of %q are in flight, which is the limit", maxCallsInFlight, id)
 	}
-	rid := c.requestID.Add(1)
-	k := &call{session: s, done: make(chan outcome, 1)}
-	if e.calls == nil {
-		e.calls = map[uint64]*call{}
-	}
-	e.calls[rid] = k
-	mc := MethodCall{RequestID: rid, MethodRequest: v.MethodRequest}
-	e.post(func() { s.link.Method(mc) })
+	k := &call{MethodCall: MethodCall{c.requestID.Add(1), v.MethodRequest}, session: s, done: make(chan outcome, 1)}
+	k.Payload = bytes.Clone(v.Payload) // links can come to it later
+	e.addCall(k)
 	e.unlock()
-	defer func() {
-		e.mu.Lock()
-		delete(e.calls, rid)
-		e.unlock()
-	}()
 
-	wait := v.ResponseTimeout
-	if wait == 0 {
-		wait = DefaultResponseTimeout
-	}
+	wait := cmp.Or(v.ResponseTimeout, DefaultResponseTimeout)
 	t := time.NewTimer(wait)
 	defer t.Stop()
 	select {
@@ -129,12 +122,63 @@ func (c *Core) Invoke(ctx context.Context, id hubwire.Identity, v *Invocation) (
 		return o.response, o.err
 	case <-t.C:
 		return nil, &hubwire.Error{
-			Op: op, Code: hubwire.GatewayTimeout, Outcome: hubwire.Unknown, // the device may have run it
+			Op: op, Code: hubwire.GatewayTimeout, Outcome: e.withdrawCall(k),
 			Message: fmt.Sprintf("%q did not answer %q within %v", id, v.Name, wait),
 		}
 	case <-ctx.Done():
-		return nil, &hubwire.Error{Op: op, Outcome: hubwire.Unknown, Err: ctx.Err()}
+		return nil, &hubwire.Error{Op: op, Outcome: e.withdrawCall(k), Err: ctx.Err()}
 	}
+}
+
+// addCall has the link told of k, after those that wait already. The caller holds the lock.
+func (e *entity) addCall(k *call) {
+	if e.calls == nil {
+		e.calls = map[uint64]*call{}
+	}
+	e.calls[k.RequestID] = k
+	e.held = append(e.held, k)
+	e.sendCalls()
+}
+
+// sendCalls has the link told of calls that wait, as far as there is room: a peer that
+// takes them as fast as it can must not be flooded until it is dropped. The caller holds the lock.
+func (e *entity) sendCalls() {
+	for len(e.held) > 0 && e.callBytes+len(e.held[0].Payload) <= maxCallBytes {
+		k := e.held[0]
+		e.held = slices.Delete(e.held, 0, 1)
+		e.callBytes += len(k.Payload)
+		k.sent = true
+		e.post(func() { k.session.link.Method(k.MethodCall) })
+	}
+}
+
+// removeCall forgets k, which makes room for others. The caller holds the lock.
+func (e *entity) removeCall(k *call) {
+	delete(e.calls, k.RequestID)
+	if k.sent {
+		e.callBytes -= len(k.Payload)
+	} else {
+		e.held = slices.DeleteFunc(e.held, func(h *call) bool { return h == k })
+	}
+}
+
+// withdrawCall gives k up, if it is not answered in this moment, and returns what is known of it.
+func (e *entity) withdrawCall(k *call) hubwire.Outcome {
+	e.mu.Lock()
+	defer e.unlock()
+	if e.calls[k.RequestID] == k {
+		e.removeCall(k)
+		e.sendCalls()
+	}
+	return k.fate()
+}
+
+// fate is what is known of a call without an answer.
+func (k *call) fate() hubwire.Outcome {
+	if !k.sent {
+		return hubwire.NotSent
+	}
+	return hubwire.Unknown // the device may have run it
 }
 
 // methodSession waits until id has a session with methods, and returns its
@@ -190,7 +234,8 @@ func (s *Session) MethodResponse(requestID uint64, r *hubwire.MethodResponse) er
 	if k == nil || k.session != s {
 		return nil
 	}
-	delete(e.calls, requestID)
+	e.removeCall(k)
+	e.sendCalls()
 	if bad != nil {
 		k.done <- outcome{err: &hubwire.Error{Op: "invoke method", Code: hubwire.BadGateway, Outcome: hubwire.Unknown, Message: "the device's answer cannot be passed on", Err: bad}}
 		return bad
@@ -205,13 +250,14 @@ func (s *Session) MethodResponse(requestID uint64, r *hubwire.MethodResponse) er
 
 // failCalls ends the calls that wait for s. The caller holds the lock.
 func (e *entity) failCalls(s *Session) {
-	for rid, k := range e.calls {
-		if k.session == s {
-			delete(e.calls, rid)
-			k.done <- outcome{err: &hubwire.Error{
-				Op: "invoke method", Code: hubwire.ConnectionClosedRemotely, Outcome: hubwire.Unknown, Retryable: true,
-				Message: "the connection of " + e.id.String() + " ended before it answered", Err: net.ErrClosed,
-			}}
+	for _, k := range e.calls {
+		if k.session != s {
+			continue
 		}
+		e.removeCall(k)
+		k.done <- outcome{err: &hubwire.Error{
+			Op: "invoke method", Code: hubwire.ConnectionClosedRemotely, Outcome: k.fate(), Retryable: true,
+			Message: "the connection of " + e.id.String() + " ended before it answered", Err: net.ErrClosed,
+		}}
 	}
 }

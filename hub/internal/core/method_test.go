@@ -1,6 +1,7 @@
 package core
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -269,4 +270,83 @@ func wantNoAnswer(t *testing.T, what string, err error) {
 	if !errors.As(err, &e) || e.Code != hubwire.GatewayTimeout || e.Outcome != hubwire.Unknown || e.Op == "" || e.Message == "" {
 		t.Errorf("%s: %v, want GatewayTimeout of an unknown outcome", what, err)
 	}
+}
+
+// TestManyLargeCallsWaitForEachOther: what a device has to answer is bounded, and whoever calls it more waits.
+func TestManyLargeCallsWaitForEachOther(t *testing.T) {
+	const fit = maxCallBytes / hubwire.MaxMethodPayload
+	large := func(i int) *Invocation {
+		payload := fmt.Appendf(nil, "%*d", hubwire.MaxMethodPayload, i)
+		return &Invocation{MethodRequest: hubwire.MethodRequest{Name: fmt.Sprint(i), Payload: payload}}
+	}
+	synctest.Test(t, func(t *testing.T) {
+		c := newCore(t, nil)
+		s, l := connect(t, c, dev)
+		var got []MethodCall
+		l.onMethod = func(m MethodCall) { got = append(got, m) }
+		ended := make(chan error, 3*fit)
+		invoke := func(ctx context.Context, i int) {
+			go func() {
+				v := large(i)
+				r, err := c.Invoke(ctx, dev, v)
+				clear(v.Payload) // it is the caller's again
+				if err == nil && string(r.Payload) != v.Name {
+					t.Errorf("call %s is answered by %s", v.Name, r.Payload)
+				}
+				ended <- err
+			}()
+			synctest.Wait()
+		}
+		for i := range 2 * fit {
+			invoke(ctx, i)
+		}
+		givenUp, giveUp := context.WithCancel(ctx)
+		invoke(givenUp, 2*fit)
+		giveUp()
+		var e *hubwire.Error
+		if err := <-ended; !errors.As(err, &e) || e.Outcome != hubwire.NotSent || !errors.Is(err, context.Canceled) {
+			t.Errorf("a call that waited and was given up: %v", err)
+		}
+		invoke(ctx, 3*fit)
+		for i := range 2*fit + 1 {
+			if want := min(fit+i, 2*fit+1); len(got) != want {
+				t.Fatalf("the device was told of %d calls after %d answers, want %d", len(got), i, want)
+			}
+			m := got[i]
+			if string(m.Payload) != string(large(i+i/(2*fit)*fit).Payload) {
+				t.Errorf("call %d is %s with %.40q", i, m.Name, bytes.TrimSpace(m.Payload))
+			}
+			must(t, s.MethodResponse(m.RequestID, &hubwire.MethodResponse{Payload: json.RawMessage(m.Name)}))
+			if err := <-ended; err != nil {
+				t.Errorf("call %s: %v", m.Name, err)
+			}
+		}
+	})
+	synctest.Test(t, func(t *testing.T) {
+		c := newCore(t, nil)
+		s, _ := connect(t, c, dev)
+		outcomes, over := make(chan hubwire.Outcome), 5
+		for i := range fit + over {
+			go func() {
+				_, err := c.Invoke(ctx, dev, large(i))
+				var e *hubwire.Error
+				if !errors.As(err, &e) || e.Code != hubwire.ConnectionClosedRemotely {
+					t.Errorf("call %d: %v", i, err)
+				}
+				outcomes <- e.Outcome
+			}()
+		}
+		synctest.Wait()
+		s.Disconnect()
+		count := map[hubwire.Outcome]int{}
+		for range fit + over {
+			count[<-outcomes]++
+		}
+		if count[hubwire.NotSent] != over || count[hubwire.Unknown] != fit {
+			t.Errorf("at the end of the connection: %v", count)
+		}
+		if e := c.entity(dev); e.callBytes != 0 || len(e.held) != 0 || len(e.calls) != 0 {
+			t.Errorf("%d bytes, %d calls that wait and %d in all are left", e.callBytes, len(e.held), len(e.calls))
+		}
+	})
 }

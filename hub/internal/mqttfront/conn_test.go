@@ -203,10 +203,14 @@ func TestUnreadPushesAreBounded(t *testing.T) {
 		d.subscribe(c2dFilter, "$iothub/methods/POST/#", "$iothub/twin/PATCH/properties/desired/#")
 		c := f.server.current.Of(dev)
 		payload := []byte(`"` + strings.Repeat("x", 100_000) + `"`)
+		long := []byte(`{"n":1.` + strings.Repeat("0", 100_000) + `}`) // counts 8 bytes
 		most := 0
 		for range 200 {
 			f.core.SendC2D(t.Context(), dev, &hubwire.Message{Body: payload[:60_000]})
 			go f.core.Invoke(t.Context(), dev, &core.Invocation{MethodRequest: hubwire.MethodRequest{Name: "m", Payload: payload}})
+			if _, err := f.core.PatchTwin(t.Context(), dev, &core.TwinUpdate{Desired: long}, ""); err != nil {
+				t.Fatal(err)
+			}
 			synctest.Wait()
 			c.out.mu.Lock()
 			most = max(most, len(c.out.buf)+len(c.out.early))
