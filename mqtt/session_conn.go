@@ -3,6 +3,7 @@ package mqtt
 import (
 	"fmt"
 	"net"
+	"time"
 )
 
 // kill gives a connection up: whoever reads or writes returns. The first reason
@@ -37,9 +38,11 @@ func abort(nc net.Conn) {
 	switch c := nc.(type) {
 	case interface{ CloseNow() error }:
 		c.CloseNow()
+		return
 	case interface{ NetConn() net.Conn }:
-		c.NetConn().Close()
+		defer c.NetConn().Close()
 	}
+	_ = nc.SetDeadline(time.Unix(1, 0)) // lets go who reads or writes, should Close take its time
 }
 
 // goodbye says, where the connection has a way to, that this was all: after
@@ -52,6 +55,20 @@ func (s *Session) goodbye(nc net.Conn) {
 		_ = c.CloseWrite()
 	case interface{ CloseNow() error }:
 		_ = nc.Close() // which is the polite way, then
+	}
+}
+
+// buffered reports whether what is written to nc goes, through TLS or not, to a buffer such as that of a socket.
+func buffered(nc net.Conn) bool {
+	for {
+		switch c := nc.(type) {
+		case interface{ SetWriteBuffer(bytes int) error }:
+			return true
+		case interface{ NetConn() net.Conn }:
+			nc = c.NetConn()
+		default:
+			return false
+		}
 	}
 }
 

@@ -274,7 +274,7 @@ func (s *Session) connect() (l *link, life lifetime, err error) {
 	if cause != nil {
 		s.kill(l, cause)
 	}
-	ack, err := s.handshake(&l.conn, packet)
+	ack, err := s.handshake(l, packet)
 	if err != nil {
 		if _, refused := err.(*hubwire.Error); !refused {
 			s.mu.Lock()
@@ -306,12 +306,13 @@ func (s *Session) hello(login *Login) ([]byte, error) {
 
 // handshake sends the CONNECT and waits for the CONNACK. What bounds it is the
 // session's timer, since not every tunnel has deadlines.
-func (s *Session) handshake(c *Conn, packet []byte) (_ Connack, err error) {
+func (s *Session) handshake(l *link, packet []byte) (_ Connack, err error) {
 	defer s.connPanicked(&err)
-	if err := c.Write(packet); err != nil {
+	l.lone = buffered(l.nc)
+	if err := l.conn.Write(packet); err != nil {
 		return Connack{}, fmt.Errorf("mqtt: write CONNECT: %w", err)
 	}
-	p, err := c.ReadPacket()
+	p, err := l.conn.ReadPacket()
 	if err != nil {
 		return Connack{}, fmt.Errorf("mqtt: wait for CONNACK: %w", err)
 	}
