@@ -1,6 +1,7 @@
 package mqtt
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"time"
@@ -70,6 +71,15 @@ func buffered(nc net.Conn) bool {
 			return false
 		}
 	}
+}
+
+// look calls the methods of err, which a net.Conn returned, where a panic of theirs is contained:
+// a nil pointer that became an error has such.
+func look(err error) error {
+	if err != nil {
+		_ = errors.Is(err, ErrProtocol)
+	}
+	return err
 }
 
 // connPanicked, deferred, makes a panic in a method of the DialFunc's net.Conn an

@@ -232,6 +232,33 @@ func (c shortWrite) Write(b []byte) (int, error) {
 	return c.Conn.Write(b)
 }
 
+// A nil pointer that became an error panics when one looks what it wraps.
+func TestAnErrorOfTheConnectionThatPanics(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFake(t, well)
+		f.wrap = func(nc net.Conn) net.Conn {
+			if f.connections() == 1 {
+				return nilError{nc}
+			}
+			return nc
+		}
+		s := f.start(SessionOptions{})
+		if err := s.Publish(t.Context(), message("1")); err != nil {
+			t.Errorf("Publish: %v", err)
+		}
+	})
+}
+
+// nilError fails with a nil pointer.
+type nilError struct{ net.Conn }
+
+func (c nilError) Write(b []byte) (int, error) {
+	if Packet(b).Type() == TypePublish {
+		return 0, (*net.OpError)(nil)
+	}
+	return c.Conn.Write(b)
+}
+
 // brokenWrite is the first connection, on which only the CONNECT gets through.
 type brokenWrite struct {
 	oddConn

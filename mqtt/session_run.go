@@ -310,11 +310,11 @@ func (s *Session) handshake(l *link, packet []byte) (_ Connack, err error) {
 	defer s.connPanicked(&err)
 	l.lone = buffered(l.nc)
 	if err := l.conn.Write(packet); err != nil {
-		return Connack{}, fmt.Errorf("mqtt: write CONNECT: %w", err)
+		return Connack{}, fmt.Errorf("mqtt: write CONNECT: %w", look(err))
 	}
 	p, err := l.conn.ReadPacket()
 	if err != nil {
-		return Connack{}, fmt.Errorf("mqtt: wait for CONNACK: %w", err)
+		return Connack{}, fmt.Errorf("mqtt: wait for CONNACK: %w", look(err))
 	}
 	if p.Type() != TypeConnack {
 		return Connack{}, protocolError("%v instead of CONNACK", p.Type())

@@ -216,7 +216,7 @@ var errExit = errors.New("a callback ended the goroutine")
 // writeTo has a frame of its own, so that a panic and the end of a goroutine are told apart.
 func (s *Session) writeTo(l *link, b []byte) (err error) {
 	defer s.connPanicked(&err)
-	return l.conn.Write(b)
+	return look(l.conn.Write(b))
 }
 
 // writtenLocked completes the publishes with QoS 0 in [from, to).
