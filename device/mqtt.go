@@ -96,7 +96,9 @@ func openMQTT(ctx context.Context, cfg *config, o MQTTOptions, dial mqtt.DialFun
 		MinBackoff: cfg.MinBackoff, MaxBackoff: cfg.MaxBackoff,
 		CloseTimeout: cfg.CloseTimeout - cfg.CloseTimeout/handlerShare,
 		DialExpires:  cfg.certificateEnds,
-		OnDelivery:   l.deliver, OnState: l.onState, OnPanic: cfg.panicked,
+		// The session that the hub has may be another client's, with the same id, which came after the hub forgot ours.
+		RestoreAlways: true,
+		OnDelivery:    l.deliver, OnState: l.onState, OnPanic: cfg.panicked,
 		Trace: cfg.trace(),
 	}
 	if o.Will != nil {

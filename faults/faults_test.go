@@ -154,6 +154,9 @@ var troubles = []fault{
 	},
 	{name: "taken over by another client", hit: func(v *venue) { v.takeOver() }},
 	{name: "the hub forgets the session", hit: func(v *venue) { v.anew() }},
+	{name: "the hub forgets the session, and begins one for another client", hit: func(v *venue) {
+		v.away(func() { v.forget(); v.takeOver() })
+	}},
 	{name: "a restart of the hub", restarts: true, hit: (*venue).restart},
 	{name: "disabled for a while", lasts: time.Minute,
 		hit: func(v *venue) {
@@ -213,12 +216,20 @@ func (v *venue) disable(disabled bool) {
 	}
 }
 
-// anew deletes the devices while the clients are away, and makes them again.
-func (v *venue) anew() {
+// anew has the hub forget the devices while the clients are away.
+func (v *venue) anew() { v.away(v.forget) }
+
+// away does something while no client gets to the hub.
+func (v *venue) away(do func()) {
 	v.net.set(func(n *network) { n.refuse = refusing })
 	defer v.net.set(func(n *network) { n.refuse = nil })
 	v.net.each((*testkit.Relay).Reset)
 	v.settle()
+	do()
+}
+
+// forget deletes the devices, and makes them again.
+func (v *venue) forget() {
 	if err := v.theHub().Delete(v.t.Context(), dev); err != nil { // and its modules
 		v.t.Error(err)
 	}

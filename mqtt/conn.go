@@ -203,7 +203,10 @@ func (c *Conn) Write(b []byte) error {
 	if c.trace != nil {
 		c.trace.sent(b)
 	}
-	_, err := c.nc.Write(b)
+	n, err := c.nc.Write(b)
+	if n < len(b) && err == nil {
+		err = io.ErrShortWrite // or the next packet would be taken for the rest of this one
+	}
 	return err
 }
 

@@ -82,6 +82,7 @@ type link struct {
 	nc   net.Conn
 	conn Conn
 	by   time.Duration // when the CONNACK is overdue
+	lone bool          // a publish may be written by its own caller, as there is a buffer; set before up is
 
 	up      bool  // the server accepted the connection
 	dead    error // why it was given up; the first reason stays

@@ -1,8 +1,10 @@
 package mqtt
 
 import (
+	"errors"
 	"fmt"
 	"net"
+	"time"
 )
 
 // kill gives a connection up: whoever reads or writes returns. The first reason
@@ -37,9 +39,11 @@ func abort(nc net.Conn) {
 	switch c := nc.(type) {
 	case interface{ CloseNow() error }:
 		c.CloseNow()
+		return
 	case interface{ NetConn() net.Conn }:
-		c.NetConn().Close()
+		defer c.NetConn().Close()
 	}
+	_ = nc.SetDeadline(time.Unix(1, 0)) // lets go who reads or writes, should Close take its time
 }
 
 // goodbye says, where the connection has a way to, that this was all: after
@@ -53,6 +57,29 @@ func (s *Session) goodbye(nc net.Conn) {
 	case interface{ CloseNow() error }:
 		_ = nc.Close() // which is the polite way, then
 	}
+}
+
+// buffered reports whether what is written to nc goes, through TLS or not, to a buffer such as that of a socket.
+func buffered(nc net.Conn) bool {
+	for {
+		switch c := nc.(type) {
+		case interface{ SetWriteBuffer(bytes int) error }:
+			return true
+		case interface{ NetConn() net.Conn }:
+			nc = c.NetConn()
+		default:
+			return false
+		}
+	}
+}
+
+// look calls the methods of err, which a net.Conn returned, where a panic of theirs is contained:
+// a nil pointer that became an error has such.
+func look(err error) error {
+	if err != nil {
+		_ = errors.Is(err, ErrProtocol)
+	}
+	return err
 }
 
 // connPanicked, deferred, makes a panic in a method of the DialFunc's net.Conn an

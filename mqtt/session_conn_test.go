@@ -3,6 +3,7 @@ package mqtt
 import (
 	"context"
 	"errors"
+	"io"
 	"math"
 	"net"
 	"os"
@@ -11,6 +12,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
 )
 
 // oddConn is a net.Conn with ways of its own.
@@ -95,6 +98,22 @@ func TestAConnectionThatIsSlowToClose(t *testing.T) {
 			}
 			took(t, begin, time.Second+2*time.Second)
 		}},
+		{"does not hold up the next, though its reads and writes go on until it is closed", func(t *testing.T) {
+			f := newFake(t, hushed, well)
+			f.wrap = func(nc net.Conn) net.Conn {
+				if f.connections() == 1 {
+					return lateClose{nc}
+				}
+				return nc
+			}
+			t.Cleanup(func() { time.Sleep(time.Hour) })
+			s := f.start(SessionOptions{AckTimeout: time.Minute})
+			ctx, cancel := context.WithTimeout(t.Context(), time.Minute+time.Second)
+			defer cancel()
+			if err := s.Publish(ctx, message("1")); err != nil {
+				t.Errorf("Publish: %v", err)
+			}
+		}},
 		{"does not hold up the call whose write fails", func(t *testing.T) {
 			f := newFake(t, well)
 			f.wrap = func(nc net.Conn) net.Conn {
@@ -111,6 +130,133 @@ func TestAConnectionThatIsSlowToClose(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) { synctest.Test(t, tt.run) })
 	}
+}
+
+// lateClose waits before it closes, as some do for their peer.
+type lateClose struct{ net.Conn }
+
+func (c lateClose) Close() error { time.Sleep(time.Hour); return c.Conn.Close() }
+
+// What is written may wait for ever; who publishes has a context.
+func TestAWriteThatWaitsHoldsUpNoPublish(t *testing.T) {
+	for _, tt := range []struct {
+		name    string
+		publish func(s *Session, ctx context.Context) error
+		took    time.Duration
+		want    error
+	}{
+		{"Publish", func(s *Session, ctx context.Context) error { return s.Publish(ctx, message("1")) }, time.Second, context.DeadlineExceeded},
+		{"Publish with QoS 0", func(s *Session, ctx context.Context) error {
+			return s.Publish(ctx, &Publish{Topic: []byte("t")})
+		}, time.Second, context.DeadlineExceeded},
+		{"PublishAsync", func(s *Session, ctx context.Context) error { return s.PublishAsync(ctx, message("1"), nil) }, 0, nil},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				f := newFake(t, well)
+				f.wrap = func(nc net.Conn) net.Conn {
+					if f.connections() == 1 {
+						return &unread{Conn: nc, closed: make(chan struct{})}
+					}
+					return nc
+				}
+				s := f.start(SessionOptions{})
+				ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+				defer cancel()
+				begin := time.Now()
+				err := tt.publish(s, ctx)
+				if took := time.Since(begin); !errors.Is(err, tt.want) || took != tt.took {
+					t.Errorf("%v after %v, want %v after %v", err, took, tt.want, tt.took)
+				}
+				if err := s.Publish(t.Context(), message("2")); err != nil {
+					t.Errorf("the next: %v", err)
+				}
+			})
+		})
+	}
+}
+
+// unread has no buffer, and a peer who reads the CONNECT and nothing more.
+type unread struct {
+	net.Conn
+	closed chan struct{}
+	once   sync.Once
+}
+
+func (c *unread) Write(b []byte) (int, error) {
+	if Packet(b).Type() == TypeConnect {
+		return c.Conn.Write(b)
+	}
+	<-c.closed
+	return 0, net.ErrClosed
+}
+
+func (c *unread) Close() error {
+	c.once.Do(func() { close(c.closed) })
+	return c.Conn.Close()
+}
+
+// A net.Conn that takes less than it is given must say why. One that does not would
+// have the server take the next packet for the rest of this one, and acknowledge that.
+func TestAWriteThatIsCutShortWithoutAnError(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFake(t, well)
+		f.wrap = func(nc net.Conn) net.Conn {
+			if f.connections() == 1 {
+				return shortWrite{nc}
+			}
+			return nc
+		}
+		s := f.start(SessionOptions{})
+		for _, name := range []string{"1", "2", "3"} {
+			if err := s.Publish(t.Context(), message(name)); err != nil {
+				t.Errorf("Publish: %v", err)
+			}
+		}
+		if diff := cmp.Diff([]string{"1", "2", "3"}, f.payloads()); diff != "" {
+			t.Errorf("payloads (-want +got):\n%s", diff)
+		}
+		if _, reasons := f.stateLog(); len(reasons) < 2 || !errors.Is(reasons[1], io.ErrShortWrite) {
+			t.Errorf("the reasons are %v, want %v as the second", reasons, io.ErrShortWrite)
+		}
+	})
+}
+
+// shortWrite loses the end of each PUBLISH.
+type shortWrite struct{ net.Conn }
+
+func (c shortWrite) Write(b []byte) (int, error) {
+	if Packet(b).Type() == TypePublish {
+		b = b[:len(b)-1]
+	}
+	return c.Conn.Write(b)
+}
+
+// A nil pointer that became an error panics when one looks what it wraps.
+func TestAnErrorOfTheConnectionThatPanics(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFake(t, well)
+		f.wrap = func(nc net.Conn) net.Conn {
+			if f.connections() == 1 {
+				return nilError{nc}
+			}
+			return nc
+		}
+		s := f.start(SessionOptions{})
+		if err := s.Publish(t.Context(), message("1")); err != nil {
+			t.Errorf("Publish: %v", err)
+		}
+	})
+}
+
+// nilError fails with a nil pointer.
+type nilError struct{ net.Conn }
+
+func (c nilError) Write(b []byte) (int, error) {
+	if Packet(b).Type() == TypePublish {
+		return 0, (*net.OpError)(nil)
+	}
+	return c.Conn.Write(b)
 }
 
 // brokenWrite is the first connection, on which only the CONNECT gets through.

@@ -177,7 +177,9 @@ func (o *SessionOptions) resolve() (SessionOptions, error) {
 	r.MinBackoff = cmp.Or(r.MinBackoff, min(time.Second, r.MaxBackoff))
 	r.StableAfter = cmp.Or(r.StableAfter, r.MaxBackoff)
 	r.CloseTimeout = cmp.Or(r.CloseTimeout, 2*time.Second)
-	r.KeepAlive = max(0, (r.KeepAlive + time.Second - 1).Truncate(time.Second))
+	if r.KeepAlive <= maxKeepAlive { // else it is refused below
+		r.KeepAlive = max(0, (r.KeepAlive + time.Second - 1).Truncate(time.Second))
+	}
 	r.AckTimeout = max(0, r.AckTimeout)
 	for _, c := range []struct {
 		name      string

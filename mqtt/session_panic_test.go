@@ -124,11 +124,11 @@ func TestAnOnPanicThatEndsItsGoroutine(t *testing.T) {
 		f := newFake(t, well)
 		var breaks atomic.Bool
 		f.wrap = func(nc net.Conn) net.Conn {
-			return writeHook{nc, func() {
+			return roomy{writeHook{nc, func() {
 				if breaks.CompareAndSwap(true, false) {
 					panic("brittle")
 				}
-			}}
+			}}}
 		}
 		s := f.start(SessionOptions{OnPanic: func(any, []byte) { runtime.Goexit() }})
 		breaks.Store(true)

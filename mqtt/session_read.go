@@ -18,7 +18,7 @@ func (s *Session) readLoop(l *link) (err error) {
 		var p Packet
 		if p, err = l.conn.ReadPacket(); err != nil {
 			s.settle(l)
-			return readError(err)
+			return readError(look(err))
 		}
 		last := l.conn.Buffered() == 0
 		if first && last && p.Type() == TypePuback {

@@ -276,7 +276,7 @@ func (s *Session) connect() (l *link, life lifetime, err error) {
 		s.leave(l)
 		return nil, life, attemptFailed(cause)
 	}
-	ack, err := s.handshake(&l.conn, packet)
+	ack, err := s.handshake(l, packet)
 	if err != nil {
 		if _, refused := err.(*hubwire.Error); !refused {
 			s.mu.Lock()
@@ -308,14 +308,15 @@ func (s *Session) hello(login *Login) ([]byte, error) {
 
 // handshake sends the CONNECT and waits for the CONNACK. What bounds it is the
 // session's timer, since not every tunnel has deadlines.
-func (s *Session) handshake(c *Conn, packet []byte) (_ Connack, err error) {
+func (s *Session) handshake(l *link, packet []byte) (_ Connack, err error) {
 	defer s.connPanicked(&err)
-	if err := c.Write(packet); err != nil {
-		return Connack{}, fmt.Errorf("mqtt: write CONNECT: %w", err)
+	l.lone = buffered(l.nc)
+	if err := l.conn.Write(packet); err != nil {
+		return Connack{}, fmt.Errorf("mqtt: write CONNECT: %w", look(err))
 	}
-	p, err := c.ReadPacket()
+	p, err := l.conn.ReadPacket()
 	if err != nil {
-		return Connack{}, fmt.Errorf("mqtt: wait for CONNACK: %w", err)
+		return Connack{}, fmt.Errorf("mqtt: wait for CONNACK: %w", look(err))
 	}
 	if p.Type() != TypeConnack {
 		return Connack{}, protocolError("%v instead of CONNACK", p.Type())

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"net"
 	"testing"
 	"testing/synctest"
@@ -217,10 +218,12 @@ func TestLoginAndDialFailures(t *testing.T) {
 }
 
 func TestUnusableOptionsAndPublishesAreRefusedAtOnce(t *testing.T) {
-	login := func(context.Context) (Login, error) { return Login{}, nil }
+	asked := false
+	login := func(context.Context) (Login, error) { asked = true; return Login{}, nil }
 	dial := func(context.Context) (net.Conn, error) { return nil, errors.New("not to be called") }
 	for name, o := range map[string]*SessionOptions{
 		"a keep-alive over 16 bits":      {KeepAlive: 20 * time.Hour},
+		"a keep-alive of centuries":      {KeepAlive: math.MaxInt64},
 		"a window over the packet ids":   {Window: 40000},
 		"a negative window":              {Window: -1},
 		"a negative close timeout":       {CloseTimeout: -1},
@@ -228,8 +231,9 @@ func TestUnusableOptionsAndPublishesAreRefusedAtOnce(t *testing.T) {
 		"a will with a wildcard":         {Will: Will{Topic: []byte("a/#")}},
 		"a login without a client id":    nil,
 	} {
-		if _, err := StartSession(t.Context(), dial, login, o); !errors.Is(err, hubwire.ArgumentInvalid) {
-			t.Errorf("%s: %v", name, err)
+		asked = false
+		if _, err := StartSession(t.Context(), dial, login, o); !errors.Is(err, hubwire.ArgumentInvalid) || asked != (o == nil) {
+			t.Errorf("%s: %v; the login was asked for: %v", name, err, asked)
 		}
 	}
 	if _, err := StartSession(t.Context(), nil, login, nil); !errors.Is(err, hubwire.ArgumentInvalid) {

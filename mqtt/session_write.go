@@ -12,7 +12,8 @@ import (
 
 // maxLone is how much may be under way unproved for a publish to be written by its
 // own caller: no socket buffer is smaller, so that such a write does not wait
-// for the server, and the caller's context need not be able to interrupt it.
+// for the server, and the caller's context need not be able to interrupt it. On a
+// connection that shows no buffer the flusher writes.
 const maxLone = 16 << 10
 
 // maxControl bounds what waits to be written besides publishes. Only a server
@@ -31,7 +32,7 @@ func (s *Session) commitUnlock(n int, lone bool) {
 		return
 	}
 	l.writing = true
-	if !lone || s.out.used > 1 || l.loose+n > maxLone || len(s.ctl) > 0 {
+	if !lone || !l.lone || s.out.used > 1 || l.loose+n > maxLone || len(s.ctl) > 0 {
 		s.startFlusher()
 		s.mu.Unlock()
 		return
@@ -215,7 +216,7 @@ var errExit = errors.New("a callback ended the goroutine")
 // writeTo has a frame of its own, so that a panic and the end of a goroutine are told apart.
 func (s *Session) writeTo(l *link, b []byte) (err error) {
 	defer s.connPanicked(&err)
-	return l.conn.Write(b)
+	return look(l.conn.Write(b))
 }
 
 // writtenLocked completes the publishes with QoS 0 in [from, to).

@@ -1,6 +1,7 @@
 package mqtt
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"sync"
@@ -37,10 +38,16 @@ func spied(f *fakeServer) *spy {
 	return c
 }
 
+// roomy shows a buffer, as a socket does.
+type roomy struct{ net.Conn }
+
+func (roomy) SetWriteBuffer(int) error { return nil }
+
 func TestALoneMessageIsWrittenByItsCaller(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFake(t, well)
-		c := spied(f)
+		c := &spy{}
+		f.wrap = func(nc net.Conn) net.Conn { c.Conn = nc; return roomy{c} }
 		s := f.start(SessionOptions{})
 		for _, p := range []*Publish{message("a"), {Topic: []byte("t")}, message("b")} {
 			if err := s.Publish(t.Context(), p); err != nil {
@@ -172,7 +179,14 @@ type (
 	}
 )
 
-func (c *spy) Close() error             { return c.note("close") }
+func (c *spy) Close() error { return c.note("close") }
+func (c *spy) SetDeadline(at time.Time) error {
+	if !at.Before(time.Now()) {
+		return errors.New("it does not end what is under way")
+	}
+	c.take("deadline")
+	return nil
+}
 func (c *spy) CloseWrite() error        { c.take("close write"); return nil }
 func (c likeTLS) NetConn() net.Conn     { return &below{c.spy} }
 func (c likeWebSocket) Close() error    { return c.spy.note("close") }
@@ -203,8 +217,8 @@ func TestLeavingAConnection(t *testing.T) {
 		spy             *spy
 		goodbye, aborts []string
 	}{
-		{plain, plain, []string{"close write"}, []string{"close"}},
-		{likeTLS{secure}, secure, []string{"close write"}, []string{"close below", "close"}},
+		{plain, plain, []string{"close write"}, []string{"deadline", "close"}},
+		{likeTLS{secure}, secure, []string{"close write"}, []string{"deadline", "close below", "close"}},
 		{likeWebSocket{spy: socket}, socket, []string{"close"}, []string{"close now", "close"}},
 	} {
 		new(Session).goodbye(tt.nc)

@@ -62,6 +62,9 @@ func (c *conn) start(ws *websocket.Conn, t *tap) {
 func (c *conn) LocalAddr() net.Addr  { return c.raw.LocalAddr() }
 func (c *conn) RemoteAddr() net.Addr { return c.raw.RemoteAddr() }
 
+// NetConn returns what carries the frames, to look at.
+func (c *conn) NetConn() net.Conn { return c.raw }
+
 // Read gives bytes as they come, whatever messages they were in.
 func (c *conn) Read(p []byte) (int, error) {
 	c.mu.Lock()

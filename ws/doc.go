@@ -33,7 +33,8 @@
 //     frame is [ErrTextFrame], and what RFC 6455 forbids is [ErrProtocol].
 //   - Close says goodbye with status 1000, waits for no answer, and returns
 //     within a quarter of a second even when the peer is stalled. Beyond what a
-//     net.Conn has there is a method CloseNow() error, which cuts at once.
+//     net.Conn has there is a method CloseNow() error, which cuts at once, and as
+//     over TLS a method NetConn() net.Conn, which gives what is below, to look at.
 //
 // Each connection owns one goroutine, which reads ahead by at most 4 KiB, and
 // another for as long as it takes to answer a ping. They end with the

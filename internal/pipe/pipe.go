@@ -86,6 +86,9 @@ func (c *Conn) Keep() {
 	c.out.setKeep()
 }
 
+// SetWriteBuffer shows, as that of a socket, that there is a buffer. It changes nothing.
+func (c *Conn) SetWriteBuffer(int) error { return nil }
+
 // SetDeadline sets both deadlines.
 func (c *Conn) SetDeadline(t time.Time) error {
 	return errors.Join(c.SetReadDeadline(t), c.SetWriteDeadline(t))
