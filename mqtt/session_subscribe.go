@@ -143,7 +143,7 @@ func (s *Session) addRequest(r *request, w *waiter) error {
 			Message: fmt.Sprintf("%d requests are under way, which is the limit", maxRequests),
 		}
 	}
-	if n := s.filters() + len(r.filters); n > maxFilters && !r.unsubscribe {
+	if n := s.filters() + len(r.filters) - s.granted(r.filters); n > maxFilters && !r.unsubscribe {
 		return badArgument(r.op(), fmt.Sprintf("it would make %d filters, the limit is %d", n, maxFilters), nil)
 	}
 	r.w = w
@@ -161,6 +161,16 @@ func (s *Session) filters() int {
 	for _, r := range s.requests {
 		if !r.unsubscribe && !r.restoring {
 			n += len(r.filters)
+		}
+	}
+	return n
+}
+
+// granted returns how many of these are granted already.
+func (s *Session) granted(these []subscription) (n int) {
+	for _, f := range these {
+		if slices.ContainsFunc(s.subs, func(g subscription) bool { return g.filter == f.filter }) {
+			n++
 		}
 	}
 	return n

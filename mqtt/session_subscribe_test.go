@@ -215,13 +215,16 @@ func TestAsManyFiltersAsThereMayBeAreRestored(t *testing.T) {
 		if err := s.Subscribe(t.Context(), AtMostOnce, "one more"); !errors.As(err, &e) || e.Code != hubwire.ArgumentInvalid || e.Outcome != hubwire.NotSent {
 			t.Errorf("one more: %v", err)
 		}
+		if err := s.Subscribe(t.Context(), AtMostOnce, "0/0", "0/1"); err != nil {
+			t.Errorf("some that there are: %v", err)
+		}
 		s.mu.Lock()
 		l := s.link
 		s.mu.Unlock()
 		l.nc.Close()
 		time.Sleep(time.Minute)
-		if n := len(f.filters()); n != 2*maxFilters {
-			t.Errorf("%d filters came on two connections, want %d", n, 2*maxFilters)
+		if n := len(f.filters()); n != 2*maxFilters+2 {
+			t.Errorf("%d filters came on two connections, want %d", n, 2*maxFilters+2)
 		}
 	})
 }

@@ -13,6 +13,8 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+
+	"github.com/hubwire/hubwire/internal/errtext"
 )
 
 // ProxyDialer returns a [DialFunc] that reaches every address through the HTTP
@@ -160,7 +162,7 @@ func readLine(r *bufio.Reader, left *int) ([]byte, error) {
 
 // parseStatus reads "HTTP/1.1 200 any words"; the words may be missing.
 func parseStatus(line []byte) (int, error) {
-	bad := fmt.Errorf("%w: status line %.40q", ErrMalformed, line)
+	bad := fmt.Errorf("%w: status line %.40q", ErrMalformed, errtext.Line(string(line)))
 	rest, ok := bytes.CutPrefix(line, []byte("HTTP/1."))
 	if !ok || len(rest) < len("1 200") || rest[0] != '0' && rest[0] != '1' || rest[1] != ' ' {
 		return 0, bad

@@ -11,8 +11,8 @@ import (
 const Max = 1000
 
 // secrets are the words behind which a secret stands, and it: of tokens and their URLs, of
-// connection strings, of identities.
-var secrets = regexp.MustCompile(`(?i)(sig=|sig%3D|Key=|(?:primary|secondary)Key"? *: *"?|Bearer )[^ &;,"'<>\r\n]*`)
+// connection strings, of identities, of HTTP's authentication.
+var secrets = regexp.MustCompile(`(?i)(sig=|sig%3D|Key=|(?:primary|secondary)Key"? *: *"?|Bearer |Basic )[^ &;,"'<>\r\n]*`)
 
 // Line bounds a text from the wire to [Max] bytes, and takes out of it what would break a
 // line, what is not UTF-8, and what looks like a token or a key: not all that has a

@@ -13,6 +13,7 @@ func TestLine(t *testing.T) {
 		{"a token's signature", "sr=h&sig=abc%3D&se=1", "sr=h&sig=(secret)&se=1"},
 		{"an escaped one", "sig%3Dabc&se", "sig%3D(secret)&se"},
 		{"a bearer's token", "bearer abc.def, and more", "bearer (secret), and more"},
+		{"a user and a password", "Authorization: Basic YTpi", "Authorization: Basic (secret)"},
 		{"keys of a connection string and of an identity", `AccountKey=abc==; "primaryKey": "abc"`, `AccountKey=(secret); "primaryKey": "(secret)"`},
 		{"a long one is cut between two characters", strings.Repeat("é", Max), strings.Repeat("é", Max/2) + "…"},
 	} {
