@@ -56,6 +56,28 @@ func TestAThousandCallsAtOnceAreNotMixedUp(t *testing.T) {
 	})
 }
 
+// TestLargeCallsAtOnce has more to say to the device than the hub keeps for one that does not read. This one does.
+func TestLargeCallsAtOnce(t *testing.T) {
+	const n, size = 300, 100_000
+	overEach(t, hub.Config{}, func(t *testing.T, b *bench) {
+		c := b.dial(b.device, nil)
+		b.handle(c, "size", func(_ context.Context, r hubwire.MethodRequest) (hubwire.MethodResponse, error) {
+			time.Sleep(time.Millisecond)
+			return hubwire.MethodResponse{Status: len(r.Payload)}, nil
+		})
+		var all sync.WaitGroup
+		for i := range n {
+			all.Go(func() {
+				resp, err := b.invoke("size", fmt.Sprintf("%*d", size+i, i))
+				if err != nil || resp.Status != size+i {
+					t.Errorf("call %d: %+v, %v", i, resp, err)
+				}
+			})
+		}
+		all.Wait()
+	})
+}
+
 func TestCallsBeyondTheLimitAreAnsweredSo(t *testing.T) {
 	const n, limit = 200, 150
 	overEach(t, hub.Config{}, func(t *testing.T, b *bench) {
