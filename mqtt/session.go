@@ -53,7 +53,7 @@ type Session struct {
 	cancel   context.CancelFunc // ends the context of dial or login, while there is one
 	helpers  int                // flusher, timer and closing goroutines that exist or will
 	detached int                // those of them that wait in Close themselves
-	callers  []uint64           // the ids of flushers that call back
+	callers  []uint64           // the ids of flushers that call back, and of who calls OnPanic
 	link     *link              // the connection, or nil
 	out      outbox
 	ctl      []byte    // packets to write that are not publishes
