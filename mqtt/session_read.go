@@ -1,6 +1,7 @@
 package mqtt
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"runtime"
@@ -52,6 +53,9 @@ func (s *Session) readLoop(l *link) (err error) {
 func readError(err error) error {
 	if err == io.EOF {
 		return fmt.Errorf("%w: %w", ErrServerClosed, err)
+	}
+	if errors.Is(err, ErrLength) {
+		return protocolError("%w", err) // not so ErrTooLarge: that limit is the caller's
 	}
 	return fmt.Errorf("mqtt: read: %w", err)
 }

@@ -322,6 +322,9 @@ func (s *Session) handshake(l *link, packet []byte) (_ Connack, err error) {
 		return Connack{}, fmt.Errorf("mqtt: write CONNECT: %w", look(err))
 	}
 	p, err := l.conn.ReadPacket()
+	if errors.Is(look(err), ErrLength) {
+		return Connack{}, protocolError("%w", err)
+	}
 	if err != nil {
 		return Connack{}, fmt.Errorf("mqtt: wait for CONNACK: %w", look(err))
 	}
