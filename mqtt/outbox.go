@@ -55,8 +55,8 @@ func publishID(seq uint64) uint16 { return uint16(seq%publishIDs) + 1 }
 
 func (o *outbox) at(seq uint64) *slot { return &o.ring[seq&uint64(len(o.ring)-1)] }
 
-// full reports that the ring has no place, whatever the window says.
-func (o *outbox) full() bool { return o.tail-o.head >= maxSpan }
+// full reports that the ring has no place, whatever the window says, when so many are promised.
+func (o *outbox) full(promised int) bool { return o.tail-o.head+uint64(promised) >= maxSpan }
 
 // add encodes p, which passed Check, as the newest publish.
 func (o *outbox) add(p *Publish, op completion) (seq uint64) {

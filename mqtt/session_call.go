@@ -61,7 +61,13 @@ func (s *Session) reportPanic(v any) {
 		return
 	}
 	defer func() { _ = recover() }() // a hook that panics has nobody left to tell
-	s.o.OnPanic(v, debug.Stack())
+	stack := debug.Stack()
+	s.calling.Add(1)
+	defer s.calling.Add(-1)
+	if s.ownGoroutine() == 0 { // a method of the net.Conn panicked, and perhaps under a Publish of the caller's
+		defer s.callsBack()()
+	}
+	s.o.OnPanic(v, stack)
 }
 
 func (s *Session) deliver(d Delivery) {
@@ -150,6 +156,19 @@ func (s *Session) setState(state SessionState, reason error) {
 	defer s.calling.Add(-1)
 	defer s.contain()
 	s.o.OnState(state, reason)
+}
+
+// callsBack makes the calling goroutine one of those that are inside a callback, until the result is called.
+func (s *Session) callsBack() (end func()) {
+	id := goroutine.ID()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.callers = append(s.callers, id)
+	return func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.callers = slices.DeleteFunc(s.callers, func(c uint64) bool { return c == id })
+	}
 }
 
 // InCallback reports whether the calling goroutine is inside one of s's

@@ -161,6 +161,22 @@ func TestServersThatAcceptAndNeverAnswer(t *testing.T) {
 			}
 		})
 	})
+	for when, script := range map[string]func(*fakeConn){
+		"instead of CONNACK": func(c *fakeConn) { c.step(false); c.send([]byte{0x20, 0xff, 0xff, 0xff, 0xff}) },
+		"later":              func(c *fakeConn) { c.accept(); c.send([]byte{0xd0, 0xff, 0xff, 0xff, 0xff}) },
+	} {
+		t.Run("what is no packet, "+when, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				f := newFake(t, script, well)
+				f.start(SessionOptions{})
+				comeBack()
+				_, reasons := f.stateLog()
+				if !slices.ContainsFunc(reasons, func(err error) bool { return errors.Is(err, ErrProtocol) && errors.Is(err, ErrLength) }) {
+					t.Errorf("reasons are %v", reasons)
+				}
+			})
+		})
+	}
 	t.Run("something else than CONNACK", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			f := newFake(t, func(c *fakeConn) { c.step(false); c.send([]byte{0xd0, 0x00}) }, well)

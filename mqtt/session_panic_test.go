@@ -2,6 +2,7 @@ package mqtt
 
 import (
 	"context"
+	"errors"
 	"net"
 	"runtime"
 	"sync"
@@ -150,6 +151,61 @@ func TestAnOnPanicThatEndsItsGoroutine(t *testing.T) {
 			t.Error(err)
 		}
 	})
+}
+
+// OnPanic is a callback too, though no other one may be under way when it is called.
+func TestACallInOnPanicThatWouldWait(t *testing.T) {
+	for _, where := range []string{"reading", "writing", "writing in Publish"} {
+		t.Run(where, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				f := newFake(t, well)
+				var reads, writes atomic.Bool
+				f.wrap = func(nc net.Conn) net.Conn {
+					nc = readHook{writeHook{nc, func() {
+						if writes.CompareAndSwap(true, false) {
+							panic("brittle")
+						}
+					}}, func() {
+						if reads.CompareAndSwap(true, false) {
+							panic("brittle")
+						}
+					}}
+					if where == "writing in Publish" {
+						return roomy{nc}
+					}
+					return nc
+				}
+				var s *Session
+				told := make(chan error, 1)
+				s = f.start(SessionOptions{OnPanic: func(any, []byte) { told <- s.Publish(context.Background(), message("in OnPanic")) }})
+				if where == "reading" {
+					reads.Store(true)
+				} else {
+					writes.Store(true)
+				}
+				if err := s.Publish(t.Context(), message("x")); err != nil {
+					t.Error(err)
+				}
+				if err := <-told; !errors.Is(err, ErrWouldDeadlock) {
+					t.Errorf("Publish in OnPanic: %v", err)
+				}
+				if err := s.Publish(t.Context(), message("y")); err != nil || s.InCallback() {
+					t.Errorf("afterwards: %v, in a callback: %v", err, s.InCallback())
+				}
+			})
+		})
+	}
+}
+
+// readHook is a net.Conn with a function that is called after each Read.
+type readHook struct {
+	net.Conn
+	after func()
+}
+
+func (c readHook) Read(b []byte) (int, error) {
+	defer c.after()
+	return c.Conn.Read(b)
 }
 
 // writeHook is a net.Conn with a function that is called before each Write.

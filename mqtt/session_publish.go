@@ -217,7 +217,7 @@ func (s *Session) fits(n int) bool {
 	if used == 0 {
 		return true // a packet larger than the window passes alone
 	}
-	return used < s.o.Window && bytes+n <= s.o.WindowBytes && !s.out.full()
+	return used < s.o.Window && bytes+n <= s.o.WindowBytes && !s.out.full(s.queue.granted)
 }
 
 // waitForRoom waits, first come first served, until the window has room for n.

@@ -1,6 +1,7 @@
 package mqtt
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"runtime"
@@ -53,6 +54,9 @@ func readError(err error) error {
 	if err == io.EOF {
 		return fmt.Errorf("%w: %w", ErrServerClosed, err)
 	}
+	if errors.Is(err, ErrLength) {
+		return protocolError("%w", err) // not so ErrTooLarge: that limit is the caller's
+	}
 	return fmt.Errorf("mqtt: read: %w", err)
 }
 
@@ -104,25 +108,44 @@ func (s *Session) receive(l *link, p Packet) error {
 	case ExactlyOnce:
 		return protocolError("PUBLISH with QoS 2, which was not asked for")
 	case AtLeastOnce:
-		seq, acked, err := s.admit(l, &m)
-		if acked || err != nil {
+		seq, skip, err := s.admit(l, &m)
+		if skip || err != nil {
 			return err
 		}
 		d.Receipt = Receipt{s, l, seq}
+	default:
+		if s.Err() != nil {
+			return nil // it came before the end, but nobody waits for what is in the buffer
+		}
 	}
 	if s.o.OnDelivery == nil {
 		_ = d.Receipt.Ack() // fails only when the connection has gone
 		return nil
 	}
 	s.deliver(d)
+	if now := s.now(); now-time.Duration(l.lastRead.Load()) >= longBurst {
+		l.lastRead.Store(int64(now))
+		s.mu.Lock()
+		l.reading = false
+		s.kickUnlock(l, false)
+	}
 	return nil
 }
 
-// admit gives a message with QoS 1 its place in the inbox. acked is true for one that
-// comes again although it is acknowledged: its PUBACK waits for others'.
-func (s *Session) admit(l *link, m *Publish) (seq uint64, acked bool, err error) {
+// longBurst is how long OnDelivery may take for what was read at once, until PUBACKs go
+// out before the end of it, and what has been in the buffer since counts as a sign of life: else a burst
+// that takes longer than KeepAlive allows would cost the connection, and come again as a whole.
+const longBurst = 100 * time.Millisecond
+
+// admit gives a message with QoS 1 its place in the inbox. skip is true for one that
+// comes again although it is acknowledged: its PUBACK waits for others'. So it is for what is
+// left in the buffer of a connection that has gone: nobody could acknowledge it, and it comes again.
+func (s *Session) admit(l *link, m *Publish) (seq uint64, skip bool, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if l.dead != nil {
+		return 0, true, nil
+	}
 	l.reading = true
 	if m.Dup {
 		if seq, acked, again := l.inbox.find(m.ID); again {

@@ -3,11 +3,14 @@ package mqtt
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"net"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -256,4 +259,72 @@ func TestReceivingDoesNotAllocate(t *testing.T) {
 	})
 	close(request)
 	s.Close()
+}
+
+// burst is the script of a server that sends the messages that are not acknowledged yet at
+// once, and answers pings.
+func burst(qos QoS, n int, acked *atomic.Int32) func(*fakeConn) {
+	return func(c *fakeConn) {
+		c.accept()
+		var b []byte
+		for i := int(acked.Load()); i < n; i++ {
+			m := Publish{Topic: []byte("t"), Payload: []byte("x"), QoS: qos}
+			if qos == AtLeastOnce {
+				m.ID = uint16(i + 1)
+			}
+			b = m.AppendTo(b)
+		}
+		c.send(b)
+		for {
+			p, err := c.ReadPacket()
+			if err != nil {
+				return
+			}
+			if p.Type() == TypePuback {
+				acked.Add(1)
+			}
+			if reply := c.record(p); reply != nil {
+				c.send(reply)
+			}
+		}
+	}
+}
+
+// Each OnDelivery returns soon, but what was read at once takes longer than KeepAlive allows.
+func TestABurstThatTakesLongIsAcknowledgedOnTheWay(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const n, each = 5000, 50 * time.Millisecond
+		var acked atomic.Int32
+		f := newFake(t, burst(AtLeastOnce, n, &acked))
+		f.start(SessionOptions{KeepAlive: 10 * time.Second, OnDelivery: func(d Delivery) {
+			time.Sleep(each)
+			_ = d.Receipt.Ack()
+		}})
+		time.Sleep(n*each/2 + time.Second)
+		if got := acked.Load(); got < n/2 {
+			t.Errorf("%d are acknowledged after half of the time", got)
+		}
+		time.Sleep(n * each / 2)
+		if _, reasons := f.stateLog(); acked.Load() != n || f.connections() != 1 {
+			t.Errorf("%d of %d were acknowledged, over %d connections: %v", acked.Load(), n, f.connections(), reasons)
+		}
+	})
+}
+
+func TestCloseDoesNotWaitForMessagesThatAreInTheBuffer(t *testing.T) {
+	for _, qos := range []QoS{AtMostOnce, AtLeastOnce} {
+		t.Run(fmt.Sprint("QoS ", qos), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var acked atomic.Int32
+				f := newFake(t, burst(qos, 5000, &acked))
+				s := f.start(SessionOptions{OnDelivery: func(Delivery) { time.Sleep(10 * time.Millisecond) }})
+				time.Sleep(5 * time.Second)
+				begin := time.Now()
+				if err := s.Close(); err != nil || time.Since(begin) > 20*time.Millisecond {
+					t.Errorf("after %v: %v", time.Since(begin), err)
+				}
+				<-s.Done()
+			})
+		})
+	}
 }

@@ -14,11 +14,12 @@ import (
 // patience is how the session's goroutine remembers, over attempts and
 // connections, how to go about the next one.
 type patience struct {
-	waits    int  // since a connection that stood for long enough
-	prompt   bool // the next attempt is to be made at once: the first, or a planned one
-	accepted bool // the server took a login at some time
-	spared   bool // and then a refusal was not believed
-	closed   int  // connections in a row that the server closed before they had stood for long enough
+	waits    int    // since a connection that stood for long enough
+	clientID string // of the last CONNECT
+	closed   int32  // connections in a row that the server closed before they had stood for long enough
+	prompt   bool   // the next attempt is to be made at once: the first, or a planned one
+	accepted bool   // the server took a login at some time
+	spared   bool   // and then a refusal was not believed
 }
 
 // run connects, and hands over to stay. The two are one goroutine's work; but
@@ -257,6 +258,12 @@ func (s *Session) connect() (l *link, life lifetime, err error) {
 		return nil, life, badArgument("connect", "the Login", err)
 	}
 	defer clear(packet) // it holds the password
+	if login.ClientID != s.patience.clientID {
+		s.patience.clientID = login.ClientID
+		s.mu.Lock()
+		s.owed = true // a session that the server has by this name is another one
+		s.mu.Unlock()
+	}
 	by := s.connectLimit()
 	dialCtx, cancel := s.bounded(s.o.ConnectTimeout)
 	defer cancel()
@@ -315,6 +322,9 @@ func (s *Session) handshake(l *link, packet []byte) (_ Connack, err error) {
 		return Connack{}, fmt.Errorf("mqtt: write CONNECT: %w", look(err))
 	}
 	p, err := l.conn.ReadPacket()
+	if errors.Is(look(err), ErrLength) {
+		return Connack{}, protocolError("%w", err)
+	}
 	if err != nil {
 		return Connack{}, fmt.Errorf("mqtt: wait for CONNACK: %w", look(err))
 	}

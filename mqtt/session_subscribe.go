@@ -2,6 +2,7 @@ package mqtt
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -25,6 +26,7 @@ type request struct {
 	sent        bool    // on this connection
 	sentAt      time.Duration
 	tries       int
+	losses      int // of these, how many ended with a connection that was lost, and not left on purpose
 }
 
 // maxTries is how many connections a request may lose: IoT Hub's answer to a
@@ -245,19 +247,24 @@ func (s *Session) batch(subs []subscription) int {
 	return len(subs)
 }
 
-// dropRequests is what a lost connection means for requests: those that were sent once too often fail.
+// dropRequests is what the end of a connection means for requests: those that were sent on too many
+// that were lost fail. One that was left for a renewal says nothing about them.
 func (s *Session) dropRequests(why error) {
+	planned := errors.Is(why, ErrRenewal)
 	s.requests = slices.DeleteFunc(s.requests, func(r *request) bool {
+		if r.sent && !planned {
+			r.losses++
+		}
 		r.sent = false
 		if r.restoring {
 			return true // made anew by restore
 		}
-		if r.tries < maxTries {
+		if r.losses < maxTries {
 			return r.w == nil && r.tries > 0 // nobody waits: no need to insist
 		}
 		e := failed(r.op(), true, why).(*hubwire.Error)
 		e.Retryable = true // the network may have done it
-		e.Message = fmt.Sprintf("the connection was lost %d times before the answer; IoT Hub does that for a filter it does not know", r.tries)
+		e.Message = fmt.Sprintf("the connection was lost %d times before the answer; IoT Hub does that for a filter it does not know", r.losses)
 		r.answer(e)
 		return true
 	})

@@ -330,3 +330,58 @@ func TestASubackWithTheWrongNumberOfCodes(t *testing.T) {
 		}
 	})
 }
+
+// A connection that the session leaves on purpose is not one that the request has cost.
+func TestASubscribeOutlastsRenewals(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFake(t, hushed, hushed, hushed, hushed, well)
+		s, err := StartSession(t.Context(), f.dial, func(ctx context.Context) (Login, error) {
+			l, err := f.login(ctx)
+			if f.connections() < 4 {
+				l.Expires = time.Now().Add(10 * time.Second)
+			}
+			return l, err
+		}, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := s.Subscribe(t.Context(), AtLeastOnce, "a"); err != nil {
+			t.Error(err)
+		}
+		if n := f.connections(); n != 5 {
+			t.Errorf("%d connections", n)
+		}
+		s.Close()
+		f.running.Wait()
+	})
+}
+
+func TestSubscriptionsAreRestoredUnderAnotherClientID(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		present := func(c *fakeConn) { c.present = true; well(c) }
+		f := newFake(t, well, well, present)
+		s, err := StartSession(t.Context(), f.dial, func(ctx context.Context) (Login, error) {
+			l, err := f.login(ctx)
+			l.ClientID = fmt.Sprint("id", f.connections()%2)
+			return l, err
+		}, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, filter := range []string{"a", "b"} { // the first has no b, and is there by the third connection
+			if err := s.Subscribe(t.Context(), AtLeastOnce, filter); err != nil {
+				t.Fatal(err)
+			}
+			s.mu.Lock()
+			l := s.link
+			s.mu.Unlock()
+			l.nc.Close()
+			time.Sleep(5 * time.Second)
+		}
+		if diff := cmp.Diff([]string{"1:a", "2:a", "2:b", "3:a", "3:b"}, f.filters()); diff != "" {
+			t.Errorf("filters (-want +got):\n%s", diff)
+		}
+		s.Close()
+		f.running.Wait()
+	})
+}

@@ -168,6 +168,56 @@ func TestPacketIdentifiersWrapAndStayUnique(t *testing.T) {
 	})
 }
 
+// Many that are let in at once take no identifier of one that is under way: its PUBACK would be taken for the other's.
+func TestIdentifiersStayUniqueWhenManyWaitForTheRing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		release := make(chan struct{})
+		f := newFake(t, func(c *fakeConn) {
+			c.accept()
+			c.step(false)
+			c.step(false)
+			go func() { <-release; c.send((&Puback{publishID(0)}).AppendTo(nil)) }()
+			for {
+				p, err := c.ReadPacket()
+				if err != nil {
+					return
+				}
+				m, err := ParsePublish(p)
+				if err != nil {
+					return // the DISCONNECT
+				}
+				if m.ID == publishID(1) {
+					t.Errorf("identifier %d, which is in use", m.ID)
+				}
+				c.send((&Puback{m.ID}).AppendTo(nil))
+			}
+		})
+		s := f.start(SessionOptions{Window: maxWindow, AckTimeout: -1})
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		out := newOutcome()
+		for i := range maxSpan { // the first two are not acknowledged
+			var done func(error)
+			if i == 1 {
+				done = out.of("second")
+			}
+			if err := s.PublishAsync(ctx, message("x"), done); err != nil {
+				t.Fatal(err)
+			}
+		}
+		var waiting sync.WaitGroup
+		for range 2 * (publishIDs - maxSpan) {
+			waiting.Go(func() { _ = s.PublishAsync(ctx, message("x"), nil) })
+		}
+		synctest.Wait()
+		close(release)
+		waiting.Wait()
+		if told := out.told("second"); told != nil {
+			t.Errorf("one that was not acknowledged is done: %v", told)
+		}
+	})
+}
+
 func TestAPublishThatIsNeverAcknowledgedDoesNotLetTheRingGrow(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFake(t, func(c *fakeConn) {
