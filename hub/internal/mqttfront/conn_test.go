@@ -390,3 +390,42 @@ func TestTheReaderReadsWhileOthersPush(t *testing.T) {
 		<-sender
 	})
 }
+
+// unwritable is a connection that can only be read from.
+type unwritable struct{ net.Conn }
+
+var errUnwritable = errors.New("nothing can be written")
+
+func (unwritable) Write([]byte) (int, error) { return 0, errUnwritable }
+
+// TestWhoCannotBeWrittenTo has a connection that cannot be written to and has no end: what comes is
+// acted on, for as long as a write may take.
+func TestWhoCannotBeWrittenTo(t *testing.T) {
+	bubble(t, core.Config{}, func(t *testing.T, f *front) {
+		peer, nc := pipe.New(pipe.Addr("peer"), pipe.Addr("hub"))
+		start := time.Now()
+		ended := make(chan struct{})
+		go func() {
+			defer close(ended)
+			f.server.Serve(unwritable{nc}, conns.Peer{Protocol: "mqtt", Raw: nc})
+		}()
+		d := &device{f, mqtt.NewConn(peer, nil)}
+		d.write(f.connect())
+		events, err := f.core.Events(t.Context(), core.AllPartitions, core.Start{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for range 29 {
+			time.Sleep(time.Second)
+			d.write(&mqtt.Publish{Topic: []byte(telemetryTopic), QoS: mqtt.AtLeastOnce, ID: 1})
+			if _, err := events.Next(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		<-ended
+		if took := time.Since(start); took != 30*time.Second {
+			t.Errorf("it lasted %v", took)
+		}
+		peer.Close()
+	})
+}
