@@ -206,6 +206,9 @@ func (c *conn) end(reason error) {
 		c.complete()
 		session.Disconnect()
 		c.server.current.Forget(c.id, c)
+		if c.will != nil && reason != errGoodBye {
+			c.publishWill(session) // now: what is left may take its time, and the next connection be here by then
+		}
 	}
 	if c.dps != nil && c.dps.expiry != nil {
 		c.dps.expiry.Stop()
@@ -218,9 +221,6 @@ func (c *conn) end(reason error) {
 	c.cut()
 	c.out.close()
 	c.pushes.close()
-	if session != nil && c.will != nil && reason != errGoodBye {
-		c.publishWill(session)
-	}
 	if closed != nil {
 		reason = closed
 	} else if err := c.out.cause(); err != nil && !errors.Is(err, net.ErrClosed) && reason != errGoodBye {

@@ -429,3 +429,36 @@ func TestWhoCannotBeWrittenTo(t *testing.T) {
 		peer.Close()
 	})
 }
+
+// TestWillBeforeTheNextConnection has a peer that is silent and does not read: its will is in the log when the
+// device is gone, and not only when the hub has given up writing.
+func TestWillBeforeTheNextConnection(t *testing.T) {
+	bubble(t, core.Config{}, func(t *testing.T, f *front) {
+		login := f.connect()
+		login.KeepAlive = 10
+		login.Will = mqtt.Will{Topic: []byte(telemetryTopic), Payload: []byte("gone")}
+		d := &device{f, mqtt.NewConn(f.dial(), nil)}
+		d.write(login)
+		d.read(mqtt.TypeConnack)
+		d.subscribe("$iothub/methods/POST/#")
+		time.Sleep(14 * time.Second)
+		for range 2 { // one fills the network, the other waits for it
+			payload := []byte(`"` + strings.Repeat("x", 100_000) + `"`)
+			go d.core.Invoke(d.Context(), dev, &core.Invocation{MethodRequest: hubwire.MethodRequest{Name: "m", Payload: payload}})
+		}
+		time.Sleep(2 * time.Second)
+		again := f.login()
+		again.write(&mqtt.Publish{Topic: []byte(telemetryTopic), Payload: []byte("back"), QoS: mqtt.AtLeastOnce, ID: 1})
+		again.read(mqtt.TypePuback)
+		events, err := f.core.Events(t.Context(), core.AllPartitions, core.Start{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, want := range []string{"gone", "back"} {
+			if ev, err := events.Next(t.Context()); err != nil || string(ev.Body) != want {
+				t.Errorf("%q, want %q, %v", ev.Body, want, err)
+			}
+		}
+		d.c.Close()
+	})
+}
