@@ -49,13 +49,15 @@ var floods = []flood{
 	}, 50},
 }
 
-// fillQueue sends as many messages as can wait.
+// fillQueue sends as many messages as can wait. The hub has done with each what it can before the next: of those that
+// come while somebody hands others on, up to a window goes on its way at once.
 func fillQueue(t *testing.T, h *hub.Hub, _ *peer) {
 	m := &hubwire.Message{Body: make([]byte, 60_000)}
 	for range hubwire.MaxC2DQueue {
 		if err := h.SendC2D(t.Context(), dev, m); err != nil {
 			t.Fatal(err)
 		}
+		synctest.Wait()
 	}
 }
 

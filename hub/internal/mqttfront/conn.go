@@ -88,10 +88,8 @@ func (c *conn) run() error {
 		// An intercept function may take its time with the next packet: not on the account of this one.
 		if c.mqtt.Buffered() == 0 || c.server.core.Intercepts() {
 			c.proceed()
-			if err := c.out.flush(); err != nil {
-				return err
-			}
-			if err := c.mqtt.SetReadDeadline(time.Now().Add(c.silence)); err != nil {
+			c.out.flush()
+			if err := c.out.await(c.silence); err != nil {
 				return err
 			}
 		}
@@ -163,9 +161,7 @@ func (c *conn) disconnect(p mqtt.Packet) error {
 // respond acts on a packet and adds the answer, which goes before anything that
 // the hub sends because of it, unless the verdict says otherwise.
 func (c *conn) respond(v core.Verdict, act func() error, answer func([]byte) []byte) error {
-	if err := c.out.hold(); err != nil {
-		return err
-	}
+	c.out.hold()
 	if err := act(); err != nil {
 		return err
 	}
@@ -210,6 +206,9 @@ func (c *conn) end(reason error) {
 		c.complete()
 		session.Disconnect()
 		c.server.current.Forget(c.id, c)
+		if c.will != nil && reason != errGoodBye {
+			c.publishWill(session) // now: what is left may take its time, and the next connection be here by then
+		}
 	}
 	if c.dps != nil && c.dps.expiry != nil {
 		c.dps.expiry.Stop()
@@ -222,12 +221,9 @@ func (c *conn) end(reason error) {
 	c.cut()
 	c.out.close()
 	c.pushes.close()
-	if session != nil && c.will != nil && reason != errGoodBye {
-		c.publishWill(session)
-	}
 	if closed != nil {
 		reason = closed
-	} else if err := c.out.cause(); err != nil && !errors.Is(err, net.ErrClosed) {
+	} else if err := c.out.cause(); err != nil && !errors.Is(err, net.ErrClosed) && reason != errGoodBye {
 		reason = err
 	}
 	var who hubwire.Identity

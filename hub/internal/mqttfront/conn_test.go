@@ -390,3 +390,75 @@ func TestTheReaderReadsWhileOthersPush(t *testing.T) {
 		<-sender
 	})
 }
+
+// unwritable is a connection that can only be read from.
+type unwritable struct{ net.Conn }
+
+var errUnwritable = errors.New("nothing can be written")
+
+func (unwritable) Write([]byte) (int, error) { return 0, errUnwritable }
+
+// TestWhoCannotBeWrittenTo has a connection that cannot be written to and has no end: what comes is
+// acted on, for as long as a write may take.
+func TestWhoCannotBeWrittenTo(t *testing.T) {
+	bubble(t, core.Config{}, func(t *testing.T, f *front) {
+		peer, nc := pipe.New(pipe.Addr("peer"), pipe.Addr("hub"))
+		start := time.Now()
+		ended := make(chan struct{})
+		go func() {
+			defer close(ended)
+			f.server.Serve(unwritable{nc}, conns.Peer{Protocol: "mqtt", Raw: nc})
+		}()
+		d := &device{f, mqtt.NewConn(peer, nil)}
+		d.write(f.connect())
+		events, err := f.core.Events(t.Context(), core.AllPartitions, core.Start{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for range 29 {
+			time.Sleep(time.Second)
+			d.write(&mqtt.Publish{Topic: []byte(telemetryTopic), QoS: mqtt.AtLeastOnce, ID: 1})
+			if _, err := events.Next(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		<-ended
+		if took := time.Since(start); took != 30*time.Second {
+			t.Errorf("it lasted %v", took)
+		}
+		peer.Close()
+	})
+}
+
+// TestWillBeforeTheNextConnection has a peer that is silent and does not read: its will is in the log when the
+// device is gone, and not only when the hub has given up writing.
+func TestWillBeforeTheNextConnection(t *testing.T) {
+	bubble(t, core.Config{}, func(t *testing.T, f *front) {
+		login := f.connect()
+		login.KeepAlive = 10
+		login.Will = mqtt.Will{Topic: []byte(telemetryTopic), Payload: []byte("gone")}
+		d := &device{f, mqtt.NewConn(f.dial(), nil)}
+		d.write(login)
+		d.read(mqtt.TypeConnack)
+		d.subscribe("$iothub/methods/POST/#")
+		time.Sleep(14 * time.Second)
+		for range 2 { // one fills the network, the other waits for it
+			payload := []byte(`"` + strings.Repeat("x", 100_000) + `"`)
+			go d.core.Invoke(d.Context(), dev, &core.Invocation{MethodRequest: hubwire.MethodRequest{Name: "m", Payload: payload}})
+		}
+		time.Sleep(2 * time.Second)
+		again := f.login()
+		again.write(&mqtt.Publish{Topic: []byte(telemetryTopic), Payload: []byte("back"), QoS: mqtt.AtLeastOnce, ID: 1})
+		again.read(mqtt.TypePuback)
+		events, err := f.core.Events(t.Context(), core.AllPartitions, core.Start{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, want := range []string{"gone", "back"} {
+			if ev, err := events.Next(t.Context()); err != nil || string(ev.Body) != want {
+				t.Errorf("%q, want %q, %v", ev.Body, want, err)
+			}
+		}
+		d.c.Close()
+	})
+}

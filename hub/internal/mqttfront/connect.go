@@ -124,9 +124,7 @@ func (c *conn) welcome(v core.Verdict) error {
 // refuse answers CONNECT with a refusal.
 func (c *conn) refuse(code mqtt.ReturnCode) error {
 	c.out.open((&mqtt.Connack{Code: code}).AppendTo)
-	if err := c.out.flush(); err != nil {
-		return err
-	}
+	c.out.flush()
 	return errRefused
 }
 

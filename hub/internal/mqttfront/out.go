@@ -4,6 +4,7 @@ import (
 	"errors"
 	"math"
 	"net"
+	"os"
 	"sync"
 	"time"
 
@@ -12,7 +13,8 @@ import (
 
 // Writing imitates nothing: how the service treats peers that do not read is not
 // documented. Here the peer's own requests wait, and what the hub would push to
-// it is bounded; who takes too long is dropped.
+// it is bounded; who takes too long is dropped. Of a peer that is gone, what it has sent
+// is read still: telemetry, and the good-bye behind it.
 
 // Bounds of what waits to be written to one peer, in bytes.
 const (
@@ -85,7 +87,7 @@ func (o *out) add(add func(dst []byte) []byte) {
 // packet to answer, calls both, and flush before it reads on. When too much
 // waits it waits until the peer has taken that; what is pushed meanwhile does not count, or it
 // would wait for as long as others push.
-func (o *out) hold() error {
+func (o *out) hold() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	switch {
@@ -98,7 +100,6 @@ func (o *out) hold() error {
 		}
 	}
 	o.opened = false
-	return o.err
 }
 
 // push adds what add appends, for anybody, and reports whether it did. It never
@@ -134,26 +135,36 @@ func (o *out) writeOn() {
 	}()
 }
 
-// full reports whether so much waits already that what can wait elsewhere should. When
-// that has changed, roomy is called.
+// full reports whether so much waits already that what can wait elsewhere should, or nothing can
+// be written any more. When there is room again, roomy is called.
 func (o *out) full() bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if o.err != nil || len(o.buf)+len(o.early) <= softLimit {
-		return false
+	if o.err != nil {
+		return true
 	}
-	o.wanted = true
-	return true
+	o.wanted = len(o.buf)+len(o.early) > softLimit
+	return o.wanted
 }
 
 // flush writes what waits, unless somebody is at it, who will write this too.
-func (o *out) flush() error {
+func (o *out) flush() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if !o.writing {
 		o.write(softLimit)
 	}
-	return o.err
+}
+
+// await sets how long the reader waits for the next packet, unless that of a peer
+// that cannot be written to is bounded already.
+func (o *out) await(d time.Duration) error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.err != nil {
+		return nil
+	}
+	return o.conn.SetReadDeadline(time.Now().Add(d))
 }
 
 // drain returns when all that waited is written, or the connection is over.
@@ -190,8 +201,11 @@ func (o *out) write(budget int) {
 		o.mu.Lock()
 		o.buffers.put(b)
 		o.writes++
-		if err != nil {
+		switch {
+		case errors.Is(err, os.ErrDeadlineExceeded):
 			o.fail(err)
+		case err != nil:
+			o.lose(err)
 		}
 		o.changed.Broadcast()
 		if o.wanted && o.err == nil && len(o.buf)+len(o.early) <= softLimit {
@@ -205,12 +219,21 @@ func (o *out) write(budget int) {
 	o.changed.Broadcast()
 }
 
-// fail ends all writing. The caller holds the lock.
+// fail ends the connection. The caller holds the lock.
 func (o *out) fail(err error) {
+	if o.err == nil {
+		o.lose(err)
+		o.cut()
+	}
+}
+
+// lose ends all writing to a peer that is gone. What came from it before can be read still, and the end
+// is behind that; where it is not, the reader does not wait for it for long. The caller holds the lock.
+func (o *out) lose(err error) {
 	if o.err == nil {
 		o.err = err
 		o.buf, o.early = nil, nil
-		o.cut()
+		_ = o.conn.SetReadDeadline(time.Now().Add(o.timeout)) // fails only when there is nothing to read
 		o.changed.Broadcast()
 	}
 }

@@ -114,9 +114,7 @@ func (c *conn) awaitTurn(size int) error {
 		return err
 	}
 	if wait > 0 {
-		if err := c.out.flush(); err != nil {
-			return err
-		}
+		c.out.flush()
 	}
 	return c.server.core.Wait(c.ctx, wait)
 }
