@@ -45,8 +45,8 @@ type AutoOptions struct {
 // way would pass: the error wraps a [*NoDoorError].
 //
 // Once chosen, a protocol stays: the Client keeps its queue and its subscriptions. Only the way of a later
-// connection may change between the same protocol with and without WebSocket, when one fails,
-// under the options of that chosen first. Nothing is remembered beyond the Client.
+// connection may change between the same protocol with and without WebSocket, when one fails before the hub
+// has answered, under the options of that chosen first. Nothing is remembered beyond the Client.
 // [Client.Choice] has what was chosen, what was in the way of others, and what is lost by it.
 //
 // Options.Port has no meaning here and is refused. The guide: "Choose a device communication protocol".

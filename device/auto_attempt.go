@@ -29,6 +29,7 @@ type attempt struct {
 
 	mu     sync.Mutex
 	at     int    // the way of the next dial
+	silent *Door  // the way of the last dial, by which the hub is still to answer
 	passed []Door // what failed since the last connection
 	chose  string // the name of the way of that
 	kept   bool   // the link is the Client's
@@ -110,6 +111,9 @@ func (a *attempt) state(s State, reason error) {
 	case a.dropped.Load(), s == Closed && !a.ends(reason):
 		return
 	case a.stood.Load() || s == Closed:
+		if s == Connecting && reason != nil && !ofTheHub(reason) {
+			a.turn(reason)
+		}
 	case s == Connected:
 		a.stood.Store(true)
 		a.late.Stop()
@@ -168,25 +172,38 @@ func (a *attempt) dial(ctx context.Context) (net.Conn, error) {
 	a.mu.Unlock()
 	d, start := a.cfg.knocking(a.ways[at]), time.Now()
 	nc, err := d.Transport.door.connect(ctx, &a.own)
-	switch {
-	case err == nil:
-		return nc, nil
-	case !a.stood.Load():
+	if err != nil && !a.stood.Load() {
 		return nil, &hubwire.Error{Outcome: hubwire.NotSent, Err: &unreachedError{err}}
 	}
 	d.Latency = time.Since(start)
 	a.mu.Lock()
+	a.silent = &d
+	a.mu.Unlock()
+	if err != nil {
+		a.turn(err)
+	}
+	return nc, err
+}
+
+// turn has the next dial go another way, unless the hub has answered by this one: a firewall may let
+// TLS pass and nothing behind it.
+func (a *attempt) turn(why error) {
+	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.at = (at + 1) % len(a.ways)
-	a.passed = append(a.passed, d.closed(obstacleOf(err), err))
+	if a.silent == nil {
+		return
+	}
+	a.at = (a.at + 1) % len(a.ways)
+	a.passed = append(a.passed, a.silent.closed(obstacleOf(why), why))
 	a.passed = a.passed[max(0, len(a.passed)-len(a.all)):]
-	return nil, err
+	a.silent = nil
 }
 
 // noteChoice tells the Client by what the connection is that has just been made, when that is news.
 func (a *attempt) noteChoice() {
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	a.silent = nil
 	made := Choice{Transport: a.ways[a.at], Passed: a.passed}
 	made.Lost = Lost(made.Transport, a.all...)
 	a.passed = nil

@@ -369,6 +369,37 @@ func TestANetworkThatBarsAPortLaterIsGoneAround(t *testing.T) {
 	}
 }
 
+// TestANetworkThatLaterLetsNothingButTLSThroughIsGoneAround, as a firewall does that looks at what is said.
+func TestANetworkThatLaterLetsNothingButTLSThroughIsGoneAround(t *testing.T) {
+	for name, verdict := range map[string]hub.Verdict{"cut off": {DropBefore: true}, "timed out": {SwallowAck: true}} {
+		t.Run(name, func(t *testing.T) {
+			var barred atomic.Value
+			barred.Store("")
+			cfg := hub.Config{Intercept: func(_ context.Context, op *hub.Op) hub.Verdict {
+				if op.Kind == hub.OpConnect && op.Protocol == barred.Load() {
+					return verdict
+				}
+				return hub.Verdict{}
+			}}
+			over(t, device.Auto(nil), cfg, func(t *testing.T, b *bench) {
+				c := b.dial(b.device, nil)
+				ways := [...]string{"mqtt", "mqtt-ws"}
+				for i := range 4 {
+					was, is := ways[i%2], ways[(i+1)%2]
+					barred.Store(was)
+					b.hub.Disconnect(dev)
+					b.outlasts(c)
+					everyFeature(t, b, c, 1000)
+					synctest.Wait() // the choice is told with the state, beside the traffic
+					if got := c.Choice(); got.Transport.String() != is || !slices.Contains(passed(got), was+": "+name) {
+						t.Errorf("the choice is %v after %v", got.Transport, passed(got))
+					}
+				}
+			})
+		})
+	}
+}
+
 func TestAnUploadGoesThroughTheProxyOfTheTransportThatWasChosen(t *testing.T) {
 	over(t, device.Transport{}, hub.Config{}, func(t *testing.T, b *bench) {
 		p := &testkit.Proxy{Up: b.hub.Dial}

@@ -140,3 +140,45 @@ func TestAFleetThatIsCutOffDoesNotComeBackInStep(t *testing.T) {
 		}
 	})
 }
+
+// TestAFleetThatIsToldToWaitDoesNotComeBackInStep, though all of it is told to wait for as long.
+func TestAFleetThatIsToldToWaitDoesNotComeBackInStep(t *testing.T) {
+	n := testkit.Fewer(500)
+	const asked = 10 * time.Second
+	var mu sync.Mutex
+	var start time.Time
+	var attempts []time.Duration
+	cfg := hub.Config{Intercept: func(_ context.Context, op *hub.Op) hub.Verdict {
+		mu.Lock()
+		defer mu.Unlock()
+		if op.Kind != hub.OpPublish {
+			return hub.Verdict{}
+		}
+		at := time.Since(start)
+		attempts = append(attempts, at)
+		if at < asked {
+			return hub.Verdict{Refuse: hubwire.Throttled, RetryAfter: asked}
+		}
+		return hub.Verdict{}
+	}}
+	over(t, device.HTTPS(nil), cfg, func(t *testing.T, b *bench) {
+		clients := make([]*device.Client, n)
+		for i := range clients {
+			clients[i] = b.dial(hubtest.Device(t, b.hub, fmt.Sprint("member-", i)), func(o *device.Options) { quick(o.TLSConfig, nil) })
+		}
+		start = time.Now()
+		var all sync.WaitGroup
+		for _, c := range clients {
+			all.Go(func() {
+				if err := c.Send(t.Context(), &hubwire.Message{}); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		all.Wait()
+		if len(attempts) != 2*n {
+			t.Errorf("%d attempts of %d Clients", len(attempts), n)
+		}
+		testkit.NoSpike(t, attempts, asked, asked+time.Second, 100*time.Millisecond)
+	})
+}

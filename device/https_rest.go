@@ -155,7 +155,8 @@ func (r *rest) insist(ctx context.Context, x *exchange) (*reply, error) {
 		case n == 0 && errors.Is(e, errStale):
 			continue
 		}
-		if !r.wait(ctx, max(backoff.Wait(n, r.cfg.MinBackoff, r.cfg.MaxBackoff), min(e.RetryAfter, maxRetryAfter))) {
+		// The back-off comes on top of what the hub asks for, which is the same for a whole fleet.
+		if !r.wait(ctx, min(e.RetryAfter, maxRetryAfter)+backoff.Wait(n, r.cfg.MinBackoff, r.cfg.MaxBackoff)) {
 			return nil, r.gaveUp(ctx, last, unsure)
 		}
 	}

@@ -141,13 +141,13 @@ func (h *Hub) openAuthority() (*tls.Config, error) {
 	if err != nil {
 		return nil, err
 	}
-	cert, err := h.ca.Server(h.cfg.HostName)
+	certificate, err := h.ca.Serving(h.cfg.HostName)
 	if err != nil {
 		return nil, err
 	}
 	return &tls.Config{
-		Certificates: []tls.Certificate{*cert},
-		MinVersion:   tls.VersionTLS12,
+		GetCertificate: certificate,
+		MinVersion:     tls.VersionTLS12,
 		// Devices with tokens and devices with certificates share the doors. Who
 		// shows one is checked when it says who it is.
 		ClientAuth: tls.RequestClientCert,

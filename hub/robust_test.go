@@ -2,6 +2,7 @@ package hub_test
 
 import (
 	"bytes"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -119,6 +120,31 @@ func TestWavesOfConnections(t *testing.T) {
 	if got := len(events(t, h)); got != n*rounds {
 		t.Errorf("%d events, want %d", got, n*rounds)
 	}
+}
+
+// TestAHubOutlivesItsServerCertificate, which is good for 397 days.
+func TestAHubOutlivesItsServerCertificate(t *testing.T) {
+	bubble(t, nil, func(t *testing.T, h *hub.Hub) {
+		for range 20 { // nearly all of its authority's life
+			time.Sleep(180 * 24 * time.Hour)
+			for _, port := range []string{"8883", "5671", "443"} {
+				raw, err := h.Dial(t.Context(), "tcp", "localhost:"+port)
+				if err != nil {
+					t.Fatal(err)
+				}
+				cfg := h.ClientTLS()
+				cfg.ServerName = h.HostName()
+				nc := tls.Client(raw, cfg)
+				if err := nc.HandshakeContext(t.Context()); err != nil {
+					t.Errorf("port %s at %v: %v", port, time.Now(), err)
+				} else if cert := nc.ConnectionState().PeerCertificates[0]; time.Until(cert.NotAfter) < 180*24*time.Hour {
+					t.Errorf("port %s at %v: the certificate ends at %v", port, time.Now(), cert.NotAfter)
+				}
+				nc.Close()
+			}
+			connect(t, h, dev, nil).bye()
+		}
+	})
 }
 
 // TestLogHoldsNoSecret has logins of all sorts succeed and fail.

@@ -19,6 +19,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"sync"
 	"time"
 )
 
@@ -28,7 +29,7 @@ const (
 	KeyFile  = "ca-key.pem" // private key, PKCS #8; mode 0600
 )
 
-// Lives of the certificates. The server's is made anew at each start.
+// Lives of the certificates. The server's is made anew at each start, and when half of its life is over.
 const (
 	caLife     = 10 * 365 * 24 * time.Hour
 	serverLife = 397 * 24 * time.Hour // the longest that Apple's verifier takes
@@ -213,6 +214,26 @@ func (ca *CA) Server(host string) (*tls.Certificate, error) {
 		return nil, fmt.Errorf("pki: %w", err)
 	}
 	return &tls.Certificate{Certificate: [][]byte{der, ca.Cert.Raw}, PrivateKey: key, Leaf: leaf}, nil
+}
+
+// Serving returns what a server's [tls.Config] has as its GetCertificate: the certificate of [CA.Server],
+// made anew in time, as a hub may run for longer than one is good for.
+func (ca *CA) Serving(host string) (func(*tls.ClientHelloInfo) (*tls.Certificate, error), error) {
+	cert, err := ca.Server(host)
+	if err != nil {
+		return nil, err
+	}
+	var mu sync.Mutex
+	return func(*tls.ClientHelloInfo) (*tls.Certificate, error) {
+		mu.Lock()
+		defer mu.Unlock()
+		if time.Now().After(cert.Leaf.NotAfter.Add(-serverLife / 2)) {
+			if fresh, err := ca.Server(host); err == nil { // else the old one has time left
+				cert = fresh
+			}
+		}
+		return cert, nil
+	}, nil
 }
 
 // Pool returns a pool that holds the authority alone.
