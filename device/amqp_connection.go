@@ -8,6 +8,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/hubwire/hubwire"
 	"github.com/hubwire/hubwire/amqp/links"
 )
 
@@ -59,6 +60,7 @@ func NewAMQPConnection(hostName string, t Transport, o *Options) (*AMQPConnectio
 		cfg:     &config{Options: opts, cred: Credentials{HostName: hostName}, panicked: opts.Hooks.panicked},
 		clients: make(map[*amqpLink]struct{}),
 	}
+	a.cfg.guardDial()
 	if a.conn, err = newAMQPConn(a.cfg, t.amqp, &a.connected, a.onState); err != nil {
 		return nil, err
 	}
@@ -113,6 +115,8 @@ func (a *AMQPConnection) Close() error {
 	if !a.begun() {
 		return nil
 	}
+	limit, stop := within(a.cfg.CloseTimeout)
+	defer stop()
 	moment, stop := context.WithTimeout(context.Background(), a.cfg.CloseTimeout/2)
 	defer stop()
 	a.mu.Lock()
@@ -121,7 +125,13 @@ func (a *AMQPConnection) Close() error {
 	for _, l := range clients {
 		l.device.Drain(moment)
 	}
-	return withOp("close", a.conn.Close())
+	if err := a.conn.Close(); err != nil {
+		return withOp("close", err)
+	}
+	if !a.cfg.conns.Wait(limit) {
+		return &hubwire.Error{Op: "close", Outcome: hubwire.Unknown, Err: context.DeadlineExceeded, Message: lateConn}
+	}
+	return nil
 }
 
 func (a *AMQPConnection) onState(s links.State, reason error) {

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/hubwire/hubwire"
+	"github.com/hubwire/hubwire/internal/dialled"
 )
 
 // Client is one device or module on its hub, from [Dial]. Its methods may be called from
@@ -20,9 +21,10 @@ import (
 // none of which outlasts a minute without a request) it owns one goroutine for each
 // direct method under way.
 type Client struct {
-	o    Options
-	cred Credentials
-	link link
+	o     Options
+	cred  Credentials
+	link  link
+	conns *dialled.Conns
 
 	life context.Context // ends when the Client begins to end; its cause is why
 	end  context.CancelCauseFunc
@@ -92,12 +94,17 @@ func dial(ctx context.Context, cred Credentials, t Transport, opts Options) (*Cl
 		life: c.life, state: c.onState, panicked: opts.Hooks.panicked,
 		chosen: func(made Choice) { c.choice.Store(&made) },
 	}
+	cfg.guardDial()
+	c.conns = cfg.conns
 	cfg.chosen(Choice{Transport: t})
 	c.beside.init(cfg, &t, c.Choice)
 	var err error
 	c.link, err = t.open(ctx, cfg)
 	if err != nil {
 		c.end(err)
+		limit, stop := within(opts.CloseTimeout)
+		defer stop()
+		c.conns.Wait(limit)
 		err = withOp("dial", err)
 		if e, ok := err.(*hubwire.Error); ok && e.Message == "" {
 			// A context that ends within the first attempt says nothing of where that was going.
@@ -223,11 +230,15 @@ func (c *Client) Close() error {
 		late = "a method handler has not returned after its context ended"
 	case !c.beside.wait(limit):
 		late = "Options.Dial has not returned after its context ended"
+	case !c.conns.Wait(limit):
+		late = lateConn
 	default:
 		return nil
 	}
 	return &hubwire.Error{Op: "close", Outcome: hubwire.Unknown, Err: context.DeadlineExceeded, Message: late}
 }
+
+const lateConn = "a Close of the net.Conn has not returned"
 
 // handlerShare is the part of CloseTimeout that method handlers get for their
 // answers; what remains is the link's.

@@ -64,7 +64,8 @@ func Probe(ctx context.Context, hub string, transports []Transport, o *Options) 
 	}
 	ctx, cancel := context.WithTimeout(ctx, opts.ConnectTimeout)
 	defer cancel()
-	cfg := &config{Options: opts, cred: cred}
+	cfg := &config{Options: opts, cred: cred, panicked: opts.Hooks.panicked}
+	cfg.guardDial()
 	found := make([]chan Door, len(leaves))
 	for i, t := range leaves {
 		found[i] = make(chan Door, 1)
@@ -76,6 +77,7 @@ func Probe(ctx context.Context, hub string, transports []Transport, o *Options) 
 	for i, t := range leaves {
 		doors[i] = await(found[i], limit.Done(), cfg.knocking(t))
 	}
+	cfg.conns.Wait(limit.Done())
 	return doors, nil
 }
 

@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/hubwire/hubwire"
+	"github.com/hubwire/hubwire/internal/dialled"
+	"github.com/hubwire/hubwire/internal/notls"
 )
 
 // Transport is the protocol that a Client speaks, with the protocol's own
@@ -57,6 +59,9 @@ type config struct {
 	// certificateEnds says when the certificate ends that cred gave last. Zero: there is none.
 	certificateEnds func() time.Time
 
+	// conns are those that Dial made.
+	conns *dialled.Conns
+
 	// life ends when the Client begins to; its cause is why. A link's blocked
 	// calls return then, but for sends, which get a moment more.
 	life context.Context
@@ -73,6 +78,22 @@ type config struct {
 
 	// instead, where it is set, is how the link dials, in the place of its own way.
 	instead dialFunc
+}
+
+// guardDial has Dial's connections be those of conns, which contain their panics and wait for their Close.
+func (c *config) guardDial() {
+	dial, conns := c.Dial, &dialled.Conns{Panicked: c.panicked}
+	c.conns = conns
+	c.Dial = func(ctx context.Context, network, addr string) (net.Conn, error) {
+		nc, err := dial(ctx, network, addr)
+		if err != nil {
+			return nil, dialled.Sound(err)
+		}
+		if _, bare := nc.(notls.Conn); bare {
+			return nc, nil
+		}
+		return conns.Wrap(nc), nil
+	}
 }
 
 // through returns how a link dials whose own way leads through d.

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/hubwire/hubwire"
+	"github.com/hubwire/hubwire/internal/dialled"
 )
 
 // Client is the back end's way to a hub, from [New]. Its methods may be called from
@@ -25,6 +26,7 @@ type Client struct {
 	tokens    *tokens
 	transport *http.Transport
 	wire      *wire
+	conns     dialled.Conns
 
 	life context.Context // ends with Close
 	end  context.CancelCauseFunc
@@ -112,7 +114,7 @@ func (c *Client) ready(ctx context.Context, op string) error {
 // Close ends the Client and the calls under way, which fail with an error that matches
 // [net.ErrClosed], and closes its connections. It may be called more than once, at any time, also
 // when the hub is stalled. The error is nil or, when [Options].Dial or a token source has not returned
-// within CloseTimeout after its context ended, one that matches [context.DeadlineExceeded]; the Client has
+// within CloseTimeout after its context ended, or a Close of Dial's net.Conn, one that matches [context.DeadlineExceeded]; the Client has
 // ended all the same.
 func (c *Client) Close() error {
 	if c == nil || c.transport == nil {
@@ -123,18 +125,23 @@ func (c *Client) Close() error {
 	wire := make(chan error, 1)
 	go func() { wire <- c.wire.close() }() // which is bounded itself
 	idle := c.whenIdle()
-	limit := time.NewTimer(c.o.CloseTimeout)
-	defer limit.Stop()
+	limit, stop := context.WithTimeout(context.Background(), c.o.CloseTimeout)
+	defer stop()
+	late := "Options.Dial has not returned after its context ended"
 	select {
 	case <-idle:
-		return <-wire
-	case <-limit.C:
-		<-wire
-		return &hubwire.Error{
-			Op: "close", Outcome: hubwire.Unknown, Err: context.DeadlineExceeded,
-			Message: "Options.Dial has not returned after its context ended",
+		if err := <-wire; err != nil {
+			return err
 		}
+		c.transport.CloseIdleConnections()
+		if c.conns.Wait(limit.Done()) {
+			return nil
+		}
+		late = "a Close of the net.Conn has not returned"
+	case <-limit.Done():
+		<-wire
 	}
+	return &hubwire.Error{Op: "close", Outcome: hubwire.Unknown, Err: context.DeadlineExceeded, Message: late}
 }
 
 // begin counts an attempt or a dial, unless the Client has ended.

@@ -10,6 +10,8 @@ import (
 	"net/http"
 	"net/url"
 	"time"
+
+	"github.com/hubwire/hubwire/internal/dialled"
 )
 
 // Bounds of the pool, and of what a server can make it hold.
@@ -60,7 +62,10 @@ func (c *Client) dial(ctx context.Context, network, addr string) (nc net.Conn, e
 	if err == nil && nc == nil {
 		err = errors.New("Options.Dial gave neither a connection nor an error")
 	}
-	return nc, err
+	if err != nil {
+		return nil, dialled.Sound(err)
+	}
+	return c.conns.Wrap(nc), nil
 }
 
 // contain makes the panic of a function an error. It is to be deferred.

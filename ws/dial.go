@@ -15,6 +15,8 @@ import (
 	"strings"
 
 	"github.com/coder/websocket"
+
+	"github.com/hubwire/hubwire/internal/dialled"
 )
 
 // maxHead is the longest head of an HTTP answer that is read, in bytes: of the
@@ -128,7 +130,10 @@ func (d DialFunc) call(ctx context.Context, network, addr string) (net.Conn, err
 	if err == nil && nc == nil {
 		err = errNoConn
 	}
-	return nc, err
+	if err != nil {
+		return nil, dialled.Sound(err)
+	}
+	return (*dialled.Conns)(nil).Wrap(nc), nil
 }
 
 var errNoConn = errors.New("ws: the DialFunc gave neither a connection nor an error")

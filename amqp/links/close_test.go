@@ -15,6 +15,7 @@ import (
 	"github.com/hubwire/hubwire"
 	"github.com/hubwire/hubwire/hub"
 	"github.com/hubwire/hubwire/internal/amqp10"
+	"github.com/hubwire/hubwire/internal/testkit"
 )
 
 // at is a script that calls f at the n-th of something, from 0, and lets it pass unanswered if f says so.
@@ -306,3 +307,69 @@ func TestCloseDoesNotWaitForWhatDoesNotReturn(t *testing.T) {
 		}
 	})
 }
+
+// lateConn is a net.Conn that takes an hour to close, and from which nothing comes any more.
+type lateConn struct{ net.Conn }
+
+func (c lateConn) Close() error { time.Sleep(time.Hour); return c.Conn.Close() }
+
+func TestAConnectionThatIsSlowToCloseHoldsUpNothing(t *testing.T) {
+	over(t, hub.Config{}, func(t *testing.T, b *bench) {
+		var hole *testkit.Hole
+		o := &Options{HostName: "h", Dial: b.dial, KeepAlive: 10 * time.Second}
+		once(&o.Dial, func(nc net.Conn) net.Conn {
+			hole = testkit.BlackHole(nc)
+			return lateConn{hole}
+		})
+		c, err := New(o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		e, s := b.device(c, dev, nil)
+		opened(t, e)
+		hole.Swallow(true)
+		if err := send(t.Context(), s, "one"); !errors.Is(err, net.ErrClosed) {
+			t.Errorf("Send: %v, want that the connection was lost", err)
+		}
+		begin := time.Now()
+		sent(t, s, "two")
+		if took := time.Since(begin); took > time.Minute {
+			t.Errorf("the next connection took %v", took)
+		}
+		begin = time.Now()
+		if err := c.Close(); !errors.Is(err, context.DeadlineExceeded) || time.Since(begin) != c.o.CloseTimeout {
+			t.Errorf("Close: %v after %v", err, time.Since(begin))
+		}
+		<-c.Done()
+		if took := time.Since(begin); took > time.Hour {
+			t.Errorf("it ended after %v", took)
+		}
+	})
+}
+
+func TestAnErrorOfTheConnectionThatPanics(t *testing.T) {
+	over(t, hub.Config{}, func(t *testing.T, b *bench) {
+		o := &Options{HostName: "h", Dial: b.dial}
+		once(&o.Dial, func(nc net.Conn) net.Conn { return panickingError{nc} })
+		dials := 0
+		inner := o.Dial
+		o.Dial = func(ctx context.Context) (net.Conn, error) {
+			if dials++; dials == 1 {
+				return nil, (*net.OpError)(nil)
+			}
+			return inner(ctx)
+		}
+		c := newConn(t, o)
+		e, s := b.device(c, dev, nil)
+		opened(t, e)
+		sent(t, s, "one")
+		if dials != 3 {
+			t.Errorf("%d dials, want one more after each error", dials)
+		}
+	})
+}
+
+// panickingError is a net.Conn whose errors are nil pointers.
+type panickingError struct{ net.Conn }
+
+func (panickingError) Write([]byte) (int, error) { return 0, (*net.OpError)(nil) }

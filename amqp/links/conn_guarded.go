@@ -3,12 +3,18 @@ package links
 import (
 	"fmt"
 	"net"
+	"sync/atomic"
+	"time"
+
+	"github.com/hubwire/hubwire/internal/dialled"
 )
 
-// guarded is the net.Conn that Dial gave. A panic in one of its methods costs the connection, and nothing else.
+// guarded is the net.Conn that Dial gave. A panic in one of its methods, or in those of its errors, costs the
+// connection, and nothing else; and how long it takes to close holds up nobody but [Conn.Close].
 type guarded struct {
 	net.Conn
-	c *Conn
+	c      *Conn
+	closed atomic.Bool
 }
 
 func (g *guarded) Read(b []byte) (n int, err error) {
@@ -16,29 +22,49 @@ func (g *guarded) Read(b []byte) (n int, err error) {
 	if n, err = g.Conn.Read(b); n < 0 || n > len(b) {
 		return 0, fmt.Errorf("links: the net.Conn read %d bytes into %d", n, len(b))
 	}
-	return n, err
+	return n, dialled.Sound(err)
 }
 
 func (g *guarded) Write(b []byte) (n int, err error) {
 	defer g.contain(&err)
-	return g.Conn.Write(b)
+	n, err = g.Conn.Write(b)
+	return n, dialled.Sound(err)
 }
 
-func (g *guarded) Close() (err error) {
-	defer g.contain(&err)
-	return g.Conn.Close()
+// Close closes the connection on a goroutine of the Conn's.
+func (g *guarded) Close() error {
+	g.close(func() { g.Conn.Close() })
+	return nil
 }
 
 // CloseNow is Close for a peer that may not be waited for. See [amqpclient.Open].
-func (g *guarded) CloseNow() (err error) {
-	defer g.contain(&err)
+func (g *guarded) CloseNow() error {
+	g.close(g.abort)
+	return nil
+}
+
+func (g *guarded) close(f func()) {
+	if g.closed.Swap(true) {
+		return
+	}
+	g.c.mu.Lock()
+	defer g.c.mu.Unlock()
+	g.c.startLocked(func() {
+		defer g.contain(new(error))
+		f()
+	})
+}
+
+func (g *guarded) abort() {
+	defer g.Conn.Close() // also when the others panic
 	switch nc := g.Conn.(type) {
 	case interface{ CloseNow() error }:
-		return nc.CloseNow()
+		nc.CloseNow()
+		return
 	case interface{ NetConn() net.Conn }:
-		return nc.NetConn().Close()
+		defer nc.NetConn().Close()
 	}
-	return nil
+	_ = g.Conn.SetDeadline(time.Unix(1, 0)) // lets go who reads or writes, should Close take its time
 }
 
 func (g *guarded) contain(err *error) {

@@ -43,7 +43,7 @@ func (n *network) open(ctx context.Context, nc net.Conn) (err error) {
 			o.Trace(sent, frame)
 		}
 	}
-	n.conn, err = amqpclient.Open(ctx, &guarded{nc, n.c}, &opts)
+	n.conn, err = amqpclient.Open(ctx, &guarded{Conn: nc, c: n.c}, &opts)
 	return err
 }
 

@@ -8,6 +8,7 @@ import (
 
 	"github.com/hubwire/hubwire"
 	"github.com/hubwire/hubwire/internal/amqpclient"
+	"github.com/hubwire/hubwire/internal/dialled"
 	"github.com/hubwire/hubwire/internal/loss"
 )
 
@@ -142,7 +143,7 @@ func (c *Conn) dial(ctx context.Context) (nc net.Conn, err error) {
 	case err == nil && nc == nil:
 		return nil, errors.New("links: Dial returned neither a connection nor an error")
 	}
-	return nc, err
+	return nc, dialled.Sound(err)
 }
 
 // connectError is why an attempt to connect failed. Whether another can succeed is for err

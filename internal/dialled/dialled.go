@@ -1,0 +1,262 @@
+// Package dialled keeps what a program's dial function returns to what a net.Conn promises, for who builds on it:
+// crypto/tls, net/http and the WebSocket library run on goroutines of their own, where a panic ends the program, and
+// wait for a Close, whatever time it takes.
+package dialled
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"runtime/debug"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// Conns are the connections of one client. The zero value is ready for use, and a nil one is that of nobody.
+type Conns struct {
+	Panicked func(value any, stack []byte) // told of panics that were contained; nil for nobody
+
+	mu      sync.Mutex
+	closing int           // calls of Close that have not returned
+	changed chan struct{} // closed when there are none any more; nil while nobody waits for it
+}
+
+const (
+	// maxEmptyReads is how often in a row a connection may return neither bytes nor an error: crypto/tls asks for ever.
+	maxEmptyReads = 100
+
+	// closeGrace is how long a connection over another may take to close, before the one below is closed:
+	// TLS to a proxy waits for seconds for a peer that does not read.
+	closeGrace = 250 * time.Millisecond
+)
+
+// Wrap returns nc with methods that do not panic, return errors that do not either, and tell of bytes as [io.Reader] and
+// [io.Writer] have it. Close lets go who reads or writes, and returns at once: nc is closed on a goroutine
+// of its own, for which [Conns.Wait] waits. Of a nil Conns, Close closes nc itself. What is wrapped already, and nil, stay as they are.
+//
+// There is no NetConn, as nobody is to get by; SetWriteBuffer, which does nothing, shows that nc has a buffer, or what it runs over.
+func (c *Conns) Wrap(nc net.Conn) net.Conn {
+	switch nc.(type) {
+	case nil, *conn, buffered:
+		return nc
+	}
+	made := &conn{Conn: nc, of: c}
+	if made.hasBuffer() {
+		return buffered{made}
+	}
+	return made
+}
+
+// Wait reports whether all connections that were closed are so before limit.
+func (c *Conns) Wait(limit <-chan struct{}) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for c.closing > 0 {
+		if c.changed == nil {
+			c.changed = make(chan struct{})
+		}
+		changed := c.changed
+		c.mu.Unlock()
+		select {
+		case <-changed:
+			c.mu.Lock()
+		case <-limit:
+			c.mu.Lock()
+			return c.closing == 0
+		}
+	}
+	return true
+}
+
+func (c *Conns) start(f func()) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.closing++
+	go func() {
+		defer func() {
+			c.mu.Lock()
+			defer c.mu.Unlock()
+			if c.closing--; c.closing == 0 && c.changed != nil {
+				close(c.changed)
+				c.changed = nil
+			}
+		}()
+		f()
+	}()
+}
+
+// conn is a connection that is wrapped.
+type conn struct {
+	net.Conn
+	of     *Conns
+	empty  int // reads in a row
+	closed atomic.Bool
+}
+
+// buffered is one whose writes go to a buffer.
+type buffered struct{ *conn }
+
+func (buffered) SetWriteBuffer(int) error { return nil }
+
+func (c *conn) Read(b []byte) (n int, err error) {
+	defer c.contain(&err)
+	if c.closed.Load() {
+		return 0, net.ErrClosed
+	}
+	n, err = c.Conn.Read(b)
+	switch {
+	case n < 0 || n > len(b):
+		return 0, fmt.Errorf("the net.Conn read %d bytes into %d", n, len(b))
+	case n > 0 || err != nil || len(b) == 0:
+		c.empty = 0
+	default:
+		if c.empty++; c.empty >= maxEmptyReads {
+			return 0, io.ErrNoProgress
+		}
+	}
+	return n, Sound(err)
+}
+
+func (c *conn) Write(b []byte) (n int, err error) {
+	defer c.contain(&err)
+	if c.closed.Load() {
+		return 0, net.ErrClosed
+	}
+	n, err = c.Conn.Write(b)
+	switch {
+	case n < 0 || n > len(b):
+		return 0, fmt.Errorf("the net.Conn wrote %d bytes of %d", n, len(b))
+	case n < len(b) && err == nil:
+		err = io.ErrShortWrite // or what comes next would be taken for the rest
+	}
+	return n, Sound(err)
+}
+
+// Close closes the connection once.
+func (c *conn) Close() error {
+	switch {
+	case c.closed.Swap(true):
+		return net.ErrClosed
+	case c.of == nil:
+		return c.shut()
+	}
+	c.of.start(func() { _ = c.shut() })
+	return nil
+}
+
+func (c *conn) shut() (err error) {
+	defer c.contain(&err)
+	c.letGo()
+	if below := c.bottom(); below != nil {
+		defer time.AfterFunc(closeGrace, func() {
+			defer c.contain(new(error))
+			below.Close()
+		}).Stop()
+	}
+	return Sound(c.Conn.Close())
+}
+
+// letGo has who reads or writes return, should closing take its time.
+func (c *conn) letGo() {
+	defer c.contain(new(error))
+	_ = c.Conn.SetDeadline(time.Unix(1, 0))
+}
+
+func (c *conn) SetDeadline(t time.Time) (err error) {
+	defer c.contain(&err)
+	if c.closed.Load() {
+		return net.ErrClosed
+	}
+	err = c.Conn.SetDeadline(t)
+	c.stayClosed()
+	return Sound(err)
+}
+
+func (c *conn) SetReadDeadline(t time.Time) (err error) {
+	defer c.contain(&err)
+	if c.closed.Load() {
+		return net.ErrClosed
+	}
+	err = c.Conn.SetReadDeadline(t)
+	c.stayClosed()
+	return Sound(err)
+}
+
+func (c *conn) SetWriteDeadline(t time.Time) (err error) {
+	defer c.contain(&err)
+	if c.closed.Load() {
+		return net.ErrClosed
+	}
+	err = c.Conn.SetWriteDeadline(t)
+	c.stayClosed()
+	return Sound(err)
+}
+
+// stayClosed undoes a deadline that was set in the moment of Close.
+func (c *conn) stayClosed() {
+	if c.closed.Load() {
+		c.letGo()
+	}
+}
+
+func (c *conn) LocalAddr() (a net.Addr) {
+	defer c.contain(new(error))
+	return c.Conn.LocalAddr()
+}
+
+func (c *conn) RemoteAddr() (a net.Addr) {
+	defer c.contain(new(error))
+	return c.Conn.RemoteAddr()
+}
+
+// bottom returns what the connection runs over in the end, or nil.
+func (c *conn) bottom() (below net.Conn) {
+	for nc := c.Conn; ; nc = below {
+		over, ok := nc.(interface{ NetConn() net.Conn })
+		if !ok {
+			return below
+		}
+		below = over.NetConn()
+	}
+}
+
+// hasBuffer reports whether what is written goes to a buffer, such as that of a socket.
+func (c *conn) hasBuffer() (yes bool) {
+	defer c.contain(new(error))
+	if _, yes = c.Conn.(interface{ SetWriteBuffer(int) error }); !yes {
+		_, yes = c.bottom().(interface{ SetWriteBuffer(int) error })
+	}
+	return yes
+}
+
+// contain makes a panic of the connection an error. It is to be deferred.
+func (c *conn) contain(err *error) {
+	v := recover()
+	if v == nil {
+		return
+	}
+	*err = fmt.Errorf("the net.Conn panicked: %v", v)
+	if c.of != nil && c.of.Panicked != nil {
+		c.of.Panicked(v, debug.Stack())
+	}
+}
+
+// Sound returns err, unless its methods panic, as those of a nil pointer that became an error: then it returns another one.
+func Sound(err error) (s error) {
+	if err == nil || err == io.EOF {
+		return err
+	}
+	defer func() {
+		if recover() != nil {
+			s = fmt.Errorf("the net.Conn returned an error that panics, a %T", err)
+		}
+	}()
+	_ = err.Error()
+	_ = errors.Is(err, net.ErrClosed)
+	if e, ok := errors.AsType[net.Error](err); ok {
+		_, _ = e.Timeout(), e.Temporary()
+	}
+	return err
+}

@@ -1,0 +1,71 @@
+package dialled
+
+import (
+	"errors"
+	"io"
+	"net"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+type slow struct{ net.Conn }
+
+func (s slow) Close() error { time.Sleep(time.Hour); return s.Conn.Close() }
+
+func TestCloseLetsGoAndDoesNotWait(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		near, far := net.Pipe()
+		defer far.Close()
+		var cs Conns
+		nc := cs.Wrap(slow{near})
+		if cs.Wrap(nc) != nc || cs.Wrap(nil) != nil {
+			t.Error("what is wrapped, or nil, is wrapped again")
+		}
+		read := make(chan error)
+		go func() { _, err := nc.Read(make([]byte, 1)); read <- err }()
+		synctest.Wait()
+		begin := time.Now()
+		if err := nc.Close(); err != nil {
+			t.Error(err)
+		}
+		if err := <-read; err == nil {
+			t.Error("the Read that waited has no error")
+		}
+		if _, err := nc.Write([]byte("x")); !errors.Is(err, net.ErrClosed) {
+			t.Errorf("a Write afterwards: %v", err)
+		}
+		if err := nc.SetWriteDeadline(time.Now().Add(time.Hour)); !errors.Is(err, net.ErrClosed) {
+			t.Errorf("a deadline afterwards: %v", err)
+		}
+		if took := time.Since(begin); took != 0 {
+			t.Errorf("it took %v", took)
+		}
+		if !cs.Wait(nil) || time.Since(begin) != time.Hour {
+			t.Errorf("Wait returned after %v, want when it is closed", time.Since(begin))
+		}
+	})
+}
+
+type empty struct{ net.Conn }
+
+func (empty) Read([]byte) (int, error) { return 0, nil }
+
+func TestReadsOfNothingEnd(t *testing.T) {
+	nc, err := new(Conns).Wrap(empty{}), error(nil)
+	for i := 0; i < 1000 && err == nil; i++ {
+		_, err = nc.Read(make([]byte, 1))
+	}
+	if err != io.ErrNoProgress {
+		t.Errorf("%v, want %v", err, io.ErrNoProgress)
+	}
+}
+
+func TestSound(t *testing.T) {
+	if err := Sound(net.ErrClosed); err != net.ErrClosed {
+		t.Errorf("%v has become %v", net.ErrClosed, err)
+	}
+	if err := Sound((*net.OpError)(nil)); err == nil || errors.Is(err, net.ErrClosed) {
+		t.Errorf("%v", err)
+	}
+}
