@@ -32,12 +32,6 @@ func (c *spy) Write(b []byte) (int, error) {
 	return c.Conn.Write(b)
 }
 
-func spied(f *fakeServer) *spy {
-	c := &spy{}
-	f.wrap = func(nc net.Conn) net.Conn { c.Conn = nc; return c }
-	return c
-}
-
 // roomy shows a buffer, as a socket does.
 type roomy struct{ net.Conn }
 

@@ -256,7 +256,7 @@ func Sound(err error) (s error) {
 	_ = err.Error()
 	_ = errors.Is(err, net.ErrClosed)
 	if e, ok := errors.AsType[net.Error](err); ok {
-		_, _ = e.Timeout(), e.Temporary()
+		_, _ = e.Timeout(), e.Temporary() //lint:ignore SA1019 crypto/tls calls it
 	}
 	return err
 }
