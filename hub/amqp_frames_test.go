@@ -132,9 +132,15 @@ func (f *frames) attach(handle uint32, role amqp10.Role, address string, credit 
 // transfer sends a message on a link.
 func (f *frames) transfer(handle uint32, message []byte) {
 	f.t.Helper()
-	t := amqp10.Transfer{Handle: handle, DeliveryID: amqp10.Some(f.ids), DeliveryTag: []byte{byte(f.ids)}, MessageFormat: amqp10.Some[uint32](0)}
+	f.write(appendTransfer(nil, handle, f.ids, message))
 	f.ids++
-	f.send(func(dst []byte) []byte { return append(t.AppendTo(dst), message...) })
+}
+
+// appendTransfer appends the frame of a message.
+func appendTransfer(dst []byte, handle, id uint32, message []byte) []byte {
+	at := len(dst)
+	t := amqp10.Transfer{Handle: handle, DeliveryID: amqp10.Some(id), DeliveryTag: []byte{byte(id)}, MessageFormat: amqp10.Some[uint32](0)}
+	return amqp10.CloseFrame(append(t.AppendTo(amqp10.OpenFrame(dst, amqp10.FrameAMQP, 0)), message...), at)
 }
 
 // received returns the next delivery.

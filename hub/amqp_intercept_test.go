@@ -16,6 +16,7 @@ import (
 	"github.com/hubwire/hubwire/amqp"
 	"github.com/hubwire/hubwire/hub"
 	"github.com/hubwire/hubwire/internal/amqp10"
+	"github.com/hubwire/hubwire/internal/testkit"
 )
 
 // seenOp is what an intercept function saw, as far as the tests look.
@@ -236,6 +237,38 @@ func TestAMQPInterceptCutsBehindAMessage(t *testing.T) {
 		synctest.Wait()
 		if n := queueLength(t, h, dev); n != 1 {
 			t.Errorf("%d messages wait for the device, want the one", n)
+		}
+	})
+}
+
+// TestAMQPInterceptCutsWhatIsLost has a connection cut that nothing could be written to any more: what came together with the
+// message that was cut off has not come either, or it would be in the log ahead of that one, when the device sends both again.
+func TestAMQPInterceptCutsWhatIsLost(t *testing.T) {
+	verdicts := map[string]hub.Verdict{"1": {Delay: time.Second}, "2": {Delay: time.Second}, "3": {DropBefore: true}}
+	intercept := func(_ context.Context, op *hub.Op) hub.Verdict {
+		if op.Kind != hub.OpPublish {
+			return hub.Verdict{}
+		}
+		return verdicts[string(op.Message.Body)]
+	}
+	bubble(t, &hub.Config{Intercept: intercept}, func(t *testing.T, h *hub.Hub) {
+		f := openFrames(t, h)
+		f.putToken(h, amqp.Ulong(0))
+		f.attach(2, amqp10.RoleSender, eventsAddress(dev), 0)
+		var all []byte // in one write
+		for i, body := range []string{"1", "2", "3", "4"} {
+			all = appendTransfer(all, 2, f.ids+uint32(i), amqp.AppendTelemetry(nil, &hubwire.Message{Body: []byte(body)}))
+		}
+		f.write(all)
+		time.Sleep(time.Second / 2)
+		testkit.Reset(f.nc)
+		time.Sleep(time.Minute)
+		var got []string
+		for _, ev := range events(t, h) {
+			got = append(got, string(ev.Body))
+		}
+		if diff := cmp.Diff([]string{"1", "2"}, got); diff != "" {
+			t.Errorf("events (-want +got):\n%s", diff)
 		}
 	})
 }

@@ -104,11 +104,13 @@ func (c *Conn) Close(err *amqp10.Error) {
 	c.wakeWriter()
 }
 
-// Cut ends the connection at once, without a word.
+// Cut ends the connection at once, without a word. What has been read and not acted on has not come, also when
+// nothing could be written any more before.
 func (c *Conn) Cut() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.fail(ErrCut)
+	c.err = ErrCut
 }
 
 func (c *Conn) run() error {

@@ -4,10 +4,12 @@ import (
 	"strings"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/hubwire/hubwire/internal/amqp10"
 	"github.com/hubwire/hubwire/internal/amqpserver"
+	"github.com/hubwire/hubwire/internal/testkit"
 )
 
 // more is a frame that continues a delivery.
@@ -230,6 +232,38 @@ func TestWhatWasReadWithWhatCutTheConnectionIsNotActedOn(t *testing.T) {
 		p.send(message(0, 0, "one"), message(0, 1, "two"))
 		<-p.done
 		want := []string{"a: one", "a detached: amqpserver: cut", "ended 0: amqpserver: cut"}
+		if diff := cmp.Diff(want, s.told()); diff != "" {
+			t.Errorf("(-want +got):\n%s", diff)
+		}
+	})
+}
+
+// Nor is it when nothing could be written any more by then, so that the connection had failed before.
+func TestWhatWasReadWithACutIsNotActedOnWhenAWriteHasFailed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var p *peer
+		var c *amqpserver.Conn
+		n := &sink{}
+		n.settle = func(d *amqpserver.Delivery) {
+			switch string(d.Message) {
+			case "one":
+				accept(d)
+				testkit.Reset(p.nc)
+				c.Flush()
+				time.Sleep(time.Second) // until that has been tried
+			case "three":
+				c.Cut()
+			}
+		}
+		s := &space{sinks: map[string]*sink{"sink": n}}
+		p, c = meet(t, nil, s.handler())
+		p.send(sender("a", "sink", 0))
+		p.frames()
+		s.told()
+		p.send(message(0, 0, "one"), message(0, 1, "two"), message(0, 2, "three"), message(0, 3, "four"))
+		<-p.done
+		// What was read before counts.
+		want := []string{"a: one", "a: two", "a: three", "a detached: amqpserver: cut", "ended 0: amqpserver: cut"}
 		if diff := cmp.Diff(want, s.told()); diff != "" {
 			t.Errorf("(-want +got):\n%s", diff)
 		}
