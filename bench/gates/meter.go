@@ -44,19 +44,26 @@ func readTicks() (t ticks, err error) {
 	if t.machine, err = machineTicks(stat); err != nil {
 		return t, fmt.Errorf("/proc/stat: %w", err)
 	}
-	for _, pid := range append(children.list(), os.Getpid()) {
-		file := fmt.Sprintf("/proc/%d/stat", pid)
-		stat, err := os.ReadFile(file)
-		if err != nil {
-			return t, err
-		}
-		n, err := ownTicks(stat)
-		if err != nil {
-			return t, fmt.Errorf("%s: %w", file, err)
-		}
-		t.own += n
+	if t.own, err = ticksOf(os.Getpid()); err != nil {
+		return t, err
 	}
-	return t, nil
+	n, err := children.ticks()
+	t.own += n
+	return t, err
+}
+
+// ticksOf is what a process has used, and those children that it has waited for.
+func ticksOf(pid int) (int64, error) {
+	file := fmt.Sprintf("/proc/%d/stat", pid)
+	stat, err := os.ReadFile(file)
+	if err != nil {
+		return 0, err
+	}
+	n, err := ownTicks(stat)
+	if err != nil {
+		return 0, fmt.Errorf("%s: %w", file, err)
+	}
+	return n, nil
 }
 
 // machineTicks reads the first line of /proc/stat: "cpu" and then user, nice,

@@ -2,6 +2,8 @@ package main
 
 import (
 	"errors"
+	"io/fs"
+	"os"
 	"testing"
 	"time"
 )
@@ -56,5 +58,26 @@ func TestWhatOthersUsed(t *testing.T) {
 		if got := tt.after.others(before, 2*time.Second); got != tt.want {
 			t.Errorf("%s: %v, want %v", tt.name, got, tt.want)
 		}
+	}
+}
+
+func TestWhatHasRetiredCountsStill(t *testing.T) {
+	var p pids
+	me, used := os.Getpid(), int64(0)
+	for used == 0 {
+		spin(1000)
+		var err error
+		if used, err = ticksOf(me); errors.Is(err, fs.ErrNotExist) {
+			t.Skip("this system has no /proc")
+		} else if err != nil {
+			t.Fatal(err)
+		}
+	}
+	p.add(me)
+	alive, err := p.ticks()
+	p.retire(me)
+	after, err2 := p.ticks()
+	if err := errors.Join(err, err2); err != nil || alive < used || after < alive || len(p.list()) > 0 {
+		t.Errorf("%d ticks, then %d, and of the rest %d, %v; %v", used, alive, after, p.list(), err)
 	}
 }

@@ -123,7 +123,9 @@ func (p *process) counted(before usage, n int64) (usage, error) {
 
 // close ends p, and waits until it is gone.
 func (p *process) close() {
-	children.remove(p.door.Pid)
+	if p.door.Pid != 0 {
+		children.retire(p.door.Pid)
+	}
 	p.orders.Close()
 	late := time.AfterFunc(5*time.Second, func() { p.cmd.Process.Kill() })
 	defer late.Stop()
@@ -135,8 +137,9 @@ func (p *process) close() {
 var children pids
 
 type pids struct {
-	mu  sync.Mutex
-	all map[int]bool
+	mu      sync.Mutex
+	all     map[int]bool
+	retired int64 // ticks of those that nobody waited for
 }
 
 func (p *pids) add(pid int) {
@@ -152,6 +155,30 @@ func (p *pids) remove(pid int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	delete(p.all, pid)
+}
+
+// retire removes a process that is a child's child, so that its time would be lost with it.
+func (p *pids) retire(pid int) {
+	n, _ := ticksOf(pid) // of one that is gone already nothing can be known
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.retired += n
+	delete(p.all, pid)
+}
+
+// ticks is what they have used, and those that have retired.
+func (p *pids) ticks() (int64, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	total := p.retired
+	for pid := range p.all {
+		n, err := ticksOf(pid)
+		if err != nil {
+			return 0, err
+		}
+		total += n
+	}
+	return total, nil
 }
 
 func (p *pids) list() []int {
