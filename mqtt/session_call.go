@@ -167,8 +167,13 @@ func (s *Session) callsBack() (end func()) {
 	return func() {
 		s.mu.Lock()
 		defer s.mu.Unlock()
-		s.callers = slices.DeleteFunc(s.callers, func(c uint64) bool { return c == id })
+		s.calledLocked(id)
 	}
+}
+
+// calledLocked takes a goroutine off those that are inside a callback.
+func (s *Session) calledLocked(id uint64) {
+	s.callers = slices.DeleteFunc(s.callers, func(c uint64) bool { return c == id })
 }
 
 // InCallback reports whether the calling goroutine is inside one of s's

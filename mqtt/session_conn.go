@@ -4,7 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"time"
+
+	"github.com/hubwire/hubwire/internal/dialled"
 )
 
 // kill gives a connection up: whoever reads or writes returns. The first reason
@@ -29,21 +30,7 @@ func (s *Session) abort(nc net.Conn) {
 		s.changed.Broadcast()
 	}()
 	defer s.contain()
-	abort(nc)
-}
-
-// abort closes nc without a word to the peer, which may have stopped reading:
-// the close_notify of TLS, or the closing handshake of a WebSocket, would wait for it.
-func abort(nc net.Conn) {
-	defer nc.Close() // also when the others panic
-	switch c := nc.(type) {
-	case interface{ CloseNow() error }:
-		c.CloseNow()
-		return
-	case interface{ NetConn() net.Conn }:
-		defer c.NetConn().Close()
-	}
-	_ = nc.SetDeadline(time.Unix(1, 0)) // lets go who reads or writes, should Close take its time
+	dialled.Abort(nc)
 }
 
 // goodbye says, where the connection has a way to, that this was all: after

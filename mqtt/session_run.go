@@ -326,7 +326,7 @@ func (s *Session) handshake(l *link, packet []byte) (_ Connack, err error) {
 		return Connack{}, protocolError("%w", err)
 	}
 	if err != nil {
-		return Connack{}, fmt.Errorf("mqtt: wait for CONNACK: %w", look(err))
+		return Connack{}, fmt.Errorf("mqtt: wait for CONNACK: %w", err)
 	}
 	if p.Type() != TypeConnack {
 		return Connack{}, protocolError("%v instead of CONNACK", p.Type())

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
-	"slices"
 	"time"
 
 	"github.com/hubwire/hubwire/internal/goroutine"
@@ -134,7 +133,7 @@ func (s *Session) callWritten(l *link, ops []completed) {
 	returned := false
 	defer func() {
 		s.mu.Lock()
-		s.callers = slices.DeleteFunc(s.callers, func(c uint64) bool { return c == id })
+		s.calledLocked(id)
 		if !returned { // a done function has ended the goroutine: another one goes on
 			s.kickLocked(l)
 			s.mu.Unlock()

@@ -12,6 +12,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/hubwire/hubwire/internal/dialled"
 	"github.com/hubwire/hubwire/internal/goroutine"
 )
 
@@ -220,7 +221,7 @@ func TestLeavingAConnection(t *testing.T) {
 			t.Errorf("%T: a good-bye (-want +got):\n%s", tt.nc, diff)
 		}
 		tt.spy.how = nil
-		abort(tt.nc) // which does not wait for the peer
+		dialled.Abort(tt.nc) // which does not wait for the peer
 		if diff := cmp.Diff(tt.aborts, tt.spy.how); diff != "" {
 			t.Errorf("%T: aborted (-want +got):\n%s", tt.nc, diff)
 		}

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"net"
 	"sync/atomic"
-	"time"
 
 	"github.com/hubwire/hubwire/internal/dialled"
 )
@@ -39,7 +38,7 @@ func (g *guarded) Close() error {
 
 // CloseNow is Close for a peer that may not be waited for. See [amqpclient.Open].
 func (g *guarded) CloseNow() error {
-	g.close(g.abort)
+	g.close(func() { dialled.Abort(g.Conn) })
 	return nil
 }
 
@@ -53,18 +52,6 @@ func (g *guarded) close(f func()) {
 		defer g.contain(new(error))
 		f()
 	})
-}
-
-func (g *guarded) abort() {
-	defer g.Conn.Close() // also when the others panic
-	switch nc := g.Conn.(type) {
-	case interface{ CloseNow() error }:
-		nc.CloseNow()
-		return
-	case interface{ NetConn() net.Conn }:
-		defer nc.NetConn().Close()
-	}
-	_ = g.Conn.SetDeadline(time.Unix(1, 0)) // lets go who reads or writes, should Close take its time
 }
 
 func (g *guarded) contain(err *error) {

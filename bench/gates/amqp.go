@@ -12,12 +12,10 @@ func openAMQP() ([]contest, error) {
 	if err != nil {
 		return contests, err
 	}
-	for _, open := range []func() *race{amqpIn, amqpOut} {
-		r := open()
-		contests = append(contests, r)
-		if r.err != nil {
-			return contests, r.err
-		}
+	races, err := openAll(once(amqpIn), once(amqpOut))
+	contests = append(contests, races...)
+	if err != nil {
+		return contests, err
 	}
 	return append(contests, amqpIdling(), amqpShared(), renewing()), nil
 }

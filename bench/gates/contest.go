@@ -40,3 +40,15 @@ func (a alone) ready() error {
 func (a alone) round() ([][]sample, error) { return [][]sample{{a.sample()}}, nil }
 
 func (alone) close() {}
+
+// openAll opens contests one after the other. Those that are open when one fails are the caller's to close.
+func openAll(opens ...func() (contest, error)) (all []contest, err error) {
+	for _, open := range opens {
+		c, err := open()
+		all = append(all, c)
+		if err != nil {
+			return all, err
+		}
+	}
+	return all, nil
+}

@@ -14,12 +14,10 @@ func httpsContests(fewDevices, manyDevices, uploadMiB int) ([]contest, error) {
 		return nil, err
 	}
 	ofRegistry := func() *race { return registries(fewDevices, manyDevices) }
-	for _, open := range []func() *race{httpsOut, httpsIn, ofRegistry} {
-		r := open()
-		contests = append(contests, r)
-		if r.err != nil {
-			return contests, r.err
-		}
+	races, err := openAll(once(httpsOut), once(httpsIn), once(ofRegistry))
+	contests = append(contests, races...)
+	if err != nil {
+		return contests, err
 	}
 	u := uploading(uploadMiB)
 	return append(contests, u), u.err

@@ -62,13 +62,9 @@ var roles = map[string]role{
 // openMQTT makes the contests of MQTT: sessions and hub over sockets, each end in
 // a process of its own.
 func openMQTT() ([]contest, error) {
-	var contests []contest
-	for _, open := range []func() (contest, error){once(pipelined), eachRound(serial), once(hubIn), once(hubOut)} {
-		c, err := open()
-		contests = append(contests, c)
-		if err != nil {
-			return contests, err
-		}
+	contests, err := openAll(once(pipelined), eachRound(serial), once(hubIn), once(hubOut))
+	if err != nil {
+		return contests, err
 	}
 	return append(contests, idling()), nil
 }

@@ -161,35 +161,19 @@ func (c *conn) shut() (err error) {
 // letGo has who reads or writes return, should closing take its time.
 func (c *conn) letGo() {
 	defer c.contain(new(error))
-	_ = c.Conn.SetDeadline(time.Unix(1, 0))
+	_ = c.Conn.SetDeadline(past)
 }
 
-func (c *conn) SetDeadline(t time.Time) (err error) {
+func (c *conn) SetDeadline(t time.Time) error      { return c.set(c.Conn.SetDeadline, t) }
+func (c *conn) SetReadDeadline(t time.Time) error  { return c.set(c.Conn.SetReadDeadline, t) }
+func (c *conn) SetWriteDeadline(t time.Time) error { return c.set(c.Conn.SetWriteDeadline, t) }
+
+func (c *conn) set(deadline func(time.Time) error, t time.Time) (err error) {
 	defer c.contain(&err)
 	if c.closed.Load() {
 		return net.ErrClosed
 	}
-	err = c.Conn.SetDeadline(t)
-	c.stayClosed()
-	return Sound(err)
-}
-
-func (c *conn) SetReadDeadline(t time.Time) (err error) {
-	defer c.contain(&err)
-	if c.closed.Load() {
-		return net.ErrClosed
-	}
-	err = c.Conn.SetReadDeadline(t)
-	c.stayClosed()
-	return Sound(err)
-}
-
-func (c *conn) SetWriteDeadline(t time.Time) (err error) {
-	defer c.contain(&err)
-	if c.closed.Load() {
-		return net.ErrClosed
-	}
-	err = c.Conn.SetWriteDeadline(t)
+	err = deadline(t)
 	c.stayClosed()
 	return Sound(err)
 }
@@ -242,6 +226,23 @@ func (c *conn) contain(err *error) {
 		c.of.Panicked(v, debug.Stack())
 	}
 }
+
+// Abort closes nc without a word to the peer, which may have stopped reading: the close_notify of TLS, or the closing
+// handshake of a WebSocket, would wait for it. Where a method panics, nc is closed all the same.
+func Abort(nc net.Conn) {
+	defer nc.Close()
+	switch c := nc.(type) {
+	case interface{ CloseNow() error }:
+		c.CloseNow()
+		return
+	case interface{ NetConn() net.Conn }:
+		defer c.NetConn().Close()
+	}
+	_ = nc.SetDeadline(past) // lets go who reads or writes, should Close take its time
+}
+
+// past is a deadline that is over.
+var past = time.Unix(1, 0)
 
 // Sound returns err, unless its methods panic, as those of a nil pointer that became an error: then it returns another one.
 func Sound(err error) (s error) {
