@@ -14,7 +14,8 @@
 //
 // Without the race detector, all protocols run in full. With it, which costs ten times as much, AMQP over TCP runs in
 // full like MQTT and HTTPS, and the columns through WebSockets run one case in three of the parts that cost most (see skips):
-// each feature still meets each group of faults, and each fault several features. One seed stands for three.
+// each feature still meets each group of faults, and each fault several features. One seed stands for three. The whole
+// suite then takes two processes of one thread each, one of them for AMQP, whose output comes last.
 //
 // A link on which AMQP's hub is still heard, but hears nothing, cannot be noticed by silence: what is said on it
 // has no outcome within AckTimeout, and who says nothing learns of it from the hub, after twice its idle time-out.
