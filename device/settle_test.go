@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -98,14 +99,12 @@ func TestAMessageWhoseConnectionIsLostBeforeItIsSettledComesAgain(t *testing.T) 
 
 // A PUBACK that is lost with its connection looks like a success here: the hub delivers again.
 func TestACompletionThatIsLostWithItsConnection(t *testing.T) {
-	lose := true
+	var lose atomic.Bool // two connections can be asked about at a time
 	cfg := hub.Config{Intercept: func(_ context.Context, op *hub.Op) hub.Verdict {
-		drop := op.Kind == hub.OpAck && lose
-		lose = lose && !drop
-		return hub.Verdict{DropBefore: drop}
+		return hub.Verdict{DropBefore: op.Kind == hub.OpAck && lose.CompareAndSwap(true, false)}
 	}}
 	overMQTT(t, cfg, func(t *testing.T, b *bench) {
-		lose = true
+		lose.Store(true)
 		c := b.dial(b.device, nil)
 		b.order("a", hubwire.AckFull, time.Time{})
 		if err := b.receive(c, "a").Complete(t.Context()); err != nil {
