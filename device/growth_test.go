@@ -265,12 +265,16 @@ func TestNothingGrowsWithRequests(t *testing.T) {
 				t.Fatal(err, cancelErr)
 			}
 		}
+		rounds := 100
+		if testkit.RaceEnabled { // which makes each of them slow
+			rounds = 30
+		}
 		for range 100 {
 			all()
 		}
 		var g testkit.Growth
 		for range 10 {
-			for range 100 {
+			for range rounds {
 				all()
 			}
 			g.Sample()
