@@ -113,11 +113,11 @@ func TestAFleetThatIsCutOffDoesNotComeBackInStep(t *testing.T) {
 			server.Close()
 			return client, nil
 		})
-		time.Sleep(5 * time.Minute)
+		time.Sleep(3 * time.Minute)
 		synctest.Wait()
 		times := f.all()
 		testkit.NoSpike(t, times, 0, soon, bucket)
-		testkit.NoSpike(t, times, time.Minute, 5*time.Minute, bucket)
+		testkit.NoSpike(t, times, time.Minute, 3*time.Minute, bucket)
 		for i, a := range f.attempts {
 			for k := range a {
 				limit, wait := min(10*time.Second, time.Second<<min(k, 4)), a[k]

@@ -124,7 +124,7 @@ func minutes() int {
 	if testkit.RaceEnabled { // which makes a TLS handshake slow
 		return 3
 	}
-	return 10
+	return 5
 }
 
 func TestNothingGrowsWhileConnectingFails(t *testing.T) {
