@@ -230,14 +230,18 @@ func TestMessageBeforeTheLogin(t *testing.T) {
 	(&conn{}).pump(true)
 }
 
-// measured is a connection that remembers the largest write.
+// measured is a connection that remembers the most that was written at once, in pieces.
 type measured struct {
 	net.Conn
-	largest int
+	largest, run int
 }
 
 func (m *measured) Write(b []byte) (int, error) {
-	m.largest = max(m.largest, len(b))
+	m.run += len(b)
+	m.largest = max(m.largest, m.run)
+	if len(b) < pieceSize {
+		m.run = 0
+	}
 	return m.Conn.Write(b)
 }
 

@@ -23,7 +23,7 @@ import (
 // Options are the options of [New].
 type Options struct {
 	ConnectTimeout    time.Duration // from accept to CONNECT; 0 means 60 s
-	WriteTimeout      time.Duration // for a peer to take what it is sent; 0 means 30 s
+	WriteTimeout      time.Duration // for a peer to take 16 KiB of what it is sent; 0 means 30 s
 	RefuseFilters     bool          // SUBACK 0x80 for an unknown filter, instead of closing
 	AllowNoAPIVersion bool          // in user names
 	PurgeUnsubscribed bool          // drop the C2D messages of who is connected without a subscription to them
