@@ -38,6 +38,13 @@ func (o *once) intercept(_ context.Context, op *hub.Op) hub.Verdict {
 	return o.verdict
 }
 
+// again has o give its verdict once more.
+func (o *once) again() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.used = false
+}
+
 func TestInterceptSeesEverything(t *testing.T) {
 	o := &once{}
 	bubble(t, &hub.Config{Intercept: o.intercept}, func(t *testing.T, h *hub.Hub) {
@@ -332,5 +339,30 @@ func TestCloseGivesUpOnAStubbornIntercept(t *testing.T) {
 			t.Errorf("Close: %v after %v", err, time.Since(start))
 		}
 		close(release)
+	})
+}
+
+// TestInterceptDoesNotTurnLoginsRound has a login held up until its device, which gave it up, is in by another connection.
+func TestInterceptDoesNotTurnLoginsRound(t *testing.T) {
+	o := &once{kind: hub.OpConnect, verdict: hub.Verdict{Delay: 10 * time.Second}}
+	bubble(t, &hub.Config{Intercept: o.intercept}, func(t *testing.T, h *hub.Hub) {
+		for _, gone := range []bool{false, true} {
+			o.again()
+			first := open(t, h, nil)
+			first.write(connectPacket(t, h, dev))
+			synctest.Wait()
+			if gone {
+				first.cut()
+			}
+			p := connect(t, h, dev, nil)
+			time.Sleep(11 * time.Second)
+			p.ping()
+			if !gone {
+				first.closed()
+			}
+		}
+		p := connect(t, h, dev, nil) // as ever
+		connect(t, h, dev, nil).ping()
+		p.closed()
 	})
 }

@@ -12,6 +12,7 @@ import (
 	"crypto/tls"
 	"log/slog"
 	"net"
+	"sync/atomic"
 	"time"
 
 	"github.com/hubwire/hubwire"
@@ -48,6 +49,7 @@ type Server struct {
 	buffers buffers
 	conns   *conns.Set
 	current conns.Current[*conn] // for Drop
+	arrived atomic.Uint64        // CONNECTs
 }
 
 // New returns a Server without a listener.
