@@ -1,8 +1,11 @@
 package hub_test
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
+	"fmt"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -365,4 +368,61 @@ func TestInterceptDoesNotTurnLoginsRound(t *testing.T) {
 		connect(t, h, dev, nil).ping()
 		p.closed()
 	})
+}
+
+// TestInterceptThatTakesItsTimeWithMessages has a device that more is sent to than the intercept function lets
+// through: it keeps its connection, and calls of its methods are not behind all of that.
+func TestInterceptThatTakesItsTimeWithMessages(t *testing.T) {
+	for _, qos := range []mqtt.QoS{mqtt.AtMostOnce, mqtt.AtLeastOnce} {
+		slow := func(_ context.Context, op *hub.Op) (v hub.Verdict) {
+			if op.Kind == hub.OpC2D {
+				v.Delay = 10 * time.Millisecond
+			}
+			return v
+		}
+		bubble(t, &hub.Config{Intercept: slow}, func(t *testing.T, h *hub.Hub) {
+			p := connect(t, h, dev, nil)
+			p.write(subscribePacket(t, 1, subscription{c2dFilter, qos}, subscription{methodFilter, mqtt.AtMostOnce}))
+			p.suback(1)
+			const n = 3000
+			go func() {
+				for i := 0; i < n && t.Context().Err() == nil; {
+					if h.SendC2D(t.Context(), dev, &hubwire.Message{Body: strconv.AppendInt(nil, int64(i), 10)}) == nil {
+						i++
+					} else {
+						time.Sleep(time.Millisecond)
+					}
+				}
+			}()
+			calls := make(chan error, 1)
+			for i := 0; i < n; {
+				m := p.publish()
+				if bytes.HasPrefix(m.Topic, []byte("$iothub/methods/")) {
+					_, rid, _ := bytes.Cut(m.Topic, []byte("="))
+					p.respond(200, string(rid), "", 0)
+					if err := <-calls; err != nil {
+						t.Error(err)
+					}
+					continue
+				}
+				if string(m.Payload) != strconv.Itoa(i) {
+					t.Fatalf("message %s, want %d", m.Payload, i)
+				}
+				if m.QoS == mqtt.AtLeastOnce {
+					p.write(&mqtt.Puback{ID: m.ID})
+				}
+				if i++; i == n/2 {
+					go func() {
+						start := time.Now()
+						_, err := h.Invoke(t.Context(), dev, hubwire.MethodRequest{Name: "m"}, nil)
+						if took := time.Since(start); err == nil && took > time.Second {
+							err = fmt.Errorf("the call took %v", took)
+						}
+						calls <- err
+					}()
+				}
+			}
+			p.ping()
+		})
+	}
 }

@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/hubwire/hubwire"
@@ -33,6 +34,8 @@ type conn struct {
 	mqtt   *mqtt.Conn
 	out    *out
 	pushes pushes
+
+	pumpWaits atomic.Bool // one of pushes is to pump
 
 	// Set by the reader: id is a claim until there is a session.
 	id      hubwire.Identity

@@ -52,7 +52,12 @@ func (c *conn) C2DReady() {
 		c.pump(true) // without the function that push wants
 		return
 	}
-	c.push(func() { c.pump(true) })
+	if c.pumpWaits.CompareAndSwap(false, true) { // one will see them all
+		c.push(func() {
+			c.pumpWaits.Store(false)
+			c.pump(true)
+		})
+	}
 }
 
 // Close implements [core.Link]: over MQTT the hub says nothing, it cuts.
