@@ -426,3 +426,31 @@ func TestInterceptThatTakesItsTimeWithMessages(t *testing.T) {
 		})
 	}
 }
+
+// TestInterceptThatTakesItsTimeWithMethods has two thousand calls at once.
+func TestInterceptThatTakesItsTimeWithMethods(t *testing.T) {
+	slow := func(_ context.Context, op *hub.Op) (v hub.Verdict) {
+		if op.Kind == hub.OpMethod {
+			v.Delay = time.Millisecond
+		}
+		return v
+	}
+	bubble(t, &hub.Config{Intercept: slow}, func(t *testing.T, h *hub.Hub) {
+		p := connect(t, h, dev, nil)
+		p.subscribe(methodFilter)
+		const n = 2000
+		var calls sync.WaitGroup
+		for range n {
+			calls.Go(func() {
+				if _, err := h.Invoke(t.Context(), dev, hubwire.MethodRequest{Name: "m"}, nil); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		for range n {
+			_, rid, _ := p.request()
+			p.respond(200, rid, "", 0)
+		}
+		calls.Wait()
+	})
+}
