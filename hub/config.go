@@ -71,8 +71,8 @@ type Config struct {
 	// 0 means 1024.
 	MaxStrangers int
 
-	// WriteTimeout is how long a peer may take to read what it is sent, before
-	// its connection is dropped. 0 means 30 s.
+	// WriteTimeout is how long a peer may take to read what it is sent, over MQTT the next
+	// 16 KiB of it, before its connection is dropped. 0 means 30 s.
 	WriteTimeout time.Duration
 
 	// RefuseFilters makes an unknown MQTT topic filter fail with return code

@@ -1,8 +1,11 @@
 package hub_test
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
+	"fmt"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -36,6 +39,13 @@ func (o *once) intercept(_ context.Context, op *hub.Op) hub.Verdict {
 	}
 	o.used = true
 	return o.verdict
+}
+
+// again has o give its verdict once more.
+func (o *once) again() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.used = false
 }
 
 func TestInterceptSeesEverything(t *testing.T) {
@@ -332,5 +342,115 @@ func TestCloseGivesUpOnAStubbornIntercept(t *testing.T) {
 			t.Errorf("Close: %v after %v", err, time.Since(start))
 		}
 		close(release)
+	})
+}
+
+// TestInterceptDoesNotTurnLoginsRound has a login held up until its device, which gave it up, is in by another connection.
+func TestInterceptDoesNotTurnLoginsRound(t *testing.T) {
+	o := &once{kind: hub.OpConnect, verdict: hub.Verdict{Delay: 10 * time.Second}}
+	bubble(t, &hub.Config{Intercept: o.intercept}, func(t *testing.T, h *hub.Hub) {
+		for _, gone := range []bool{false, true} {
+			o.again()
+			first := open(t, h, nil)
+			first.write(connectPacket(t, h, dev))
+			synctest.Wait()
+			if gone {
+				first.cut()
+			}
+			p := connect(t, h, dev, nil)
+			time.Sleep(11 * time.Second)
+			p.ping()
+			if !gone {
+				first.closed()
+			}
+		}
+		p := connect(t, h, dev, nil) // as ever
+		connect(t, h, dev, nil).ping()
+		p.closed()
+	})
+}
+
+// TestInterceptThatTakesItsTimeWithMessages has a device that more is sent to than the intercept function lets
+// through: it keeps its connection, and calls of its methods are not behind all of that.
+func TestInterceptThatTakesItsTimeWithMessages(t *testing.T) {
+	for _, qos := range []mqtt.QoS{mqtt.AtMostOnce, mqtt.AtLeastOnce} {
+		slow := func(_ context.Context, op *hub.Op) (v hub.Verdict) {
+			if op.Kind == hub.OpC2D {
+				v.Delay = 10 * time.Millisecond
+			}
+			return v
+		}
+		bubble(t, &hub.Config{Intercept: slow}, func(t *testing.T, h *hub.Hub) {
+			p := connect(t, h, dev, nil)
+			p.write(subscribePacket(t, 1, subscription{c2dFilter, qos}, subscription{methodFilter, mqtt.AtMostOnce}))
+			p.suback(1)
+			const n = 3000
+			go func() {
+				for i := 0; i < n && t.Context().Err() == nil; {
+					if h.SendC2D(t.Context(), dev, &hubwire.Message{Body: strconv.AppendInt(nil, int64(i), 10)}) == nil {
+						i++
+					} else {
+						time.Sleep(time.Millisecond)
+					}
+				}
+			}()
+			calls := make(chan error, 1)
+			for i := 0; i < n; {
+				m := p.publish()
+				if bytes.HasPrefix(m.Topic, []byte("$iothub/methods/")) {
+					_, rid, _ := bytes.Cut(m.Topic, []byte("="))
+					p.respond(200, string(rid), "", 0)
+					if err := <-calls; err != nil {
+						t.Error(err)
+					}
+					continue
+				}
+				if string(m.Payload) != strconv.Itoa(i) {
+					t.Fatalf("message %s, want %d", m.Payload, i)
+				}
+				if m.QoS == mqtt.AtLeastOnce {
+					p.write(&mqtt.Puback{ID: m.ID})
+				}
+				if i++; i == n/2 {
+					go func() {
+						start := time.Now()
+						_, err := h.Invoke(t.Context(), dev, hubwire.MethodRequest{Name: "m"}, nil)
+						if took := time.Since(start); err == nil && took > time.Second {
+							err = fmt.Errorf("the call took %v", took)
+						}
+						calls <- err
+					}()
+				}
+			}
+			p.ping()
+		})
+	}
+}
+
+// TestInterceptThatTakesItsTimeWithMethods has two thousand calls at once.
+func TestInterceptThatTakesItsTimeWithMethods(t *testing.T) {
+	slow := func(_ context.Context, op *hub.Op) (v hub.Verdict) {
+		if op.Kind == hub.OpMethod {
+			v.Delay = time.Millisecond
+		}
+		return v
+	}
+	bubble(t, &hub.Config{Intercept: slow}, func(t *testing.T, h *hub.Hub) {
+		p := connect(t, h, dev, nil)
+		p.subscribe(methodFilter)
+		const n = 2000
+		var calls sync.WaitGroup
+		for range n {
+			calls.Go(func() {
+				if _, err := h.Invoke(t.Context(), dev, hubwire.MethodRequest{Name: "m"}, nil); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		for range n {
+			_, rid, _ := p.request()
+			p.respond(200, rid, "", 0)
+		}
+		calls.Wait()
 	})
 }

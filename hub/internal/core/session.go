@@ -53,6 +53,10 @@ type ConnectOptions struct {
 	// Purge drops, as long as the session lasts, messages that it has no feature
 	// for: what field reports say that the service does. Else they wait.
 	Purge bool
+
+	// Arrival counts connections in the order in which their peers asked to be let in, which an
+	// intercept function can delay. Of two the later one wins; 0 wins over all.
+	Arrival uint64
 }
 
 // Session is one connection of one identity. There is at most one for an
@@ -78,8 +82,9 @@ type Session struct {
 
 // Connect begins a session for an identity that was authenticated, and ends
 // the identity's former one with ConnectionClosedOnNew. It fails with
-// Unauthorized when the identity or its credential has changed since the login, with ArgumentInvalid
-// for a model id that is none, and with Throttled or QuotaExceeded when the hub takes no more.
+// Unauthorized when the identity or its credential has changed since the login, with ConnectionClosedOnNew
+// when the former session is of a later arrival, with ArgumentInvalid for a model id that is none,
+// and with Throttled or QuotaExceeded when the hub takes no more.
 func (c *Core) Connect(ctx context.Context, g *Grant, o *ConnectOptions, l Link) (*Session, error) {
 	const op = "connect"
 	var opts ConnectOptions
@@ -96,6 +101,9 @@ func (c *Core) Connect(ctx context.Context, g *Grant, o *ConnectOptions, l Link)
 	}
 	if err := c.stillValid(e, g); err != nil {
 		return nil, e.unauthorized(op, opts.Protocol, err)
+	}
+	if s := e.session; s != nil && opts.Arrival > 0 && s.opts.Arrival > opts.Arrival {
+		return nil, refuse(op, hubwire.ConnectionClosedOnNew, "a connection of %q that came later is there already", e.id)
 	}
 	if err := checkModel(op, opts.ModelID); err != nil {
 		return nil, err

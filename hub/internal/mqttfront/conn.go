@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/hubwire/hubwire"
@@ -17,7 +18,8 @@ import (
 
 // A connection imitates the service in that errors have no answer: what MQTT 3.1.1
 // or the hub does not allow ends it, and so does silence for 1.5 times the
-// keep-alive. Packets behind CONNECT need not wait for CONNACK.
+// keep-alive, which a large packet that keeps coming is not, as with Mosquitto.
+// Packets behind CONNECT need not wait for CONNACK.
 
 // conn is one MQTT connection. Its reader is the goroutine that serves it: it
 // reads a packet, acts, and adds the answer to out, which it writes when it
@@ -28,9 +30,12 @@ type conn struct {
 	peer   conns.Peer
 	ctx    context.Context // ends with the connection
 	cancel context.CancelFunc
+	line   line
 	mqtt   *mqtt.Conn
 	out    *out
 	pushes pushes
+
+	pumpWaits atomic.Bool // one of pushes is to pump
 
 	// Set by the reader: id is a claim until there is a session.
 	id      hubwire.Identity
@@ -61,7 +66,8 @@ func violation(format string, args ...any) error {
 func (s *Server) serve(nc net.Conn, p conns.Peer) {
 	c := &conn{server: s, peer: p}
 	c.ctx, c.cancel = context.WithCancel(s.conns.Context())
-	c.mqtt = mqtt.NewConn(nc, nil)
+	c.line.Conn = nc
+	c.mqtt = mqtt.NewConn(&c.line, nil)
 	c.out = newOut(c.mqtt, &s.buffers, s.opt.WriteTimeout, c.cut, c.C2DReady)
 	err := c.run()
 	c.end(err)
@@ -89,11 +95,12 @@ func (c *conn) run() error {
 		if c.mqtt.Buffered() == 0 || c.server.core.Intercepts() {
 			c.proceed()
 			c.out.flush()
+			c.line.await()
 			if err := c.out.await(c.silence); err != nil {
 				return err
 			}
 		}
-		p, err := c.mqtt.ReadPacket()
+		p, err := c.next()
 		if err != nil {
 			return because(err, errKeepAlive)
 		}
@@ -101,6 +108,52 @@ func (c *conn) run() error {
 			return err
 		}
 	}
+}
+
+// next reads the next packet. A large one that keeps coming is no silence, or a device whose way is
+// slow could never send it: it cannot ping meanwhile.
+func (c *conn) next() (mqtt.Packet, error) {
+	for {
+		p, err := c.mqtt.ReadPacket()
+		if !errors.Is(err, os.ErrDeadlineExceeded) || c.out.cause() != nil {
+			return p, err
+		}
+		wait := time.Until(c.line.heard.Add(c.silence))
+		if wait <= 0 {
+			return nil, err
+		}
+		if err := c.out.await(wait); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// line is what a conn reads from. It knows whether a large packet keeps coming.
+type line struct {
+	net.Conn
+	waits bool      // nothing has come since await
+	came  int       // bytes since heard
+	heard time.Time // when another piece of the packet had come; zero when there was none
+}
+
+// pieceHeard is how many bytes count as a sign of life: not those that a peer dribbles.
+const pieceHeard = 1 << 10
+
+// await says that the next packet is waited for.
+func (l *line) await() { l.waits, l.came, l.heard = true, 0, time.Time{} }
+
+func (l *line) Read(b []byte) (int, error) {
+	n, err := l.Conn.Read(b)
+	switch {
+	case n <= 0:
+	case l.waits: // mostly a read brings whole packets, and the clock is not needed
+		l.waits = false
+	default:
+		if l.came += n; l.came >= pieceHeard {
+			l.came, l.heard = 0, time.Now()
+		}
+	}
+	return n, err
 }
 
 // because puts why in the place of a deadline that has passed.

@@ -230,14 +230,18 @@ func TestMessageBeforeTheLogin(t *testing.T) {
 	(&conn{}).pump(true)
 }
 
-// measured is a connection that remembers the largest write.
+// measured is a connection that remembers the most that was written at once, in pieces.
 type measured struct {
 	net.Conn
-	largest int
+	largest, run int
 }
 
 func (m *measured) Write(b []byte) (int, error) {
-	m.largest = max(m.largest, len(b))
+	m.run += len(b)
+	m.largest = max(m.largest, m.run)
+	if len(b) < pieceSize {
+		m.run = 0
+	}
 	return m.Conn.Write(b)
 }
 
@@ -283,7 +287,7 @@ func TestPushesEnd(t *testing.T) {
 		var p pushes
 		ran := 0
 		for range 3 {
-			p.add(func() { time.Sleep(time.Minute); ran++ })
+			p.add(0, func() { time.Sleep(time.Minute); ran++ })
 		}
 		synctest.Wait()
 		start := time.Now()
@@ -291,7 +295,7 @@ func TestPushesEnd(t *testing.T) {
 		if took := time.Since(start); took != time.Minute || ran != 1 {
 			t.Errorf("%d ran within %v, want the one that had begun", ran, took)
 		}
-		if !p.add(func() { t.Error("it ran after the end") }) {
+		if !p.add(0, func() { t.Error("it ran after the end") }) {
 			t.Error("there was no room for what is dropped")
 		}
 		p.close()

@@ -23,6 +23,9 @@ import (
 // client asks for more or for no keep-alive at all: 29.45 minutes.
 const maxSilence = 1767 * time.Second
 
+// errOvertaken is why a connection is over whose CONNECT was held up until one that came later was in.
+var errOvertaken = errors.New("mqtt: a connection that came later is there already")
+
 // errRefused is why a connection is over whose CONNECT was answered with a refusal.
 var errRefused = errors.New("mqtt: CONNECT refused")
 
@@ -48,9 +51,13 @@ func (c *conn) connect(p mqtt.Packet) error {
 		c.server.opt.Log.Warn("login refused", "protocol", c.peer.Protocol, "peer", c.peer.Raw.RemoteAddr(), "reason", err)
 		return c.refuse(mqtt.NotAuthorized)
 	}
+	arrival := c.server.arrived.Add(1)
 	v, err := c.intercept(core.OpConnect, "", nil, nil)
 	if err == nil {
-		err = c.login(&m, &u)
+		err = c.login(&m, &u, arrival)
+	}
+	if errors.Is(err, hubwire.ConnectionClosedOnNew) {
+		return errOvertaken // as if it had been let in before
 	}
 	if e := refusal(err); e != nil {
 		return c.refuse(returnCode(e))
@@ -85,7 +92,7 @@ func (c *conn) identify(m *mqtt.Connect) (u topics.UserName, err error) {
 }
 
 // login begins the session. The error of a refusal is a [*hubwire.Error].
-func (c *conn) login(m *mqtt.Connect, u *topics.UserName) error {
+func (c *conn) login(m *mqtt.Connect, u *topics.UserName, arrival uint64) error {
 	g, err := c.server.core.Authenticate(c.ctx, &core.Login{
 		Identity: c.id, Protocol: c.peer.Protocol, Chain: u.AuthChain,
 		Token: sas.NewSecret(string(m.Password.Reveal())), Certificates: c.peer.Certificates,
@@ -95,6 +102,7 @@ func (c *conn) login(m *mqtt.Connect, u *topics.UserName) error {
 	}
 	session, err := c.server.core.Connect(c.ctx, g, &core.ConnectOptions{
 		Protocol: c.peer.Protocol, Clean: m.CleanSession, ModelID: u.ModelID, Purge: c.server.opt.PurgeUnsubscribed,
+		Arrival: arrival,
 	}, c)
 	if err != nil {
 		return err

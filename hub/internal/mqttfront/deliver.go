@@ -78,6 +78,10 @@ func (c *conn) pump(wake bool) {
 			}
 			c.mu.Unlock()
 			more = c.sendNext(max, wake)
+			if more && c.server.core.Intercepts() {
+				c.C2DReady() // behind what else is to be pushed
+				more = false
+			}
 			c.mu.Lock()
 		}
 	}

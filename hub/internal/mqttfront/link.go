@@ -20,7 +20,7 @@ var _ core.Link = (*conn)(nil)
 // Method implements [core.Link]. The request goes out at QoS 0, which every
 // SDK takes; its id is the core's in hexadecimal.
 func (c *conn) Method(call core.MethodCall) {
-	c.push(func() {
+	c.push(len(call.Payload), func() {
 		c.send(core.OpMethod, call.Name, call.Payload, func(dst []byte) []byte {
 			at := len(dst)
 			dst = mqtt.OpenPublish(dst, len(call.Payload))
@@ -35,7 +35,7 @@ func (c *conn) Method(call core.MethodCall) {
 // Desired implements [core.Link].
 func (c *conn) Desired(d hubwire.DesiredChange) {
 	body := core.WithVersion(d.JSON, d.Version)
-	c.push(func() {
+	c.push(len(body), func() {
 		c.send(core.OpTwinDesired, "", body, func(dst []byte) []byte {
 			at := len(dst)
 			dst = mqtt.OpenPublish(dst, len(body))
@@ -52,7 +52,12 @@ func (c *conn) C2DReady() {
 		c.pump(true) // without the function that push wants
 		return
 	}
-	c.push(func() { c.pump(true) })
+	if c.pumpWaits.CompareAndSwap(false, true) { // one will see them all
+		c.push(0, func() {
+			c.pumpWaits.Store(false)
+			c.pump(true)
+		})
+	}
 }
 
 // Close implements [core.Link]: over MQTT the hub says nothing, it cuts.
@@ -85,42 +90,53 @@ func (c *conn) dropAfter(v core.Verdict) {
 	}
 }
 
-// push calls f, which sends something that nobody asked for. With an intercept
+// push calls f, which sends something of that many bytes that nobody asked for. With an intercept
 // function, which may take its time where a link must not, it does so on a
 // goroutine that lives as long as there is something to push.
-func (c *conn) push(f func()) {
+func (c *conn) push(size int, f func()) {
 	if !c.server.core.Intercepts() {
 		f()
 		return
 	}
-	if !c.pushes.add(f) {
+	if !c.pushes.add(size, f) {
 		c.cut()
 	}
 }
 
-// maxPushes bounds what waits for the intercept function of one connection.
-const maxPushes = 1024
+// Bounds of what waits for the intercept function of one connection. There is room for the calls
+// that the core lets be in flight, 4096 with 4 MiB, and as much again.
+const (
+	maxPushes    = 8192
+	maxPushBytes = 8 << 20
+)
 
 // pushes calls functions in order, on a goroutine that lives while there are some.
 type pushes struct {
 	mu      sync.Mutex
-	queue   []func()
+	queue   []pushed
+	bytes   int // of queue
 	running bool
 	closed  bool
 	gone    chan struct{} // closed when the last goroutine is gone; made by close
 }
 
+type pushed struct {
+	size int
+	f    func()
+}
+
 // add adds a function, and reports whether there was room.
-func (p *pushes) add(f func()) bool {
+func (p *pushes) add(size int, f func()) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.closed {
 		return true
 	}
-	if len(p.queue) >= maxPushes {
+	if len(p.queue) >= maxPushes || p.bytes > maxPushBytes {
 		return false
 	}
-	p.queue = append(p.queue, f)
+	p.queue = append(p.queue, pushed{size, f})
+	p.bytes += size
 	if !p.running {
 		p.running = true
 		go p.run()
@@ -132,10 +148,12 @@ func (p *pushes) run() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for len(p.queue) > 0 && !p.closed {
-		f := p.queue[0]
+		next := p.queue[0]
+		p.queue[0] = pushed{}
 		p.queue = p.queue[1:]
+		p.bytes -= next.size
 		p.mu.Unlock()
-		f()
+		next.f()
 		p.mu.Lock()
 	}
 	p.queue, p.running = nil, false

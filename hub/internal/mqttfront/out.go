@@ -24,6 +24,9 @@ const (
 	// hardLimit is where a peer that does not read what the hub pushes is
 	// dropped: changes of its twin, and calls of methods.
 	hardLimit = 8 << 20
+	// pieceSize is how much a peer must take within the time limit: one whose way is slow
+	// reads all the same.
+	pieceSize = 16 << 10
 )
 
 var errSlow = errors.New("mqtt: the peer does not read what it is sent")
@@ -34,7 +37,7 @@ var errSlow = errors.New("mqtt: the peer does not read what it is sent")
 type out struct {
 	conn    *mqtt.Conn
 	buffers *buffers
-	timeout time.Duration // of a write
+	timeout time.Duration // of a write of pieceSize bytes
 	cut     func()        // ends the connection at once
 	roomy   func()        // called by the writer, for who found it full
 
@@ -46,6 +49,7 @@ type out struct {
 	writing bool       // somebody is in write, or about to be
 	wanted  bool       // roomy is to be called
 	writes  uint64     // that have ended
+	end     time.Time  // of all writes; zero for none
 	err     error      // no more writes
 }
 
@@ -167,10 +171,12 @@ func (o *out) await(d time.Duration) error {
 	return o.conn.SetReadDeadline(time.Now().Add(d))
 }
 
-// drain returns when all that waited is written, or the connection is over.
+// drain returns when all that waited is written, or the connection is over. It has the time of one write:
+// the connection ends then.
 func (o *out) drain() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	o.end = time.Now().Add(o.timeout)
 	for o.err == nil && (o.writing || len(o.buf) > 0) {
 		if o.writing {
 			o.changed.Wait()
@@ -193,12 +199,7 @@ func (o *out) write(budget int) {
 		b := o.buf
 		budget -= len(b)
 		o.buf = nil
-		o.mu.Unlock()
-		err := o.conn.SetWriteDeadline(time.Now().Add(o.timeout))
-		if err == nil {
-			err = o.conn.Write(b)
-		}
-		o.mu.Lock()
+		err := o.writeAll(b)
 		o.buffers.put(b)
 		o.writes++
 		switch {
@@ -217,6 +218,25 @@ func (o *out) write(budget int) {
 	}
 	o.writing = false
 	o.changed.Broadcast()
+}
+
+// writeAll writes b in pieces, each of which has its time. The caller holds the lock, which is
+// released meanwhile.
+func (o *out) writeAll(b []byte) (err error) {
+	for len(b) > 0 && err == nil && o.err == nil {
+		piece := b[:min(len(b), pieceSize)]
+		b = b[len(piece):]
+		by := time.Now().Add(o.timeout)
+		if !o.end.IsZero() && o.end.Before(by) {
+			by = o.end
+		}
+		o.mu.Unlock()
+		if err = o.conn.SetWriteDeadline(by); err == nil {
+			err = o.conn.Write(piece)
+		}
+		o.mu.Lock()
+	}
+	return err
 }
 
 // fail ends the connection. The caller holds the lock.

@@ -12,6 +12,7 @@ import (
 	"crypto/tls"
 	"log/slog"
 	"net"
+	"sync/atomic"
 	"time"
 
 	"github.com/hubwire/hubwire"
@@ -23,7 +24,7 @@ import (
 // Options are the options of [New].
 type Options struct {
 	ConnectTimeout    time.Duration // from accept to CONNECT; 0 means 60 s
-	WriteTimeout      time.Duration // for a peer to take what it is sent; 0 means 30 s
+	WriteTimeout      time.Duration // for a peer to take 16 KiB of what it is sent; 0 means 30 s
 	RefuseFilters     bool          // SUBACK 0x80 for an unknown filter, instead of closing
 	AllowNoAPIVersion bool          // in user names
 	PurgeUnsubscribed bool          // drop the C2D messages of who is connected without a subscription to them
@@ -48,6 +49,7 @@ type Server struct {
 	buffers buffers
 	conns   *conns.Set
 	current conns.Current[*conn] // for Drop
+	arrived atomic.Uint64        // CONNECTs
 }
 
 // New returns a Server without a listener.
