@@ -92,7 +92,7 @@ type link struct {
 	leaving leaving
 	inbox   inbox
 
-	lastRead   atomic.Int64 // a time.Duration, no later than the last packet was dealt with; written by the read loop
+	lastRead   atomic.Int64 // a time.Duration, no later than the last bytes were dealt with; written by the read loop
 	lastWrite  time.Duration
 	writeSince time.Duration // of the write under way
 	inWrite    bool

@@ -15,9 +15,10 @@ const ackBatch = 256
 func (s *Session) readLoop(l *link) (err error) {
 	defer s.connPanicked(&err)
 	s.ackIDs = s.ackIDs[:0]
+	heard := func() { l.lastRead.Store(int64(s.now())) } // a packet may take a slow link longer than KeepAlive allows
 	for first := true; ; {
 		var p Packet
-		if p, err = l.conn.ReadPacket(); err != nil {
+		if p, err = l.conn.readPacket(heard); err != nil {
 			s.settle(l)
 			return readError(look(err))
 		}
