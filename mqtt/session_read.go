@@ -154,7 +154,7 @@ func (s *Session) admit(l *link, m *Publish) (seq uint64, skip bool, err error) 
 		}
 	}
 	seq, ok := l.inbox.add(m.ID)
-	if !ok || len(s.ctl) > maxControl {
+	if !ok || len(s.ctl) > maxControl && len(s.ctl) > maxControl+s.asking() {
 		return 0, false, protocolError("it sends and does not read: %d deliveries without PUBACK, %d bytes that wait to be written",
 			l.inbox.tail-l.inbox.head, len(s.ctl))
 	}

@@ -199,6 +199,20 @@ func (s *Session) sendRequest(r *request, now time.Duration) {
 	s.wakeAt(s.ackLimit(now))
 }
 
+// asking returns how many bytes of ctl may be requests.
+func (s *Session) asking() (n int) {
+	for _, r := range s.requests {
+		if !r.sent {
+			continue
+		}
+		n += 5 + 2
+		for _, f := range r.filters {
+			n += 2 + len(f.filter) + 1
+		}
+	}
+	return n
+}
+
 // requestID returns a packet identifier that neither a publish nor another
 // request has. There are more of them than requests: see maxFilters.
 func (s *Session) requestID() uint16 {
