@@ -315,7 +315,12 @@ func (s *Session) hello(login *Login) ([]byte, error) {
 	if err := c.Check(); err != nil {
 		return nil, err
 	}
-	return c.AppendTo(nil), nil
+	packet := c.AppendTo(nil)
+	if n := len(packet); n > s.o.MaxPacket {
+		clear(packet) // it holds the password
+		return nil, fmt.Errorf("with the Will it makes a CONNECT of %d bytes, the limit is %d: %w", n, s.o.MaxPacket, ErrTooLarge)
+	}
+	return packet, nil
 }
 
 // handshake sends the CONNECT and waits for the CONNACK. What bounds it is the
