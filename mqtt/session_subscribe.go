@@ -123,6 +123,7 @@ func (s *Session) request(ctx context.Context, r *request, size int) error {
 		return w.err
 	case <-ctx.Done():
 	}
+	why := ctx.Err() // the context is the caller's: no lock is held
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if r.w == nil {
@@ -132,7 +133,7 @@ func (s *Session) request(ctx context.Context, r *request, size int) error {
 	if r.tries == 0 {
 		s.requests = slices.DeleteFunc(s.requests, func(q *request) bool { return q == r })
 	}
-	return gaveUp(r.op(), r.tries > 0, ctx.Err())
+	return gaveUp(r.op(), r.tries > 0, why)
 }
 
 func (s *Session) addRequest(r *request, w *waiter) error {
