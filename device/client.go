@@ -238,7 +238,7 @@ func (c *Client) Close() error {
 	return &hubwire.Error{Op: "close", Outcome: hubwire.Unknown, Err: context.DeadlineExceeded, Message: late}
 }
 
-const lateConn = "a Close of the net.Conn has not returned"
+const lateConn = "a Close of the net.Conn, or HandlerPanic, has not returned"
 
 // handlerShare is the part of CloseTimeout that method handlers get for their
 // answers; what remains is the link's.

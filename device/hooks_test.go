@@ -8,6 +8,7 @@ import (
 	"net"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -165,4 +166,51 @@ func TestAPanicInAFunctionThatAConnectionNeedsFailsThatAttempt(t *testing.T) {
 			b.works(c, "with a certificate")
 		})
 	})
+}
+
+// HandlerPanic is a hook like others, wherever the panic was.
+func TestCloseInHandlerPanic(t *testing.T) {
+	for _, where := range []string{"Read", "Write", "Close", "Packet", "State", "done"} {
+		t.Run(where, func(t *testing.T) {
+			overEach(t, hub.Config{}, func(t *testing.T, b *bench) {
+				var on atomic.Bool
+				panics := func(in string) {
+					if in == where && on.CompareAndSwap(true, false) {
+						panic(in)
+					}
+				}
+				closed := make(chan error, 1)
+				var c *device.Client
+				c = b.dial(b.device, func(o *device.Options) {
+					o.Hooks = &device.Hooks{
+						Packet:       func(bool, []byte) { panics("Packet") },
+						State:        func(device.State, error) { panics("State") },
+						HandlerPanic: func(any, []byte) { closed <- c.Close() },
+					}
+					next := o.Dial
+					o.Dial = func(ctx context.Context, network, addr string) (net.Conn, error) {
+						nc, err := next(ctx, network, addr)
+						odd := &oddConn{Conn: nc, on: &on, close: func(nc net.Conn) error { err := nc.Close(); panics("Close"); return err }}
+						switch where {
+						case "Read":
+							odd.read = func(net.Conn, []byte) (int, error) { panics("Read"); return 0, net.ErrClosed }
+						case "Write":
+							odd.write = func([]byte) (int, error) { panics("Write"); return 0, net.ErrClosed }
+						}
+						return odd, err
+					}
+				})
+				on.Store(true)
+				if where == "Close" || where == "State" {
+					b.hub.Disconnect(dev)
+				} else if err := c.SendAsync(t.Context(), &hubwire.Message{}, func(error) { panics("done") }); err != nil {
+					t.Fatal(err)
+				}
+				if err := <-closed; err != nil {
+					t.Error(err)
+				}
+				<-c.Done()
+			})
+		})
+	}
 }

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -53,6 +54,10 @@ func TestMethodsAreAnswered(t *testing.T) {
 		b.handle(c, "fails", func(context.Context, hubwire.MethodRequest) (hubwire.MethodResponse, error) {
 			return hubwire.MethodResponse{}, errors.New("no paper")
 		})
+		b.handle(c, "ends its goroutine", func(context.Context, hubwire.MethodRequest) (hubwire.MethodResponse, error) {
+			runtime.Goexit() // as t.FailNow does
+			return hubwire.MethodResponse{}, nil
+		})
 		b.handle(c, "fails badly", func(context.Context, hubwire.MethodRequest) (hubwire.MethodResponse, error) {
 			return hubwire.MethodResponse{}, (*fragile)(nil)
 		})
@@ -78,6 +83,7 @@ func TestMethodsAreAnswered(t *testing.T) {
 			{"own status", "", 12345, ""},
 			{"panics", "", 500, `"device: the handler panicked"`},
 			{"fails", "", 500, `"no paper"`},
+			{"ends its goroutine", "", 500, `"device: the handler ended its goroutine"`},
 			{"fails badly", "", 500, `"device: the handler panicked"`},
 			{"too much", "", 500, `"the handler's answer has 131073 bytes, the limit is 131072"`},
 			{"no JSON", "", 500, `"the handler's answer is not JSON"`},

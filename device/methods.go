@@ -130,11 +130,14 @@ func (c *Client) serveMethod(r hubwire.MethodRequest, reply replyFunc) {
 		id := goroutine.ID()
 		c.methods.enter(id)
 		defer c.methods.leave(id)
-		answer := c.answer(r)
-		// The link outlives life by a moment, in which the answer can still go out.
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(c.life), c.o.OperationTimeout)
-		defer cancel()
-		_ = reply(ctx, answer) // when that fails the link has ended, and who called times out
+		answer := textResponse(http.StatusInternalServerError, "device: the handler ended its goroutine") // as t.FailNow does
+		defer func() {
+			// The link outlives life by a moment, in which the answer can still go out.
+			ctx, cancel := context.WithTimeout(context.WithoutCancel(c.life), c.o.OperationTimeout)
+			defer cancel()
+			_ = reply(ctx, answer) // when that fails the link has ended, and who called times out
+		}()
+		answer = c.answer(r)
 	}()
 }
 

@@ -88,7 +88,11 @@ func (c *Conn) init(nc net.Conn, opts *ConnOptions) {
 //
 // The buffer takes 16 KiB, or twice what has arrived already, whatever length
 // a packet announces, and shrinks again once a large packet is dealt with.
-func (c *Conn) ReadPacket() (Packet, error) {
+func (c *Conn) ReadPacket() (Packet, error) { return c.readPacket(nil) }
+
+// readPacket is ReadPacket, and calls more, if there is one, whenever another part has come of a packet
+// that had come in part.
+func (c *Conn) readPacket(more func()) (Packet, error) {
 	if c == nil {
 		return nil, errNoConn
 	}
@@ -120,6 +124,9 @@ func (c *Conn) ReadPacket() (Packet, error) {
 		}
 		if err := c.fill(n); err != nil {
 			return nil, err
+		}
+		if more != nil {
+			more()
 		}
 	}
 }

@@ -51,7 +51,7 @@ type Session struct {
 	failure  error              // why the last connection was lost, or the last attempt failed
 	cause    error              // why the session ends; the first one stays
 	cancel   context.CancelFunc // ends the context of dial or login, while there is one
-	helpers  int                // flusher, timer and closing goroutines that exist or will
+	helpers  int                // flusher, timer, closing and OnPanic goroutines that exist or will
 	detached int                // those of them that wait in Close themselves
 	callers  []uint64           // the ids of flushers that call back, and of who calls OnPanic
 	link     *link              // the connection, or nil
@@ -92,7 +92,7 @@ type link struct {
 	leaving leaving
 	inbox   inbox
 
-	lastRead   atomic.Int64 // a time.Duration, no later than the last packet was dealt with; written by the read loop
+	lastRead   atomic.Int64 // a time.Duration, no later than the last bytes were dealt with; written by the read loop
 	lastWrite  time.Duration
 	writeSince time.Duration // of the write under way
 	inWrite    bool

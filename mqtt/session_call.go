@@ -56,15 +56,45 @@ func (s *Session) contain() {
 	}
 }
 
+// containBeside is contain under a read or a write.
+func (s *Session) containBeside() {
+	if v := recover(); v != nil {
+		s.reportBeside(v)
+	}
+}
+
 func (s *Session) reportPanic(v any) {
+	if s.o.OnPanic != nil {
+		s.callOnPanic(v, debug.Stack())
+	}
+}
+
+// reportBeside is reportPanic on a goroutine of its own. Who reads or writes must go on: a Close in OnPanic waits for it,
+// and it may be a goroutine of the caller's, in Publish.
+func (s *Session) reportBeside(v any) {
 	if s.o.OnPanic == nil {
 		return
 	}
-	defer func() { _ = recover() }() // a hook that panics has nobody left to tell
 	stack := debug.Stack()
+	s.mu.Lock()
+	s.helpers++
+	s.mu.Unlock()
+	go func() {
+		defer func() {
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			s.helpers--
+			s.changed.Broadcast()
+		}()
+		s.callOnPanic(v, stack)
+	}()
+}
+
+func (s *Session) callOnPanic(v any, stack []byte) {
+	defer func() { _ = recover() }() // a hook that panics has nobody left to tell
 	s.calling.Add(1)
 	defer s.calling.Add(-1)
-	if s.ownGoroutine() == 0 { // a method of the net.Conn panicked, and perhaps under a Publish of the caller's
+	if s.ownGoroutine() == 0 {
 		defer s.callsBack()()
 	}
 	s.o.OnPanic(v, stack)
@@ -87,7 +117,7 @@ func (s *Session) trace() *Trace {
 		if f == nil {
 			return nil
 		}
-		return func(p Packet) { defer s.contain(); f(p) }
+		return func(p Packet) { defer s.containBeside(); f(p) }
 	}
 	return &Trace{Received: see(t.Received), Sent: see(t.Sent)}
 }

@@ -461,3 +461,56 @@ func TestRefusedRenewalOfAnExpiredTokenEnds(t *testing.T) {
 		f.running.Wait()
 	})
 }
+
+// A server whose packet takes long to arrive has no place to put a PINGRESP, and is not silent.
+func TestAPacketThatTakesLongerThanKeepAliveAllows(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const keep = 10 * time.Second
+		f := newFake(t, func(c *fakeConn) {
+			if !c.accept() {
+				return
+			}
+			large := (&Publish{Topic: []byte("t"), Payload: make([]byte, 60_000), QoS: AtLeastOnce, ID: 1}).AppendTo(nil)
+			for part := range slices.Chunk(large, 1000) {
+				c.send(part)
+				time.Sleep(time.Second)
+			}
+			c.serve() // the pings that came meanwhile, too
+			time.Sleep(time.Hour)
+		})
+		var came atomic.Int32
+		f.start(SessionOptions{KeepAlive: keep, OnDelivery: func(d Delivery) { came.Add(1); _ = d.Receipt.Ack() }})
+		time.Sleep(2 * time.Minute)
+		if n := f.connections(); n != 1 || came.Load() != 1 {
+			_, reasons := f.stateLog()
+			t.Errorf("%d connections, %d messages: %v", n, came.Load(), reasons)
+		}
+	})
+}
+
+// One that stops in the middle of a packet is as dead as another.
+func TestALinkThatDiesInThePacket(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const keep = 10 * time.Second
+		f := newFake(t, func(c *fakeConn) {
+			if c.accept() {
+				part := (&Publish{Topic: []byte("t"), Payload: make([]byte, 100)}).AppendTo(nil)[:50]
+				c.send(part[:25])
+				time.Sleep(keep)
+				c.send(part[25:])
+				for c.step(false) {
+				}
+			}
+		}, well)
+		lost := make(chan error, 1)
+		begin := time.Now()
+		f.start(SessionOptions{KeepAlive: keep, OnState: func(state SessionState, reason error) {
+			if state == Connecting {
+				lost <- reason
+			}
+		}})
+		if err := <-lost; !errors.Is(err, ErrKeepAlive) || time.Since(begin) != keep+keep*3/2 {
+			t.Errorf("after %v: %v", time.Since(begin), err)
+		}
+	})
+}

@@ -37,7 +37,7 @@ func (s *Session) abort(nc net.Conn) {
 // close_notify, FIN or a close frame a server knows that nothing was cut off. It may
 // wait for the server; abort ends that.
 func (s *Session) goodbye(nc net.Conn) {
-	defer s.contain()
+	defer s.containBeside()
 	switch c := nc.(type) { // nothing depends on it
 	case interface{ CloseWrite() error }:
 		_ = c.CloseWrite()
@@ -73,7 +73,7 @@ func look(err error) error {
 // error: it costs the connection, and not the program.
 func (s *Session) connPanicked(err *error) {
 	if v := recover(); v != nil {
-		s.reportPanic(v)
+		s.reportBeside(v)
 		*err = fmt.Errorf("mqtt: the net.Conn panicked: %v", v)
 	}
 }

@@ -292,6 +292,7 @@ func TestAConnectionThatPanics(t *testing.T) {
 		if err := s.Publish(t.Context(), message("1")); err != nil {
 			t.Errorf("Publish: %v", err)
 		}
+		synctest.Wait()
 		if panics != 2 || f.connections() != 2 {
 			t.Errorf("%d panics were reported of 2, in %d connections", panics, f.connections())
 		}
@@ -314,6 +315,7 @@ func TestATraceThatPanics(t *testing.T) {
 		if err := s.Publish(t.Context(), message("1")); err != nil {
 			t.Errorf("Publish: %v", err)
 		}
+		synctest.Wait()
 		if n := len(panics); n != 4 {
 			t.Errorf("%d panics were reported, want those of CONNECT, CONNACK, PUBLISH and PUBACK", n)
 		}

@@ -119,7 +119,7 @@ type SessionOptions struct {
 
 	// OnPanic tells of a panic in one of the caller's functions, which is
 	// contained; one in a method of the DialFunc's net.Conn costs the connection. It
-	// may be called from several goroutines at once. stack is as
+	// may be called from several goroutines at once, and for the net.Conn and the Trace a little later. stack is as
 	// [runtime/debug.Stack] gives it. nil drops it.
 	OnPanic func(value any, stack []byte)
 

@@ -5,10 +5,12 @@ import (
 	"errors"
 	"net"
 	"runtime"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -119,7 +121,7 @@ func TestAPanicOfTheConnectionCostsNoMoreThanIt(t *testing.T) {
 	}
 }
 
-// OnPanic may end its goroutine, as t.Fatal does: of a publish that is written by its own caller, that is the caller's.
+// OnPanic may end its goroutine, as t.Fatal does: that is not the one of a caller whose publish found the net.Conn to panic.
 func TestAnOnPanicThatEndsItsGoroutine(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFake(t, well)
@@ -133,14 +135,9 @@ func TestAnOnPanicThatEndsItsGoroutine(t *testing.T) {
 		}
 		s := f.start(SessionOptions{OnPanic: func(any, []byte) { runtime.Goexit() }})
 		breaks.Store(true)
-		returned := make(chan struct{})
-		go func() {
-			defer close(returned)
-			_ = s.Publish(t.Context(), message("x"))
-			t.Error("Publish returned, whose goroutine had ended")
-		}()
-		<-returned
-		comeBack()
+		if err := s.Publish(t.Context(), message("x")); err != nil {
+			t.Error(err)
+		}
 		if n := f.connections(); n != 2 || s.State() != Connected {
 			t.Errorf("%d connections, %v", n, s.State())
 		}
@@ -215,3 +212,55 @@ type writeHook struct {
 }
 
 func (c writeHook) Write(b []byte) (int, error) { c.before(); return c.Conn.Write(b) }
+
+// Nobody who reads or writes is held up by OnPanic, nor waited for by a Close in it.
+func TestCloseInOnPanic(t *testing.T) {
+	for _, where := range []string{"reading", "writing", "writing in Publish", "closing", "Sent", "Received"} {
+		t.Run(where, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				f := newFake(t, well)
+				var armed atomic.Bool
+				panics := func(in string) {
+					if strings.HasPrefix(where, in) && armed.CompareAndSwap(true, false) {
+						panic("brittle")
+					}
+				}
+				f.wrap = func(nc net.Conn) net.Conn {
+					nc = closeHook{readHook{writeHook{nc, func() { panics("writing") }}, func() { panics("reading") }}, func() { panics("closing") }}
+					if where == "writing in Publish" {
+						return roomy{nc}
+					}
+					return nc
+				}
+				var s *Session
+				closed := make(chan error, 1)
+				s = f.start(SessionOptions{
+					OnPanic: func(any, []byte) { closed <- s.Close() },
+					Trace:   &Trace{Sent: func(Packet) { panics("Sent") }, Received: func(Packet) { panics("Received") }},
+				})
+				armed.Store(true)
+				begin := time.Now()
+				if where == "closing" {
+					s.mu.Lock()
+					l := s.link
+					s.mu.Unlock()
+					s.kill(l, ErrServerClosed)
+				} else if err := s.Publish(t.Context(), message("x")); err != nil && !errors.Is(err, net.ErrClosed) {
+					t.Error(err)
+				}
+				if err := <-closed; err != nil || time.Since(begin) != 0 {
+					t.Errorf("Close: %v after %v", err, time.Since(begin))
+				}
+				<-s.Done()
+			})
+		})
+	}
+}
+
+// closeHook is a net.Conn with a function that is called after Close.
+type closeHook struct {
+	net.Conn
+	after func()
+}
+
+func (c closeHook) Close() error { defer c.after(); return c.Conn.Close() }

@@ -244,10 +244,11 @@ func (s *Session) waitForRoom(ctx context.Context, n int) error {
 		err = w.err
 		s.mu.Lock()
 	case <-ctx.Done():
+		why := ctx.Err() // the context is the caller's: no lock is held
 		s.mu.Lock()
 		if s.queue.remove(w) {
 			s.makeRoom() // for a smaller one behind it
-			err = gaveUp("publish", false, ctx.Err())
+			err = gaveUp("publish", false, why)
 		} else {
 			err = w.wait() // has been decided meanwhile
 		}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"runtime"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -134,6 +135,45 @@ func TestACallbackThatEndsItsGoroutineEndsTheSessionAtMost(t *testing.T) {
 					if n := len(out.told(fmt.Sprint(i))); n != 1 {
 						t.Errorf("done %d was called %d times", i, n)
 					}
+				}
+			})
+		})
+	}
+}
+
+// What is told at the end may end its goroutine, too: the rest is told all the same.
+func TestADoneThatEndsItsGoroutineAtTheEnd(t *testing.T) {
+	for _, qos := range []QoS{AtLeastOnce, AtMostOnce} {
+		t.Run(fmt.Sprintf("QoS %d", qos), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				f := newFake(t, hushed)
+				var stuck atomic.Bool
+				over := make(chan struct{})
+				f.wrap = func(nc net.Conn) net.Conn {
+					return writeHook{nc, func() {
+						if stuck.Load() {
+							<-over
+						}
+					}}
+				}
+				s := f.start(SessionOptions{})
+				stuck.Store(true)
+				time.AfterFunc(1700*time.Millisecond, func() { close(over) }) // when Close has cut the connection
+				out := newOutcome()
+				for _, name := range []string{"a", "b", "c"} {
+					m, note := message(name), out.of(name)
+					m.QoS = qos
+					if err := s.PublishAsync(t.Context(), m, func(err error) { note(err); runtime.Goexit() }); err != nil {
+						t.Fatal(err)
+					}
+					synctest.Wait()
+				}
+				if err := s.Close(); err != nil {
+					t.Error(err)
+				}
+				out.check(t, net.ErrClosed, "a", "b", "c")
+				if states, _ := f.stateLog(); s.State() != Closed || !slices.Equal(states, []string{"connected", "closed"}) {
+					t.Errorf("it is %v, and told of %v", s.State(), states)
 				}
 			})
 		})

@@ -15,9 +15,10 @@ const ackBatch = 256
 func (s *Session) readLoop(l *link) (err error) {
 	defer s.connPanicked(&err)
 	s.ackIDs = s.ackIDs[:0]
+	heard := func() { l.lastRead.Store(int64(s.now())) } // a packet may take a slow link longer than KeepAlive allows
 	for first := true; ; {
 		var p Packet
-		if p, err = l.conn.ReadPacket(); err != nil {
+		if p, err = l.conn.readPacket(heard); err != nil {
 			s.settle(l)
 			return readError(look(err))
 		}
@@ -153,7 +154,7 @@ func (s *Session) admit(l *link, m *Publish) (seq uint64, skip bool, err error) 
 		}
 	}
 	seq, ok := l.inbox.add(m.ID)
-	if !ok || len(s.ctl) > maxControl {
+	if !ok || len(s.ctl) > maxControl && len(s.ctl) > maxControl+s.asking() {
 		return 0, false, protocolError("it sends and does not read: %d deliveries without PUBACK, %d bytes that wait to be written",
 			l.inbox.tail-l.inbox.head, len(s.ctl))
 	}

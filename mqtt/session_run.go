@@ -173,6 +173,7 @@ func (s *Session) wait() time.Duration {
 // finish is the end of run: everybody gets an answer, and the goroutines go.
 func (s *Session) finish() {
 	defer s.over()
+	defer s.failAll()       // whatever a done function of leave does
 	s.end(ErrSessionClosed) // there is a cause already, unless a callback ended the goroutine
 	s.mu.Lock()
 	l := s.link
@@ -180,6 +181,10 @@ func (s *Session) finish() {
 	if l != nil {
 		s.leave(l)
 	}
+}
+
+// failAll waits for the other goroutines, and tells of all that is left that the session has ended.
+func (s *Session) failAll() {
 	s.mu.Lock()
 	s.stopTimer()
 	for s.helpers > s.detached {
@@ -196,11 +201,11 @@ func (s *Session) finish() {
 	s.ctl, s.subs = nil, nil
 	reason := s.cause
 	s.mu.Unlock()
-	s.call(ops)
 	if errors.Is(reason, ErrSessionClosed) {
 		reason = nil
 	}
-	s.setState(Closed, reason)
+	defer s.setState(Closed, reason) // also when a done function ends the goroutine
+	s.call(ops)
 }
 
 // over is the last that a session does.
@@ -310,7 +315,12 @@ func (s *Session) hello(login *Login) ([]byte, error) {
 	if err := c.Check(); err != nil {
 		return nil, err
 	}
-	return c.AppendTo(nil), nil
+	packet := c.AppendTo(nil)
+	if n := len(packet); n > s.o.MaxPacket {
+		clear(packet) // it holds the password
+		return nil, fmt.Errorf("with the Will it makes a CONNECT of %d bytes, the limit is %d: %w", n, s.o.MaxPacket, ErrTooLarge)
+	}
+	return packet, nil
 }
 
 // handshake sends the CONNECT and waits for the CONNACK. What bounds it is the

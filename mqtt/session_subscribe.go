@@ -123,6 +123,7 @@ func (s *Session) request(ctx context.Context, r *request, size int) error {
 		return w.err
 	case <-ctx.Done():
 	}
+	why := ctx.Err() // the context is the caller's: no lock is held
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if r.w == nil {
@@ -132,7 +133,7 @@ func (s *Session) request(ctx context.Context, r *request, size int) error {
 	if r.tries == 0 {
 		s.requests = slices.DeleteFunc(s.requests, func(q *request) bool { return q == r })
 	}
-	return gaveUp(r.op(), r.tries > 0, ctx.Err())
+	return gaveUp(r.op(), r.tries > 0, why)
 }
 
 func (s *Session) addRequest(r *request, w *waiter) error {
@@ -197,6 +198,20 @@ func (s *Session) sendRequest(r *request, now time.Duration) {
 		s.ctl = (&Subscribe{ID: r.id, Filters: list}).AppendTo(s.ctl)
 	}
 	s.wakeAt(s.ackLimit(now))
+}
+
+// asking returns how many bytes of ctl may be requests.
+func (s *Session) asking() (n int) {
+	for _, r := range s.requests {
+		if !r.sent {
+			continue
+		}
+		n += 5 + 2
+		for _, f := range r.filters {
+			n += 2 + len(f.filter) + 1
+		}
+	}
+	return n
 }
 
 // requestID returns a packet identifier that neither a publish nor another

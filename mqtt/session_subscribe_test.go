@@ -385,3 +385,35 @@ func TestSubscriptionsAreRestoredUnderAnotherClientID(t *testing.T) {
 		f.running.Wait()
 	})
 }
+
+// What the session itself has to ask for says nothing of the server.
+func TestManySubscriptionsAreRestoredWhileMessagesCome(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFake(t, well, func(c *fakeConn) {
+			if _, err := c.ReadPacket(); err == nil { // the CONNECT
+				hello := (*Connack)(nil).AppendTo(nil)
+				c.send((&Publish{Topic: []byte("t"), QoS: AtLeastOnce, ID: 1}).AppendTo(hello))
+				c.serve()
+			}
+		})
+		s := f.start(SessionOptions{})
+		for i := range maxFilters / 100 {
+			var filters []string
+			for j := range 100 {
+				filters = append(filters, fmt.Sprintf("%d/%d/%s", i, j, strings.Repeat("x", maxControl/maxFilters)))
+			}
+			if err := s.Subscribe(t.Context(), AtLeastOnce, filters...); err != nil {
+				t.Fatal(err)
+			}
+		}
+		s.mu.Lock()
+		l := s.link
+		s.mu.Unlock()
+		l.nc.Close()
+		comeBack()
+		if n, got := f.connections(), len(f.filters()); n != 2 || got != 2*maxFilters {
+			_, reasons := f.stateLog()
+			t.Errorf("%d connections, %d filters: %v", n, got, reasons)
+		}
+	})
+}

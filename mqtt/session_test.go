@@ -241,6 +241,10 @@ func TestUnusableOptionsAndPublishesAreRefusedAtOnce(t *testing.T) {
 	}
 	synctest.Test(t, func(t *testing.T) {
 		f := newFake(t, well)
+		will := SessionOptions{MaxPacket: 1000, Will: Will{Topic: []byte("t"), Payload: make([]byte, 1000)}}
+		if _, err := StartSession(t.Context(), f.dial, f.login, &will); !errors.Is(err, ErrTooLarge) || f.connections() != 0 {
+			t.Errorf("too large a CONNECT: %v, %d connections", err, f.connections())
+		}
 		s := f.start(SessionOptions{MaxPacket: 1000})
 		for _, tt := range []struct {
 			name string

@@ -352,3 +352,32 @@ func TestALinkThatIsSlowIsNotDead(t *testing.T) {
 		})
 	}
 }
+
+// curious is a context that has a look at a session when it is asked why it ended.
+type curious struct {
+	context.Context
+	s *Session
+}
+
+func (c curious) Err() error {
+	c.s.State()
+	return c.Context.Err()
+}
+
+func TestAContextThatLooksAtTheSession(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFake(t, hushed)
+		s := f.start(SessionOptions{Window: 1})
+		for _, call := range []func(context.Context) error{
+			func(ctx context.Context) error { return s.Publish(ctx, message("in the window")) },
+			func(ctx context.Context) error { return s.PublishAsync(ctx, message("waits for it"), nil) },
+			func(ctx context.Context) error { return s.Subscribe(ctx, AtMostOnce, "a") },
+		} {
+			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+			if err := call(curious{ctx, s}); !errors.Is(err, context.DeadlineExceeded) {
+				t.Error(err)
+			}
+			cancel()
+		}
+	})
+}

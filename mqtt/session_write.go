@@ -15,7 +15,7 @@ import (
 // connection that shows no buffer the flusher writes.
 const maxLone = 16 << 10
 
-// maxControl bounds what waits to be written besides publishes. Only a server
+// maxControl bounds what waits to be written besides publishes and requests. Only a server
 // that sends much and reads nothing gets there.
 const maxControl = 256 << 10
 

@@ -265,3 +265,19 @@ func (c *Conn) panicked(v any) {
 	defer func() { _ = recover() }() // a hook that panics has nobody left to tell
 	c.o.OnPanic(v, debug.Stack())
 }
+
+// panickedBeside is panicked for what reads or writes, and may hold locks: OnPanic, which may close c, has a goroutine of its own.
+func (c *Conn) panickedBeside(v any) {
+	if c.o.OnPanic == nil {
+		return
+	}
+	stack := debug.Stack()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.startLocked(func() {
+		c.call(func() {
+			defer func() { _ = recover() }() // a hook that panics has nobody left to tell
+			c.o.OnPanic(v, stack)
+		})
+	})
+}

@@ -56,7 +56,7 @@ func (g *guarded) close(f func()) {
 
 func (g *guarded) contain(err *error) {
 	if v := recover(); v != nil {
-		g.c.panicked(v)
+		g.c.panickedBeside(v)
 		*err = fmt.Errorf("links: the net.Conn panicked: %v", v)
 	}
 }

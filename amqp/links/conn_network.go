@@ -39,7 +39,11 @@ func (n *network) open(ctx context.Context, nc net.Conn) (err error) {
 	}
 	if o.Trace != nil {
 		opts.Trace = func(sent bool, frame []byte) {
-			defer n.c.contain()
+			defer func() {
+				if v := recover(); v != nil {
+					n.c.panickedBeside(v)
+				}
+			}()
 			o.Trace(sent, frame)
 		}
 	}

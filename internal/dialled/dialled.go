@@ -12,15 +12,20 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/hubwire/hubwire/internal/goroutine"
 )
 
 // Conns are the connections of one client. The zero value is ready for use, and a nil one is that of nobody.
 type Conns struct {
-	Panicked func(value any, stack []byte) // told of panics that were contained; nil for nobody
+	// Panicked is told of panics that were contained; nil for nobody. It runs on a goroutine of its own, as it may
+	// close the client, which waits for who reads or writes.
+	Panicked func(value any, stack []byte)
 
 	mu      sync.Mutex
-	closing int           // calls of Close that have not returned
-	changed chan struct{} // closed when there are none any more; nil while nobody waits for it
+	pending int             // calls of Close and Panicked that Wait waits for
+	telling map[uint64]bool // the goroutines of Panicked among them
+	changed chan struct{}   // closed when there are none any more; nil while nobody waits for it
 }
 
 const (
@@ -49,11 +54,15 @@ func (c *Conns) Wrap(nc net.Conn) net.Conn {
 	return made
 }
 
-// Wait reports whether all connections that were closed are so before limit.
+// Wait reports whether all connections that were closed are so before limit, and all calls of Panicked have returned,
+// but for those that are in Wait themselves.
 func (c *Conns) Wait(limit <-chan struct{}) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for c.closing > 0 {
+	if len(c.telling) > 0 {
+		c.toldLocked(goroutine.ID())
+	}
+	for c.pending > 0 {
 		if c.changed == nil {
 			c.changed = make(chan struct{})
 		}
@@ -64,7 +73,7 @@ func (c *Conns) Wait(limit <-chan struct{}) bool {
 			c.mu.Lock()
 		case <-limit:
 			c.mu.Lock()
-			return c.closing == 0
+			return c.pending == 0
 		}
 	}
 	return true
@@ -73,18 +82,52 @@ func (c *Conns) Wait(limit <-chan struct{}) bool {
 func (c *Conns) start(f func()) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.closing++
+	c.pending++
 	go func() {
 		defer func() {
 			c.mu.Lock()
 			defer c.mu.Unlock()
-			if c.closing--; c.closing == 0 && c.changed != nil {
-				close(c.changed)
-				c.changed = nil
-			}
+			c.endedLocked()
 		}()
 		f()
 	}()
+}
+
+func (c *Conns) endedLocked() {
+	if c.pending--; c.pending == 0 && c.changed != nil {
+		close(c.changed)
+		c.changed = nil
+	}
+}
+
+// tell has Panicked called.
+func (c *Conns) tell(value any, stack []byte) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.pending++
+	go func() {
+		id := goroutine.ID()
+		c.mu.Lock()
+		if c.telling == nil {
+			c.telling = map[uint64]bool{}
+		}
+		c.telling[id] = true
+		c.mu.Unlock()
+		defer func() {
+			c.mu.Lock()
+			defer c.mu.Unlock()
+			c.toldLocked(id)
+		}()
+		c.Panicked(value, stack)
+	}()
+}
+
+// toldLocked has Wait not wait any more for a goroutine, if that is one that calls Panicked.
+func (c *Conns) toldLocked(id uint64) {
+	if c.telling[id] {
+		delete(c.telling, id)
+		c.endedLocked()
+	}
 }
 
 // conn is a connection that is wrapped.
@@ -223,7 +266,7 @@ func (c *conn) contain(err *error) {
 	}
 	*err = fmt.Errorf("the net.Conn panicked: %v", v)
 	if c.of != nil && c.of.Panicked != nil {
-		c.of.Panicked(v, debug.Stack())
+		c.of.tell(v, debug.Stack())
 	}
 }
 
