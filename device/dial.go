@@ -33,6 +33,7 @@ func (c *config) tls() *tls.Config {
 	}
 	if c.cred.GetClientCertificate != nil {
 		t.GetClientCertificate = c.cred.GetClientCertificate
+		t.ClientSessionCache = nil // a session that is resumed has the certificate of the first connection
 	}
 	return t
 }
