@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"reflect"
 	"runtime/debug"
 	"sync"
 	"sync/atomic"
@@ -34,13 +35,20 @@ const (
 
 // Wrap returns nc with methods that do not panic, return errors that do not either, and tell of bytes as [io.Reader] and
 // [io.Writer] have it. Close lets go who reads or writes, and returns at once: nc is closed on a goroutine
-// of its own, for which [Conns.Wait] waits. Of a nil Conns, Close closes nc itself. What is wrapped already, and nil, stay as they are.
+// of its own, for which [Conns.Wait] waits. Of a nil Conns, Close closes nc itself. What somebody's Conns have wrapped, and nil, stay
+// as they are; what a nil one has becomes c's.
 //
 // There is no NetConn, as nobody is to get by; SetWriteBuffer, which does nothing, shows that nc has a buffer, or what it runs over.
 func (c *Conns) Wrap(nc net.Conn) net.Conn {
-	switch nc.(type) {
-	case nil, *conn, buffered:
+	had, ok := nc.(*conn)
+	if b, is := nc.(buffered); is {
+		had, ok = b.conn, true
+	}
+	switch {
+	case nc == nil, ok && (had.of != nil || c == nil):
 		return nc
+	case ok: // as of a ws.ProxyDialer that is a program's dial function
+		nc = had.Conn
 	}
 	made := &conn{Conn: nc, of: c}
 	if made.hasBuffer() {
@@ -244,16 +252,22 @@ func Abort(nc net.Conn) {
 // past is a deadline that is over.
 var past = time.Unix(1, 0)
 
-// Sound returns err, unless its methods panic, as those of a nil pointer that became an error: then it returns another one.
+// Sound returns err, of a function of the program, unless its methods panic, or it is, or wraps, a nil pointer that became an error, into
+// which nobody can look: then it returns another one.
 func Sound(err error) (s error) {
 	if err == nil || err == io.EOF {
 		return err
 	}
 	defer func() {
 		if recover() != nil {
-			s = fmt.Errorf("the net.Conn returned an error that panics, a %T", err)
+			s = fmt.Errorf("an error that panics, a %T", err)
 		}
 	}()
+	for e := err; e != nil; e = errors.Unwrap(e) {
+		if v := reflect.ValueOf(e); v.Kind() == reflect.Pointer && v.IsNil() {
+			return fmt.Errorf("an error that is a nil pointer, a %T", err)
+		}
+	}
 	_ = err.Error()
 	_ = errors.Is(err, net.ErrClosed)
 	if e, ok := errors.AsType[net.Error](err); ok {

@@ -2,6 +2,7 @@ package dialled
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"testing"
@@ -47,6 +48,31 @@ func TestCloseLetsGoAndDoesNotWait(t *testing.T) {
 	})
 }
 
+func TestWhatNobodysConnsHaveWrappedIsWrappedAnew(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		near, far := net.Pipe()
+		defer far.Close()
+		var cs Conns
+		nc := cs.Wrap((*Conns)(nil).Wrap(slow{near}))
+		if (*Conns)(nil).Wrap(nc) != nc || new(Conns).Wrap(nc) != nc {
+			t.Error("what is somebody's becomes another's")
+		}
+		begin := time.Now()
+		nc.Close()
+		if took := time.Since(begin); took != 0 {
+			t.Errorf("Close took %v", took)
+		}
+		if !cs.Wait(nil) || time.Since(begin) != time.Hour {
+			t.Errorf("Wait returned after %v, want when it is closed", time.Since(begin))
+		}
+	})
+}
+
+// harmless is an error that does not mind to be nil.
+type harmless struct{}
+
+func (*harmless) Error() string { return "none" }
+
 type empty struct{ net.Conn }
 
 func (empty) Read([]byte) (int, error) { return 0, nil }
@@ -65,7 +91,9 @@ func TestSound(t *testing.T) {
 	if err := Sound(net.ErrClosed); err != net.ErrClosed {
 		t.Errorf("%v has become %v", net.ErrClosed, err)
 	}
-	if err := Sound((*net.OpError)(nil)); err == nil || errors.Is(err, net.ErrClosed) {
-		t.Errorf("%v", err)
+	for _, bad := range []error{(*net.OpError)(nil), (*harmless)(nil), fmt.Errorf("wrapped: %w", (*harmless)(nil))} {
+		if err := Sound(bad); err == nil || errors.Is(err, net.ErrClosed) || errors.As(err, new(*harmless)) {
+			t.Errorf("%v", err)
+		}
 	}
 }
