@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 
 	"github.com/hubwire/hubwire"
+	"github.com/hubwire/hubwire/internal/errtext"
 	"github.com/hubwire/hubwire/internal/notls"
 	"github.com/hubwire/hubwire/ws"
 )
@@ -69,7 +70,7 @@ func (c *config) dialWith(ctx context.Context, port int, t *tls.Config) (net.Con
 	}()
 	nc := tls.Client(raw, t)
 	if err := nc.HandshakeContext(ctx); err != nil {
-		return nil, fmt.Errorf("TLS with %s: %w", c.cred.host(), err)
+		return nil, fmt.Errorf("TLS with %s: %w", c.cred.host(), errtext.Error(err))
 	}
 	secured = true
 	return nc, nil

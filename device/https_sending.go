@@ -9,6 +9,7 @@ import (
 
 	"github.com/hubwire/hubwire"
 	"github.com/hubwire/hubwire/httpsx"
+	"github.com/hubwire/hubwire/internal/errtext"
 	"github.com/hubwire/hubwire/internal/loss"
 )
 
@@ -81,7 +82,9 @@ func (s *sending) noAnswer(op httpsx.Operation, err error) *hubwire.Error {
 }
 
 // unanswered is the end of an attempt without an answer.
-func unanswered(err error) error { return &loss.Error{Text: "device: no answer", Err: err} }
+func unanswered(err error) error {
+	return &loss.Error{Text: "device: no answer", Err: errtext.Error(err)}
+}
 
 // dialError is that of a dial.
 type dialError struct{ err error }
