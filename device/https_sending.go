@@ -3,6 +3,7 @@ package device
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/http/httptrace"
 	"sync/atomic"
@@ -73,7 +74,7 @@ func (s *sending) noAnswer(op httpsx.Operation, err error) *hubwire.Error {
 	}
 	nothing := s.conn != nil && s.conn.sent.Load() == s.before
 	if nothing {
-		e.Err = unanswered(errors.Join(errStale, err))
+		e.Err = unanswered(fmt.Errorf("%w: %w", errStale, err))
 	}
 	if nothing || s.conn == nil || !s.written.Load() {
 		e.Outcome = hubwire.NotSent
