@@ -113,7 +113,12 @@ func TestConnectionsWithWaysOfTheirOwn(t *testing.T) {
 		"a Close that closes, then waits":      {read: hearNothing, write: lose, close: func(nc net.Conn) error { nc.Close(); time.Sleep(time.Hour); return nil }},
 		"deadlines that panic":                 {setDeadline: func() { panic("odd") }},
 		"no deadlines":                         {noDeadlines: true},
-		"no addresses":                         {noAddr: true},
+		"no deadlines, and a Write and a Close that wait": {
+			noDeadlines: true, read: hearNothing,
+			write: func([]byte) (int, error) { time.Sleep(time.Hour); return 0, net.ErrClosed },
+			close: func(nc net.Conn) error { time.Sleep(time.Hour); return nc.Close() },
+		},
+		"no addresses": {noAddr: true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			overAll(t, hub.Config{}, func(t *testing.T, b *bench) {

@@ -4,6 +4,7 @@
 package dialled
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -20,7 +21,7 @@ type Conns struct {
 	Panicked func(value any, stack []byte) // told of panics that were contained; nil for nobody
 
 	mu      sync.Mutex
-	closing int           // calls of Close that have not returned
+	closing int           // calls of Close that have not returned, and of Read and Write that [conn.apart] has made
 	changed chan struct{} // closed when there are none any more; nil while nobody waits for it
 }
 
@@ -51,6 +52,9 @@ func (c *Conns) Wrap(nc net.Conn) net.Conn {
 		nc = had.Conn
 	}
 	made := &conn{Conn: nc, of: c}
+	if made.noDeadlines() {
+		made.gone = make(chan struct{})
+	}
 	if made.hasBuffer() {
 		return buffered{made}
 	}
@@ -101,6 +105,7 @@ type conn struct {
 	of     *Conns
 	empty  int // reads in a row
 	closed atomic.Bool
+	gone   chan struct{} // closed by Close; nil where deadlines let go who waits
 }
 
 // buffered is one whose writes go to a buffer.
@@ -113,7 +118,7 @@ func (c *conn) Read(b []byte) (n int, err error) {
 	if c.closed.Load() {
 		return 0, net.ErrClosed
 	}
-	n, err = c.Conn.Read(b)
+	n, err = c.read(b)
 	switch {
 	case n < 0 || n > len(b):
 		return 0, fmt.Errorf("the net.Conn read %d bytes into %d", n, len(b))
@@ -132,7 +137,7 @@ func (c *conn) Write(b []byte) (n int, err error) {
 	if c.closed.Load() {
 		return 0, net.ErrClosed
 	}
-	n, err = c.Conn.Write(b)
+	n, err = c.write(b)
 	switch {
 	case n < 0 || n > len(b):
 		return 0, fmt.Errorf("the net.Conn wrote %d bytes of %d", n, len(b))
@@ -142,12 +147,56 @@ func (c *conn) Write(b []byte) (n int, err error) {
 	return n, Sound(err)
 }
 
+func (c *conn) read(b []byte) (int, error) {
+	if c.gone == nil {
+		return c.Conn.Read(b)
+	}
+	own := make([]byte, len(b))
+	n, err := c.apart(c.Conn.Read, own)
+	copy(b, own[:max(0, min(n, len(own)))])
+	return n, err
+}
+
+func (c *conn) write(b []byte) (int, error) {
+	if c.gone == nil {
+		return c.Conn.Write(b)
+	}
+	return c.apart(c.Conn.Write, bytes.Clone(b))
+}
+
+// apart calls f on a goroutine, which is left to itself when c is closed: a tunnel through SSH has no deadlines, and its
+// Close waits for the same peer as a Write.
+func (c *conn) apart(f func([]byte) (int, error), b []byte) (int, error) {
+	var n int
+	var err error
+	done := make(chan struct{})
+	call := func() {
+		defer close(done)
+		defer c.contain(&err)
+		n, err = f(b)
+	}
+	if c.of != nil {
+		c.of.start(call)
+	} else {
+		go call()
+	}
+	select {
+	case <-done:
+		return n, err
+	case <-c.gone:
+		return 0, net.ErrClosed
+	}
+}
+
 // Close closes the connection once.
 func (c *conn) Close() error {
 	switch {
 	case c.closed.Swap(true):
 		return net.ErrClosed
-	case c.of == nil:
+	case c.gone != nil:
+		close(c.gone)
+	}
+	if c.of == nil {
 		return c.shut()
 	}
 	c.of.start(func() { _ = c.shut() })
@@ -212,6 +261,13 @@ func (c *conn) bottom() (below net.Conn) {
 		}
 		below = over.NetConn()
 	}
+}
+
+// noDeadlines reports whether the connection cannot have any.
+func (c *conn) noDeadlines() (none bool) {
+	none = true
+	defer func() { _ = recover() }()
+	return c.Conn.SetDeadline(time.Time{}) != nil
 }
 
 // hasBuffer reports whether what is written goes to a buffer, such as that of a socket.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"os"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -41,6 +42,39 @@ func TestCloseLetsGoAndDoesNotWait(t *testing.T) {
 		}
 		if took := time.Since(begin); took != 0 {
 			t.Errorf("it took %v", took)
+		}
+		if !cs.Wait(nil) || time.Since(begin) != time.Hour {
+			t.Errorf("Wait returned after %v, want when it is closed", time.Since(begin))
+		}
+	})
+}
+
+// endless is a connection whose calls return when it is closed, which takes an hour, and not by a deadline.
+type endless struct{ slow }
+
+func (endless) SetDeadline(time.Time) error { return os.ErrNoDeadline }
+
+func TestCloseLetsGoWhereThereAreNoDeadlines(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		near, far := net.Pipe()
+		defer far.Close()
+		var cs Conns
+		nc := cs.Wrap(endless{slow{near}})
+		go far.Write([]byte("abc"))
+		got := make([]byte, 8)
+		if n, err := nc.Read(got); string(got[:n]) != "abc" || err != nil {
+			t.Errorf("read %q, %v", got[:n], err)
+		}
+		calls := make(chan error)
+		go func() { _, err := nc.Read(got); calls <- err }()
+		go func() { _, err := nc.Write(got); calls <- err }()
+		synctest.Wait()
+		begin := time.Now()
+		nc.Close()
+		for range 2 {
+			if err := <-calls; !errors.Is(err, net.ErrClosed) || time.Since(begin) != 0 {
+				t.Errorf("a call returned %v after %v", err, time.Since(begin))
+			}
 		}
 		if !cs.Wait(nil) || time.Since(begin) != time.Hour {
 			t.Errorf("Wait returned after %v, want when it is closed", time.Since(begin))
