@@ -86,6 +86,9 @@ func dial(ctx context.Context, cred Credentials, t Transport, opts Options) (*Cl
 	}
 	shown := new(certificateEnd)
 	cred.GetClientCertificate = shown.watch(cred.GetClientCertificate)
+	if cred.Tokens != nil {
+		cred.Tokens = soundTokens{cred.Tokens}
+	}
 	c := &Client{o: opts, cred: cred, done: make(chan struct{})}
 	c.life, c.end = context.WithCancelCause(context.Background())
 	c.methods.init(opts.MaxMethods)

@@ -1,6 +1,7 @@
 package device
 
 import (
+	"context"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -11,6 +12,7 @@ import (
 	"time"
 
 	"github.com/hubwire/hubwire"
+	"github.com/hubwire/hubwire/internal/dialled"
 	"github.com/hubwire/hubwire/sas"
 )
 
@@ -84,6 +86,15 @@ func badConnectionString(err error) error {
 	e := invalid("connection string", "")
 	e.Err = err
 	return e
+}
+
+// soundTokens is a source of tokens, the errors of which can be looked into.
+type soundTokens struct{ sas.TokenSource }
+
+// Token implements [sas.TokenSource].
+func (t soundTokens) Token(ctx context.Context, audience string) (string, time.Time, error) {
+	token, expires, err := t.TokenSource.Token(ctx, audience)
+	return token, expires, dialled.Sound(err)
 }
 
 // check reports what is missing or contradictory.

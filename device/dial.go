@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 
 	"github.com/hubwire/hubwire"
+	"github.com/hubwire/hubwire/internal/errtext"
 	"github.com/hubwire/hubwire/internal/notls"
 	"github.com/hubwire/hubwire/ws"
 )
@@ -33,6 +34,7 @@ func (c *config) tls() *tls.Config {
 	}
 	if c.cred.GetClientCertificate != nil {
 		t.GetClientCertificate = c.cred.GetClientCertificate
+		t.ClientSessionCache = nil // a session that is resumed has the certificate of the first connection
 	}
 	return t
 }
@@ -68,7 +70,7 @@ func (c *config) dialWith(ctx context.Context, port int, t *tls.Config) (net.Con
 	}()
 	nc := tls.Client(raw, t)
 	if err := nc.HandshakeContext(ctx); err != nil {
-		return nil, fmt.Errorf("TLS with %s: %w", c.cred.host(), err)
+		return nil, fmt.Errorf("TLS with %s: %w", c.cred.host(), errtext.Error(err))
 	}
 	secured = true
 	return nc, nil

@@ -10,6 +10,7 @@ import (
 	"net/http"
 
 	"github.com/hubwire/hubwire"
+	"github.com/hubwire/hubwire/internal/errtext"
 	"github.com/hubwire/hubwire/mqtt"
 	"github.com/hubwire/hubwire/topics"
 )
@@ -76,7 +77,7 @@ func greetHTTPS(nc net.Conn, host string) error {
 	case err == nil || isA[net.Error](err):
 		return err
 	}
-	return fmt.Errorf("%w: %w", errOther, err)
+	return fmt.Errorf("%w: %w", errOther, errtext.Error(err))
 }
 
 // noGreeting is the error of a server that broke off after some of an answer.

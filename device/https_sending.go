@@ -3,12 +3,14 @@ package device
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/http/httptrace"
 	"sync/atomic"
 
 	"github.com/hubwire/hubwire"
 	"github.com/hubwire/hubwire/httpsx"
+	"github.com/hubwire/hubwire/internal/errtext"
 	"github.com/hubwire/hubwire/internal/loss"
 )
 
@@ -72,7 +74,7 @@ func (s *sending) noAnswer(op httpsx.Operation, err error) *hubwire.Error {
 	}
 	nothing := s.conn != nil && s.conn.sent.Load() == s.before
 	if nothing {
-		e.Err = unanswered(errors.Join(errStale, err))
+		e.Err = unanswered(fmt.Errorf("%w: %w", errStale, err))
 	}
 	if nothing || s.conn == nil || !s.written.Load() {
 		e.Outcome = hubwire.NotSent
@@ -81,7 +83,9 @@ func (s *sending) noAnswer(op httpsx.Operation, err error) *hubwire.Error {
 }
 
 // unanswered is the end of an attempt without an answer.
-func unanswered(err error) error { return &loss.Error{Text: "device: no answer", Err: err} }
+func unanswered(err error) error {
+	return &loss.Error{Text: "device: no answer", Err: errtext.Error(err)}
+}
 
 // dialError is that of a dial.
 type dialError struct{ err error }

@@ -2,6 +2,7 @@ package device_test
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"io"
 	"net"
@@ -14,6 +15,8 @@ import (
 	"github.com/hubwire/hubwire"
 	"github.com/hubwire/hubwire/device"
 	"github.com/hubwire/hubwire/hub"
+	"github.com/hubwire/hubwire/internal/testkit"
+	"github.com/hubwire/hubwire/ws"
 )
 
 // oddConn is a net.Conn with ways of its own; those of Read and Write begin when it is on.
@@ -110,7 +113,12 @@ func TestConnectionsWithWaysOfTheirOwn(t *testing.T) {
 		"a Close that closes, then waits":      {read: hearNothing, write: lose, close: func(nc net.Conn) error { nc.Close(); time.Sleep(time.Hour); return nil }},
 		"deadlines that panic":                 {setDeadline: func() { panic("odd") }},
 		"no deadlines":                         {noDeadlines: true},
-		"no addresses":                         {noAddr: true},
+		"no deadlines, and a Write and a Close that wait": {
+			noDeadlines: true, read: hearNothing,
+			write: func([]byte) (int, error) { time.Sleep(time.Hour); return 0, net.ErrClosed },
+			close: func(nc net.Conn) error { time.Sleep(time.Hour); return nc.Close() },
+		},
+		"no addresses": {noAddr: true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			overAll(t, hub.Config{}, func(t *testing.T, b *bench) {
@@ -164,21 +172,76 @@ func TestConnectionsWithWaysOfTheirOwn(t *testing.T) {
 }
 
 func TestAConnectionThatIsSlowToCloseIsWaitedForByClose(t *testing.T) {
-	overAll(t, hub.Config{}, func(t *testing.T, b *bench) {
-		c, err := device.Dial(t.Context(), b.device, b.transport, b.options(func(o *device.Options) {
-			o.Dial = func(ctx context.Context, network, addr string) (net.Conn, error) {
-				nc, err := b.hub.Dial(ctx, network, addr)
-				return &oddConn{Conn: nc, close: func(nc net.Conn) error { time.Sleep(time.Hour); return nc.Close() }}, err
-			}
-		}))
-		if err != nil {
-			t.Fatal(err)
+	slow := func(dial func(context.Context, string, string) (net.Conn, error)) ws.DialFunc {
+		return func(ctx context.Context, network, addr string) (net.Conn, error) {
+			nc, err := dial(ctx, network, addr)
+			return &oddConn{Conn: nc, close: func(nc net.Conn) error { time.Sleep(time.Hour); return nc.Close() }}, err
 		}
-		begin := time.Now()
-		if err := c.Close(); !errors.Is(err, context.DeadlineExceeded) || time.Since(begin) != 2*time.Second {
-			t.Errorf("Close: %v after %v, want that something has not returned, after CloseTimeout", err, time.Since(begin))
+	}
+	for name, dial := range map[string]func(*testkit.Proxy) ws.DialFunc{
+		"to the hub": func(p *testkit.Proxy) ws.DialFunc { return slow(p.Up) },
+		"to a proxy": func(p *testkit.Proxy) ws.DialFunc {
+			return ws.ProxyDialer(testkit.ProxyURL(testkit.ProxyUser()), slow(p.Dial))
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			overAll(t, hub.Config{}, func(t *testing.T, b *bench) {
+				p := &testkit.Proxy{Up: b.hub.Dial}
+				c, err := device.Dial(t.Context(), b.device, b.transport, b.options(func(o *device.Options) { o.Dial = dial(p) }))
+				if err != nil {
+					t.Fatal(err)
+				}
+				begin := time.Now()
+				if err := c.Close(); !errors.Is(err, context.DeadlineExceeded) || time.Since(begin) != 2*time.Second {
+					t.Errorf("Close: %v after %v, want that something has not returned, after CloseTimeout", err, time.Since(begin))
+				}
+				<-c.Done()
+				time.Sleep(2 * time.Hour)
+				p.End(t)
+			})
+		})
+	}
+}
+
+// TestErrorsThatNobodyCanLookInto are nil pointers that became errors, of all that a program hands in to dial with.
+func TestErrorsThatNobodyCanLookInto(t *testing.T) {
+	for name, bad := range map[string]error{"whose methods panic": nilError, "of the toolkit's own kind": (*hubwire.Error)(nil)} {
+		for from, breaks := range map[string]func(*device.Credentials, *device.Options){
+			"Dial": func(_ *device.Credentials, o *device.Options) {
+				o.Dial = func(context.Context, string, string) (net.Conn, error) { return nil, bad }
+			},
+			"the source of tokens": func(c *device.Credentials, _ *device.Options) { c.Tokens = failingTokens{bad} },
+			"the source of certificates": func(c *device.Credentials, _ *device.Options) {
+				c.Tokens = nil
+				c.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return nil, bad }
+			},
+		} {
+			t.Run("of "+from+", "+name, func(t *testing.T) {
+				for _, tr := range append(everywhere(), device.Auto(nil)) {
+					over(t, tr, hub.Config{}, func(t *testing.T, b *bench) {
+						cred, err := device.CredentialsFromConnectionString(b.device)
+						if err != nil {
+							t.Fatal(err)
+						}
+						o := b.options(func(o *device.Options) {
+							o.Hooks = &device.Hooks{HandlerPanic: func(v any, _ []byte) { t.Errorf("over %s: a panic: %v", tr, v) }}
+						})
+						breaks(&cred, o)
+						ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+						defer cancel()
+						if _, err := device.DialCredentials(ctx, cred, tr, o); !errors.Is(err, context.DeadlineExceeded) {
+							t.Errorf("over %s: %v", tr, err)
+						}
+					})
+				}
+			})
 		}
-		<-c.Done()
-		time.Sleep(2 * time.Hour)
-	})
+	}
+}
+
+// failingTokens is a source that has none.
+type failingTokens struct{ err error }
+
+func (f failingTokens) Token(context.Context, string) (string, time.Time, error) {
+	return "", time.Time{}, f.err
 }

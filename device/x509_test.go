@@ -14,6 +14,7 @@ import (
 	"math/big"
 	"net"
 	"strconv"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -297,6 +298,40 @@ func TestACertificateIsReplacedBeforeItEnds(t *testing.T) {
 			t.Errorf("with a certificate that has expired: %v", err)
 		}
 	})
+}
+
+// TestThumbprintsRollAlsoWhereSessionsCouldBeResumed has a program that keeps TLS sessions. One that is resumed has
+// the certificate of the connection that it began with.
+func TestThumbprintsRollAlsoWhereSessionsCouldBeResumed(t *testing.T) {
+	overAll(t, hub.Config{}, func(t *testing.T, b *bench) {
+		now, print := selfSigned(t)
+		d := &hub.Device{Auth: hub.AuthSelfSigned, PrimaryThumbprint: print}
+		c, err := b.dialX509(d, func() *tls.Certificate { return now }, func(o *device.Options) {
+			o.TLSConfig.ClientSessionCache = tls.NewLRUClientSessionCache(0)
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		b.works(c, "with the old one")
+		now, d.PrimaryThumbprint = selfSigned(t)
+		b.update(d)
+		b.hub.Disconnect(x509Device)
+		b.works(c, "with the new one")
+	})
+}
+
+func TestACertificateThatIsNotGivenIsAnError(t *testing.T) {
+	for _, tr := range append(everywhere(), device.Auto(nil)) {
+		over(t, tr, hub.Config{}, func(t *testing.T, b *bench) {
+			cred := device.Credentials{HostName: "localhost", Identity: dev}
+			cred.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return nil, nil }
+			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+			defer cancel()
+			if _, err := device.DialCredentials(ctx, cred, tr, b.options(nil)); !strings.Contains(err.Error(), "GetClientCertificate gave neither") {
+				t.Errorf("over %s: %v", tr, err)
+			}
+		})
+	}
 }
 
 // TestTheHubsRootIsReplaced moves the hub to another one, with an authority of

@@ -9,6 +9,7 @@ import (
 	"strconv"
 
 	"github.com/hubwire/hubwire"
+	"github.com/hubwire/hubwire/internal/errtext"
 	"github.com/hubwire/hubwire/ws"
 )
 
@@ -66,7 +67,7 @@ func secure(ctx context.Context, raw net.Conn, config *tls.Config) (net.Conn, er
 	nc := tls.Client(raw, config)
 	if err := nc.HandshakeContext(ctx); err != nil {
 		raw.Close()
-		return nil, err
+		return nil, errtext.Error(err)
 	}
 	return nc, nil
 }

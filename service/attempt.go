@@ -13,6 +13,7 @@ import (
 
 	"github.com/hubwire/hubwire"
 	"github.com/hubwire/hubwire/httpsx"
+	"github.com/hubwire/hubwire/internal/errtext"
 	"github.com/hubwire/hubwire/internal/loss"
 	"github.com/hubwire/hubwire/sas"
 )
@@ -98,6 +99,7 @@ func (w *way) outcome() hubwire.Outcome {
 
 // broken is the error of an attempt without a whole answer, where err is what net/http says.
 func (x *exchange) broken(ctx, inTime context.Context, err error, outcome hubwire.Outcome, late string) *hubwire.Error {
+	err = errtext.Error(err)
 	e := &hubwire.Error{Outcome: outcome, Retryable: true, Err: err}
 	switch {
 	case x.c.ended(ctx) != nil:

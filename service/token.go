@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/hubwire/hubwire"
+	"github.com/hubwire/hubwire/internal/dialled"
 	"github.com/hubwire/hubwire/sas"
 )
 
@@ -58,7 +59,7 @@ func (t *tokens) get(ctx context.Context, stale string) (string, error) {
 	case err != nil && k.holds():
 		return k.secret.Reveal(), nil // it holds a while yet: the next call asks again
 	case err != nil:
-		return "", fmt.Errorf("no token: %w", err)
+		return "", fmt.Errorf("no token: %w", dialled.Sound(err))
 	case text == "" || !isText(text):
 		return "", &hubwire.Error{Outcome: hubwire.NotSent, Message: "the token source gave what cannot stand in a header"}
 	}

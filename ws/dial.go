@@ -17,6 +17,7 @@ import (
 	"github.com/coder/websocket"
 
 	"github.com/hubwire/hubwire/internal/dialled"
+	"github.com/hubwire/hubwire/internal/errtext"
 )
 
 // maxHead is the longest head of an HTTP answer that is read, in bytes: of the
@@ -118,7 +119,7 @@ func dialTLS(ctx context.Context, host, port string, o *DialOptions) (net.Conn, 
 	}()
 	nc := tls.Client(raw, cfg)
 	if err := nc.HandshakeContext(ctx); err != nil {
-		return nil, fmt.Errorf("ws: TLS with %s: %w", host, err)
+		return nil, fmt.Errorf("ws: TLS with %s: %w", host, errtext.Error(err))
 	}
 	secured = true
 	return nc, nil

@@ -49,11 +49,16 @@ func ProxyDialer(proxy *url.URL, next DialFunc) DialFunc {
 		if p.Port() == "" {
 			host = net.JoinHostPort(p.Hostname(), "80")
 		}
+		at := strings.LastIndex(host, "@") // behind a user, in a URL that was put together by hand
+		host = host[at+1:]
 		fail := func(status int, err error) (net.Conn, error) {
 			return nil, &ProxyError{Proxy: host, Target: addr, Status: status, Err: err}
 		}
 		if p.Scheme != "http" || p.Hostname() == "" {
 			return fail(0, fmt.Errorf("%w: it must be http://host:port, and its scheme is %q", ErrProxyURL, p.Scheme))
+		}
+		if at >= 0 {
+			return fail(0, fmt.Errorf("%w: its user stands in Host, and belongs in User", ErrProxyURL))
 		}
 		if strings.Contains(p.User.Username(), ":") {
 			return fail(0, fmt.Errorf("%w: its user name has a colon, which Basic authentication cannot carry", ErrProxyURL))

@@ -254,12 +254,16 @@ func TestAProxyOrAnAddressThatCannotBeUsedIsRefusedBeforeTheDial(t *testing.T) {
 		{"a proxy behind TLS", "https://someone:secret@proxy.example", "hub.example:443"},
 		{"no host", "http:///", "hub.example:443"},
 		{"a user name that Basic authentication cannot carry", "http://some%3Aone:secret@proxy.example", "hub.example:443"},
+		{"a user where the host is", "http://proxy.example", "hub.example:443"},
 		{"a line break in the address", "http://proxy.example", "hub.example:443\r\nX: y"},
 		{"a space in the address", "http://proxy.example", "hub.example:443 HTTP/1.1"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			p := new(proxy)
-			_, err := ProxyDialer(proxyURL(t, c.url), p.dial)(t.Context(), "tcp", c.addr)
+			p, u := new(proxy), proxyURL(t, c.url)
+			if c.name == "a user where the host is" {
+				u.Host = "someone:secret@proxy.example:3128"
+			}
+			_, err := ProxyDialer(u, p.dial)(t.Context(), "tcp", c.addr)
 			var pe *ProxyError
 			if !errors.As(err, &pe) || pe.Status != 0 || len(p.dials) != 0 || strings.Contains(err.Error(), "secret") {
 				t.Errorf("got %v, and dials %q", err, p.dials)

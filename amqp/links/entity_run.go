@@ -8,6 +8,7 @@ import (
 
 	"github.com/hubwire/hubwire"
 	"github.com/hubwire/hubwire/internal/amqpclient"
+	"github.com/hubwire/hubwire/internal/dialled"
 )
 
 // wakeLocked sees to it that what e lacks is brought back.
@@ -184,7 +185,7 @@ func (e *entity) token(ctx context.Context) (token string, expires time.Time, er
 			Message: "it expired at " + expires.UTC().Format(time.RFC3339), Err: ErrExpiredToken,
 		}
 	}
-	return token, expires, err
+	return token, expires, dialled.Sound(err)
 }
 
 // tokenError is why no token was put, with that outcome if it has none of its own.

@@ -4,10 +4,12 @@
 package dialled
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
 	"net"
+	"reflect"
 	"runtime/debug"
 	"sync"
 	"sync/atomic"
@@ -23,7 +25,7 @@ type Conns struct {
 	Panicked func(value any, stack []byte)
 
 	mu      sync.Mutex
-	pending int             // calls of Close and Panicked that Wait waits for
+	pending int             // calls of Close, of Panicked, and of what [conn.apart] has made, that Wait waits for
 	telling map[uint64]bool // the goroutines of Panicked among them
 	changed chan struct{}   // closed when there are none any more; nil while nobody waits for it
 }
@@ -39,15 +41,25 @@ const (
 
 // Wrap returns nc with methods that do not panic, return errors that do not either, and tell of bytes as [io.Reader] and
 // [io.Writer] have it. Close lets go who reads or writes, and returns at once: nc is closed on a goroutine
-// of its own, for which [Conns.Wait] waits. Of a nil Conns, Close closes nc itself. What is wrapped already, and nil, stay as they are.
+// of its own, for which [Conns.Wait] waits. Of a nil Conns, Close closes nc itself. What somebody's Conns have wrapped, and nil, stay
+// as they are; what a nil one has becomes c's.
 //
 // There is no NetConn, as nobody is to get by; SetWriteBuffer, which does nothing, shows that nc has a buffer, or what it runs over.
 func (c *Conns) Wrap(nc net.Conn) net.Conn {
-	switch nc.(type) {
-	case nil, *conn, buffered:
+	had, ok := nc.(*conn)
+	if b, is := nc.(buffered); is {
+		had, ok = b.conn, true
+	}
+	switch {
+	case nc == nil, ok && (had.of != nil || c == nil):
 		return nc
+	case ok: // as of a ws.ProxyDialer that is a program's dial function
+		nc = had.Conn
 	}
 	made := &conn{Conn: nc, of: c}
+	if made.noDeadlines() {
+		made.gone = make(chan struct{})
+	}
 	if made.hasBuffer() {
 		return buffered{made}
 	}
@@ -136,6 +148,7 @@ type conn struct {
 	of     *Conns
 	empty  int // reads in a row
 	closed atomic.Bool
+	gone   chan struct{} // closed by Close; nil where deadlines let go who waits
 }
 
 // buffered is one whose writes go to a buffer.
@@ -148,7 +161,7 @@ func (c *conn) Read(b []byte) (n int, err error) {
 	if c.closed.Load() {
 		return 0, net.ErrClosed
 	}
-	n, err = c.Conn.Read(b)
+	n, err = c.read(b)
 	switch {
 	case n < 0 || n > len(b):
 		return 0, fmt.Errorf("the net.Conn read %d bytes into %d", n, len(b))
@@ -167,7 +180,7 @@ func (c *conn) Write(b []byte) (n int, err error) {
 	if c.closed.Load() {
 		return 0, net.ErrClosed
 	}
-	n, err = c.Conn.Write(b)
+	n, err = c.write(b)
 	switch {
 	case n < 0 || n > len(b):
 		return 0, fmt.Errorf("the net.Conn wrote %d bytes of %d", n, len(b))
@@ -177,12 +190,56 @@ func (c *conn) Write(b []byte) (n int, err error) {
 	return n, Sound(err)
 }
 
+func (c *conn) read(b []byte) (int, error) {
+	if c.gone == nil {
+		return c.Conn.Read(b)
+	}
+	own := make([]byte, len(b))
+	n, err := c.apart(c.Conn.Read, own)
+	copy(b, own[:max(0, min(n, len(own)))])
+	return n, err
+}
+
+func (c *conn) write(b []byte) (int, error) {
+	if c.gone == nil {
+		return c.Conn.Write(b)
+	}
+	return c.apart(c.Conn.Write, bytes.Clone(b))
+}
+
+// apart calls f on a goroutine, which is left to itself when c is closed: a tunnel through SSH has no deadlines, and its
+// Close waits for the same peer as a Write.
+func (c *conn) apart(f func([]byte) (int, error), b []byte) (int, error) {
+	var n int
+	var err error
+	done := make(chan struct{})
+	call := func() {
+		defer close(done)
+		defer c.contain(&err)
+		n, err = f(b)
+	}
+	if c.of != nil {
+		c.of.start(call)
+	} else {
+		go call()
+	}
+	select {
+	case <-done:
+		return n, err
+	case <-c.gone:
+		return 0, net.ErrClosed
+	}
+}
+
 // Close closes the connection once.
 func (c *conn) Close() error {
 	switch {
 	case c.closed.Swap(true):
 		return net.ErrClosed
-	case c.of == nil:
+	case c.gone != nil:
+		close(c.gone)
+	}
+	if c.of == nil {
 		return c.shut()
 	}
 	c.of.start(func() { _ = c.shut() })
@@ -249,6 +306,13 @@ func (c *conn) bottom() (below net.Conn) {
 	}
 }
 
+// noDeadlines reports whether the connection cannot have any.
+func (c *conn) noDeadlines() (none bool) {
+	none = true
+	defer func() { _ = recover() }()
+	return c.Conn.SetDeadline(time.Time{}) != nil
+}
+
 // hasBuffer reports whether what is written goes to a buffer, such as that of a socket.
 func (c *conn) hasBuffer() (yes bool) {
 	defer c.contain(new(error))
@@ -287,16 +351,22 @@ func Abort(nc net.Conn) {
 // past is a deadline that is over.
 var past = time.Unix(1, 0)
 
-// Sound returns err, unless its methods panic, as those of a nil pointer that became an error: then it returns another one.
+// Sound returns err, of a function of the program, unless its methods panic, or it is, or wraps, a nil pointer that became an error, into
+// which nobody can look: then it returns another one.
 func Sound(err error) (s error) {
 	if err == nil || err == io.EOF {
 		return err
 	}
 	defer func() {
 		if recover() != nil {
-			s = fmt.Errorf("the net.Conn returned an error that panics, a %T", err)
+			s = fmt.Errorf("an error that panics, a %T", err)
 		}
 	}()
+	for e := err; e != nil; e = errors.Unwrap(e) {
+		if v := reflect.ValueOf(e); v.Kind() == reflect.Pointer && v.IsNil() {
+			return fmt.Errorf("an error that is a nil pointer, a %T", err)
+		}
+	}
 	_ = err.Error()
 	_ = errors.Is(err, net.ErrClosed)
 	if e, ok := errors.AsType[net.Error](err); ok {

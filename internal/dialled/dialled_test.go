@@ -2,8 +2,10 @@ package dialled
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"net"
+	"os"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -47,6 +49,64 @@ func TestCloseLetsGoAndDoesNotWait(t *testing.T) {
 	})
 }
 
+// endless is a connection whose calls return when it is closed, which takes an hour, and not by a deadline.
+type endless struct{ slow }
+
+func (endless) SetDeadline(time.Time) error { return os.ErrNoDeadline }
+
+func TestCloseLetsGoWhereThereAreNoDeadlines(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		near, far := net.Pipe()
+		defer far.Close()
+		var cs Conns
+		nc := cs.Wrap(endless{slow{near}})
+		go far.Write([]byte("abc"))
+		got := make([]byte, 8)
+		if n, err := nc.Read(got); string(got[:n]) != "abc" || err != nil {
+			t.Errorf("read %q, %v", got[:n], err)
+		}
+		calls := make(chan error)
+		go func() { _, err := nc.Read(got); calls <- err }()
+		go func() { _, err := nc.Write(got); calls <- err }()
+		synctest.Wait()
+		begin := time.Now()
+		nc.Close()
+		for range 2 {
+			if err := <-calls; !errors.Is(err, net.ErrClosed) || time.Since(begin) != 0 {
+				t.Errorf("a call returned %v after %v", err, time.Since(begin))
+			}
+		}
+		if !cs.Wait(nil) || time.Since(begin) != time.Hour {
+			t.Errorf("Wait returned after %v, want when it is closed", time.Since(begin))
+		}
+	})
+}
+
+func TestWhatNobodysConnsHaveWrappedIsWrappedAnew(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		near, far := net.Pipe()
+		defer far.Close()
+		var cs Conns
+		nc := cs.Wrap((*Conns)(nil).Wrap(slow{near}))
+		if (*Conns)(nil).Wrap(nc) != nc || new(Conns).Wrap(nc) != nc {
+			t.Error("what is somebody's becomes another's")
+		}
+		begin := time.Now()
+		nc.Close()
+		if took := time.Since(begin); took != 0 {
+			t.Errorf("Close took %v", took)
+		}
+		if !cs.Wait(nil) || time.Since(begin) != time.Hour {
+			t.Errorf("Wait returned after %v, want when it is closed", time.Since(begin))
+		}
+	})
+}
+
+// harmless is an error that does not mind to be nil.
+type harmless struct{}
+
+func (*harmless) Error() string { return "none" }
+
 type empty struct{ net.Conn }
 
 func (empty) Read([]byte) (int, error) { return 0, nil }
@@ -65,7 +125,9 @@ func TestSound(t *testing.T) {
 	if err := Sound(net.ErrClosed); err != net.ErrClosed {
 		t.Errorf("%v has become %v", net.ErrClosed, err)
 	}
-	if err := Sound((*net.OpError)(nil)); err == nil || errors.Is(err, net.ErrClosed) {
-		t.Errorf("%v", err)
+	for _, bad := range []error{(*net.OpError)(nil), (*harmless)(nil), fmt.Errorf("wrapped: %w", (*harmless)(nil))} {
+		if err := Sound(bad); err == nil || errors.Is(err, net.ErrClosed) || errors.As(err, new(*harmless)) {
+			t.Errorf("%v", err)
+		}
 	}
 }

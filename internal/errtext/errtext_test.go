@@ -1,9 +1,22 @@
 package errtext
 
 import (
+	"errors"
+	"fmt"
+	"io"
 	"strings"
 	"testing"
 )
+
+func TestError(t *testing.T) {
+	if Error(nil) != nil {
+		t.Error("nil is an error")
+	}
+	cause := fmt.Errorf("a\nb sig=abc: %w", io.EOF)
+	if err := Error(cause); err.Error() != "a b sig=(secret) EOF" || !errors.Is(err, io.EOF) {
+		t.Errorf("%q", err)
+	}
+}
 
 func TestLine(t *testing.T) {
 	for _, c := range []struct{ name, in, want string }{
