@@ -20,6 +20,7 @@ type requests struct {
 	last uint64
 	open map[string]chan answer // by $rid; each has room for the one answer
 	gone chan struct{}          // closed when the connection is lost, and made anew when there is another
+	made int                    // connections so far
 }
 
 // answer is the hub's answer to a twin request.
@@ -49,17 +50,22 @@ func (r *requests) end(rid string) {
 	delete(r.open, rid)
 }
 
-// connection returns what is closed when the connection is lost. It tells one connection from the next.
-func (r *requests) connection() <-chan struct{} {
+// connection returns what is closed when the connection is lost, and which one it is that a request
+// given to the session now goes by first.
+func (r *requests) connection() (lost <-chan struct{}, first int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.gone
+	if r.isGone() {
+		return r.gone, r.made + 1
+	}
+	return r.gone, r.made
 }
 
 // connected is told of each connection, before anything is read from it.
 func (r *requests) connected() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	r.made++
 	if r.isGone() {
 		r.gone = make(chan struct{})
 	}
@@ -108,12 +114,13 @@ func (l *mqttLink) request(ctx context.Context, payload []byte, topic func(rid s
 	defer l.requests.end(rid)
 	p := &mqtt.Publish{Topic: topic(rid), QoS: mqtt.AtLeastOnce, Payload: payload}
 	for again := false; ; again = true {
-		before := l.requests.connection()
+		before, first := l.requests.connection()
 		if err := l.session.Publish(ctx, p); err != nil {
 			return answer{}, asked(err, again)
 		}
+		_, last := l.requests.connection()
 		if a, ok := l.await(ctx, answered, before); ok {
-			return a, a.refusal()
+			return a, asked(a.refusal(), again || last != first)
 		}
 		if ctx.Err() != nil || l.cfg.life.Err() != nil {
 			e := ended(ctx, l.cfg.life)
@@ -130,7 +137,7 @@ const answerTime = 10 * time.Second
 // await waits for the answer to a request that was given to the session under the connection
 // before, and has been acknowledged since. Where there is none it is to be asked again, if ctx and the Client last.
 func (l *mqttLink) await(ctx context.Context, answered <-chan answer, before <-chan struct{}) (a answer, ok bool) {
-	lost := l.requests.connection()
+	lost, _ := l.requests.connection()
 	var late <-chan time.Time
 	if lost != before {
 		// The session has sent it by another connection: most likely this one, which may yet have come
@@ -163,7 +170,7 @@ func notSent(err error) error {
 	return err
 }
 
-// asked is err, of a request that another connection may have carried before.
+// asked is err, of a request that another connection may have carried before, and the hub have dealt with.
 func asked(err error, before bool) error {
 	if e, ok := errors.AsType[*hubwire.Error](err); ok && before {
 		e.Outcome = hubwire.Unknown

@@ -158,6 +158,37 @@ func TestATwinRequestIsAskedAgainOnTheNextConnection(t *testing.T) {
 	}
 }
 
+func TestARefusalBehindALostAnswerLeavesTheOutcomeUnknown(t *testing.T) {
+	for name, verdict := range map[string]hub.Verdict{
+		"with its acknowledgement": {DropAfter: true}, // which goes out ahead of the answer, or not
+		"without":                  {SwallowAck: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var asked atomic.Int64
+			cfg := hub.Config{Intercept: func(_ context.Context, op *hub.Op) hub.Verdict {
+				if op.Kind != hub.OpTwinReport {
+					return hub.Verdict{}
+				}
+				if asked.Add(1) == 1 {
+					return verdict
+				}
+				return hub.Verdict{Refuse: hubwire.Throttled}
+			}}
+			overMQTT(t, cfg, func(t *testing.T, b *bench) {
+				asked.Store(0)
+				c := b.dial(b.device, nil)
+				var e *hubwire.Error
+				if _, err := c.Report(t.Context(), map[string]int{"a": 1}); !errors.As(err, &e) || e.Code != hubwire.Throttled || e.Outcome != hubwire.Unknown {
+					t.Errorf("asked %d times: %v", asked.Load(), err)
+				}
+				if _, err := c.Report(t.Context(), map[string]int{"a": 2}); !errors.As(err, &e) || e.Code != hubwire.Throttled || e.Outcome != hubwire.Refused {
+					t.Errorf("asked once more: %v", err)
+				}
+			})
+		})
+	}
+}
+
 func TestATwinRequestThatWaitedForAConnectionIsAskedOnce(t *testing.T) {
 	const n = 20
 	var asked atomic.Int64
