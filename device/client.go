@@ -210,7 +210,8 @@ func (c *Client) Err() error {
 // handler, a done function or a hook, whose own goroutine it does not wait for.
 //
 // The error is nil or, when a function of the program has not returned in time,
-// one that matches [context.DeadlineExceeded]; the Client has ended all the same.
+// one that matches [context.DeadlineExceeded]; the Client is of no use any more all the same, and
+// Done is closed when that function has returned, if not before.
 func (c *Client) Close() error {
 	l, err := c.alive("close")
 	if err != nil {

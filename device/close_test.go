@@ -15,6 +15,7 @@ import (
 	"github.com/hubwire/hubwire/device"
 	"github.com/hubwire/hubwire/hub"
 	"github.com/hubwire/hubwire/internal/testkit"
+	"github.com/hubwire/hubwire/sas"
 )
 
 const closeTimeout = 2 * time.Second // the default
@@ -253,6 +254,58 @@ func TestCloseTellsOfAHandlerThatDoesNotReturn(t *testing.T) {
 		if err := c.Close(); err != nil {
 			t.Errorf("once it has returned: %v", err)
 		}
+	})
+}
+
+// stuckTokens waits, once it is told to, for an end that no context brings about.
+type stuckTokens struct {
+	sas.TokenSource
+	stuck atomic.Bool
+	end   chan struct{}
+}
+
+func (s *stuckTokens) Token(ctx context.Context, audience string) (string, time.Time, error) {
+	if s.stuck.Load() {
+		<-s.end
+	}
+	return s.TokenSource.Token(ctx, audience)
+}
+
+func TestCloseFailsWhatIsPendingThoughATokenSourceDoesNotReturn(t *testing.T) {
+	overEach(t, hub.Config{}, func(t *testing.T, b *bench) {
+		cred, err := device.CredentialsFromConnectionString(b.device)
+		if err != nil {
+			t.Fatal(err)
+		}
+		tokens := &stuckTokens{TokenSource: cred.Tokens, end: make(chan struct{})}
+		cred.Tokens = tokens
+		c, err := device.DialCredentials(t.Context(), cred, b.transport, b.options(nil))
+		if err != nil {
+			t.Fatal(err)
+		}
+		tokens.stuck.Store(true)
+		b.hub.Disconnect(dev)
+		time.Sleep(10 * time.Second)
+		failed := make(chan error, 3)
+		go func() { failed <- c.Send(t.Context(), &hubwire.Message{}) }()
+		go func() { _, err := c.Report(t.Context(), map[string]int{"a": 1}); failed <- err }()
+		go func() { _, err := c.Receive(t.Context()); failed <- err }()
+		synctest.Wait()
+		start := time.Now()
+		if err := c.Close(); !errors.Is(err, context.DeadlineExceeded) || time.Since(start) > closeTimeout {
+			t.Errorf("after %v: %v", time.Since(start), err)
+		}
+		synctest.Wait()
+		if n := len(failed); n != cap(failed) {
+			t.Errorf("%d of %d calls have returned", n, cap(failed))
+		}
+		close(tokens.end)
+		for range cap(failed) {
+			if err := <-failed; !errors.Is(err, net.ErrClosed) {
+				t.Error(err)
+			}
+		}
+		<-c.Done()
 	})
 }
 

@@ -163,6 +163,7 @@ func (l *mqttLink) login(ctx context.Context) (mqtt.Login, error) {
 func (l *mqttLink) onState(s mqtt.SessionState, reason error) {
 	if s == mqtt.Connected {
 		l.connected.Store(true)
+		l.requests.connected()
 		l.desired.reset()
 	} else {
 		l.messages.lost()

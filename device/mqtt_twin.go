@@ -7,6 +7,7 @@ import (
 	"errors"
 	"strconv"
 	"sync"
+	"time"
 
 	"github.com/hubwire/hubwire"
 	"github.com/hubwire/hubwire/mqtt"
@@ -18,7 +19,8 @@ type requests struct {
 	mu   sync.Mutex
 	last uint64
 	open map[string]chan answer // by $rid; each has room for the one answer
-	gone chan struct{}          // closed and made anew when a connection is lost
+	gone chan struct{}          // closed when the connection is lost, and made anew when there is another
+	made int                    // connections so far
 }
 
 // answer is the hub's answer to a twin request.
@@ -48,18 +50,43 @@ func (r *requests) end(rid string) {
 	delete(r.open, rid)
 }
 
-// connectionLost returns a channel that is closed when the next connection is lost.
-func (r *requests) connectionLost() <-chan struct{} {
+// connection returns what is closed when the connection is lost, and which one it is that a request
+// given to the session now goes by first.
+func (r *requests) connection() (lost <-chan struct{}, first int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.gone
+	if r.isGone() {
+		return r.gone, r.made + 1
+	}
+	return r.gone, r.made
+}
+
+// connected is told of each connection, before anything is read from it.
+func (r *requests) connected() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.made++
+	if r.isGone() {
+		r.gone = make(chan struct{})
+	}
 }
 
 func (r *requests) lost() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	close(r.gone)
-	r.gone = make(chan struct{})
+	if !r.isGone() {
+		close(r.gone)
+	}
+}
+
+// isGone reports whether there is no connection. The caller holds the lock.
+func (r *requests) isGone() bool {
+	select {
+	case <-r.gone:
+		return true
+	default:
+		return false
+	}
 }
 
 // answer hands an answer on. One that nobody waits for any more is late, which is no fault.
@@ -87,21 +114,51 @@ func (l *mqttLink) request(ctx context.Context, payload []byte, topic func(rid s
 	defer l.requests.end(rid)
 	p := &mqtt.Publish{Topic: topic(rid), QoS: mqtt.AtLeastOnce, Payload: payload}
 	for again := false; ; again = true {
-		lost := l.requests.connectionLost()
+		before, first := l.requests.connection()
 		if err := l.session.Publish(ctx, p); err != nil {
 			return answer{}, asked(err, again)
 		}
-		select {
-		case a := <-answered:
-			return a, a.refusal()
-		case <-lost:
-			continue // the answer went with it
-		case <-ctx.Done():
-		case <-l.cfg.life.Done():
+		_, last := l.requests.connection()
+		if a, ok := l.await(ctx, answered, before); ok {
+			return a, asked(a.refusal(), again || last != first)
 		}
-		e := ended(ctx, l.cfg.life)
-		e.Outcome, e.Message = hubwire.Unknown, "the hub has not answered"
-		return answer{}, e
+		if ctx.Err() != nil || l.cfg.life.Err() != nil {
+			e := ended(ctx, l.cfg.life)
+			e.Outcome, e.Message = hubwire.Unknown, "the hub has not answered"
+			return answer{}, e
+		}
+	}
+}
+
+// answerTime is how long an answer may take behind the acknowledgement of its request, where
+// it is not certain that it did not go with a connection.
+const answerTime = 10 * time.Second
+
+// await waits for the answer to a request that was given to the session under the connection
+// before, and has been acknowledged since. Where there is none it is to be asked again, if ctx and the Client last.
+func (l *mqttLink) await(ctx context.Context, answered <-chan answer, before <-chan struct{}) (a answer, ok bool) {
+	lost, _ := l.requests.connection()
+	var late <-chan time.Time
+	if lost != before {
+		// The session has sent it by another connection: most likely this one, which may yet have come
+		// after the one that acknowledged it, in the moment since.
+		timer := time.NewTimer(answerTime)
+		defer timer.Stop()
+		late = timer.C
+	}
+	select {
+	case a = <-answered:
+		return a, true
+	case <-lost:
+	case <-late:
+	case <-ctx.Done():
+	case <-l.cfg.life.Done():
+	}
+	select {
+	case a = <-answered: // it came as well
+		return a, true
+	default:
+		return a, false
 	}
 }
 
@@ -113,7 +170,7 @@ func notSent(err error) error {
 	return err
 }
 
-// asked is err, of a request that another connection may have carried before.
+// asked is err, of a request that another connection may have carried before, and the hub have dealt with.
 func asked(err error, before bool) error {
 	if e, ok := errors.AsType[*hubwire.Error](err); ok && before {
 		e.Outcome = hubwire.Unknown

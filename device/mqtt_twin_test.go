@@ -33,6 +33,39 @@ func TestATwinRequestThatWasTakenAndNotAnsweredIsAskedAgain(t *testing.T) {
 	})
 }
 
+func TestATwinAnswerCountsThoughItsConnectionIsLostRightBehindIt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		asked := 0
+		p := peer{publish: func(c *peerConn, topic string, _ []byte) {
+			asked++
+			_, rid, _ := strings.Cut(topic, "$rid=")
+			c.tell("$iothub/twin/res/204/?$rid="+rid+"&$version=7", "", 0)
+			c.Close()
+		}}
+		c := p.client(t, peerCredentials, nil)
+		const n = 50
+		for range n {
+			if version, err := c.Report(t.Context(), map[string]int{"a": 1}); err != nil || version != 7 {
+				t.Fatalf("version %d, %v", version, err)
+			}
+		}
+		if asked != n {
+			t.Errorf("%d calls have asked %d times", n, asked)
+		}
+	})
+}
+
+func TestAnAnswerThatMayHaveGoneWithAConnectionIsNotWaitedForWithoutEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var p peer
+		l := p.client(t, peerCredentials, nil).link.(*mqttLink)
+		start, one := time.Now(), make(chan struct{}) // a connection that has been replaced
+		if _, ok := l.await(t.Context(), nil, one); ok || time.Since(start) != answerTime {
+			t.Errorf("%v after %v", ok, time.Since(start))
+		}
+	})
+}
+
 func TestTheOutcomeOfATwinRequestThatMayHaveBeenDone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var p peer

@@ -178,8 +178,8 @@ func (o *Options) check() error {
 	}{
 		{"Port", o.Port >= 0 && o.Port <= 65535, o.Port, "0 to 65535"},
 		{"HTTPSPort", o.HTTPSPort >= 0 && o.HTTPSPort <= 65535, o.HTTPSPort, "0 to 65535"},
-		{"ProductInfo", len(o.ProductInfo) <= maxProductInfo && utf8.ValidString(o.ProductInfo), o.ProductInfo, fmt.Sprintf("UTF-8 of at most %d bytes", maxProductInfo)},
-		{"ModelID", len(o.ModelID) <= maxProductInfo && utf8.ValidString(o.ModelID), o.ModelID, fmt.Sprintf("UTF-8 of at most %d bytes", maxProductInfo)},
+		{"ProductInfo", len(o.ProductInfo) <= maxProductInfo && utf8.ValidString(o.ProductInfo), excerpt(o.ProductInfo), fmt.Sprintf("UTF-8 of at most %d bytes", maxProductInfo)},
+		{"ModelID", len(o.ModelID) <= maxProductInfo && utf8.ValidString(o.ModelID), excerpt(o.ModelID), fmt.Sprintf("UTF-8 of at most %d bytes", maxProductInfo)},
 		{"TokenTTL", o.TokenTTL >= time.Second, o.TokenTTL, "at least 1s"},
 		{"KeepAlive", o.KeepAlive <= maxKeepAlive, o.KeepAlive, "at most " + maxKeepAlive.String()},
 		{"Window", o.Window > 0 && o.Window <= 30000, o.Window, "1 to 30000"},
@@ -196,3 +196,6 @@ func (o *Options) check() error {
 	}
 	return nil
 }
+
+// excerpt is as much of a text as an error has room for, on one line.
+func excerpt(s string) string { return fmt.Sprintf("%.60q", s) }

@@ -46,7 +46,7 @@ func TestOptionsAreHeldAgainstTheirLimits(t *testing.T) {
 		"CloseTimeout":     {{CloseTimeout: -1}},
 	} {
 		for _, o := range bad {
-			if _, err := o.resolve(); !errors.Is(err, hubwire.ArgumentInvalid) || !strings.Contains(err.Error(), "Options."+field+" ") {
+			if _, err := o.resolve(); !errors.Is(err, hubwire.ArgumentInvalid) || !strings.Contains(err.Error(), "Options."+field+" ") || len(err.Error()) > 300 {
 				t.Errorf("%s: %v", field, err)
 			}
 		}

@@ -8,7 +8,9 @@ import (
 	"math/rand/v2"
 	"net"
 	"strings"
+	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -154,6 +156,83 @@ func TestATwinRequestIsAskedAgainOnTheNextConnection(t *testing.T) {
 			})
 		})
 	}
+}
+
+func TestARefusalBehindALostAnswerLeavesTheOutcomeUnknown(t *testing.T) {
+	for name, verdict := range map[string]hub.Verdict{
+		"with its acknowledgement": {DropAfter: true}, // which goes out ahead of the answer, or not
+		"without":                  {SwallowAck: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var asked atomic.Int64
+			cfg := hub.Config{Intercept: func(_ context.Context, op *hub.Op) hub.Verdict {
+				if op.Kind != hub.OpTwinReport {
+					return hub.Verdict{}
+				}
+				if asked.Add(1) == 1 {
+					return verdict
+				}
+				return hub.Verdict{Refuse: hubwire.Throttled}
+			}}
+			overMQTT(t, cfg, func(t *testing.T, b *bench) {
+				asked.Store(0)
+				c := b.dial(b.device, nil)
+				var e *hubwire.Error
+				if _, err := c.Report(t.Context(), map[string]int{"a": 1}); !errors.As(err, &e) || e.Code != hubwire.Throttled || e.Outcome != hubwire.Unknown {
+					t.Errorf("asked %d times: %v", asked.Load(), err)
+				}
+				if _, err := c.Report(t.Context(), map[string]int{"a": 2}); !errors.As(err, &e) || e.Code != hubwire.Throttled || e.Outcome != hubwire.Refused {
+					t.Errorf("asked once more: %v", err)
+				}
+			})
+		})
+	}
+}
+
+func TestATwinRequestThatWaitedForAConnectionIsAskedOnce(t *testing.T) {
+	const n = 20
+	var asked atomic.Int64
+	cfg := hub.Config{Intercept: func(_ context.Context, op *hub.Op) hub.Verdict {
+		if op.Kind == hub.OpTwinGet || op.Kind == hub.OpTwinReport {
+			asked.Add(1)
+		}
+		return hub.Verdict{}
+	}}
+	overEach(t, cfg, func(t *testing.T, b *bench) {
+		var down atomic.Bool
+		c := b.dial(b.device, func(o *device.Options) {
+			o.Dial = func(ctx context.Context, network, addr string) (net.Conn, error) {
+				if down.Load() {
+					return nil, syscall.ECONNREFUSED
+				}
+				return b.hub.Dial(ctx, network, addr)
+			}
+		})
+		if _, err := c.Twin(t.Context()); err != nil { // which subscribes
+			t.Fatal(err)
+		}
+		down.Store(true)
+		b.hub.Disconnect(dev)
+		time.Sleep(time.Minute)
+		asked.Store(0)
+		var calls sync.WaitGroup
+		for range n {
+			calls.Go(func() {
+				if _, err := c.Twin(t.Context()); err != nil {
+					t.Error(err)
+				}
+				if _, err := c.Report(t.Context(), map[string]int{"a": 1}); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		time.Sleep(time.Minute)
+		down.Store(false)
+		calls.Wait()
+		if got := asked.Load(); got != 2*n {
+			t.Errorf("the hub was asked %d times by %d calls", got, 2*n)
+		}
+	})
 }
 
 // follow applies changes until the state is that of a version, or has that member, and checks their order.

@@ -122,6 +122,11 @@ func (c *Conn) Close() error {
 		c.changed.Wait()
 	}
 	if c.running > c.detached {
+		for _, e := range c.entities { // those that a function of the caller's keeps from their end
+			if f := e.cfg.late; f != nil {
+				f(c.cause)
+			}
+		}
 		return &hubwire.Error{
 			Op: "close", Outcome: hubwire.Unknown, Err: context.DeadlineExceeded,
 			Message: "a callback, Dial, a token source or a Close of the net.Conn has not returned after " + c.o.CloseTimeout.String(),

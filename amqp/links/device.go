@@ -122,6 +122,7 @@ func (c *Conn) Device(ctx context.Context, id hubwire.Identity, o *DeviceOptions
 		properties: d.properties(""), settle: d.out.settleAll, onState: d.onState,
 		goodbye: opts.CloseTimeout / 4, // half of it is for messages
 		closing: d.out.refuse,          // which knows a done function when it sees one
+		late:    d.out.abort,
 	})
 	if err != nil {
 		return nil, err

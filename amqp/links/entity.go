@@ -38,6 +38,10 @@ type entityConfig struct {
 	// closing is called in each Close of the Conn, on its goroutine, with Conn.mu held. nil: there is nothing to know of.
 	closing func()
 
+	// late is called when a Close of the Conn has waited for long enough, with Conn.mu held: what the entity
+	// would fail at its end fails for cause. nil: there is nothing.
+	late func(cause error)
+
 	// goodbye is how long the end of the session holds up that of the entity, when the peer does not answer it. Then it is the
 	// connection's alone to wait. 0: as long as that waits.
 	goodbye time.Duration
