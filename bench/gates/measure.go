@@ -21,6 +21,7 @@ func measure(contests []contest, o options, out, progress io.Writer) int {
 	}
 	counting := quietest(rounds, o.rounds)
 	results := judgeRows(rows, counting, o)
+	fmt.Fprintf(progress, "on %s\n", machine())
 	fmt.Fprint(out, table(results))
 	if err := o.save(results, counting); err != nil {
 		fmt.Fprintln(progress, "gates:", err)

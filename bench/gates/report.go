@@ -7,6 +7,7 @@ import (
 	"os"
 	"runtime"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/hubwire/hubwire/bench/results"
@@ -47,20 +48,28 @@ func machine() string {
 	if err != nil {
 		return s
 	}
-	if name := modelName(info); name != "" {
-		s += ", " + name
+	if p := processor(info); p != "" {
+		s += ", " + p
 	}
 	return s
 }
 
-// modelName finds the model of a processor in /proc/cpuinfo, or returns "".
-func modelName(info []byte) string {
-	for line := range bytes.Lines(info) {
-		if name, value, ok := bytes.Cut(line, []byte(":")); ok && string(bytes.TrimSpace(name)) == "model name" {
-			return string(bytes.TrimSpace(value))
+// processor finds the first processor in /proc/cpuinfo, or returns "". In a virtual machine its name alone
+// can stand for any of ten years.
+func processor(info []byte) string {
+	found := map[string]string{}
+	for line := range strings.Lines(string(info)) {
+		name, value, ok := strings.Cut(line, ":")
+		name = strings.TrimSpace(name)
+		if _, before := found[name]; ok && !before {
+			found[name] = strings.TrimSpace(value)
 		}
 	}
-	return ""
+	p := found["model name"]
+	if family, model := found["cpu family"], found["model"]; p != "" && family != "" && model != "" {
+		p += fmt.Sprintf(" (family %s, model %s)", family, model)
+	}
+	return p
 }
 
 func (r result) report() results.Row {

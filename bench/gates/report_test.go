@@ -64,13 +64,14 @@ func TestAFileThatCannotBeWritten(t *testing.T) {
 	}
 }
 
-func TestModelName(t *testing.T) {
+func TestProcessor(t *testing.T) {
 	for _, tt := range []struct{ name, in, want string }{
-		{"the first one", "processor\t: 0\nmodel\t\t: 17\nmodel name\t: AMD EPYC\nmodel name\t: other\n", "AMD EPYC"},
+		{"the first one", "processor\t: 0\ncpu family\t: 25\nmodel\t\t: 17\nmodel name\t: AMD EPYC\nmodel\t\t: 1\nmodel name\t: other\n", "AMD EPYC (family 25, model 17)"},
+		{"without a family", "processor\t: 0\nmodel name\t: ARMv7 Processor rev 3 (v7l)\n", "ARMv7 Processor rev 3 (v7l)"},
 		{"none", "processor\t: 0\nBogoMIPS\t: 50.00\n", ""},
 		{"nothing", "", ""},
 	} {
-		if got := modelName([]byte(tt.in)); got != tt.want {
+		if got := processor([]byte(tt.in)); got != tt.want {
 			t.Errorf("%s: %q, want %q", tt.name, got, tt.want)
 		}
 	}
