@@ -47,6 +47,8 @@ func (o options) slack(b bound) float64 {
 		return 1
 	case b.on == itself:
 		return 8
+	case b.switches: // which cost more than twice as much on some processors, where the floor, the kernel's work, does not
+		return 4
 	}
 	return 2
 }

@@ -109,7 +109,7 @@ func pipelined() *race {
 		{
 			name: "device.Send in 1,000 goroutines, TCP", figure: clientCPU,
 			floor: floorTCP, peer: pahoSenders, ours: sendersTCP, allocs: uncounted,
-			gates: []bound{atMost(12)}, targets: []bound{atMost(8)},
+			gates: []bound{atMost(12).ofSwitches()}, targets: []bound{atMost(8)},
 		},
 	}
 	return r

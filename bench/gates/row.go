@@ -78,6 +78,14 @@ type bound struct {
 	on    quantity
 	least bool // it is x at least; otherwise at most
 	x     float64
+
+	switches bool // what it is about is switches between goroutines
+}
+
+// ofSwitches is b for work that is made of switches between goroutines.
+func (b bound) ofSwitches() bound {
+	b.switches = true
+	return b
 }
 
 // atLeast claims that ours is x times as fast as the peer.
