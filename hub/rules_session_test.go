@@ -53,6 +53,26 @@ var sessionRules = []rule{
 			p.bye()
 		}
 	}},
+	{"2.2 session", "a connection over another protocol takes over, and leaves the kept session alone", nil, func(t *testing.T, h *hub.Hub) {
+		p := connect(t, h, dev, nil)
+		p.subscribe(c2dFilter)
+		c := dialAMQP(t, h, nil)
+		c.login(h, dev)
+		r := receiver(t, c.session(), addressOf(dev, "messages/devicebound"), nil)
+		p.closed()
+		sendC2D(t, h, dev, "a")
+		if m := receive(t, r); string(m.GetData()) != "a" {
+			t.Errorf("%q came over AMQP", m.GetData())
+		} else if err := r.AcceptMessage(t.Context(), m); err != nil {
+			t.Error(err)
+		}
+		sendC2D(t, h, dev, "b")
+		p, present := connectPresent(t, h, dev, nil)
+		if !present {
+			t.Error("the session is gone, and with it the subscriptions that no client makes again")
+		}
+		p.expect("b", 1, false)
+	}},
 	{"2.2 session", "each device and module has a session of its own", nil, func(t *testing.T, h *hub.Hub) {
 		connect(t, h, dev, nil).bye()
 		if _, present := connectPresent(t, h, mod, nil); present {

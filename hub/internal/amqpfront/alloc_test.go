@@ -22,7 +22,7 @@ func TestTelemetryWithoutTextsAllocatesNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	d := &device{id: dev, conn: &conn{server: f.server, ctx: t.Context(), devices: map[hubwire.Identity]*device{}}}
-	if d.session, err = f.core.Connect(t.Context(), g, &core.ConnectOptions{Clean: true}, d); err != nil {
+	if d.session, err = f.core.Connect(t.Context(), g, &core.ConnectOptions{Apart: true}, d); err != nil {
 		t.Fatal(err)
 	}
 	defer d.session.Disconnect()

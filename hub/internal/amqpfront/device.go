@@ -131,7 +131,7 @@ func (d *device) connect(p *amqp.LinkProperties) error {
 	if err != nil {
 		return err
 	}
-	session, err := c.server.core.Connect(c.ctx, g, &core.ConnectOptions{Protocol: c.peer.Protocol, Clean: true, ModelID: p.ModelID}, d)
+	session, err := c.server.core.Connect(c.ctx, g, &core.ConnectOptions{Protocol: c.peer.Protocol, Apart: true, ModelID: p.ModelID}, d)
 	if err != nil {
 		return err
 	}

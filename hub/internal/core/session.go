@@ -48,6 +48,7 @@ type MethodCall struct {
 type ConnectOptions struct {
 	Protocol string // "mqtt", …; for the log
 	Clean    bool   // forget the kept session and keep none (MQTT's CleanSession)
+	Apart    bool   // leave the kept session alone, as a protocol does that has none
 	ModelID  string // Plug and Play model; empty means none was announced
 
 	// Purge drops, as long as the session lasts, messages that it has no feature

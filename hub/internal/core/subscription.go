@@ -34,10 +34,13 @@ type Subscription struct {
 	Feature Feature `json:"feature"` // may be several, or 0, as for twin responses
 }
 
-// restore gives a new session the kept subscriptions, or forgets those. The
-// caller holds the lock.
+// restore gives a new session the kept subscriptions, or forgets those, or leaves them to the
+// session that comes next. The caller holds the lock.
 func (s *Session) restore(ctx context.Context, op string) error {
 	e := s.entity
+	if s.opts.Apart {
+		return nil
+	}
 	if s.opts.Clean {
 		if err := e.forgetKept(ctx); err != nil {
 			return broken(op, err)
@@ -75,7 +78,7 @@ func (s *Session) setSubs(subs []Subscription) {
 // keep stores the subscriptions when the session is one to keep. The caller
 // holds the lock.
 func (s *Session) keep(ctx context.Context, op string) error {
-	if s.opts.Clean {
+	if s.opts.Clean || s.opts.Apart {
 		return nil
 	}
 	e := s.entity
