@@ -124,6 +124,10 @@ func TestConnectRefusals(t *testing.T) {
 			m.Will.Topic = []byte("devices/dev-2/messages/events/")
 		}, mqtt.NotAuthorized},
 		{"a will on a topic that is not telemetry's", func(t *testing.T, h *hub.Hub, m *mqtt.Connect) { m.Will.Topic = []byte("$iothub/twin/GET/?$rid=1") }, mqtt.NotAuthorized},
+		{"a will that the hub would not take as telemetry", func(t *testing.T, h *hub.Hub, m *mqtt.Connect) {
+			m.Will.Topic = []byte(telemetryTopic + "$.mid=" + strings.Repeat("x", hubwire.MaxMessageIDLength+1))
+		}, mqtt.NotAuthorized},
+		{"a will with a property that has no name", func(t *testing.T, h *hub.Hub, m *mqtt.Connect) { m.Will.Topic = []byte(telemetryTopic + "=v") }, mqtt.NotAuthorized},
 		{"a will at QoS 2", func(t *testing.T, h *hub.Hub, m *mqtt.Connect) {
 			m.Will.Topic, m.Will.QoS = []byte("devices/dev-1/messages/events/"), mqtt.ExactlyOnce
 		}, mqtt.NotAuthorized},

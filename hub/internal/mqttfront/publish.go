@@ -127,7 +127,7 @@ func (c *conn) published(ctx context.Context, m *hubwire.Message) {
 }
 
 // willMessage returns the message that is published when the connection of id
-// ends without DISCONNECT. Its topic must be where id sends telemetry.
+// ends without DISCONNECT. Its topic must be where id sends telemetry, and it is one that the hub takes there.
 func willMessage(id hubwire.Identity, w *mqtt.Will) (*hubwire.Message, error) {
 	if w.QoS > mqtt.AtLeastOnce {
 		return nil, violation("will at QoS 2")
@@ -147,7 +147,7 @@ func willMessage(id hubwire.Identity, w *mqtt.Will) (*hubwire.Message, error) {
 		r.Properties = append(r.Properties, retainProperty)
 	}
 	r.Properties = append(r.Properties, willProperty)
-	return &r.Message, nil
+	return &r.Message, r.CheckTelemetry() // who is gone cannot be told
 }
 
 // publishWill publishes the will, unless the identity is gone. To all who read
