@@ -82,6 +82,21 @@ var telemetryRules = []rule{
 			t.Errorf("(-want +got)\n%s", diff)
 		}
 	}},
+	{"4 telemetry", "a will is in the log before what the connection that takes over sends, be it with its CONNECT", nil, func(t *testing.T, h *hub.Hub) {
+		connect(t, h, dev, func(m *mqtt.Connect) { m.Will = mqtt.Will{Topic: []byte(telemetryTopic), Payload: []byte("gone")} })
+		p := open(t, h, nil)
+		p.write(connectPacket(t, h, dev), &mqtt.Publish{Topic: []byte(telemetryTopic), Payload: []byte("back"), QoS: 1, ID: 1})
+		p.connack()
+		p.puback(1)
+		synctest.Wait()
+		var bodies []string
+		for _, ev := range events(t, h) {
+			bodies = append(bodies, string(ev.Body))
+		}
+		if want := []string{"gone", "back"}; !slices.Equal(bodies, want) {
+			t.Errorf("%q, want %q", bodies, want)
+		}
+	}},
 }
 
 // reaches is a rule that messages to an identity come on a topic when it subscribes to a filter.

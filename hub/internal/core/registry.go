@@ -233,6 +233,9 @@ func (c *Core) Delete(ctx context.Context, id hubwire.Identity, ifMatch string) 
 func (c *Core) remove(ctx context.Context, e *entity) error {
 	e.mu.Lock()
 	defer e.unlock()
+	if s := e.session; s != nil {
+		s.opts.Will = nil // there is nobody left whose telemetry it would be
+	}
 	e.endSession(notFound("connection", e.id), true)
 	for len(e.queue.items) > 0 {
 		if err := e.dequeue(ctx, e.queue.items[0]); err != nil {

@@ -55,9 +55,20 @@ type ConnectOptions struct {
 	// for: what field reports say that the service does. Else they wait.
 	Purge bool
 
+	// Will, which may be nil, is published when the session ends, unless [Session.DiscardWill] was
+	// called, or the identity is deleted.
+	Will *Will
+
 	// Arrival counts connections in the order in which their peers asked to be let in, which an
 	// intercept function can delay. Of two the later one wins; 0 wins over all.
 	Arrival uint64
+}
+
+// Will speaks for a peer that is gone without a good-bye. It is telemetry of its session, and in the
+// log before the next session of the identity begins.
+type Will struct {
+	Message   *hubwire.Message
+	Published func() // called when it is in the log, as a Link is; may be nil
 }
 
 // Session is one connection of one identity. There is at most one for an
@@ -208,6 +219,7 @@ func (e *entity) endSession(why *hubwire.Error, tell bool) {
 	close(s.done)
 	s.expiry.stop()
 	e.announceState(false)
+	e.publishWill(s)
 	e.failCalls(s)
 	e.release(s, FeatureC2D|FeatureInputs)
 	e.changed.broadcast()
@@ -253,6 +265,13 @@ func (s *Session) Renew(g *Grant) error {
 	s.grant = *g
 	s.armExpiry()
 	return nil
+}
+
+// DiscardWill says that the peer has said good-bye, and needs nobody to speak for it.
+func (s *Session) DiscardWill() {
+	s.entity.mu.Lock()
+	defer s.entity.unlock()
+	s.opts.Will = nil
 }
 
 // Disconnect ends the session because the connection is over, for whatever

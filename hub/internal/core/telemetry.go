@@ -72,20 +72,20 @@ func (s *Session) TelemetryBatch(ctx context.Context, ms []hubwire.Message) erro
 	return nil
 }
 
-// Will takes the message that speaks for a device whose connection has ended
-// without a good-bye. It is stamped as the session's own telemetry, and like that
-// when the session is over; but not when its identity is gone (code DeviceNotFound or
-// ModuleNotFound), even if the same id was registered again.
-func (s *Session) Will(ctx context.Context, m *hubwire.Message) error {
-	const op = "will"
-	e := s.entity
-	e.mu.Lock()
-	deleted := e.deleted
-	e.unlock()
-	if deleted {
-		return notFound(op, e.id)
+// publishWill publishes the will of a session that has ended. The caller holds the lock.
+func (e *entity) publishWill(s *Session) {
+	w := s.opts.Will
+	if w == nil {
+		return
 	}
-	return e.core.appendEvent(ctx, op, s.stamp.Load(), time.Now(), m)
+	s.opts.Will = nil
+	if err := e.core.appendEvent(context.Background(), "will", s.stamp.Load(), time.Now(), w.Message); err != nil {
+		e.post(func() { e.core.cfg.Log.Info("will not published", "device", e.id, "error", err) })
+		return
+	}
+	if w.Published != nil {
+		e.post(w.Published)
+	}
 }
 
 // Telemetry is [Session.Telemetry] without a session, as HTTPS does it. Codes: also those of

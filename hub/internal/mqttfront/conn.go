@@ -249,19 +249,19 @@ func refusal(err error) *hubwire.Error {
 	return nil
 }
 
-// end cleans up after the reader: the session ends, the will is published
-// unless the peer said good-bye, and everybody who worked for the connection is gone.
+// end cleans up after the reader: the session ends, and with it the will, which is published
+// unless the peer said good-bye; and everybody who worked for the connection is gone.
 func (c *conn) end(reason error) {
 	c.mu.Lock()
 	session, closed := c.session, c.closed
 	c.mu.Unlock()
 	if session != nil {
 		c.complete()
+		if reason == errGoodBye {
+			session.DiscardWill()
+		}
 		session.Disconnect()
 		c.server.current.Forget(c.id, c)
-		if c.will != nil && reason != errGoodBye {
-			c.publishWill(session) // now: what is left may take its time, and the next connection be here by then
-		}
 	}
 	if c.dps != nil && c.dps.expiry != nil {
 		c.dps.expiry.Stop()

@@ -102,7 +102,7 @@ func (c *conn) login(m *mqtt.Connect, u *topics.UserName, arrival uint64) error 
 	}
 	session, err := c.server.core.Connect(c.ctx, g, &core.ConnectOptions{
 		Protocol: c.peer.Protocol, Clean: m.CleanSession, ModelID: u.ModelID, Purge: c.server.opt.PurgeUnsubscribed,
-		Arrival: arrival,
+		Will: c.lastWill(), Arrival: arrival,
 	}, c)
 	if err != nil {
 		return err

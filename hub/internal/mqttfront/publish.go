@@ -150,15 +150,13 @@ func willMessage(id hubwire.Identity, w *mqtt.Will) (*hubwire.Message, error) {
 	return &r.Message, r.CheckTelemetry() // who is gone cannot be told
 }
 
-// publishWill publishes the will, unless the identity is gone. To all who read
-// it, it is telemetry, though no operation of the peer: nothing intercepts it.
-func (c *conn) publishWill(s *core.Session) {
-	ctx := context.WithoutCancel(c.ctx)
-	if err := s.Will(ctx, c.will); err != nil {
-		c.server.opt.Log.Info("mqtt: will not published", "device", c.id, "error", err)
-		return
+// lastWill is the will as the core takes it; nil for none. To all who read it, it is telemetry, though no operation of
+// the peer: nothing intercepts it.
+func (c *conn) lastWill() *core.Will {
+	if c.will == nil {
+		return nil
 	}
-	c.published(ctx, c.will)
+	return &core.Will{Message: c.will, Published: func() { c.published(context.WithoutCancel(c.ctx), c.will) }}
 }
 
 // methodResponse passes on the answer to a direct method. One that nobody
