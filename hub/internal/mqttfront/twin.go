@@ -53,15 +53,15 @@ func condition(t *topics.Topic) (int64, error) {
 	if len(text) == 0 {
 		return 0, nil
 	}
+	e := &hubwire.Error{Op: "twin report", Outcome: hubwire.Refused}
 	n, ok := t.Version()
-	if !ok {
-		return 0, &hubwire.Error{
-			Op: "twin report", Code: hubwire.ArgumentInvalid, Outcome: hubwire.Refused,
-			Message: fmt.Sprintf("$version %.20q is not a number", text),
-		}
-	}
-	if n <= 0 {
-		n = -1 // no section ever has that version; 0 would mean any
+	switch {
+	case !ok:
+		e.Code, e.Message = hubwire.ArgumentInvalid, fmt.Sprintf("$version %.20q is not a number", text)
+		return 0, e
+	case n <= 0: // 0 would mean any
+		e.Code, e.Message = hubwire.PreconditionFailed, fmt.Sprintf("reported properties are never at version %d", n)
+		return 0, e
 	}
 	return n, nil
 }
