@@ -52,6 +52,7 @@ func bagRules() []rule {
 				CreationTime: time.Date(2020, 1, 2, 3, 4, 5, 678e6, time.UTC), Expiry: time.Date(2020, 1, 2, 3, 4, 5, 678901200, time.UTC),
 				Output: "7", Component: "8", InterfaceID: "9", Schema: "10", DiagnosticID: "11", DiagnosticContext: "creationtimeutc=12"}),
 		reads(system, "one that the hub does not know stays under its name on the wire", "%24.xyz=1", properties("$.xyz", "1")),
+		reads(system, "iothub-operation and Edge Hub's ack, which begin otherwise, are application properties", "iothub-operation=1&ack=2", properties("iothub-operation", "1", "ack", "2")),
 		reads(system, "a device cannot say whose connection it is", "%24.cdid=liar&$.cmid=liar", hubwire.Message{}),
 		{system, "the hub stamps whose connection it was, when, and how it logged in", nil, func(t *testing.T, h *hub.Hub) {
 			ev := connect(t, h, mod, nil).telemeter(h, moduleTopic, "hi")

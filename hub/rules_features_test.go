@@ -193,6 +193,8 @@ func methodRules() []rule {
 		answered("an answer may be empty", 200, "", 0, ""),
 		answered("a status is any number that the device likes, of 32 bits", -1, "1", 0, "1"),
 		answered("a status of five digits is one too", 65535, "", 0, ""),
+		closesTopic(section, "an answer whose status is no number of 32 bits closes the connection", "$iothub/methods/res/2147483648/?$rid=1"),
+		closesTopic(section, "an answer without a request id closes the connection", "$iothub/methods/res/200/?$rid="),
 		{section, "a request may be empty", nil, func(t *testing.T, h *hub.Hub) {
 			p := connect(t, h, dev, nil)
 			p.subscribe(methodFilter)
@@ -299,6 +301,17 @@ func moduleRules() []rule {
 	return []rule{
 		input("inputs come by devices/{id}/modules/{id}/inputs/#, and PUBACK takes them", inputsFilter),
 		input("inputs come by the filter of the C and .NET SDKs, devices/{id}/modules/{id}/#", "devices/dev-1/modules/mod/#"),
+		{section, "the name of an input is percent-encoded, as Python reads it", nil, func(t *testing.T, h *hub.Hub) {
+			p := connect(t, h, mod, nil)
+			p.subscribe(inputsFilter)
+			if err := h.SendInput(t.Context(), mod, "in/1 é+", &hubwire.Message{Body: []byte("hi")}); err != nil {
+				t.Fatal(err)
+			}
+			m := p.expect("hi", 1, false)
+			if !strings.HasPrefix(string(m.Topic), "devices/dev-1/modules/mod/inputs/in%2F1%20%C3%A9%2B/%24.to=") {
+				t.Errorf("topic %q", m.Topic)
+			}
+		}},
 		{section, "an input says whom it is from, system properties first", routes, func(t *testing.T, h *hub.Hub) {
 			p := connect(t, h, mod, nil)
 			p.subscribe(inputsFilter)

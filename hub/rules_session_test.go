@@ -53,6 +53,22 @@ var sessionRules = []rule{
 			p.bye()
 		}
 	}},
+	{"2.2 session", "what a clean session leaves unacknowledged comes again when it is subscribed to", nil, func(t *testing.T, h *hub.Hub) {
+		p := connect(t, h, dev, clean)
+		p.subscribe(c2dFilter)
+		sendC2D(t, h, dev, "hi")
+		first := p.expect("hi", 1, false)
+		p.bye()
+		p = connect(t, h, dev, clean)
+		p.silent()
+		p.subscribe(c2dFilter)
+		again := p.expect("hi", 1, true)
+		if again.ID != first.ID {
+			t.Errorf("identifier %d, then %d", first.ID, again.ID)
+		}
+		p.ack(again)
+		feedback(t, h, "Success")
+	}},
 	{"2.2 session", "a connection over another protocol takes over, and leaves the kept session alone", nil, func(t *testing.T, h *hub.Hub) {
 		p := connect(t, h, dev, nil)
 		p.subscribe(c2dFilter)
@@ -251,6 +267,36 @@ var c2dQueueRules = []rule{
 			p.cut()
 			synctest.Wait()
 		}
+	}},
+	{"2.3 C2D lifecycle", "a message that expires on its way can be completed as long as its lock lasts, and comes no more", nil, func(t *testing.T, h *hub.Hub) {
+		p := connect(t, h, dev, nil)
+		p.subscribe(c2dFilter)
+		for body, want := range map[string]string{"in time": "Success", "too late": "Expired"} {
+			m := &hubwire.Message{Body: []byte(body), Ack: hubwire.AckFull, Expiry: time.Now().Add(30 * time.Second)}
+			if err := h.SendC2D(t.Context(), dev, m); err != nil {
+				t.Fatal(err)
+			}
+			got := p.expect(body, 1, false)
+			time.Sleep(59 * time.Second)
+			if want == "Expired" {
+				time.Sleep(2 * time.Second)
+			}
+			p.ack(got)
+			feedback(t, h, want)
+		}
+		p.silent()
+	}},
+	{"2.3 C2D lifecycle", "QoS 0 that is granted later completes also what was sent at QoS 1, when it comes again", nil, func(t *testing.T, h *hub.Hub) {
+		p := connect(t, h, dev, nil)
+		p.subscribe(c2dFilter)
+		sendC2D(t, h, dev, "hi")
+		first := p.expect("hi", 1, false)
+		p.write(subscribePacket(t, 1, subscription{c2dFilter, 0}))
+		p.suback(1)
+		p.expect("hi", 0, false)
+		feedback(t, h, "Success")
+		p.ack(first) // of what is gone
+		p.silent()
 	}},
 	{"2.3 C2D lifecycle", "a message that names no expiry lives for an hour", nil, func(t *testing.T, h *hub.Hub) {
 		start := time.Now()

@@ -80,6 +80,7 @@ func twinRules() []rule {
 		}},
 		asks(patch, "$version, as Java sends it, is the version that it must be before", patchTopic+"1&$version=1", `{"a":1}`, 1, "204/?$rid=1&$version=2", ""),
 		fails(patch, "on another version it fails with 412", "1&$version=2", `{"a":1}`, "412"),
+		fails(patch, "on version 0, which they never have, it fails with 412", "1&$version=0", `{"a":1}`, "412"),
 		fails(patch, "on what is no version it fails with 400", "1&$version=x", `{"a":1}`, "400"),
 		fails(failure, "a patch that is no JSON fails with 400 and an error as body", "1", `{"a":`, "400"),
 		fails(failure, "a patch that is no object fails with 400", "1", `[1]`, "400"),
@@ -140,6 +141,8 @@ func twinRules() []rule {
 			p.ping()
 		}},
 		asks(answer, "$rid is echoed byte for byte, without decoding, and stands first", getTopic+"a%20B-%C3%A9&x=y", "", 0, "200/?$rid=a%20B-%C3%A9", empty),
+		asks(answer, "a part of the query may lack its equals sign, and the last be empty", getTopic+"1&x&", "", 1, "200/?$rid=1", empty),
+		asks(answer, "$rid may hold what stands between parts of a topic", getTopic+"a/b?c=d", "", 1, "200/?$rid=a/b?c=d", empty),
 		asks(answer, "$rid may stand behind others, or be a uuid", getTopic[:len(getTopic)-len("$rid=")]+"x=y&$rid=0190c7f1-6bd8-7e6b-aa3d-0242ac120002", "", 1,
 			"200/?$rid=0190c7f1-6bd8-7e6b-aa3d-0242ac120002", empty),
 		{answer, "the answer comes behind the PUBACK of its request, to who subscribed to it alone", nil, func(t *testing.T, h *hub.Hub) {
