@@ -195,7 +195,7 @@ func hubOut() *race {
 
 // idling: nothing happens.
 func idling() *holding {
-	c := &holding{sessions: 1000, times: 3}
+	c := &holding{sessions: 1000}
 	over := func(name string, s setup, most, target float64) {
 		s.WarmUp = 300
 		floor := c.client("net.Conn", "idle floor", s)
