@@ -11,7 +11,7 @@ func (l *amqpLink) send(ctx context.Context, m *hubwire.Message) error {
 }
 
 func (l *amqpLink) sendAsync(ctx context.Context, m *hubwire.Message, done func(error)) error {
-	return l.device.SendAsync(ctx, m, done)
+	return l.device.SendAsync(ctx, m, tellsSend(done))
 }
 
 // sendBatch implements [batcher].

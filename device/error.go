@@ -56,6 +56,14 @@ func withOp(op string, err error) error {
 	return &named
 }
 
+// tellsSend is done, which may be nil, whose error gets the name of the call.
+func tellsSend(done func(error)) func(error) {
+	if done == nil {
+		return nil
+	}
+	return func(err error) { done(withOp("send", err)) }
+}
+
 // invalid is the error for what is refused before anything is sent.
 func invalid(op, format string, args ...any) *hubwire.Error {
 	return &hubwire.Error{Op: op, Code: hubwire.ArgumentInvalid, Outcome: hubwire.NotSent, Message: fmt.Sprintf(format, args...)}

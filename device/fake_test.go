@@ -45,7 +45,7 @@ func (f *fakeLink) sendAsync(ctx context.Context, m *hubwire.Message, done func(
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.done = append(f.done, done)
+	f.done = append(f.done, tellsSend(done))
 	return nil
 }
 

@@ -86,7 +86,7 @@ func (l *httpsLink) sendAsync(ctx context.Context, m *hubwire.Message, done func
 	if err := l.enter(ctx, m); err != nil {
 		return err
 	}
-	q := queued{m, m.Size() + messageRoom, done}
+	q := queued{m, m.Size() + messageRoom, tellsSend(done)}
 	for {
 		room := l.out.add(q)
 		if room == nil {

@@ -99,6 +99,7 @@ func openMQTT(ctx context.Context, cfg *config, o MQTTOptions, dial mqtt.DialFun
 		// The session that the hub has may be another client's, with the same id, which came after the hub forgot ours.
 		RestoreAlways: true,
 		OnDelivery:    l.deliver, OnState: l.onState, OnPanic: cfg.panicked,
+		PublishError: func(err error) error { return withOp("send", err) }, // of sendAsync, the only one with a done function
 		Trace: cfg.trace(),
 	}
 	if o.Will != nil {

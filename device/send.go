@@ -45,17 +45,13 @@ func (c *Client) sendable(ctx context.Context, m *hubwire.Message) (link, error)
 // done, which may be nil, is called exactly once, with the
 // acknowledgement's outcome, unless SendAsync returns an error, when it is not called. It runs on a
 // goroutine of the connection, so it must not block. m must not change until then.
-// SendAsync allocates once for a message, or not at all without done.
+// Over MQTT it does not allocate in the steady state.
 func (c *Client) SendAsync(ctx context.Context, m *hubwire.Message, done func(error)) error {
 	l, err := c.sendable(ctx, m)
 	if err != nil {
 		return err
 	}
-	var tell func(error)
-	if done != nil {
-		tell = func(err error) { done(withOp("send", err)) }
-	}
-	return withOp("send", l.sendAsync(ctx, m, tell))
+	return withOp("send", l.sendAsync(ctx, m, done))
 }
 
 // SendAll sends messages in order, pipelined, and returns when the hub has

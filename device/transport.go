@@ -119,7 +119,7 @@ type link interface {
 	send(ctx context.Context, m *hubwire.Message) error
 
 	// sendAsync returns when m has a place in the window; done, which may be nil,
-	// is called once when sendAsync returned nil, and never when it did not.
+	// is called once when sendAsync returned nil, with the Op "send" in its error, and never when it did not.
 	sendAsync(ctx context.Context, m *hubwire.Message, done func(error)) error
 
 	// receive subscribes on first use and returns the next message for this identity.

@@ -84,6 +84,9 @@ func (l *ledger) balance() (acknowledged, unknown, notSent int) {
 			continue
 		}
 		e := l.v.typed(body, outcome[0])
+		if e.Op != "send" {
+			t.Errorf("%q: the error is that of %q: %v", body, e.Op, e)
+		}
 		switch e.Outcome {
 		case hubwire.NotSent:
 			notSent++

@@ -125,9 +125,12 @@ func checkAck(t Type, id uint16) error {
 	return nil
 }
 
-// ackID reads the four bytes that nearly every acknowledgement has.
+// ackSize is how many bytes nearly every acknowledgement has.
+const ackSize = 4
+
+// ackID reads such an acknowledgement.
 func ackID(p []byte, first byte) (id uint16, ok bool) {
-	if len(p) != 4 || p[0] != first || p[1] != 2 {
+	if len(p) != ackSize || p[0] != first || p[1] != 2 {
 		return 0, false
 	}
 	id = uint16(p[2])<<8 | uint16(p[3])

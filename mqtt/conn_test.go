@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"os"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -102,6 +103,56 @@ func TestAnyChunkingGivesTheSamePackets(t *testing.T) {
 				t.Fatalf("after the last packet: %x, %v, want io.EOF", p, err)
 			}
 		})
+	}
+}
+
+// Whoever takes PUBACKs of a burst together and who reads them one by one get the same.
+func TestPubacksOfABurstAreTakenTogether(t *testing.T) {
+	ack := func(b []byte, id uint16) []byte { return (&Puback{ID: id}).AppendTo(b) }
+	var all []byte
+	var want []uint16
+	for id := uint16(1); id <= 1000; id++ {
+		all, want = ack(all, id), append(want, id)
+	}
+	message := (&Publish{Topic: []byte("t")}).AppendTo(nil)
+	all = append(all, message...)
+	all = ack(append(ack(all, 1001), 0x40, 0x82, 0, 0, 7), 1002) // a length in two bytes; no limit of bytes forbids it
+	all = append(all, 0x40, 2, 0, 0)                             // identifier 0 is not sound
+	all = ack(all, 1003)
+	want = append(want, 1001, 7, 1002, 1003)
+	for _, chunk := range []func() int{ofSize(1), ofSize(3), ofSize(4), ofSize(6), ofSize(1023), nil} {
+		c := NewConn(&wire{in: bytes.Clone(all), chunk: chunk}, nil)
+		var got []uint16
+		messages, refused := 0, 0
+		for {
+			p, err := c.ReadPacket()
+			if err == io.EOF {
+				break
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			if p.Type() == TypePublish {
+				messages++
+				if !bytes.Equal(p, message) || len(c.takePubacks(nil, 0)) != 0 {
+					t.Errorf("the message is %x", []byte(p))
+				}
+				continue
+			}
+			a, err := ParsePuback(p)
+			if err != nil {
+				refused++
+				continue
+			}
+			got = append(got, a.ID)
+			before := len(got)
+			if got = c.takePubacks(got, before+100); len(got) > before+100 {
+				t.Errorf("%d were taken, with a limit of 100", len(got)-before)
+			}
+		}
+		if diff := cmp.Diff(want, got); diff != "" || messages != 1 || refused != 1 {
+			t.Errorf("%d messages, %d refused, want 1 and 1; (-want +got):\n%s", messages, refused, diff)
+		}
 	}
 }
 
@@ -313,7 +364,7 @@ func TestTraceSeesEachPacketBothWays(t *testing.T) {
 	ping := (&Pingreq{}).AppendTo(nil)
 	masked := string(withoutSecrets(connect))
 	var in, out []string
-	w := &wire{in: append(bytes.Clone(connect), ack...)}
+	w := &wire{in: slices.Concat(connect, ack, ack)}
 	c := NewConn(w, &ConnOptions{Trace: &Trace{
 		Received: func(p Packet) { in = append(in, string(p)) },
 		Sent:     func(p Packet) { out = append(out, string(p)) },
@@ -332,7 +383,13 @@ func TestTraceSeesEachPacketBothWays(t *testing.T) {
 	if err := c.Write([]byte("\x10\x7fhalf a secret")); err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff([]string{masked, string(ack)}, in); diff != "" {
+	if ids := c.takePubacks(nil, 10); len(ids) > 0 {
+		t.Errorf("PUBACKs %v were taken unseen", ids)
+	}
+	if _, err := c.ReadPacket(); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]string{masked, string(ack), string(ack)}, in); diff != "" {
 		t.Errorf("received (-want +got):\n%s", diff)
 	}
 	if diff := cmp.Diff([]string{masked, string(ack), string(ping)}, out); diff != "" {

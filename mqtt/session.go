@@ -51,8 +51,8 @@ type Session struct {
 	failure  error              // why the last connection was lost, or the last attempt failed
 	cause    error              // why the session ends; the first one stays
 	cancel   context.CancelFunc // ends the context of dial or login, while there is one
-	helpers  int                // flusher, timer, closing and OnPanic goroutines that exist or will
-	detached int                // those of them that wait in Close themselves
+	helpers  int32              // flusher, timer, closing and OnPanic goroutines that exist or will
+	detached int32              // those of them that wait in Close themselves
 	callers  []uint64           // the ids of flushers that call back, and of who calls OnPanic
 	link     *link              // the connection, or nil
 	out      outbox

@@ -1,6 +1,7 @@
 package mqtt
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -46,7 +47,12 @@ func (s *Session) call(ops []completed) {
 
 func (s *Session) callDone(done func(error), err error) {
 	defer s.contain()
-	done(err)
+	if err == nil || s.o.PublishError == nil {
+		done(err)
+		return
+	}
+	defer func() { done(err) }() // whatever PublishError does
+	err = cmp.Or(s.o.PublishError(err), err)
 }
 
 // contain keeps a panic of a callback from the session.

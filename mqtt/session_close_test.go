@@ -304,7 +304,7 @@ func TestCloseInsideEachCallback(t *testing.T) {
 							t.Errorf("Close: %v", err)
 						}
 						s.mu.Lock()
-						if own := len(s.callers); s.helpers > own { // own: a flusher that calls back
+						if own := int32(len(s.callers)); s.helpers > own { // own: a flusher that calls back
 							t.Errorf("%d goroutines are left, and %d that call back", s.helpers-own, own)
 						}
 						s.mu.Unlock()

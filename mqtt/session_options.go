@@ -123,6 +123,11 @@ type SessionOptions struct {
 	// [runtime/debug.Stack] gives it. nil drops it.
 	OnPanic func(value any, stack []byte)
 
+	// PublishError turns the error that a done function of [Session.PublishAsync] is to get into
+	// what it gets. So who embeds the session can give it the name of a call of theirs without a function for each
+	// message. It must not block. What it makes nil stays as it was. nil leaves all as they are.
+	PublishError func(err error) error
+
 	// Trace sees each packet. Its functions must not call the session.
 	Trace *Trace
 }

@@ -72,6 +72,43 @@ func TestPanicsInCallbacksAreContained(t *testing.T) {
 	})
 }
 
+func TestPublishErrorNamesWhatDoneGets(t *testing.T) {
+	named := errors.New("named")
+	for how, c := range map[string]struct {
+		name func(error) error
+		want error
+	}{
+		"it returns another":    {func(error) error { return named }, named},
+		"it returns nil":        {func(error) error { return nil }, ErrSessionClosed},
+		"it panics":             {func(error) error { panic("name") }, ErrSessionClosed},
+		"it ends its goroutine": {func(error) error { runtime.Goexit(); return nil }, ErrSessionClosed},
+		"there is none":         {nil, ErrSessionClosed},
+	} {
+		t.Run(how, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				f := newFake(t, func(c *fakeConn) {
+					c.accept()
+					c.step(true)
+					c.ReadPacket() // which it leaves without an answer
+					c.ReadPacket()
+				})
+				s := f.start(SessionOptions{PublishError: c.name})
+				out := newOutcome()
+				for _, name := range []string{"acknowledged", "not", "nor this"} {
+					if err := s.PublishAsync(t.Context(), message(name), out.of(name)); err != nil {
+						t.Fatal(err)
+					}
+					synctest.Wait()
+				}
+				s.Close()
+				synctest.Wait()
+				out.check(t, nil, "acknowledged")
+				out.check(t, c.want, "not", "nor this")
+			})
+		})
+	}
+}
+
 // brittleConn is a net.Conn of which one method panics.
 type brittleConn struct {
 	net.Conn

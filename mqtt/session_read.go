@@ -36,6 +36,10 @@ func (s *Session) readLoop(l *link) (err error) {
 			s.settle(l)
 			return err
 		}
+		if !last && p.Type() == TypePuback { // of a burst of them
+			s.ackIDs = l.conn.takePubacks(s.ackIDs, ackBatch)
+			last = l.conn.Buffered() == 0
+		}
 		first = last
 		if (first || len(s.ackIDs) == ackBatch) && s.settle(l) > 1 {
 			// Those who waited run first, so that what they send next goes into one write. For a lone

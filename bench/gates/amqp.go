@@ -99,7 +99,7 @@ func amqpOut() *race {
 
 // amqpIdling: nothing happens on the links of a gateway, of which each device has five, or one.
 func amqpIdling() *holding {
-	c := &holding{sessions: amqpLinks, times: 3}
+	c := &holding{sessions: amqpLinks}
 	over := func(name string, devices int) {
 		hub := c.client("", "AMQP gateway", setup{TLS: true, Devices: devices, WarmUp: 300})
 		c.serve(hub, "AMQP gateway hub")
@@ -118,7 +118,7 @@ func amqpIdling() *holding {
 // client. Those of go-amqp have a session each, in which 30 KiB cannot be had: see README.md.
 func amqpShared() *holding {
 	const devices = 1000
-	c := &holding{sessions: devices, times: 3}
+	c := &holding{sessions: devices}
 	over := func(name string, links int, gates ...bound) {
 		s := setup{TLS: true, Devices: devices, Links: links, WarmUp: 300}
 		floor, ours := c.client("go-amqp", "go-amqp devices", s), c.client("", "AMQP devices", s)

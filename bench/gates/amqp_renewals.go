@@ -36,7 +36,7 @@ func renewing() *renewals {
 
 func (c *renewals) rows() []*row { return c.of }
 
-func (c *renewals) ready() error {
+func (c *renewals) ready(int) error {
 	hub, err := launch("AMQP hub, no skew", setup{}, false)
 	if err != nil {
 		return err

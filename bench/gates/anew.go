@@ -28,7 +28,7 @@ func once(open func() *race) func() (contest, error) {
 func (a *anew) rows() []*row { return a.of }
 
 // ready leaves it to the round: what fills a turn is found out of each process.
-func (a *anew) ready() error { return nil }
+func (a *anew) ready(int) error { return nil }
 
 func (a *anew) round() ([][]sample, error) {
 	if a.next == nil {
@@ -38,7 +38,7 @@ func (a *anew) round() ([][]sample, error) {
 	if err := a.next.err; err != nil {
 		return nil, err
 	}
-	if err := a.next.ready(); err != nil {
+	if err := a.next.ready(1); err != nil {
 		return nil, err
 	}
 	return a.next.round()

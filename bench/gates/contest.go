@@ -5,8 +5,9 @@ type contest interface {
 	rows() []*row
 
 	// ready makes the works ready to be measured: it has them give the same
-	// results, and finds out what they allocate and how much of them fills a turn.
-	ready() error
+	// results, and finds out what they allocate and how much of them fills a turn. So many rounds
+	// are to be judged by.
+	ready(rounds int) error
 
 	// round measures each row, once or in several turns. An error is a wrong
 	// result, or a process that is gone: there is nothing to judge then.
@@ -32,7 +33,7 @@ func eachAlone(rows func() ([]*row, error)) func() ([]contest, error) {
 
 func (a alone) rows() []*row { return []*row{a.row} }
 
-func (a alone) ready() error {
+func (a alone) ready(int) error {
 	a.calibrate()
 	return nil
 }

@@ -54,7 +54,7 @@ func (f *fleet) rows() []*row { return f.of }
 
 // ready connects the fleet. What is held by it is what both processes have more,
 // once all garbage is collected, than they had without it.
-func (f *fleet) ready() (err error) {
+func (f *fleet) ready(int) (err error) {
 	if f.hub, err = launch("fleet hub", setup{}, false); err != nil {
 		return err
 	}

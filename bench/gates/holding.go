@@ -8,10 +8,9 @@ import (
 
 // holding is a contest of clients that only hold connections, or links: how much memory and
 // how many goroutines each takes, on either side. These are no times, so they are measured before
-// the rounds, all at once, and a busy machine changes nothing of them.
+// the rounds, all at once, and a busy machine changes nothing of them: as often as there are rounds, three times at most.
 type holding struct {
 	sessions int
-	times    int // how often it is measured; each is a sample
 	of       []*row
 	works    map[*work]held
 	done     []map[*work]stretch
@@ -51,9 +50,9 @@ func (c *holding) serve(w *work, role string) {
 
 func (c *holding) rows() []*row { return c.of }
 
-func (c *holding) ready() error {
+func (c *holding) ready(rounds int) error {
 	c.done = nil
-	for range c.times {
+	for range min(rounds, 3) {
 		done, err := c.measure()
 		if err != nil {
 			return err

@@ -77,7 +77,7 @@ func (u *uploads) aboveIdle(w *work, end func(*runner, stretch) (*process, usage
 }
 
 // ready uploads one file each way, when it is known what the processes have while they are idle.
-func (u *uploads) ready() error {
+func (u *uploads) ready(int) error {
 	for _, p := range u.processes {
 		var err error
 		if u.idle[p], err = p.rest(); err != nil {

@@ -10,7 +10,7 @@ import (
 func measure(contests []contest, o options, out, progress io.Writer) int {
 	var rows []*row
 	for _, c := range contests {
-		if err := c.ready(); err != nil {
+		if err := c.ready(o.rounds); err != nil {
 			return wrong(err, progress)
 		}
 		rows = append(rows, c.rows()...)

@@ -111,7 +111,7 @@ type broken struct {
 	closed        *bool
 }
 
-func (b broken) ready() error { return b.atOnce }
+func (b broken) ready(int) error { return b.atOnce }
 
 func (b broken) round() ([][]sample, error) { return nil, b.later }
 

@@ -99,12 +99,12 @@ func pipelined() *race {
 		},
 		{
 			name: "device.SendAsync, TCP", figure: clientCPU,
-			floor: floorTCP, peer: pahoTCP, ours: asyncTCP, allocs: 1,
+			floor: floorTCP, peer: pahoTCP, ours: asyncTCP,
 			gates: []bound{atMost(10)}, targets: []bound{atMost(6)},
 		},
 		{
 			name: "device.SendAsync, TLS", figure: clientCPU,
-			floor: floorTLS, peer: pahoTLS, ours: asyncTLS, allocs: 1,
+			floor: floorTLS, peer: pahoTLS, ours: asyncTLS,
 		},
 		{
 			name: "device.Send in 1,000 goroutines, TCP", figure: clientCPU,
@@ -195,7 +195,7 @@ func hubOut() *race {
 
 // idling: nothing happens.
 func idling() *holding {
-	c := &holding{sessions: 1000, times: 3}
+	c := &holding{sessions: 1000}
 	over := func(name string, s setup, most, target float64) {
 		s.WarmUp = 300
 		floor := c.client("net.Conn", "idle floor", s)

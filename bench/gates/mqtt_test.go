@@ -82,7 +82,7 @@ func tryAll(t *testing.T, contests []contest, n int) {
 		case *anew:
 			tryRace(t, c.next, n)
 		case *uploads:
-			if err := c.ready(); err != nil {
+			if err := c.ready(1); err != nil {
 				t.Error(err)
 				continue
 			}
@@ -97,19 +97,19 @@ func tryAll(t *testing.T, contests []contest, n int) {
 			}
 		case *renewals:
 			c.n = 3
-			if err := c.ready(); err != nil {
+			if err := c.ready(1); err != nil {
 				t.Error(err)
 			}
 			if got := c.done.client; got.Renewals < 3 || got.Sent == 0 || got.Sent != got.Count {
 				t.Errorf("renewals: used %+v", got)
 			}
 		case *holding:
-			c.sessions, c.times = 3, 1
+			c.sessions = 3
 			for w, h := range c.works {
 				h.s.WarmUp = 2
 				c.works[w] = h
 			}
-			if err := c.ready(); err != nil {
+			if err := c.ready(1); err != nil {
 				t.Error(err)
 			}
 			for w, s := range c.done[0] {

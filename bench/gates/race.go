@@ -110,7 +110,7 @@ var (
 func (r *race) rows() []*row { return r.of }
 
 // ready lets each runner warm up, and finds out how much it does in a turn.
-func (r *race) ready() error {
+func (r *race) ready(int) error {
 	for _, w := range r.runners {
 		if err := w.calibrate(r.turn); err != nil {
 			return err
