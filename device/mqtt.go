@@ -100,7 +100,7 @@ func openMQTT(ctx context.Context, cfg *config, o MQTTOptions, dial mqtt.DialFun
 		RestoreAlways: true,
 		OnDelivery:    l.deliver, OnState: l.onState, OnPanic: cfg.panicked,
 		PublishError: func(err error) error { return withOp("send", err) }, // of sendAsync, the only one with a done function
-		Trace: cfg.trace(),
+		Trace:        cfg.trace(),
 	}
 	if o.Will != nil {
 		if err := o.Will.CheckTelemetry(); err != nil {

@@ -79,7 +79,7 @@ var sessionRules = []rule{
 		sendC2D(t, h, dev, "a")
 		if m := receive(t, r); string(m.GetData()) != "a" {
 			t.Errorf("%q came over AMQP", m.GetData())
-		} else if err := r.AcceptMessage(t.Context(), m); err != nil {
+		} else if err := errors.Join(r.AcceptMessage(t.Context(), m), r.Close(t.Context())); err != nil { // else b goes there, too
 			t.Error(err)
 		}
 		sendC2D(t, h, dev, "b")
