@@ -165,6 +165,35 @@ func TestAPanicInAFunctionThatAConnectionNeedsFailsThatAttempt(t *testing.T) {
 	})
 }
 
+// brokenCache is a cache of TLS sessions that panics, which TLS 1.3 calls in the middle of a Read.
+type brokenCache struct{}
+
+func (brokenCache) Get(string) (*tls.ClientSessionState, bool) { panic("Get") }
+func (brokenCache) Put(string, *tls.ClientSessionState)        { panic("Put") }
+
+func TestACacheOfTLSSessionsThatPanicsIsDoneWithout(t *testing.T) {
+	overAll(t, hub.Config{}, func(t *testing.T, b *bench) {
+		told := make(chan any, 100)
+		c := b.dial(b.device, func(o *device.Options) {
+			o.TLSConfig.ClientSessionCache = brokenCache{}
+			o.Hooks = &device.Hooks{HandlerPanic: func(v any, _ []byte) { told <- v }, State: func(_ device.State, reason error) {
+				if reason != nil {
+					t.Errorf("the connection was lost: %v", reason)
+				}
+			}}
+		})
+		if err := c.Send(t.Context(), &hubwire.Message{}); err != nil {
+			t.Error(err)
+		}
+		synctest.Wait()
+		for _, want := range []string{"Get", "Put"} {
+			if got := <-told; got != want {
+				t.Errorf("told of %v, not %s", got, want)
+			}
+		}
+	})
+}
+
 // HandlerPanic is a hook like others, wherever the panic was.
 func TestCloseInHandlerPanic(t *testing.T) {
 	for _, where := range []string{"Read", "Write", "Close", "Packet", "State", "done"} {
