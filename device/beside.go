@@ -76,6 +76,7 @@ func newBesideWays(cfg *config) *besideWays {
 	}
 	// The name is the account's, and the certificate the hub's business.
 	roots.ServerName, roots.Certificates, roots.GetClientCertificate, roots.NextProtos = "", nil, nil, nil
+	cfg.conns.TLS(roots)
 	w.account = http.Transport{
 		DialContext:           w.conns.dial,
 		TLSClientConfig:       roots,

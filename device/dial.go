@@ -36,6 +36,7 @@ func (c *config) tls() *tls.Config {
 		t.GetClientCertificate = c.cred.GetClientCertificate
 		t.ClientSessionCache = nil // a session that is resumed has the certificate of the first connection
 	}
+	c.conns.TLS(t)
 	return t
 }
 

@@ -106,12 +106,12 @@ func TestAPanicInAFunctionThatAConnectionNeedsFailsThatAttempt(t *testing.T) {
 					op = "put-token"
 				}
 				var l stateLog
-				var told []any
+				told := make(chan any, 100)
 				cred := b.credentials(dev, b.token("localhost/devices/dev-1", dev, time.Now().Add(time.Hour)))
 				panics := 2
 				o := b.options(func(o *device.Options) {
 					l.watched(o)
-					o.Hooks.HandlerPanic = func(v any, _ []byte) { told = append(told, v) }
+					o.Hooks.HandlerPanic = func(v any, _ []byte) { told <- v }
 				})
 				spoil(&cred, o, func() {
 					if panics--; panics >= 0 {
@@ -129,8 +129,11 @@ func TestAPanicInAFunctionThatAConnectionNeedsFailsThatAttempt(t *testing.T) {
 				if err := c.Send(t.Context(), &hubwire.Message{}); err != nil {
 					t.Error(err)
 				}
-				if len(told) != 4 || told[0] != name {
-					t.Errorf("told of %v", told)
+				synctest.Wait()
+				if n := len(told); n != 4 {
+					t.Errorf("told of %d panics", n)
+				} else if first := <-told; first != name {
+					t.Errorf("told of %v", first)
 				}
 				failed := 0
 				_, reasons := l.told()
@@ -148,20 +151,50 @@ func TestAPanicInAFunctionThatAConnectionNeedsFailsThatAttempt(t *testing.T) {
 	t.Run("GetClientCertificate", func(t *testing.T) {
 		overEach(t, hub.Config{}, func(t *testing.T, b *bench) {
 			cert, thumbprint := selfSigned(t)
-			calls, told := 0, 0
+			calls, told := 0, make(chan any, 100)
 			c, err := b.dialX509(&hub.Device{Auth: hub.AuthSelfSigned, PrimaryThumbprint: thumbprint}, func() *tls.Certificate {
 				if calls++; calls <= 2 {
 					panic("no key")
 				}
 				return cert
 			}, func(o *device.Options) {
-				o.Hooks = &device.Hooks{HandlerPanic: func(any, []byte) { told++ }}
+				o.Hooks = &device.Hooks{HandlerPanic: func(v any, _ []byte) { told <- v }}
 			})
-			if err != nil || told != 2 {
-				t.Fatalf("told of %d panics, %v", told, err)
+			synctest.Wait()
+			if err != nil || len(told) != 2 {
+				t.Fatalf("told of %d panics, %v", len(told), err)
 			}
 			b.works(c, "with a certificate")
 		})
+	})
+}
+
+// brokenCache is a cache of TLS sessions that panics, which TLS 1.3 calls in the middle of a Read.
+type brokenCache struct{}
+
+func (brokenCache) Get(string) (*tls.ClientSessionState, bool) { panic("Get") }
+func (brokenCache) Put(string, *tls.ClientSessionState)        { panic("Put") }
+
+func TestACacheOfTLSSessionsThatPanicsIsDoneWithout(t *testing.T) {
+	overAll(t, hub.Config{}, func(t *testing.T, b *bench) {
+		told := make(chan any, 100)
+		c := b.dial(b.device, func(o *device.Options) {
+			o.TLSConfig.ClientSessionCache = brokenCache{}
+			o.Hooks = &device.Hooks{HandlerPanic: func(v any, _ []byte) { told <- v }, State: func(_ device.State, reason error) {
+				if reason != nil {
+					t.Errorf("the connection was lost: %v", reason)
+				}
+			}}
+		})
+		if err := c.Send(t.Context(), &hubwire.Message{}); err != nil {
+			t.Error(err)
+		}
+		synctest.Wait()
+		for _, want := range []string{"Get", "Put"} {
+			if got := <-told; got != want {
+				t.Errorf("told of %v, not %s", got, want)
+			}
+		}
 	})
 }
 

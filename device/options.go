@@ -21,7 +21,8 @@ type Options struct {
 	// TLSConfig is the base of each TLS configuration: roots, versions. The
 	// Client clones it and sets ServerName, where that is empty, and
 	// GetClientCertificate, with which no session is resumed: that would be one
-	// of an earlier certificate. nil means the system's roots, TLS 1.2 or newer.
+	// of an earlier certificate. A renegotiation, by which the service asks for a certificate in TLS 1.2, is
+	// let pass, once, unless Renegotiation says how often. nil means the system's roots, TLS 1.2 or newer.
 	TLSConfig *tls.Config
 
 	// Port replaces the protocol's own port (8883, 443, 5671). 0 means that port.

@@ -114,3 +114,21 @@ func TestTokensAreRenewedWithoutLoss(t *testing.T) {
 		b.noMore()
 	})
 }
+
+func TestTheShortestTokensAreRenewedInTime(t *testing.T) {
+	overEach(t, hub.Config{Skew: -1}, func(t *testing.T, b *bench) {
+		c := b.dial(b.device, func(o *device.Options) {
+			o.TokenTTL = time.Second
+			o.Hooks = &device.Hooks{State: func(s device.State, reason error) {
+				if s == device.Connecting {
+					t.Errorf("the connection was lost: %v", reason)
+				}
+			}}
+		})
+		for start := time.Now(); time.Since(start) < time.Minute; time.Sleep(130 * time.Millisecond) {
+			if err := c.Send(t.Context(), &hubwire.Message{}); err != nil {
+				t.Fatal(err)
+			}
+		}
+	})
+}

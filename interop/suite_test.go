@@ -29,7 +29,7 @@ const patience = 2 * time.Minute
 func wanted(t *testing.T) {
 	t.Helper()
 	if os.Getenv("HUBWIRE_INTEROP") != "1" {
-		t.Skip("not asked for (HUBWIRE_INTEROP=1): needs Node, npm packages, mosquitto, mosquitto-clients, python3-uamqp and the ports 443, 5671 and 8883; run it with: bash interop/run")
+		t.Skip("not asked for (HUBWIRE_INTEROP=1): needs Node, npm packages, mosquitto, mosquitto-clients, openssl, python3-uamqp and the ports 443, 5671 and 8883; run it with: bash interop/run")
 	}
 }
 

@@ -22,7 +22,7 @@ type TokenSource interface {
 type Source struct {
 	Signer Signer        // required
 	Policy string        // skn; empty for an identity's own key
-	TTL    time.Duration // how long a token lasts; 0 means [DefaultTTL]
+	TTL    time.Duration // how long a token lasts, up to a whole second; 0 means [DefaultTTL]
 }
 
 // ErrNoSigner is why no token is made without a [Signer].
@@ -37,7 +37,7 @@ func (s *Source) Token(ctx context.Context, audience string) (string, time.Time,
 	if ttl == 0 {
 		ttl = DefaultTTL
 	}
-	expires := time.Now().Add(ttl).Truncate(time.Second)
+	expires := time.Now().Add(ttl).Add(time.Second - 1).Truncate(time.Second) // whole seconds, and no less than ttl
 	b, err := AppendToken(ctx, make([]byte, 0, 512), s.Signer, audience, s.Policy, expires)
 	if err != nil {
 		return "", time.Time{}, err

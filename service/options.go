@@ -21,7 +21,8 @@ type Options struct {
 	Dial func(ctx context.Context, network, addr string) (net.Conn, error)
 
 	// TLSConfig is the base of the TLS configuration: roots, versions. The
-	// Client clones it. nil means the system's roots, TLS 1.2 or newer.
+	// Client clones it. One renegotiation is let pass, unless Renegotiation says how often. nil
+	// means the system's roots, TLS 1.2 or newer.
 	TLSConfig *tls.Config
 
 	// Proxy is an HTTP proxy to go through, by CONNECT, with Basic

@@ -3,7 +3,6 @@ package service
 import (
 	"context"
 	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"net"
@@ -26,7 +25,7 @@ func (c *Client) newTransport() *http.Transport {
 	if tlsConfig == nil {
 		tlsConfig = &tls.Config{MinVersion: tls.VersionTLS12}
 	}
-	containPanics(tlsConfig)
+	c.conns.TLS(tlsConfig)
 	t := &http.Transport{
 		DialContext:            c.dial,
 		TLSClientConfig:        tlsConfig,
@@ -72,30 +71,6 @@ func (c *Client) dial(ctx context.Context, network, addr string) (nc net.Conn, e
 func contain(name string, err *error) {
 	if v := recover(); v != nil {
 		*err = fmt.Errorf("%s panicked: %v", name, v)
-	}
-}
-
-// containPanics does so for the functions of a TLS configuration, which net/http calls on
-// goroutines of its own.
-func containPanics(c *tls.Config) {
-	const name = "a function of Options.TLSConfig"
-	if f := c.GetClientCertificate; f != nil {
-		c.GetClientCertificate = func(i *tls.CertificateRequestInfo) (_ *tls.Certificate, err error) {
-			defer contain(name, &err)
-			return f(i)
-		}
-	}
-	if f := c.VerifyPeerCertificate; f != nil {
-		c.VerifyPeerCertificate = func(raw [][]byte, chains [][]*x509.Certificate) (err error) {
-			defer contain(name, &err)
-			return f(raw, chains)
-		}
-	}
-	if f := c.VerifyConnection; f != nil {
-		c.VerifyConnection = func(s tls.ConnectionState) (err error) {
-			defer contain(name, &err)
-			return f(s)
-		}
 	}
 }
 

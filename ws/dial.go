@@ -35,7 +35,8 @@ type DialOptions struct {
 
 	// TLSConfig is cloned. The server name defaults to the host that is dialled,
 	// and the application protocol offered is http/1.1 alone, as a tunnel
-	// cannot run over HTTP/2. Nil means the system's roots.
+	// cannot run over HTTP/2. The service's renegotiation is let pass, once, unless
+	// Renegotiation says how often. Nil means the system's roots.
 	TLSConfig *tls.Config
 
 	// Path is where the tunnel is. Empty means the hub's, [Path].
@@ -107,6 +108,7 @@ func dialTLS(ctx context.Context, host, port string, o *DialOptions) (net.Conn, 
 		cfg.ServerName = host
 	}
 	cfg.NextProtos = []string{"http/1.1"}
+	dialled.Renegotiate(cfg)
 	raw, err := dial.call(ctx, "tcp", net.JoinHostPort(host, port))
 	if err != nil {
 		return nil, err
