@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net"
 	"runtime"
 	"strings"
 	"sync"
@@ -154,6 +155,30 @@ func TestMethodsOutliveTheConnection(t *testing.T) {
 			resp, err := b.invoke("echo", fmt.Sprint(i))
 			if err != nil || !bytes.Equal(resp.Payload, json.RawMessage(fmt.Sprint(i))) {
 				t.Errorf("after cut %d: %+v, %v", i, resp, err)
+			}
+		}
+	})
+}
+
+func TestHandleMethodAfterTheEndSaysWhy(t *testing.T) {
+	overEach(t, hub.Config{}, func(t *testing.T, b *bench) {
+		for _, end := range []struct {
+			by  func(*device.Client) error
+			why error
+		}{
+			{(*device.Client).Close, net.ErrClosed},
+			{func(*device.Client) error { return b.hub.Delete(t.Context(), dev) }, hubwire.Unauthorized},
+		} {
+			c := b.dial(b.device, nil)
+			b.handle(c, "m", echo)
+			if err := end.by(c); err != nil {
+				t.Error(err)
+			}
+			<-c.Done()
+			for _, h := range []device.MethodHandler{echo, nil} {
+				if err := c.HandleMethod(t.Context(), "m", h); !errors.Is(err, net.ErrClosed) || !errors.Is(err, end.why) {
+					t.Errorf("ended by %v: %v", end.why, err)
+				}
 			}
 		}
 	})

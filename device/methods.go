@@ -35,6 +35,9 @@ func (c *Client) HandleMethod(ctx context.Context, name string, h MethodHandler)
 	if err != nil {
 		return err
 	}
+	if c.life.Err() != nil { // a link that serves them already would say nothing
+		return withOp("handle method", ended(ctx, c.life))
+	}
 	if h == nil {
 		c.methods.remove(name)
 		return nil

@@ -19,6 +19,14 @@ type completed struct {
 	err error
 }
 
+// outcome is what became of c. A wait has it from then on, however long call takes to come to it. mu is held.
+func (c completion) outcome(err error) completed {
+	if c.wait != nil {
+		c.wait.err = err
+	}
+	return completed{c, err}
+}
+
 // call runs the done functions and wakes the waiters of ops, in order. mu is not held.
 func (s *Session) call(ops []completed) {
 	inside := false
@@ -34,7 +42,7 @@ func (s *Session) call(ops []completed) {
 		op := &ops[0]
 		ops = ops[1:]
 		if op.wait != nil {
-			op.wait.tell(op.err)
+			op.wait.wake()
 		} else if op.done != nil {
 			if !inside {
 				inside = true

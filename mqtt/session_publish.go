@@ -41,7 +41,7 @@ func (s *Session) PublishReleasing(ctx context.Context, p *Publish, release func
 		case <-w.ch:
 			err = w.err
 		case <-ended:
-			err = s.withdraw(ctx, seq, w)
+			return s.withdraw(ctx, seq, w)
 		}
 	}
 	s.waiters.put(w)
@@ -135,12 +135,18 @@ func (s *Session) endedLocked() error {
 	return ErrSessionClosed
 }
 
-// withdraw ends a wait for an acknowledgement because ctx ended.
+// withdraw ends a wait for an acknowledgement because ctx ended, and gives w back.
 func (s *Session) withdraw(ctx context.Context, seq uint64, w *waiter) error {
 	s.mu.Lock()
 	if seq < s.out.head || s.out.at(seq).free || s.out.at(seq).op.wait != w {
+		err := w.err // its outcome is known
 		s.mu.Unlock()
-		return w.wait() // its outcome is known and on its way
+		select {
+		case <-w.ch:
+			s.waiters.put(w)
+		default: // it is yet to be woken, behind done functions that may take their time
+		}
+		return err
 	}
 	slot := s.out.at(seq)
 	slot.op = completion{}
@@ -153,6 +159,7 @@ func (s *Session) withdraw(ctx context.Context, seq uint64, w *waiter) error {
 		}
 	}
 	s.mu.Unlock()
+	s.waiters.put(w)
 	return gaveUp("publish", sent, ctx.Err())
 }
 
@@ -170,8 +177,11 @@ func newWaiter() *waiter { return &waiter{ch: make(chan struct{}, 1)} }
 // tell ends the wait. It does not block.
 func (w *waiter) tell(err error) {
 	w.err = err
-	w.ch <- struct{}{}
+	w.wake()
 }
+
+// wake is tell where the outcome is in w already.
+func (w *waiter) wake() { w.ch <- struct{}{} }
 
 func (w *waiter) wait() error {
 	<-w.ch
@@ -189,7 +199,7 @@ func (p *spareWaiters) get() *waiter {
 	p.mu.Lock()
 	w := p.first
 	if w != nil {
-		p.first, w.next = w.next, nil
+		p.first, w.next, w.err = w.next, nil, nil
 	}
 	p.mu.Unlock()
 	if w == nil {

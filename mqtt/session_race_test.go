@@ -179,3 +179,50 @@ func TestADoneThatEndsItsGoroutineAtTheEnd(t *testing.T) {
 		})
 	}
 }
+
+// TestAPublishKeepsItsContextBehindASlowDone has PUBACKs that come together, or the end of the session, decide on a Publish
+// and on another one whose done function takes its time, as a Close there may. The call has its outcome within its context.
+func TestAPublishKeepsItsContextBehindASlowDone(t *testing.T) {
+	for name, end := range map[string]bool{"PUBACKs": false, "the end": true} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				f := newFake(t, func(c *fakeConn) {
+					if !c.accept() {
+						return
+					}
+					var replies []byte
+					for i := 0; ; i++ {
+						p, err := c.ReadPacket()
+						if err != nil {
+							return
+						}
+						if replies = append(replies, c.record(p)...); i > 0 && !end {
+							c.send(replies)
+							replies = nil
+						}
+					}
+				})
+				s := f.start(SessionOptions{})
+				if err := s.PublishAsync(t.Context(), message("slow"), func(error) { time.Sleep(time.Minute) }); err != nil {
+					t.Fatal(err)
+				}
+				if end {
+					time.AfterFunc(time.Second, func() { s.Close() })
+				}
+				const limit = 5 * time.Second
+				publish := func(what string) {
+					ctx, cancel := context.WithTimeout(t.Context(), limit)
+					defer cancel()
+					start := time.Now()
+					err := s.Publish(ctx, message(what))
+					if d := time.Since(start); d > limit || end != errors.Is(err, net.ErrClosed) || !end && err != nil {
+						t.Errorf("%s: %v after %v", what, err, d)
+					}
+				}
+				publish("behind it")
+				time.Sleep(time.Minute)
+				publish("after it")
+			})
+		})
+	}
+}

@@ -223,7 +223,7 @@ func (s *Session) settleLone(l *link, p Packet) error {
 	s.settledLocked(l)
 	s.mu.Unlock()
 	if op.wait != nil {
-		op.wait.tell(nil)
+		op.wait.wake()
 	} else if op.done != nil {
 		s.callAll(append(s.completions[:0], completed{completion: op}))
 	}

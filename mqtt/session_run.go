@@ -194,7 +194,7 @@ func (s *Session) failAll() {
 	for i := s.out.head; i < s.out.tail; i++ {
 		if slot := s.out.at(i); !slot.free {
 			sent := slot.sent
-			ops = append(ops, completed{s.out.remove(i), failed("publish", sent, s.cause)})
+			ops = append(ops, s.out.remove(i).outcome(failed("publish", sent, s.cause)))
 		}
 	}
 	s.out.trim() // and no more: a Publish whose context ends now may still look its place up
@@ -396,7 +396,7 @@ func (s *Session) leave(l *link) {
 	var ops []completed
 	for i := s.out.head; i < s.out.next; i++ {
 		if slot := s.out.at(i); !slot.free && slot.qos == AtMostOnce {
-			ops = append(ops, completed{s.out.remove(i), failed("publish", true, lost(l.dead))})
+			ops = append(ops, s.out.remove(i).outcome(failed("publish", true, lost(l.dead))))
 		}
 	}
 	s.dropRequests(lost(l.dead))

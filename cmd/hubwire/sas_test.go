@@ -38,7 +38,7 @@ func TestWhatMakeMakesParseReads(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			token, err := command(t, tt.stdin, append([]string{"sas", "make", "--ttl", "10m"}, tt.args...)...)
+			token, err := command(t, tt.stdin, append([]string{"sas", "make", "--ttl", "10m30s"}, tt.args...)...)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -48,7 +48,7 @@ func TestWhatMakeMakesParseReads(t *testing.T) {
 			}
 			for _, want := range []string{
 				"resource  " + tt.resource + "\n", "policy    " + tt.policy,
-				"(in 9m5", "signature of this key\n",
+				"(in 10m", "signature of this key\n",
 			} {
 				if !strings.Contains(out, want) {
 					t.Errorf("parse did not print %q but\n%s", want, out)
