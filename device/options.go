@@ -22,7 +22,7 @@ type Options struct {
 	// Client clones it and sets ServerName, where that is empty, and
 	// GetClientCertificate, with which no session is resumed: that would be one
 	// of an earlier certificate. A renegotiation, by which the service asks for a certificate in TLS 1.2, is
-	// let pass, once, unless Renegotiation says how often. nil means the system's roots, TLS 1.2 or newer.
+	// let pass, once, unless Renegotiation says how often; it cannot be turned off. nil means the system's roots, TLS 1.2 or newer.
 	TLSConfig *tls.Config
 
 	// Port replaces the protocol's own port (8883, 443, 5671). 0 means that port.
@@ -97,7 +97,7 @@ type Hooks struct {
 	State func(s State, reason error)
 
 	// HandlerPanic tells of a function of the program that panicked (a handler,
-	// a done function, a hook); the Client lives on. stack is as
+	// a done function, a hook, one of TLSConfig); the Client lives on. stack is as
 	// [runtime/debug.Stack] gives it. It may be called from several goroutines at once.
 	HandlerPanic func(value any, stack []byte)
 

@@ -63,6 +63,7 @@ func (v *venue) churn(w *weather, l *ledger, n int) {
 	})
 	if err != nil {
 		v.typed("dial", err)
+		time.Sleep(w.moment(100 * time.Millisecond))
 		return
 	}
 	x := &churned{v: v, w: w, c: c}

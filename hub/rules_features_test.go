@@ -82,6 +82,17 @@ var telemetryRules = []rule{
 			t.Errorf("(-want +got)\n%s", diff)
 		}
 	}},
+	{"4 telemetry", "a will is not published when its device is deleted", nil, func(t *testing.T, h *hub.Hub) {
+		p := connect(t, h, dev, func(m *mqtt.Connect) { m.Will = mqtt.Will{Topic: []byte(telemetryTopic), Payload: []byte("gone")} })
+		if err := h.Delete(t.Context(), dev); err != nil {
+			t.Fatal(err)
+		}
+		p.closed()
+		synctest.Wait()
+		if evs := events(t, h); len(evs) > 0 {
+			t.Errorf("%d events, the first %q", len(evs), evs[0].Body)
+		}
+	}},
 	{"4 telemetry", "a will is in the log before what the connection that takes over sends, be it with its CONNECT", nil, func(t *testing.T, h *hub.Hub) {
 		connect(t, h, dev, func(m *mqtt.Connect) { m.Will = mqtt.Will{Topic: []byte(telemetryTopic), Payload: []byte("gone")} })
 		p := open(t, h, nil)

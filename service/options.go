@@ -21,7 +21,7 @@ type Options struct {
 	Dial func(ctx context.Context, network, addr string) (net.Conn, error)
 
 	// TLSConfig is the base of the TLS configuration: roots, versions. The
-	// Client clones it. One renegotiation is let pass, unless Renegotiation says how often. nil
+	// Client clones it. One renegotiation is let pass, unless Renegotiation says how many; it cannot be turned off. nil
 	// means the system's roots, TLS 1.2 or newer.
 	TLSConfig *tls.Config
 

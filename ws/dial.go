@@ -36,7 +36,8 @@ type DialOptions struct {
 	// TLSConfig is cloned. The server name defaults to the host that is dialled,
 	// and the application protocol offered is http/1.1 alone, as a tunnel
 	// cannot run over HTTP/2. The service's renegotiation is let pass, once, unless
-	// Renegotiation says how often. Nil means the system's roots.
+	// Renegotiation says how often; it cannot be turned off, so keying material cannot be exported. A
+	// function in it that panics makes an error. Nil means the system's roots.
 	TLSConfig *tls.Config
 
 	// Path is where the tunnel is. Empty means the hub's, [Path].
@@ -108,12 +109,12 @@ func dialTLS(ctx context.Context, host, port string, o *DialOptions) (net.Conn, 
 		cfg.ServerName = host
 	}
 	cfg.NextProtos = []string{"http/1.1"}
-	dialled.Renegotiate(cfg)
+	(*dialled.Conns)(nil).TLS(cfg) // some of it runs in the pump's reads
 	raw, err := dial.call(ctx, "tcp", net.JoinHostPort(host, port))
 	if err != nil {
 		return nil, err
 	}
-	secured := false // also when a function of the configuration panics
+	secured := false // also when something in the configuration panics
 	defer func() {
 		if !secured {
 			raw.Close()

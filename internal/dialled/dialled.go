@@ -1,6 +1,6 @@
-// Package dialled keeps what a program's dial function returns to what a net.Conn promises, and a TLS configuration from panics, for who builds on it:
-// crypto/tls, net/http and the WebSocket library run on goroutines of their own, where a panic ends the program, and
-// wait for a Close, whatever time it takes.
+// Package dialled keeps what a program's dial function returns to what a net.Conn promises, and its TLS configuration
+// from panics, for who builds on it: crypto/tls, net/http and the WebSocket library run on goroutines of their own, where a
+// panic ends the program, and wait for a Close, whatever time it takes.
 package dialled
 
 import (

@@ -1,30 +1,45 @@
 package dialled
 
 import (
+	"crypto"
 	"crypto/tls"
 	"crypto/x509"
 	"fmt"
+	"io"
 	"runtime/debug"
+	"slices"
 	"time"
 )
 
-// Renegotiate has cfg, which is the caller's own copy, let the server ask for a certificate once it has seen what a connection is for,
-// as the service does in TLS 1.2, whatever the credentials are. By default crypto/tls ends the connection then.
-func Renegotiate(cfg *tls.Config) {
+// TLS makes cfg, which is the caller's own copy, fit for a client.
+//
+// The server may ask for a certificate once it has seen what a connection is for, as the service does by a
+// renegotiation of TLS 1.2, whatever the credentials are. By default crypto/tls ends the connection then.
+//
+// The program's functions in it, its cache and the keys of its certificates do not panic: some are called in the middle of a Read,
+// so on goroutines of net/http.
+func (c *Conns) TLS(cfg *tls.Config) {
 	if cfg.Renegotiation == tls.RenegotiateNever {
 		cfg.Renegotiation = tls.RenegotiateOnceAsClient
 	}
-}
-
-// TLS makes cfg, which is the caller's own copy, fit for a client: it renegotiates, and what is the program's in it does not panic.
-// Some of that is called in the middle of a Read, so on goroutines of net/http.
-func (c *Conns) TLS(cfg *tls.Config) {
-	Renegotiate(cfg)
 	g := guard{c}
+	if len(cfg.Certificates) > 0 {
+		cfg.Certificates = slices.Clone(cfg.Certificates)
+		for i := range cfg.Certificates {
+			cfg.Certificates[i] = *g.certificate(&cfg.Certificates[i])
+		}
+	}
 	if f := cfg.GetClientCertificate; f != nil {
-		cfg.GetClientCertificate = func(i *tls.CertificateRequestInfo) (_ *tls.Certificate, err error) {
+		cfg.GetClientCertificate = func(i *tls.CertificateRequestInfo) (cert *tls.Certificate, err error) {
 			defer g.contain("GetClientCertificate", &err)
-			return f(i)
+			cert, err = f(i)
+			return g.certificate(cert), err
+		}
+	}
+	if f := cfg.EncryptedClientHelloRejectionVerify; f != nil {
+		cfg.EncryptedClientHelloRejectionVerify = func(s tls.ConnectionState) (err error) {
+			defer g.contain("EncryptedClientHelloRejectionVerify", &err)
+			return f(s)
 		}
 	}
 	if f := cfg.VerifyPeerCertificate; f != nil {
@@ -66,6 +81,31 @@ func (g guard) contain(name string, err *error) {
 	if g.of != nil && g.of.Panicked != nil {
 		g.of.tell(v, debug.Stack())
 	}
+}
+
+// certificate is cert with a key that does not panic.
+func (g guard) certificate(cert *tls.Certificate) *tls.Certificate {
+	if cert == nil {
+		return nil
+	}
+	key, ok := cert.PrivateKey.(crypto.Signer)
+	if !ok {
+		return cert
+	}
+	guarded := *cert
+	guarded.PrivateKey = signer{key, g}
+	return &guarded
+}
+
+// signer is a key that may be in a module of hardware.
+type signer struct {
+	crypto.Signer
+	guard
+}
+
+func (s signer) Sign(rand io.Reader, digest []byte, opts crypto.SignerOpts) (_ []byte, err error) {
+	defer s.contain("a key", &err)
+	return s.Signer.Sign(rand, digest, opts)
 }
 
 // cache is a cache of TLS sessions which, where it panics, has none.

@@ -1,8 +1,10 @@
 package dialled
 
 import (
+	"crypto"
 	"crypto/tls"
 	"crypto/x509"
+	"io"
 	"testing"
 	"time"
 )
@@ -27,21 +29,33 @@ type brokenCache struct{}
 func (brokenCache) Get(string) (*tls.ClientSessionState, bool) { panic("cache") }
 func (brokenCache) Put(string, *tls.ClientSessionState)        { panic("cache") }
 
+// brokenKey is a key in hardware that is gone.
+type brokenKey struct{ crypto.Signer }
+
+func (brokenKey) Sign(io.Reader, []byte, crypto.SignerOpts) ([]byte, error) { panic("key") }
+
 func TestTheFunctionsOfATLSConfigurationDoNotPanic(t *testing.T) {
 	told := make(chan any, 10)
 	for _, c := range []*Conns{nil, {}, {Panicked: func(v any, _ []byte) { told <- v }}} {
 		cfg := &tls.Config{
-			GetClientCertificate:  func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { panic("certificate") },
-			VerifyPeerCertificate: func([][]byte, [][]*x509.Certificate) error { panic("peer") },
-			VerifyConnection:      func(tls.ConnectionState) error { panic("connection") },
-			Time:                  func() time.Time { panic("time") },
-			ClientSessionCache:    brokenCache{},
+			Certificates:                        []tls.Certificate{{PrivateKey: brokenKey{}}, {}},
+			GetClientCertificate:                func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { panic("certificate") },
+			EncryptedClientHelloRejectionVerify: func(tls.ConnectionState) error { panic("rejection") },
+			VerifyPeerCertificate:               func([][]byte, [][]*x509.Certificate) error { panic("peer") },
+			VerifyConnection:                    func(tls.ConnectionState) error { panic("connection") },
+			Time:                                func() time.Time { panic("time") },
+			ClientSessionCache:                  brokenCache{},
 		}
 		c.TLS(cfg)
 		calls := map[string]func() error{
 			"certificate": func() error { _, err := cfg.GetClientCertificate(nil); return err },
-			"peer":        func() error { return cfg.VerifyPeerCertificate(nil, nil) },
-			"connection":  func() error { return cfg.VerifyConnection(tls.ConnectionState{}) },
+			"rejection":   func() error { return cfg.EncryptedClientHelloRejectionVerify(tls.ConnectionState{}) },
+			"key": func() error {
+				_, err := cfg.Certificates[0].PrivateKey.(crypto.Signer).Sign(nil, nil, nil)
+				return err
+			},
+			"peer":       func() error { return cfg.VerifyPeerCertificate(nil, nil) },
+			"connection": func() error { return cfg.VerifyConnection(tls.ConnectionState{}) },
 		}
 		for name, call := range calls {
 			if err := call(); err == nil {

@@ -65,7 +65,7 @@ type ConnectOptions struct {
 }
 
 // Will speaks for a peer that is gone without a good-bye. It is telemetry of its session, and in the
-// log before the next session of the identity begins.
+// log before the next session of the identity begins. What the session was about to append when it ended may come behind it.
 type Will struct {
 	Message   *hubwire.Message
 	Published func() // called when it is in the log, as a Link is; may be nil

@@ -256,10 +256,10 @@ func (c *conn) end(reason error) {
 	session, closed := c.session, c.closed
 	c.mu.Unlock()
 	if session != nil {
-		c.complete()
 		if reason == errGoodBye {
-			session.DiscardWill()
+			session.DiscardWill() // first of all: a connection that takes over may be on its way
 		}
+		c.complete()
 		session.Disconnect()
 		c.server.current.Forget(c.id, c)
 	}
