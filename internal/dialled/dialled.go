@@ -134,6 +134,16 @@ func (c *Conns) tell(value any, stack []byte) {
 	}()
 }
 
+// contained makes err, which may be nil, that of a panic of what, and tells of it.
+func (c *Conns) contained(value any, what string, err *error) {
+	if err != nil {
+		*err = fmt.Errorf("%s panicked: %v", what, value)
+	}
+	if c != nil && c.Panicked != nil {
+		c.tell(value, debug.Stack())
+	}
+}
+
 // toldLocked has Wait not wait any more for a goroutine, if that is one that calls Panicked.
 func (c *Conns) toldLocked(id uint64) {
 	if c.telling[id] {
@@ -251,7 +261,7 @@ func (c *conn) shut() (err error) {
 	c.letGo()
 	if below := c.bottom(); below != nil {
 		defer time.AfterFunc(closeGrace, func() {
-			defer c.contain(new(error))
+			defer c.contain(nil)
 			below.Close()
 		}).Stop()
 	}
@@ -260,7 +270,7 @@ func (c *conn) shut() (err error) {
 
 // letGo has who reads or writes return, should closing take its time.
 func (c *conn) letGo() {
-	defer c.contain(new(error))
+	defer c.contain(nil)
 	_ = c.Conn.SetDeadline(past)
 }
 
@@ -286,12 +296,12 @@ func (c *conn) stayClosed() {
 }
 
 func (c *conn) LocalAddr() (a net.Addr) {
-	defer c.contain(new(error))
+	defer c.contain(nil)
 	return c.Conn.LocalAddr()
 }
 
 func (c *conn) RemoteAddr() (a net.Addr) {
-	defer c.contain(new(error))
+	defer c.contain(nil)
 	return c.Conn.RemoteAddr()
 }
 
@@ -315,22 +325,17 @@ func (c *conn) noDeadlines() (none bool) {
 
 // hasBuffer reports whether what is written goes to a buffer, such as that of a socket.
 func (c *conn) hasBuffer() (yes bool) {
-	defer c.contain(new(error))
+	defer c.contain(nil)
 	if _, yes = c.Conn.(interface{ SetWriteBuffer(int) error }); !yes {
 		_, yes = c.bottom().(interface{ SetWriteBuffer(int) error })
 	}
 	return yes
 }
 
-// contain makes a panic of the connection an error. It is to be deferred.
+// contain makes a panic of the connection an error, where there is one to be returned. It is to be deferred.
 func (c *conn) contain(err *error) {
-	v := recover()
-	if v == nil {
-		return
-	}
-	*err = fmt.Errorf("the net.Conn panicked: %v", v)
-	if c.of != nil && c.of.Panicked != nil {
-		c.of.tell(v, debug.Stack())
+	if v := recover(); v != nil {
+		c.of.contained(v, "the net.Conn", err)
 	}
 }
 

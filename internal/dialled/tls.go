@@ -4,9 +4,7 @@ import (
 	"crypto"
 	"crypto/tls"
 	"crypto/x509"
-	"fmt"
 	"io"
-	"runtime/debug"
 	"slices"
 	"time"
 )
@@ -22,69 +20,58 @@ func (c *Conns) TLS(cfg *tls.Config) {
 	if cfg.Renegotiation == tls.RenegotiateNever {
 		cfg.Renegotiation = tls.RenegotiateOnceAsClient
 	}
-	g := guard{c}
 	if len(cfg.Certificates) > 0 {
 		cfg.Certificates = slices.Clone(cfg.Certificates)
 		for i := range cfg.Certificates {
-			cfg.Certificates[i] = *g.certificate(&cfg.Certificates[i])
+			cfg.Certificates[i] = *c.certificate(&cfg.Certificates[i])
 		}
 	}
 	if f := cfg.GetClientCertificate; f != nil {
 		cfg.GetClientCertificate = func(i *tls.CertificateRequestInfo) (cert *tls.Certificate, err error) {
-			defer g.contain("GetClientCertificate", &err)
+			defer c.containTLS("GetClientCertificate", &err)
 			cert, err = f(i)
-			return g.certificate(cert), err
+			return c.certificate(cert), err
 		}
 	}
 	if f := cfg.EncryptedClientHelloRejectionVerify; f != nil {
 		cfg.EncryptedClientHelloRejectionVerify = func(s tls.ConnectionState) (err error) {
-			defer g.contain("EncryptedClientHelloRejectionVerify", &err)
+			defer c.containTLS("EncryptedClientHelloRejectionVerify", &err)
 			return f(s)
 		}
 	}
 	if f := cfg.VerifyPeerCertificate; f != nil {
 		cfg.VerifyPeerCertificate = func(raw [][]byte, chains [][]*x509.Certificate) (err error) {
-			defer g.contain("VerifyPeerCertificate", &err)
+			defer c.containTLS("VerifyPeerCertificate", &err)
 			return f(raw, chains)
 		}
 	}
 	if f := cfg.VerifyConnection; f != nil {
 		cfg.VerifyConnection = func(s tls.ConnectionState) (err error) {
-			defer g.contain("VerifyConnection", &err)
+			defer c.containTLS("VerifyConnection", &err)
 			return f(s)
 		}
 	}
 	if f := cfg.Time; f != nil {
 		cfg.Time = func() (now time.Time) {
 			now = time.Now()
-			defer g.contain("Time", nil)
+			defer c.containTLS("Time", nil)
 			return f()
 		}
 	}
 	if f := cfg.ClientSessionCache; f != nil {
-		cfg.ClientSessionCache = cache{f, g}
+		cfg.ClientSessionCache = cache{f, c}
 	}
 }
 
-// guard contains the panics of the functions of a TLS configuration.
-type guard struct{ of *Conns }
-
-// contain makes a panic an error, where there is one to be returned. It is to be deferred.
-func (g guard) contain(name string, err *error) {
-	v := recover()
-	if v == nil {
-		return
-	}
-	if err != nil {
-		*err = fmt.Errorf("%s of the TLS configuration panicked: %v", name, v)
-	}
-	if g.of != nil && g.of.Panicked != nil {
-		g.of.tell(v, debug.Stack())
+// containTLS is [conn.contain] for what has a name in a TLS configuration.
+func (c *Conns) containTLS(name string, err *error) {
+	if v := recover(); v != nil {
+		c.contained(v, name+" of the TLS configuration", err)
 	}
 }
 
 // certificate is cert with a key that does not panic.
-func (g guard) certificate(cert *tls.Certificate) *tls.Certificate {
+func (c *Conns) certificate(cert *tls.Certificate) *tls.Certificate {
 	if cert == nil {
 		return nil
 	}
@@ -93,33 +80,33 @@ func (g guard) certificate(cert *tls.Certificate) *tls.Certificate {
 		return cert
 	}
 	guarded := *cert
-	guarded.PrivateKey = signer{key, g}
+	guarded.PrivateKey = signer{key, c}
 	return &guarded
 }
 
 // signer is a key that may be in a module of hardware.
 type signer struct {
 	crypto.Signer
-	guard
+	of *Conns
 }
 
 func (s signer) Sign(rand io.Reader, digest []byte, opts crypto.SignerOpts) (_ []byte, err error) {
-	defer s.contain("a key", &err)
+	defer s.of.containTLS("a key", &err)
 	return s.Signer.Sign(rand, digest, opts)
 }
 
 // cache is a cache of TLS sessions which, where it panics, has none.
 type cache struct {
 	tls.ClientSessionCache
-	guard
+	of *Conns
 }
 
 func (c cache) Get(key string) (s *tls.ClientSessionState, ok bool) {
-	defer c.contain("ClientSessionCache", nil)
+	defer c.of.containTLS("ClientSessionCache", nil)
 	return c.ClientSessionCache.Get(key)
 }
 
 func (c cache) Put(key string, s *tls.ClientSessionState) {
-	defer c.contain("ClientSessionCache", nil)
+	defer c.of.containTLS("ClientSessionCache", nil)
 	c.ClientSessionCache.Put(key, s)
 }
