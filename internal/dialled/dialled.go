@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"os"
 	"reflect"
 	"runtime/debug"
 	"sync"
@@ -182,7 +183,7 @@ func (c *conn) Read(b []byte) (n int, err error) {
 			return 0, io.ErrNoProgress
 		}
 	}
-	return n, Sound(err)
+	return n, c.ended(err)
 }
 
 func (c *conn) Write(b []byte) (n int, err error) {
@@ -197,7 +198,16 @@ func (c *conn) Write(b []byte) (n int, err error) {
 	case n < len(b) && err == nil:
 		err = io.ErrShortWrite // or what comes next would be taken for the rest
 	}
-	return n, Sound(err)
+	return n, c.ended(err)
+}
+
+// ended is err of a read or a write. The deadline by which Close lets those go is no time-out.
+func (c *conn) ended(err error) error {
+	err = Sound(err)
+	if c.closed.Load() && errors.Is(err, os.ErrDeadlineExceeded) {
+		return net.ErrClosed
+	}
+	return err
 }
 
 func (c *conn) read(b []byte) (int, error) {
