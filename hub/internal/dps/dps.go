@@ -25,6 +25,7 @@ const (
 	maxEnrollments   = 1_000_000
 	maxGroups        = 100
 	maxRegistrations = 1_000_000
+	maxOperations    = 8 // of a registration, that can be asked about
 )
 
 // Config says what kind of service a [Service] is.
@@ -49,15 +50,15 @@ type Service struct {
 	cfg Config
 
 	mu            sync.Mutex
-	enrollments   map[string]*Enrollment // by registration id in lower case
-	groups        map[string]*Enrollment // by name in lower case
-	registrations map[string]*registration
+	enrollments   map[string]*Enrollment     // by registration id in lower case
+	groups        map[string]*Enrollment     // by name in lower case
+	registrations map[string][]*registration // of each device, the newest last
 }
 
 // New returns a service without enrollments.
 func New(cfg *Config) *Service {
 	s := &Service{
-		cfg: *cfg, enrollments: map[string]*Enrollment{}, groups: map[string]*Enrollment{}, registrations: map[string]*registration{},
+		cfg: *cfg, enrollments: map[string]*Enrollment{}, groups: map[string]*Enrollment{}, registrations: map[string][]*registration{},
 	}
 	if s.cfg.Log == nil {
 		s.cfg.Log = slog.New(slog.DiscardHandler)

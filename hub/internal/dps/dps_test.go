@@ -116,7 +116,7 @@ func TestGroupsAreBounded(t *testing.T) {
 }
 
 // TestRegisterFromManySides has one device register on many connections at once:
-// each gets an operation, of which the newest can be asked for.
+// each gets an operation, of which the newest can be asked for, and no more are kept.
 func TestRegisterFromManySides(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newService(t, func(*Assignment) error { time.Sleep(time.Second); return nil })
@@ -143,9 +143,48 @@ func TestRegisterFromManySides(t *testing.T) {
 				known++
 			}
 		}
-		if len(operations) != 20 || known != 1 {
+		if len(operations) != 20 || known != maxOperations {
 			t.Errorf("%d operations, of which %d can be asked for", len(operations), known)
 		}
+	})
+}
+
+// TestRegisterTwice has a device ask about the first of two requests, which came while
+// that was under way: each has the time and the result of its own.
+func TestRegisterTwice(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var refusal error
+		s := newService(t, func(*Assignment) error { return refusal })
+		s.cfg.AssignAfter = 2 * time.Second
+		g := granted(t, s, &Enrollment{ID: "a"})
+		register := func() string {
+			t.Helper()
+			a, err := s.Register(t.Context(), g, &topics.DPSRegistration{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			return a.Result.OperationID
+		}
+		query := func(operation, want string) *topics.DPSState {
+			t.Helper()
+			a, err := s.Query(g, operation)
+			if err != nil || a.Result.OperationID != operation || a.Result.Status != want {
+				t.Fatalf("%+v, %v; want %s, %s", a, err, operation, want)
+			}
+			return a.Result.State
+		}
+		first := register()
+		time.Sleep(time.Second)
+		refusal = refuse("create", hubwire.TooManyDevices, "full")
+		second := register()
+		time.Sleep(time.Second)
+		query(second, assigning)
+		created := query(first, assigned).Created
+		time.Sleep(time.Second)
+		if got := query(second, failed).Created; got != created {
+			t.Errorf("the registration began at %s, and then at %s", created, got)
+		}
+		query(first, assigned)
 	})
 }
 

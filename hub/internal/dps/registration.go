@@ -18,8 +18,10 @@ import (
 
 // Registrations imitate the flow of the documents: a request is answered with an
 // operation that is under way, about which the device asks until it is done. A device
-// that registers again gets a new operation with the same result. Which substatus
-// it has then is not documented for a service with one hub: here it is the first one.
+// that registers again gets a new operation, with a result of its own, and may still ask
+// about the ones before: when a request went out twice, the device asks about the one
+// whose answer it saw. Which substatus it has then is not documented for a service with
+// one hub: here it is the first one.
 
 // Words of the service.
 const (
@@ -31,9 +33,9 @@ const (
 	initialAssignment = "initialAssignment"
 )
 
-// registration is what has become of a device's requests.
+// registration is what has become of one of a device's requests.
 type registration struct {
-	operation string // the newest
+	operation string
 	done      time.Time
 	state     topics.DPSState
 }
@@ -57,8 +59,7 @@ func (s *Service) Register(ctx context.Context, g *Grant, r *topics.DPSRegistrat
 	}
 	now := time.Now().UTC()
 	s.mu.Lock()
-	old := s.registrations[key(g.RegistrationID)]
-	full := old == nil && len(s.registrations) >= maxRegistrations
+	full := s.registrations[key(g.RegistrationID)] == nil && len(s.registrations) >= maxRegistrations
 	s.mu.Unlock()
 	if full {
 		return nil, refuse(op, hubwire.TooManyDevices, "there are %d registrations, which is the limit", maxRegistrations)
@@ -68,25 +69,31 @@ func (s *Service) Register(ctx context.Context, g *Grant, r *topics.DPSRegistrat
 		return nil, err
 	}
 	reg := &registration{operation: newOperation(), done: now.Add(s.cfg.AssignAfter), state: state}
-	if old != nil {
-		reg.state.Created = old.state.Created
-	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.registrations[key(g.RegistrationID)] = reg
+	all := s.registrations[key(g.RegistrationID)]
+	if len(all) > 0 {
+		reg.state.Created = all[0].state.Created
+	}
+	if len(all) == maxOperations {
+		all = slices.Delete(all, 0, 1)
+	}
+	s.registrations[key(g.RegistrationID)] = append(all, reg)
 	return s.underWay(reg), nil
 }
 
-// Query tells how an operation is going. The code for one that is not the newest of
-// this device is ArgumentInvalid.
+// Query tells how an operation is going. The code for one that is not among the newest
+// [maxOperations] of this device is ArgumentInvalid.
 func (s *Service) Query(g *Grant, operation string) (*Answer, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	reg := s.registrations[key(g.RegistrationID)]
-	switch {
-	case reg == nil || reg.operation != operation:
+	all := s.registrations[key(g.RegistrationID)]
+	at := slices.IndexFunc(all, func(r *registration) bool { return r.operation == operation })
+	if at < 0 {
 		return nil, refuse("query registration", hubwire.ArgumentInvalid, "no such operation is known of the registration")
-	case time.Now().Before(reg.done):
+	}
+	reg := all[at]
+	if time.Now().Before(reg.done) {
 		a := s.underWay(reg)
 		a.Result.State = &topics.DPSState{RegistrationID: reg.state.RegistrationID, Status: assigning}
 		return a, nil
