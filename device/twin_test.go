@@ -174,7 +174,7 @@ func TestARefusalBehindALostAnswerLeavesTheOutcomeUnknown(t *testing.T) {
 				}
 				return hub.Verdict{Refuse: hubwire.Throttled}
 			}}
-			overMQTT(t, cfg, func(t *testing.T, b *bench) {
+			overEach(t, cfg, func(t *testing.T, b *bench) {
 				asked.Store(0)
 				c := b.dial(b.device, nil)
 				var e *hubwire.Error

@@ -113,7 +113,7 @@ func (m *manager) exchange(ctx context.Context, r amqp.ReadRequest, after genera
 		return response{lost: err}, gen, nil
 	}
 	r.ID, r.ReplyTo = amqp.String(id).Value(), m.replyTo
-	if _, err := m.out.deliver(ctx, "read", amqp.AppendReadRequest(nil, &r)); err != nil {
+	if _, _, err := m.out.deliver(ctx, "read", amqp.AppendReadRequest(nil, &r)); err != nil {
 		return got, gen, err
 	}
 	inTime, cancel := context.WithTimeout(ctx, m.from.core.e.c.o.OperationTimeout)

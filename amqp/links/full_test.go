@@ -42,7 +42,7 @@ func TestASendIntoAFullSessionEndsWithItsContext(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
 		begin := time.Now()
-		_, err := s1.out.deliver(ctx, "send", amqp.AppendData(nil, []byte("late")))
+		_, _, err := s1.out.deliver(ctx, "send", amqp.AppendData(nil, []byte("late")))
 		e, ok := errors.AsType[*hubwire.Error](err)
 		if !ok || e.Outcome != hubwire.NotSent || !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("%v, want that it is not sent", err)

@@ -95,7 +95,8 @@ func (d *Device) ServeMethods(ctx context.Context, serve func(r hubwire.MethodRe
 // Twin reads the twin, as the hub writes it for a device: {"desired":{...,"$version":n},"reported":{...,"$version":m}}.
 // A request that is lost with its link is made again on the next one.
 //
-// Every error is a [*hubwire.Error]: a refusal has the hub's code, and is Refused; what ctx ends is NotSent or Unknown.
+// Every error is a [*hubwire.Error]: a refusal has the hub's code, and is Refused, or Unknown when the answer to a
+// request before it was lost; what ctx ends is NotSent or Unknown.
 func (d *Device) Twin(ctx context.Context) ([]byte, error) {
 	const op = "twin get"
 	if err := d.usable(ctx, op); err != nil {

@@ -112,7 +112,7 @@ func (m *methods) answer(ctx context.Context, id amqp.UUID, r hubwire.MethodResp
 // send sends an answer, again also when the hub does not take it for the moment.
 func (m *methods) send(ctx context.Context, op string, message []byte) error {
 	for n := 0; ; n++ {
-		_, err := m.out.deliver(ctx, op, message)
+		_, _, err := m.out.deliver(ctx, op, message)
 		e, ok := err.(*hubwire.Error)
 		if !ok || e.Outcome != hubwire.Refused || !e.Retryable || ctx.Err() != nil {
 			return err

@@ -43,16 +43,17 @@ func (o *outgoing) init(e *entity, cfg linkConfig, limit time.Duration) {
 
 // deliver sends m, and again as often as the link is lost before the peer has said what becomes of
 // it; one that does not say it in time loses the session. It returns the attachment that m went by
-// last. The error is a *hubwire.Error: m may have arrived when its outcome is Unknown.
-func (o *outgoing) deliver(ctx context.Context, op string, m []byte) (gen generation, err error) {
-	for doubt := false; ; doubt = true {
+// last, and whether one before may have carried it too. The error is a *hubwire.Error: m may have
+// arrived when its outcome is Unknown.
+func (o *outgoing) deliver(ctx context.Context, op string, m []byte) (gen generation, again bool, err error) {
+	for ; ; again = true {
 		var f fate
 		gen, f = o.once(ctx, op, m, gen)
 		switch {
 		case f.err == nil:
-			return gen, nil
+			return gen, again, nil
 		case !f.lost:
-			return gen, doubtful(f.err, doubt)
+			return gen, again, doubtful(f.err, again)
 		}
 	}
 }

@@ -67,23 +67,23 @@ func (t *twins) request(ctx context.Context, op string, o amqp.TwinOperation, bo
 	id, answered := t.begin(arrived, success)
 	defer t.take(id)
 	m := amqp.AppendTwinRequest(nil, &amqp.TwinRequest{ID: amqp.String(id).Value(), Operation: o, Body: body})
-	for doubt := false; ; doubt = true {
-		if len(answered) > 0 { // whatever else has happened
-			a = <-answered
-			return a, out, withOp(op, a.err)
-		}
+	asked := false // before, and the hub may have dealt with it
+	for len(answered) == 0 {
 		_, in, err := t.responses.link(ctx, 0)
 		if err != nil {
-			return a, out, doubtful(unattached(op, t.in.d.e, err), doubt)
+			return a, out, askedBefore(unattached(op, t.in.d.e, err), asked)
 		}
 		lost := t.listen(in)
-		out, err = t.out.deliver(sending, op, m)
+		var again bool
+		out, again, err = t.out.deliver(sending, op, m)
+		asked = asked || again
 		if err != nil && len(answered) == 0 {
-			return a, out, doubtful(asError(op, amqp.TwinRequests, err), doubt)
+			return a, out, askedBefore(asError(op, amqp.TwinRequests, err), asked)
 		}
 		select {
 		case <-lost:
-			continue // an answer went with it, if it is not there
+			asked = asked || len(answered) == 0 // an answer went with it, if it is not there
+			continue
 		case <-sending.Done(): // by the answer, or with ctx
 		case <-t.in.d.e.life.Done():
 		}
@@ -91,6 +91,18 @@ func (t *twins) request(ctx context.Context, op string, o amqp.TwinOperation, bo
 			return a, out, t.unanswered(ctx, op)
 		}
 	}
+	a = <-answered // whatever else has happened
+	return a, out, askedBefore(withOp(op, a.err), asked)
+}
+
+// askedBefore is err, of a request that another attachment may have carried before, and the hub have dealt with.
+func askedBefore(err error, before bool) error {
+	if e, ok := err.(*hubwire.Error); ok && before {
+		own := *e
+		own.Outcome = hubwire.Unknown
+		return &own
+	}
+	return err
 }
 
 // unanswered is the error of a request that the hub has, when ctx or the device has ended.

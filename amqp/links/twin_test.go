@@ -92,6 +92,35 @@ func TestRequestsThatAreLostAreMadeAgain(t *testing.T) {
 	}
 }
 
+// TestARefusalBehindALostAnswerIsInDoubt has a patch whose answer is lost, and the second one refused: the first
+// may have been written.
+func TestARefusalBehindALostAnswerIsInDoubt(t *testing.T) {
+	asked := 0
+	cfg := hub.Config{Intercept: func(_ context.Context, op *hub.Op) (v hub.Verdict) {
+		if op.Kind != hub.OpTwinReport {
+			return v
+		}
+		if asked++; asked == 1 {
+			return hub.Verdict{Delay: time.Minute}
+		}
+		return hub.Verdict{Refuse: hubwire.ArgumentInvalid}
+	}}
+	over(t, cfg, func(t *testing.T, b *bench) {
+		g := b.guest(dev)
+		report := make(chan error, 1)
+		go func() { _, err := g.Report(g.soon(), []byte("{}")); report <- err }()
+		synctest.Wait()
+		losses["a lost connection"](g, nil)
+		var e *hubwire.Error
+		if err := <-report; !errors.As(err, &e) || e.Code != hubwire.ArgumentInvalid || e.Outcome != hubwire.Unknown {
+			t.Errorf("%+v", err)
+		}
+		if _, err := g.Report(g.soon(), []byte("{}")); !errors.As(err, &e) || e.Outcome != hubwire.Refused {
+			t.Errorf("the next one: %+v", err)
+		}
+	})
+}
+
 func TestATwinRequestEndsWithItsContextAndWithTheDevice(t *testing.T) {
 	cfg := hub.Config{Intercept: func(_ context.Context, op *hub.Op) (v hub.Verdict) {
 		v.SwallowAck = op.Kind == hub.OpTwinReport
