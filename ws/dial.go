@@ -143,7 +143,8 @@ func (d DialFunc) call(ctx context.Context, network, addr string) (net.Conn, err
 var errNoConn = errors.New("ws: the DialFunc gave neither a connection nor an error")
 
 // guard makes ctx interrupt whatever reads from or writes to nc, until stop is
-// called. stop returns ctx's cause when that happened: nc is closed then. Not every
+// called. stop returns ctx's cause when that happened: nc is closed then, or about to
+// be, since closing somebody's connection may take longer than ctx allows. Not every
 // connection, such as one through another tunnel, has deadlines.
 func guard(ctx context.Context, nc net.Conn) (stop func() error) {
 	off := context.AfterFunc(ctx, func() { bottom(nc).Close() })

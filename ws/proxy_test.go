@@ -223,6 +223,7 @@ func TestTheContextEndsTheExchangeWithTheProxy(t *testing.T) {
 				if !errors.Is(err, context.DeadlineExceeded) || time.Since(start) != time.Second {
 					t.Errorf("got %v after %v", err, time.Since(start))
 				}
+				synctest.Wait() // who reads is let go before the connection is closed
 				if _, err := client.Write([]byte("x")); !errors.Is(err, net.ErrClosed) {
 					t.Errorf("the connection was left open: %v", err)
 				}
