@@ -3,10 +3,12 @@ package device
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"net/http/httptrace"
+	"strings"
 	"sync"
 	"time"
 
@@ -255,6 +257,12 @@ func (r *rest) attempt(ctx context.Context, x *exchange, token *heldToken) (*rep
 func (r *rest) read(op httpsx.Operation, resp *http.Response) (*reply, *hubwire.Error) {
 	if op.Succeeds(resp.StatusCode) && (op.Status() == http.StatusNoContent || resp.StatusCode == http.StatusNoContent) {
 		resp.Body.Close() // it is done: what else may come makes no difference
+		if isPage(resp) {
+			return nil, &hubwire.Error{
+				Op: op.String(), Outcome: hubwire.Unknown,
+				Message: fmt.Sprintf("status %d with a body that is not the hub's (%.100q)", resp.StatusCode, resp.Header.Get("Content-Type")),
+			}
+		}
 		return nothing, nil
 	}
 	defer resp.Body.Close()
@@ -281,6 +289,11 @@ func (r *rest) read(op httpsx.Operation, resp *http.Response) (*reply, *hubwire.
 		return nil, &hubwire.Error{Op: op.String(), Outcome: hubwire.Unknown, Retryable: true, Message: "the answer ended early", Err: unanswered(err)}
 	}
 	return &reply{resp.StatusCode, resp.Header, body}, nil
+}
+
+// isPage reports whether an answer is somebody else's: a portal that wants a login says HTML, with status 200.
+func isPage(resp *http.Response) bool {
+	return resp.StatusCode != http.StatusNoContent && strings.Contains(strings.ToLower(resp.Header.Get("Content-Type")), "html")
 }
 
 // maxAnswerBody bounds the body of an answer, in bytes. A message for a device has 64 KiB.
