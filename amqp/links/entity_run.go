@@ -146,7 +146,7 @@ func (e *entity) putToken(n *network) {
 	case err != nil:
 		e.refusedLocked(passing504(tokenError(err, outcome)), &e.spared.token)
 	default:
-		e.tokenOn, e.putAt, e.due = n, time.Now(), false
+		e.tokenOn, e.putAt, e.expires, e.due = n, time.Now(), expires, false
 		e.spared.token = false // that it is let in is for the links to prove
 		e.patience.mended()
 		if e.renewal != nil {
