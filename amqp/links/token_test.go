@@ -339,3 +339,30 @@ func TestATokenExpiresWhileItsRenewalIsNotAnswered(t *testing.T) {
 		}
 	})
 }
+
+// TestATokenIsOverBeforeTheHubLooksAtIt has the hub so slow, again and again, that it refuses tokens which were good when they
+// were sent.
+func TestATokenIsOverBeforeTheHubLooksAtIt(t *testing.T) {
+	withPeer(t, func(t *testing.T, p *peer) {
+		const life, slow = 2 * time.Second, 4
+		puts := 0
+		p.script = func(c *peerConn, channel uint16, what amqp10.Descriptor, body []byte) bool {
+			if request, _ := putTokenOf(c, channel, what, body); request != nil {
+				if puts++; puts <= slow {
+					c.accept(channel, body)
+					time.AfterFunc(life, func() { c.do(func() { c.answer(channel, request, 401, "it expired") }) })
+					return true
+				}
+			}
+			return false
+		}
+		e, s := p.device(p.conn(nil), "d1", func(cfg *entityConfig) {
+			cfg.tokens = sourceFunc(func(context.Context) (string, time.Time, error) { return "token", time.Now().Add(life), nil })
+		})
+		opened(t, e)
+		sent(t, s, "by the token that was looked at")
+		if puts != slow+1 {
+			t.Errorf("%d tokens", puts)
+		}
+	})
+}
