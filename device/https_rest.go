@@ -129,6 +129,7 @@ func (r *rest) insist(ctx context.Context, x *exchange) (*reply, error) {
 	unsure, refreshed := false, false
 	for n := 0; ; n++ {
 		token, e := r.tokens.get(ctx)
+		start := time.Now()
 		var answer *reply
 		if e == nil {
 			answer, e = r.attempt(ctx, x, token)
@@ -147,6 +148,8 @@ func (r *rest) insist(ctx context.Context, x *exchange) (*reply, error) {
 		switch {
 		case !over && errors.Is(e, errLeft):
 			continue // until they are gone
+		case e.Code.Status() == http.StatusUnauthorized && !over && token.expiredSince(start) && r.refresh(token):
+			continue // it was over before the hub looked at it: the next may be quicker
 		case e.Code.Status() == http.StatusUnauthorized && !refreshed && !over && r.refresh(token):
 			refreshed = true
 			continue

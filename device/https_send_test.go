@@ -175,6 +175,26 @@ func TestHTTPSAPageIsNoAcknowledgement(t *testing.T) {
 	})
 }
 
+// TestHTTPSATokenIsOverBeforeTheHubLooksAtIt has the hub so slow, again and again, that it refuses tokens which were good when
+// they were sent.
+func TestHTTPSATokenIsOverBeforeTheHubLooksAtIt(t *testing.T) {
+	overREST(t, func(t *testing.T, h *restHub) {
+		const life = 2 * time.Second
+		c := h.dial(nil, func(o *device.Options) { o.TokenTTL = life })
+		late := func(w http.ResponseWriter, r *http.Request) {
+			time.Sleep(2 * life)
+			refusing(&hubwire.Error{Code: hubwire.Unauthorized})(w, r)
+		}
+		h.answers(late, late, late, status(http.StatusNoContent))
+		if err := c.Send(t.Context(), &hubwire.Message{Body: []byte("body")}); err != nil {
+			t.Error(err)
+		}
+		if n := len(h.taken()); n != 4 || c.State() != device.Connected {
+			t.Errorf("%d requests; the state is %v", n, c.State())
+		}
+	})
+}
+
 func TestHTTPSARedirectIsNotFollowed(t *testing.T) {
 	overREST(t, func(t *testing.T, h *restHub) {
 		c := h.dial(nil, nil)
