@@ -3,10 +3,12 @@ package device
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"net/http/httptrace"
+	"strings"
 	"sync"
 	"time"
 
@@ -127,6 +129,7 @@ func (r *rest) insist(ctx context.Context, x *exchange) (*reply, error) {
 	unsure, refreshed := false, false
 	for n := 0; ; n++ {
 		token, e := r.tokens.get(ctx)
+		start := time.Now()
 		var answer *reply
 		if e == nil {
 			answer, e = r.attempt(ctx, x, token)
@@ -145,6 +148,8 @@ func (r *rest) insist(ctx context.Context, x *exchange) (*reply, error) {
 		switch {
 		case !over && errors.Is(e, errLeft):
 			continue // until they are gone
+		case e.Code.Status() == http.StatusUnauthorized && !over && token.expiredSince(start) && r.refresh(token):
+			continue // it was over before the hub looked at it: the next may be quicker
 		case e.Code.Status() == http.StatusUnauthorized && !refreshed && !over && r.refresh(token):
 			refreshed = true
 			continue
@@ -255,6 +260,12 @@ func (r *rest) attempt(ctx context.Context, x *exchange, token *heldToken) (*rep
 func (r *rest) read(op httpsx.Operation, resp *http.Response) (*reply, *hubwire.Error) {
 	if op.Succeeds(resp.StatusCode) && (op.Status() == http.StatusNoContent || resp.StatusCode == http.StatusNoContent) {
 		resp.Body.Close() // it is done: what else may come makes no difference
+		if isPage(resp) {
+			return nil, &hubwire.Error{
+				Op: op.String(), Outcome: hubwire.Unknown,
+				Message: fmt.Sprintf("status %d with a body that is not the hub's (%.100q)", resp.StatusCode, resp.Header.Get("Content-Type")),
+			}
+		}
 		return nothing, nil
 	}
 	defer resp.Body.Close()
@@ -281,6 +292,11 @@ func (r *rest) read(op httpsx.Operation, resp *http.Response) (*reply, *hubwire.
 		return nil, &hubwire.Error{Op: op.String(), Outcome: hubwire.Unknown, Retryable: true, Message: "the answer ended early", Err: unanswered(err)}
 	}
 	return &reply{resp.StatusCode, resp.Header, body}, nil
+}
+
+// isPage reports whether an answer is somebody else's: a portal that wants a login says HTML, with status 200.
+func isPage(resp *http.Response) bool {
+	return resp.StatusCode != http.StatusNoContent && strings.Contains(strings.ToLower(resp.Header.Get("Content-Type")), "html")
 }
 
 // maxAnswerBody bounds the body of an answer, in bytes. A message for a device has 64 KiB.

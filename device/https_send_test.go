@@ -156,6 +156,45 @@ func TestHTTPSWhatIsRefusedIsNotTriedAgain(t *testing.T) {
 	}
 }
 
+// TestHTTPSAPageIsNoAcknowledgement has a portal answer in the hub's place, which wants a login.
+func TestHTTPSAPageIsNoAcknowledgement(t *testing.T) {
+	overREST(t, func(t *testing.T, h *restHub) {
+		c := h.dial(nil, nil)
+		h.answers(func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Type", "text/html; charset=utf-8")
+			w.Write([]byte("<html>log in first</html>"))
+		})
+		err := c.Send(t.Context(), &hubwire.Message{Body: []byte("body")})
+		if e, ok := errors.AsType[*hubwire.Error](err); !ok || e.Outcome != hubwire.Unknown || !strings.Contains(e.Message, "text/html") {
+			t.Errorf("%v", err)
+		}
+		h.answers(status(http.StatusOK))
+		if err := c.Send(t.Context(), &hubwire.Message{Body: []byte("body")}); err != nil {
+			t.Errorf("a hub that says 200: %v", err)
+		}
+	})
+}
+
+// TestHTTPSATokenIsOverBeforeTheHubLooksAtIt has the hub so slow, again and again, that it refuses tokens which were good when
+// they were sent.
+func TestHTTPSATokenIsOverBeforeTheHubLooksAtIt(t *testing.T) {
+	overREST(t, func(t *testing.T, h *restHub) {
+		const life = 2 * time.Second
+		c := h.dial(nil, func(o *device.Options) { o.TokenTTL = life })
+		late := func(w http.ResponseWriter, r *http.Request) {
+			time.Sleep(2 * life)
+			refusing(&hubwire.Error{Code: hubwire.Unauthorized})(w, r)
+		}
+		h.answers(late, late, late, status(http.StatusNoContent))
+		if err := c.Send(t.Context(), &hubwire.Message{Body: []byte("body")}); err != nil {
+			t.Error(err)
+		}
+		if n := len(h.taken()); n != 4 || c.State() != device.Connected {
+			t.Errorf("%d requests; the state is %v", n, c.State())
+		}
+	})
+}
+
 func TestHTTPSARedirectIsNotFollowed(t *testing.T) {
 	overREST(t, func(t *testing.T, h *restHub) {
 		c := h.dial(nil, nil)

@@ -21,8 +21,9 @@ type tokenCache struct {
 
 // heldToken is a token as the header that carries it.
 type heldToken struct {
-	header []string
-	renew  time.Time // zero for never
+	header  []string
+	renew   time.Time // zero for never
+	expires time.Time // zero for never
 }
 
 func (c *tokenCache) init(over context.Context, cfg *config) {
@@ -61,6 +62,11 @@ func (t *heldToken) good() bool {
 	return t != nil && (t.renew.IsZero() || time.Now().Before(t.renew))
 }
 
+// expiredSince reports whether t was good at a time, and is not any more.
+func (t *heldToken) expiredSince(start time.Time) bool {
+	return t != nil && start.Before(t.expires) && !time.Now().Before(t.expires)
+}
+
 // ask gets a token from its source, whose panics it contains.
 func (c *tokenCache) ask(ctx context.Context) (t *heldToken, err error) {
 	defer func() {
@@ -73,7 +79,7 @@ func (c *tokenCache) ask(ctx context.Context) (t *heldToken, err error) {
 	if err != nil {
 		return nil, err
 	}
-	t = &heldToken{header: []string{token}}
+	t = &heldToken{header: []string{token}, expires: expires}
 	if !expires.IsZero() {
 		now := time.Now()
 		t.renew = now.Add(time.Duration(float64(expires.Sub(now)) * (0.78 + 0.04*rand.Float64())))

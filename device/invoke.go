@@ -61,8 +61,8 @@ func (c *Client) Invoke(ctx context.Context, id hubwire.Identity, m hubwire.Meth
 		return nil, withOp(op, err)
 	}
 	result := new(httpsx.MethodResult)
-	if err := httpsx.Decode(httpsx.InvokeMethod, answer.body, result); err != nil {
-		return nil, &hubwire.Error{Op: op, Code: hubwire.DeserializationError, Outcome: hubwire.Unknown, Message: "the answer makes no sense", Err: err}
+	if err := (&httpsx.Answer{Body: answer.body}).Decode(httpsx.InvokeMethod, result); err != nil {
+		return nil, withOp(op, err)
 	}
 	return result.Response(), nil
 }

@@ -1,11 +1,13 @@
 package httpsx
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"net"
 	"net/http"
+	"reflect"
 	"strconv"
 	"time"
 
@@ -146,7 +148,7 @@ func ReadAnswer(op Operation, resp *http.Response) (*Answer, error) {
 	}
 	var body []byte
 	var err error
-	if resp.Body != nil {
+	if resp.Body != nil && resp.StatusCode != http.StatusSwitchingProtocols { // whose body is the connection, which no context ends
 		body, err = readAtMost(resp.Body, limit, resp.ContentLength)
 	}
 	if !success && !(resp.StatusCode == http.StatusBadRequest && hasResult(op, body)) {
@@ -202,11 +204,16 @@ func hasResult(op Operation, body []byte) bool {
 	return false
 }
 
-// Decode reads the body into doc, as [Decode] does. The error is an [*hubwire.Error] with
-// code [hubwire.DeserializationError], for it is the hub's.
+// Decode reads the body into doc, as [Decode] does, but takes no null for an object. The error is an
+// [*hubwire.Error] with code [hubwire.DeserializationError], for it is the hub's.
 func (a *Answer) Decode(op Operation, doc any) error {
 	if a == nil {
 		return notSent(op, hubwire.ArgumentInvalid, "there is no answer")
+	}
+	if string(bytes.TrimSpace(a.Body)) == "null" && isObject(doc) {
+		return &hubwire.Error{
+			Op: op.String(), Code: hubwire.DeserializationError, Outcome: hubwire.Unknown, Message: "the answer: the body is of the wrong type: null",
+		}
 	}
 	err := Decode(op, a.Body, doc)
 	var e *hubwire.Error
@@ -214,4 +221,15 @@ func (a *Answer) Decode(op Operation, doc any) error {
 		e.Code, e.Outcome, e.Message = hubwire.DeserializationError, hubwire.Unknown, "the answer: "+e.Message
 	}
 	return err
+}
+
+// isObject reports whether doc is a pointer to a struct, or to a pointer: json.Unmarshal would leave the one
+// empty, and the other nil, when it reads null.
+func isObject(doc any) bool {
+	t := reflect.TypeOf(doc)
+	if t == nil || t.Kind() != reflect.Pointer {
+		return false
+	}
+	kind := t.Elem().Kind()
+	return kind == reflect.Struct || kind == reflect.Pointer
 }

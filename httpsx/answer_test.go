@@ -122,3 +122,27 @@ func TestWhatMayBeSentAgain(t *testing.T) {
 		t.Error("nothing can be repeated")
 	}
 }
+
+// TestNoBodyOfASwitchedProtocol has a proxy switch to another protocol: the body is then a connection, on which nothing may
+// ever come.
+func TestNoBodyOfASwitchedProtocol(t *testing.T) {
+	body, other := io.Pipe()
+	defer other.Close()
+	_, err := httpsx.ReadAnswer(httpsx.GetDevice, &http.Response{StatusCode: http.StatusSwitchingProtocols, Body: body})
+	if e, ok := errors.AsType[*hubwire.Error](err); !ok || e.Outcome != hubwire.Unknown || !strings.Contains(e.Message, "status 101") {
+		t.Errorf("%v", err)
+	}
+}
+
+func TestNullIsNoDocument(t *testing.T) {
+	a := &httpsx.Answer{Body: []byte(" null\n")}
+	for _, doc := range []any{new(httpsx.Device), new(httpsx.Job), new(*httpsx.Job), new(*httpsx.DeviceJob), new(httpsx.Twin)} {
+		if err := a.Decode(httpsx.GetDevice, doc); !errors.Is(err, hubwire.DeserializationError) || err.(*hubwire.Error).Outcome != hubwire.Unknown {
+			t.Errorf("%T: %v", doc, err)
+		}
+	}
+	var rows httpsx.Rows
+	if err := a.Decode(httpsx.Query, &rows); err != nil || len(rows) != 0 {
+		t.Errorf("a list: %v", err)
+	}
+}

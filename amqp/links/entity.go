@@ -81,6 +81,7 @@ type entity struct {
 
 	tokenOn  *network    // where the token was put
 	putAt    time.Time   // when
+	expires  time.Time   // when it does; zero: never
 	due      bool        // it is to be put again
 	renewal  *time.Timer // makes it due
 	admitted bool        // the hub has let the entity in

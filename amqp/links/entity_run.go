@@ -144,9 +144,13 @@ func (e *entity) putToken(n *network) {
 	switch {
 	case e.life.Err() != nil || n.dead != nil:
 	case err != nil:
-		e.refusedLocked(passing504(tokenError(err, outcome)), &e.spared.token)
+		refusal := passing504(tokenError(err, outcome))
+		if outcome != hubwire.NotSent {
+			refusal = lateOnItsWay(refusal, expires)
+		}
+		e.refusedLocked(refusal, &e.spared.token)
 	default:
-		e.tokenOn, e.putAt, e.due = n, time.Now(), false
+		e.tokenOn, e.putAt, e.expires, e.due = n, time.Now(), expires, false
 		e.spared.token = false // that it is let in is for the links to prove
 		e.patience.mended()
 		if e.renewal != nil {
@@ -201,6 +205,16 @@ func tokenError(err error, outcome hubwire.Outcome) *hubwire.Error {
 	e := asError("put-token", 0, err)
 	e.Outcome, e.Retryable = outcome, true
 	return e
+}
+
+// lateOnItsWay is a refusal of a token, which can pass when the token's time was over by then: the next may be quicker.
+func lateOnItsWay(err *hubwire.Error, expires time.Time) *hubwire.Error {
+	if err.Code != hubwire.Unauthorized || expires.IsZero() || time.Now().Before(expires) {
+		return err
+	}
+	own := *err
+	own.Retryable = true
+	return &own
 }
 
 // passing504 is a refusal of a token or a link, which can pass when it is a time-out of the hub's: unlike

@@ -114,7 +114,12 @@ func (m *manager) exchange(ctx context.Context, r amqp.ReadRequest, after genera
 	}
 	r.ID, r.ReplyTo = amqp.String(id).Value(), m.replyTo
 	if _, _, err := m.out.deliver(ctx, "read", amqp.AppendReadRequest(nil, &r)); err != nil {
-		return got, gen, err
+		select {
+		case got = <-answer: // the link for it was lost before, and what was then asked over the next one, refused for that
+			return got, gen, nil
+		default:
+			return got, gen, err
+		}
 	}
 	inTime, cancel := context.WithTimeout(ctx, m.from.core.e.c.o.OperationTimeout)
 	defer cancel()

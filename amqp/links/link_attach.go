@@ -15,6 +15,15 @@ const maxMute = 3
 // freshToken is how long a refusal is not put down to the age of the token.
 const freshToken = 10 * time.Second
 
+// agedLocked reports whether a refusal can be put down to the age of the token. One of a short life may be over, or about to be
+// replaced, within freshToken.
+func (e *entity) agedLocked() bool {
+	if e.tokenOn == nil {
+		return false
+	}
+	return e.due || time.Since(e.putAt) > freshToken || !e.expires.IsZero() && !time.Now().Before(e.expires)
+}
+
 // attachTo makes one attempt to attach l.
 func (l *link) attachTo(n *network, session *amqpclient.Session) {
 	e := l.e
@@ -113,7 +122,7 @@ func (l *link) notAttachedLocked(n *network, session *amqpclient.Session, err er
 	switch {
 	case remote == nil || refusal.Retryable && !l.cfg.frank:
 		l.triedLocked(refusal)
-	case refusal.Code == hubwire.Unauthorized && e.tokenOn != nil && time.Since(e.putAt) > freshToken:
+	case refusal.Code == hubwire.Unauthorized && e.agedLocked():
 		if !e.due { // or the source has its own pace
 			e.due, e.patience.at = true, time.Time{}
 		}

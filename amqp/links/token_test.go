@@ -3,6 +3,8 @@ package links
 import (
 	"context"
 	"errors"
+	"fmt"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -271,5 +273,96 @@ func TestWhoWasInIsSparedOnce(t *testing.T) {
 			t.Errorf("states (-want +got):\n%s", diff)
 		}
 		sent(t, s2, "two")
+	})
+}
+
+// TestATokenExpiresWhileItsRenewalIsNotAnswered has the hub refuse links for tokens that were put a moment ago, and have had
+// their time: that is for the next ones to mend.
+func TestATokenExpiresWhileItsRenewalIsNotAnswered(t *testing.T) {
+	withPeer(t, func(t *testing.T, p *peer) {
+		const life, devices = 5 * time.Second, 8 // of which some are to be attached before they have another token
+		puts := make(map[string]int)
+		refused := 0
+		p.script = func(c *peerConn, channel uint16, what amqp10.Descriptor, body []byte) bool {
+			if request, audience := putTokenOf(c, channel, what, body); request != nil {
+				if puts[audience]++; puts[audience] == 2 {
+					c.accept(channel, body)
+					return true
+				}
+			}
+			if what != amqp10.DescAttach {
+				return false
+			}
+			for audience, n := range puts {
+				if address := linkOf(channel, body).address; n == 2 && strings.HasSuffix(address, "/devicebound") && strings.HasPrefix(address, strings.TrimPrefix(audience, "h")) {
+					refused++
+					c.refuse(channel, body, fault(amqp.UnauthorizedAccess))
+					return true
+				}
+			}
+			return false
+		}
+		c := p.conn(func(o *Options) {
+			o.OperationTimeout, o.MinBackoff, o.MaxBackoff = 3*time.Second, 5*time.Second, 5*time.Second
+		})
+		var es []*entity
+		var rs []*receiver
+		for i := range devices {
+			id := hubwire.Identity{DeviceID: fmt.Sprint("d", i)}
+			e, _ := p.device(c, id.DeviceID, func(cfg *entityConfig) {
+				cfg.tokens = sourceFunc(func(context.Context) (string, time.Time, error) { return "token", time.Now().Add(life), nil })
+			})
+			r := e.receiver(c2d(id))
+			opened(t, e)
+			if _, _, err := r.link(t.Context(), 0); err != nil {
+				t.Fatal(err)
+			}
+			es, rs = append(es, e), append(rs, r)
+		}
+		time.Sleep(life)
+		pc := p.last()
+		pc.do(func() {
+			for _, l := range pc.links {
+				if strings.HasSuffix(l.address, "/devicebound") {
+					pc.detach(l, amqp.UnauthorizedAccess)
+				}
+			}
+		})
+		synctest.Wait()
+		for i, r := range rs {
+			if _, _, err := r.link(t.Context(), 1); err != nil || es[i].err() != nil {
+				t.Errorf("%v, %v", err, es[i].err())
+			}
+		}
+		if refused == 0 || p.dialled() != 1 {
+			t.Errorf("%d refusals, %d connections", refused, p.dialled())
+		}
+	})
+}
+
+// TestATokenIsOverBeforeTheHubLooksAtIt has the hub so slow, again and again, that it refuses tokens which were good when they
+// were sent.
+func TestATokenIsOverBeforeTheHubLooksAtIt(t *testing.T) {
+	withPeer(t, func(t *testing.T, p *peer) {
+		const life, slow = 2 * time.Second, 4
+		puts := 0
+		p.script = func(c *peerConn, channel uint16, what amqp10.Descriptor, body []byte) bool {
+			if request, _ := putTokenOf(c, channel, what, body); request != nil {
+				if puts++; puts <= slow {
+					c.accept(channel, body)
+					time.AfterFunc(life, func() { c.do(func() { c.answer(channel, request, 401, "it expired") }) })
+					return true
+				}
+			}
+			return false
+		}
+		e, s := p.device(p.conn(nil), "d1", func(cfg *entityConfig) {
+			cfg.tokens = sourceFunc(func(context.Context) (string, time.Time, error) { return "token", time.Now().Add(life), nil })
+		})
+		opened(t, e)
+		sent(t, s, "by the token that was looked at")
+		if puts != slow+1 {
+			t.Errorf("%d tokens", puts)
+		}
 	})
 }
