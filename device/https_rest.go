@@ -149,7 +149,7 @@ func (r *rest) insist(ctx context.Context, x *exchange) (*reply, error) {
 		case !over && errors.Is(e, errLeft):
 			continue // until they are gone
 		case e.Code.Status() == http.StatusUnauthorized && !over && token.expiredSince(start) && r.refresh(token):
-			continue // it was over before the hub looked at it: the next may be quicker
+			// it was over before the hub looked at it: after the back-off, the next may be quicker
 		case e.Code.Status() == http.StatusUnauthorized && !refreshed && !over && r.refresh(token):
 			refreshed = true
 			continue
