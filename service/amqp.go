@@ -106,6 +106,7 @@ func (c *Client) newConn(at place) (*links.Conn, error) {
 	conn, err := links.New(&links.Options{
 		Dial:             func(ctx context.Context) (net.Conn, error) { return c.dialAMQP(ctx, at) },
 		HostName:         at.host,
+		KeepAlive:        c.o.KeepAlive,
 		ConnectTimeout:   c.o.RequestTimeout,
 		OperationTimeout: c.o.RequestTimeout,
 		MinBackoff:       c.o.MinBackoff,

@@ -14,6 +14,7 @@ import (
 	"github.com/hubwire/hubwire"
 	"github.com/hubwire/hubwire/hub"
 	"github.com/hubwire/hubwire/hub/hubtest"
+	"github.com/hubwire/hubwire/internal/testkit"
 	"github.com/hubwire/hubwire/service"
 )
 
@@ -47,7 +48,7 @@ func TestAMessageIsSentOnce(t *testing.T) {
 	}{
 		"cut before the hub has it": {hub.Verdict{DropBefore: true}, hubwire.Unknown, hubwire.ConnectionClosedRemotely, true, 0},
 		"cut before it answers":     {hub.Verdict{DropAfter: true}, hubwire.Unknown, hubwire.ConnectionClosedRemotely, true, 1},
-		"no answer":                 {hub.Verdict{SwallowAck: true}, hubwire.Unknown, 0, true, 1},
+		"no answer":                 {hub.Verdict{SwallowAck: true}, hubwire.Unknown, hubwire.ConnectionClosedRemotely, true, 1},
 		"throttled":                 {hub.Verdict{Refuse: hubwire.Throttled}, hubwire.Refused, hubwire.Throttled, true, 0},
 		"busy":                      {hub.Verdict{Refuse: hubwire.ServiceUnavailable}, hubwire.Refused, hubwire.ServiceUnavailable, true, 0},
 		"not allowed":               {hub.Verdict{Refuse: hubwire.Unauthorized}, hubwire.Refused, hubwire.Unauthorized, false, 0},
@@ -70,6 +71,45 @@ func TestAMessageIsSentOnce(t *testing.T) {
 				}
 				if err := c.SendC2D(t.Context(), dev, &hubwire.Message{Body: []byte("y")}); err != nil {
 					t.Errorf("the next one: %v", err)
+				}
+			})
+		})
+	}
+}
+
+// TestADeadConnectionIsLeft has the connection swallow all that it is given, both ways, and nobody end it.
+func TestADeadConnectionIsLeft(t *testing.T) {
+	const keepAlive, impatience = 20 * time.Second, 7 * time.Second
+	for name, tt := range map[string]struct{ keepAlive, limit time.Duration }{
+		"by KeepAlive":              {keepAlive, keepAlive * 3 / 2},
+		"by what is never answered": {0, time.Minute + 5*time.Second}, // RequestTimeout, and what the end of a session may take
+	} {
+		t.Run(name, func(t *testing.T) {
+			onHub(t, hub.Config{}, func(t *testing.T, h *hub.Hub, _ *service.Client) {
+				hubtest.Device(t, h, "dev-1")
+				s := &stage{T: t, hub: h}
+				c := clientOf(t, h, "service", func(o *service.Options) {
+					o.Dial, o.KeepAlive = s.through(o.Dial), tt.keepAlive
+				})
+				defer s.each((*testkit.Relay).Close)
+				if err := c.SendC2D(t.Context(), dev, &hubwire.Message{ID: "before"}); err != nil {
+					t.Fatal(err)
+				}
+				s.each(func(r *testkit.Relay) {
+					r.Up.Swallow(true)
+					r.Down.Swallow(true)
+				})
+				start := time.Now()
+				for {
+					ctx, cancel := context.WithTimeout(t.Context(), impatience)
+					err := c.SendC2D(ctx, dev, &hubwire.Message{ID: "after"})
+					cancel()
+					if err == nil {
+						break
+					}
+					if e, took := errorOf(t, err), time.Since(start); e.Outcome != hubwire.Unknown || took > tt.limit+impatience {
+						t.Fatalf("after %v: %v", took, e)
+					}
 				}
 			})
 		})

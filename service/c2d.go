@@ -16,8 +16,8 @@ import (
 // The message is sent once, and what the hub says is returned: with outcome Refused
 // [hubwire.QueueDepthExceeded] for a queue that is full, [hubwire.DeviceNotFound], [hubwire.MessageTooLarge],
 // [hubwire.ArgumentInvalid], [hubwire.Throttled]. NotSent means that it has not left, Unknown that the connection
-// was lost, or ctx ended, before the hub had answered: the device may get it. ctx without a deadline gets
-// [Options].OperationTimeout.
+// was lost, or ctx ended, or [Options].RequestTimeout passed, before the hub had answered: the device may get it.
+// ctx without a deadline gets [Options].OperationTimeout.
 func (c *Client) SendC2D(ctx context.Context, to hubwire.Identity, m *hubwire.Message) error {
 	const op = "send c2d"
 	if err := c.ready(ctx, op); err != nil {

@@ -194,7 +194,7 @@ func TestWhatAPeerMakesOfAMessage(t *testing.T) {
 		"the connection is closed": {func(d *amqpserver.Delivery) {
 			go d.Link.Conn().Close(&amqp10.Error{Condition: amqp10.ConnectionForced})
 		}, hubwire.Unknown, hubwire.ConnectionClosedRemotely, true},
-		"no word at all": {func(*amqpserver.Delivery) {}, hubwire.Unknown, 0, true},
+		"no word at all": {func(*amqpserver.Delivery) {}, hubwire.Unknown, hubwire.ConnectionClosedRemotely, true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			first := true

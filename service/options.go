@@ -57,8 +57,13 @@ type Options struct {
 	// answered.
 	MaxConns int
 
-	// RequestTimeout bounds one attempt, from the dial to the last byte of the
-	// answer. A direct method gets its own time-outs on top. 0 means 60 s.
+	// KeepAlive is the longest silence of either end of an AMQP connection. One that brings nothing for
+	// half as long again is lost. 0 means 4 minutes; negative turns it off.
+	KeepAlive time.Duration
+
+	// RequestTimeout bounds one attempt, from the dial to the last byte of the answer; over AMQP, each
+	// wait for an answer, after which the connection counts as dead unless it shows that it is not.
+	// A direct method gets its own time-outs on top. 0 means 60 s.
 	RequestTimeout time.Duration
 
 	// OperationTimeout bounds a call whose context has no deadline, with all its
@@ -110,6 +115,9 @@ const product = "hubwire"
 // maxProductInfo keeps headers far below what the hub takes.
 const maxProductInfo = 1024
 
+// maxKeepAlive is a day: AMQP says it in milliseconds, of which it has room for 49.
+const maxKeepAlive = 24 * time.Hour
+
 // resolve returns o with the defaults filled in.
 func (o *Options) resolve() (Options, error) {
 	var r Options
@@ -127,6 +135,7 @@ func (o *Options) resolve() (Options, error) {
 	r.APIVersion = cmp.Or(r.APIVersion, httpsx.APIVersion)
 	r.TokenTTL = cmp.Or(r.TokenTTL, time.Hour)
 	r.MaxConns = cmp.Or(r.MaxConns, 1000)
+	r.KeepAlive = cmp.Or(r.KeepAlive, 4*time.Minute)
 	r.RequestTimeout = cmp.Or(r.RequestTimeout, time.Minute)
 	r.OperationTimeout = cmp.Or(r.OperationTimeout, 4*time.Minute)
 	r.MaxAttempts = cmp.Or(r.MaxAttempts, 5)
@@ -152,6 +161,7 @@ func (o *Options) check() error {
 			fmt.Sprintf("printable ASCII of at most %d bytes", maxProductInfo)},
 		{"TokenTTL", o.TokenTTL >= time.Second, o.TokenTTL, "at least 1s"},
 		{"MaxConns", o.MaxConns > 0, o.MaxConns, "at least 1"},
+		{"KeepAlive", o.KeepAlive <= maxKeepAlive, o.KeepAlive, "at most " + maxKeepAlive.String()},
 		{"RequestTimeout", o.RequestTimeout > 0, o.RequestTimeout, "more than 0"},
 		{"OperationTimeout", o.OperationTimeout > 0, o.OperationTimeout, "more than 0"},
 		{"MaxAttempts", o.MaxAttempts > 0, o.MaxAttempts, "at least 1"},

@@ -66,7 +66,7 @@ const managementCredit = 10
 func newManager(e *entity, eventHub string) *manager {
 	m := &manager{replyTo: "hubwire-" + rand.Text(), turn: make(chan struct{}, 1)}
 	cfg := linkConfig{node: amqp.Management, address: amqp.Address{Node: amqp.Management, EventHub: eventHub}.String(), lazy: true}
-	m.out.init(e, cfg, 0)
+	m.out.init(e, cfg, e.c.o.OperationTimeout)
 	cfg.ended = m.lost
 	m.from = e.receiver(receiverConfig{linkConfig: cfg, target: m.replyTo, credit: managementCredit, delivery: m.answered})
 	return m

@@ -15,7 +15,7 @@ import (
 // anew. (Telemetry has an outbox.)
 type outgoing struct {
 	to    *sender
-	limit time.Duration // for what becomes of one; 0: none
+	limit time.Duration // for what becomes of one that was sent; 0: none
 
 	mu      sync.Mutex
 	token   uint64 // of the last
@@ -26,7 +26,8 @@ type outgoing struct {
 type parcel struct {
 	op   string
 	gen  generation
-	fate chan fate // has room for one
+	fate chan fate   // has room for one
+	late *time.Timer // nil before it is sent, and without a limit
 }
 
 // fate is what became of a parcel. A lost one was so before the peer had said anything about it.
@@ -85,30 +86,45 @@ func (o *outgoing) once(ctx context.Context, op string, m []byte, after generati
 	}
 }
 
-// await waits for the fate of a parcel.
+// await waits for the fate of a parcel. With a limit, who gives up leaves the parcel open: it is by
+// what is never answered that a peer is found dead, however short the patience of the calls.
 func (o *outgoing) await(ctx context.Context, token uint64, p parcel) fate {
-	var late <-chan time.Time
-	if o.limit > 0 {
-		timer := time.NewTimer(o.limit)
-		defer timer.Stop()
-		late = timer.C
-	}
+	o.watch(token)
 	select {
 	case f := <-p.fate:
 		return f
 	case <-ctx.Done():
-		o.take(token)
+		if o.limit == 0 {
+			o.take(token)
+		}
 		return fate{err: asError(p.op, o.to.cfg.node, ctx.Err())}
-	case <-late:
-		o.take(token)
+	}
+}
+
+// watch begins the time that the peer has for a parcel.
+func (o *outgoing) watch(token uint64) {
+	if o.limit == 0 {
+		return
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if p, ok := o.waiting[token]; ok {
+		p.late = time.AfterFunc(o.limit, func() { o.overdue(token) })
+		o.waiting[token] = p
+	}
+}
+
+// overdue loses the session by which a parcel went, if the peer has said nothing about it.
+func (o *outgoing) overdue(token uint64) {
+	if p, ok := o.take(token); ok {
 		o.to.stalled(p.gen, errAckTimeout)
-		return fate{asError(p.op, o.to.cfg.node, errAckTimeout), true}
+		p.fate <- fate{asError(p.op, o.to.cfg.node, errAckTimeout), true}
 	}
 }
 
 // begin opens a parcel.
 func (o *outgoing) begin(op string, gen generation) (token uint64, p parcel) {
-	p = parcel{op, gen, make(chan fate, 1)}
+	p = parcel{op: op, gen: gen, fate: make(chan fate, 1)}
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.token++
@@ -121,8 +137,17 @@ func (o *outgoing) take(token uint64) (p parcel, ok bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	p, ok = o.waiting[token]
-	delete(o.waiting, token)
+	if ok {
+		o.closeLocked(token, p)
+	}
 	return p, ok
+}
+
+func (o *outgoing) closeLocked(token uint64, p parcel) {
+	delete(o.waiting, token)
+	if p.late != nil {
+		p.late.Stop()
+	}
 }
 
 // settled is told what becomes of messages.
@@ -140,7 +165,7 @@ func (o *outgoing) ended(gen generation, reason error) {
 	defer o.mu.Unlock()
 	for token, p := range o.waiting {
 		if p.gen == gen {
-			delete(o.waiting, token)
+			o.closeLocked(token, p)
 			p.fate <- fate{o.lost(p.op, reason), true}
 		}
 	}

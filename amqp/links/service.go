@@ -83,7 +83,7 @@ func (c *Conn) Service(ctx context.Context, o *ServiceOptions) (*Service, error)
 		feedback: newNotifications(e, "receive feedback", amqp.Feedback),
 		files:    newNotifications(e, "receive file notification", amqp.FileNotifications),
 	}
-	s.c2d.init(e, linkTo(amqp.C2DSend), 0)
+	s.c2d.init(e, linkTo(amqp.C2DSend), c.o.OperationTimeout)
 	return s, nil
 }
 
