@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -51,6 +53,38 @@ func TestATwinAnswerCountsThoughItsConnectionIsLostRightBehindIt(t *testing.T) {
 		}
 		if asked != n {
 			t.Errorf("%d calls have asked %d times", n, asked)
+		}
+	})
+}
+
+func TestTwinAnswersComeLastFirstAndTwice(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const n = 10
+		type asked struct{ rid, version string }
+		var waiting, told []asked
+		p := peer{publish: func(c *peerConn, topic string, payload []byte) {
+			_, rid, _ := strings.Cut(topic, "$rid=")
+			if waiting = append(waiting, asked{rid, string(payload[len(`{"v":`) : len(payload)-1])}); len(waiting) < n {
+				return
+			}
+			slices.Reverse(waiting)
+			for _, a := range slices.Concat(waiting, told, waiting) { // those of the round before, too
+				c.tell("$iothub/twin/res/204/?$rid="+a.rid+"&$version="+a.version, "", 0)
+			}
+			waiting, told = nil, waiting
+		}}
+		c := p.client(t, peerCredentials, nil)
+		for round := range 3 {
+			var all sync.WaitGroup
+			for i := range n {
+				all.Go(func() {
+					want := int64(100*(round+1) + i)
+					if version, err := c.Report(t.Context(), map[string]int64{"v": want}); err != nil || version != want {
+						t.Errorf("version %d, %v, want %d", version, err, want)
+					}
+				})
+			}
+			all.Wait()
 		}
 	})
 }

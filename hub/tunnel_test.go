@@ -1,15 +1,18 @@
 package hub_test
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"crypto/tls"
 	"encoding/hex"
 	"errors"
 	"log/slog"
+	"math"
 	"net"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -70,6 +73,62 @@ func TestTunnel(t *testing.T) {
 			})
 		})
 	}
+}
+
+// endsConn ends after so many writes more, once that is set.
+type endsConn struct {
+	net.Conn
+	writes atomic.Int64
+}
+
+func (c *endsConn) Write(b []byte) (int, error) {
+	if c.writes.Add(-1) == -1 {
+		c.Close()
+	}
+	return c.Conn.Write(b)
+}
+
+func TestATunnelThatIsCutWithinAFrameOfManyPackets(t *testing.T) {
+	bubble(t, nil, func(t *testing.T, h *hub.Hub) {
+		var cut *endsConn
+		large := h.ClientTLS()
+		large.DynamicRecordSizingDisabled = true
+		nc, err := ws.Dial(t.Context(), "localhost", &ws.DialOptions{
+			TLSConfig: large,
+			Dial: func(ctx context.Context, network, addr string) (net.Conn, error) {
+				nc, err := h.Dial(ctx, network, addr)
+				cut = &endsConn{Conn: nc}
+				cut.writes.Store(math.MaxInt64)
+				return cut, err
+			},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		p := newPeer(t, nc)
+		p.write(connectPacket(t, h, dev))
+		p.connack()
+		body := bytes.Repeat([]byte("0123456789"), 100)
+		var batch []byte
+		for i := range 10 {
+			batch = (&mqtt.Publish{Topic: []byte(telemetryTopic), Payload: body, QoS: 1, ID: uint16(i + 1)}).AppendTo(batch)
+		}
+		cut.writes.Store(2) // of 4 KiB each
+		if _, err := nc.Write(batch); err == nil {
+			t.Error("all of it got out")
+		}
+		nc.Close()
+		synctest.Wait()
+		evs := events(t, h)
+		for _, ev := range evs {
+			if !bytes.Equal(ev.Body, body) {
+				t.Errorf("a message that nobody sent: %.40q", ev.Body)
+			}
+		}
+		if len(evs) != 7 {
+			t.Errorf("%d events, of 8 KiB that came", len(evs))
+		}
+	})
 }
 
 // TestTunnelAtAnyChunking splits and joins packets over frames.

@@ -141,6 +141,7 @@ func TestHowReadingEnds(t *testing.T) {
 		{"the stream ends between messages", frame(fin|binary, "abc"), "abc", io.EOF},
 		{"the stream ends between frames of a message", frame(binary, "abc"), "abc", io.ErrUnexpectedEOF},
 		{"the stream ends within a frame", frame(fin|binary, "abcdef")[:9], "abc", io.ErrUnexpectedEOF},
+		{"the stream ends within a long frame", frame(fin|binary, strings.Repeat("abc", 3000))[:8+3*1667], strings.Repeat("abc", 1667), io.ErrUnexpectedEOF},
 		{"a text frame", frame(fin|text, "abc"), "", ErrTextFrame},
 		{"a text frame after data", frame(fin|binary, "abc") + frame(fin|text, "abc"), "abc", ErrTextFrame},
 		{"a length that never comes", "\x82\xff\x7f\xff\xff\xff\xff\xff\xff\xff\x00\x00\x00\x00abc", "abc", io.ErrUnexpectedEOF},

@@ -84,6 +84,18 @@ func (f *borders) begin() {
 	f.n = 0
 }
 
+// unmask takes the mask off b, the last of what was passed, where that is of a masked frame's payload.
+// A multiple of 4 bytes of that payload has come before b.
+func (f *borders) unmask(b []byte) {
+	if f.head[1]&frameMasked == 0 {
+		return
+	}
+	key := f.head[f.headSize()-4:]
+	for i := range b {
+		b[i] ^= key[i%4]
+	}
+}
+
 // within reports whether what was passed ends within a frame or a message.
 func (f *borders) within() bool { return f.n > 0 || f.left > 0 || f.message }
 

@@ -179,8 +179,9 @@ func switchingHead(r *http.Request, field string) string {
 	return head + field + "\r\n"
 }
 
-// frame is a masked frame of RFC 6455 with a mask of zeros. first is FIN and opcode.
+// frame is a masked frame of RFC 6455. first is FIN and opcode.
 func frame(first byte, payload string) string {
+	const key = "\x8f\x01\xfe\x70"
 	n := len(payload)
 	head := []byte{first, 0x80 | byte(n)}
 	switch {
@@ -189,7 +190,11 @@ func frame(first byte, payload string) string {
 	case n > 125:
 		head = []byte{first, 0x80 | 126, byte(n >> 8), byte(n)}
 	}
-	return string(head) + "\x00\x00\x00\x00" + payload
+	masked := []byte(payload)
+	for i := range masked {
+		masked[i] ^= key[i%4]
+	}
+	return string(head) + key + string(masked)
 }
 
 const (

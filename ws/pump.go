@@ -50,6 +50,9 @@ func (c *conn) readMessages() error {
 		for err == nil {
 			var n int
 			n, err = r.Read(buf)
+			if err != nil {
+				c.tap.borders.unmask(buf[:n]) // the library leaves it on what came of a frame that is cut short
+			}
 			if n > 0 && !c.offer(buf[:n]) {
 				return nil
 			}
