@@ -122,7 +122,8 @@ type reply struct {
 var nothing = &reply{status: http.StatusNoContent}
 
 // insist asks until there is an answer that is no passing trouble, or ctx or r ends, and
-// shows another token or certificate once when the hub does not take the first. The error is an
+// shows another token or certificate once when the hub does not take the first, and one more token for each
+// that was over by the time it was refused. The error is an
 // [*hubwire.Error]; its outcome is Unknown when the hub may have acted on any of the attempts.
 func (r *rest) insist(ctx context.Context, x *exchange) (*reply, error) {
 	var last *hubwire.Error
@@ -296,7 +297,7 @@ func (r *rest) read(op httpsx.Operation, resp *http.Response) (*reply, *hubwire.
 
 // isPage reports whether an answer is somebody else's: a portal that wants a login says HTML, with status 200.
 func isPage(resp *http.Response) bool {
-	return resp.StatusCode != http.StatusNoContent && strings.Contains(strings.ToLower(resp.Header.Get("Content-Type")), "html")
+	return resp.StatusCode != http.StatusNoContent && resp.ContentLength != 0 && strings.Contains(strings.ToLower(resp.Header.Get("Content-Type")), "html")
 }
 
 // maxAnswerBody bounds the body of an answer, in bytes. A message for a device has 64 KiB.

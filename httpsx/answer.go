@@ -223,13 +223,13 @@ func (a *Answer) Decode(op Operation, doc any) error {
 	return err
 }
 
-// isObject reports whether doc is a pointer to a struct, or to a pointer: json.Unmarshal would leave the one
-// empty, and the other nil, when it reads null.
+// isObject reports whether doc is a pointer to a struct, a map or a pointer: json.Unmarshal would leave the first
+// empty, and the others nil, when it reads null.
 func isObject(doc any) bool {
 	t := reflect.TypeOf(doc)
 	if t == nil || t.Kind() != reflect.Pointer {
 		return false
 	}
 	kind := t.Elem().Kind()
-	return kind == reflect.Struct || kind == reflect.Pointer
+	return kind == reflect.Struct || kind == reflect.Map || kind == reflect.Pointer
 }

@@ -136,7 +136,7 @@ func TestNoBodyOfASwitchedProtocol(t *testing.T) {
 
 func TestNullIsNoDocument(t *testing.T) {
 	a := &httpsx.Answer{Body: []byte(" null\n")}
-	for _, doc := range []any{new(httpsx.Device), new(httpsx.Job), new(*httpsx.Job), new(*httpsx.DeviceJob), new(httpsx.Twin)} {
+	for _, doc := range []any{new(httpsx.Device), new(httpsx.Job), new(*httpsx.Job), new(*httpsx.DeviceJob), new(httpsx.Twin), new(map[string]any)} {
 		if err := a.Decode(httpsx.GetDevice, doc); !errors.Is(err, hubwire.DeserializationError) || err.(*hubwire.Error).Outcome != hubwire.Unknown {
 			t.Errorf("%T: %v", doc, err)
 		}

@@ -57,13 +57,13 @@ type Options struct {
 	// answered.
 	MaxConns int
 
-	// KeepAlive is the longest silence of either end of an AMQP connection. One that brings nothing for
-	// half as long again is lost. 0 means 4 minutes; negative turns it off.
+	// KeepAlive is the longest silence of either end of an AMQP connection, at most a day. One that brings
+	// nothing for half as long again is lost. 0 means 4 minutes; negative turns it off.
 	KeepAlive time.Duration
 
-	// RequestTimeout bounds one attempt, from the dial to the last byte of the answer; over AMQP, each
-	// wait for an answer, after which the connection counts as dead unless it shows that it is not.
-	// A direct method gets its own time-outs on top. 0 means 60 s.
+	// RequestTimeout bounds one attempt, from the dial to the last byte of the answer. A direct method
+	// gets its own time-outs on top. Over AMQP it bounds each wait for an answer: a message to which the
+	// hub says nothing in it costs the session, and the connection if that brings nothing else. 0 means 60 s.
 	RequestTimeout time.Duration
 
 	// OperationTimeout bounds a call whose context has no deadline, with all its

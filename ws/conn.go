@@ -14,7 +14,7 @@ import (
 )
 
 const (
-	// readAhead is how much of a message the pump takes before a Read asks for it.
+	// readAhead is how much of a message the pump takes before a Read asks for it: a multiple of a mask's 4 bytes.
 	readAhead = 4 << 10
 
 	// closeGrace is how long a stalled peer can hold up the close frame and the

@@ -86,6 +86,9 @@ func (o *outgoing) once(ctx context.Context, op string, m []byte, after generati
 	}
 }
 
+// errAnswered is why the sending of a request ends whose answer is there.
+var errAnswered = errors.New("links: it is answered")
+
 // await waits for the fate of a parcel. With a limit, who gives up leaves the parcel open: it is by
 // what is never answered that a peer is found dead, however short the patience of the calls.
 func (o *outgoing) await(ctx context.Context, token uint64, p parcel) fate {
@@ -94,7 +97,7 @@ func (o *outgoing) await(ctx context.Context, token uint64, p parcel) fate {
 	case f := <-p.fate:
 		return f
 	case <-ctx.Done():
-		if o.limit == 0 {
+		if o.limit == 0 || context.Cause(ctx) == errAnswered {
 			o.take(token)
 		}
 		return fate{err: asError(p.op, o.to.cfg.node, ctx.Err())}

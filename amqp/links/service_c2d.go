@@ -14,7 +14,8 @@ import (
 // A message is sent once. The error says what the hub said: QueueDepthExceeded, DeviceNotFound,
 // MessageTooLarge, ArgumentInvalid. While there is no link nothing is sent, and it is waited for
 // until ctx ends; when the link is lost with the message, or the hub says nothing about it for
-// OperationTimeout, which loses the link, the outcome is Unknown. m must have
+// OperationTimeout, which loses the session, and with it the locks of the Service's feedback and
+// notifications, the outcome is Unknown. m must have
 // passed [hubwire.Message.CheckC2D], and is not kept.
 //
 // Source: spec/amqp.md 5.1.

@@ -62,9 +62,9 @@ func (t *twins) init(in *incoming) {
 // request asks the hub, and again whenever a link is lost before there is an answer. What it returns
 // without an error is a success; out is what the request went by last.
 func (t *twins) request(ctx context.Context, op string, o amqp.TwinOperation, body []byte, success func()) (a twinAnswer, out generation, err error) {
-	sending, arrived := context.WithCancel(ctx) // an answer says that the request has arrived, whatever else is missing
-	defer arrived()
-	id, answered := t.begin(arrived, success)
+	sending, arrived := context.WithCancelCause(ctx) // an answer says that the request has arrived, whatever else is missing
+	defer arrived(nil)
+	id, answered := t.begin(func() { arrived(errAnswered) }, success)
 	defer t.take(id)
 	m := amqp.AppendTwinRequest(nil, &amqp.TwinRequest{ID: amqp.String(id).Value(), Operation: o, Body: body})
 	asked := false // before, and the hub may have dealt with it

@@ -14,6 +14,7 @@ import (
 	"github.com/hubwire/hubwire"
 	"github.com/hubwire/hubwire/amqp"
 	"github.com/hubwire/hubwire/hub"
+	"github.com/hubwire/hubwire/internal/amqp10"
 	"github.com/hubwire/hubwire/internal/amqpclient"
 )
 
@@ -373,6 +374,44 @@ func TestNobodyWaitsInACallback(t *testing.T) {
 			if err := <-errs; !errors.Is(err, ErrWouldDeadlock) {
 				t.Errorf("%v", err)
 			}
+		}
+	})
+}
+
+// TestAnAnswerThatIsAllCostsNothing has a peer that answers twin requests, and never settles them.
+func TestAnAnswerThatIsAllCostsNothing(t *testing.T) {
+	withPeer(t, func(t *testing.T, p *peer) {
+		p.script = func(c *peerConn, channel uint16, what amqp10.Descriptor, body []byte) bool {
+			asked := c.linkTo(channel, body)
+			if what != amqp10.DescTransfer || asked.address == cbsAddress {
+				return false
+			}
+			for _, l := range c.links {
+				if l.receives && l.address == asked.address {
+					var transfer amqp10.Transfer
+					payload, _ := transfer.Parse(body)
+					r, err := read(payload, amqp.ParseTwinRequest)
+					if err != nil {
+						t.Error(err)
+					}
+					c.deliver(l, amqp.AppendTwinResponse(nil, &amqp.TwinResponse{ID: r.ID, Status: 200, Body: []byte("{}")}))
+					return true
+				}
+			}
+			return false
+		}
+		const ackTimeout = 10 * time.Second
+		d, err := p.conn(nil).Device(t.Context(), dev, &DeviceOptions{Tokens: fixed("t"), AckTimeout: ackTimeout})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if body, err := d.Twin(t.Context()); err != nil || string(body) != "{}" {
+			t.Errorf("%s, %v", body, err)
+		}
+		sessions := p.asked("begin")
+		time.Sleep(3 * ackTimeout)
+		if n := p.asked("begin"); n != sessions || p.asked("end") != 0 {
+			t.Errorf("%d sessions, of %d, and %d ends", n, sessions, p.asked("end"))
 		}
 	})
 }
