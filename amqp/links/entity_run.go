@@ -183,7 +183,7 @@ func (e *entity) token(ctx context.Context) (token string, expires time.Time, er
 		return "", expires, errors.New("links: the token source panicked")
 	case err == nil && token == "":
 		return "", expires, invalid("token", "the source gave none")
-	case err == nil && !expires.IsZero() && !time.Now().Before(expires):
+	case err == nil && passed(expires):
 		return "", expires, &hubwire.Error{
 			Op: "token", Code: hubwire.Unauthorized, Outcome: hubwire.NotSent,
 			Message: "it expired at " + expires.UTC().Format(time.RFC3339), Err: ErrExpiredToken,
@@ -207,9 +207,12 @@ func tokenError(err error, outcome hubwire.Outcome) *hubwire.Error {
 	return e
 }
 
+// passed reports whether the time of a token is over; zero is never.
+func passed(expires time.Time) bool { return !expires.IsZero() && !time.Now().Before(expires) }
+
 // lateOnItsWay is a refusal of a token, which can pass when the token's time was over by then: the next may be quicker.
 func lateOnItsWay(err *hubwire.Error, expires time.Time) *hubwire.Error {
-	if err.Code != hubwire.Unauthorized || expires.IsZero() || time.Now().Before(expires) {
+	if err.Code != hubwire.Unauthorized || !passed(expires) {
 		return err
 	}
 	own := *err

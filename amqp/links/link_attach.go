@@ -21,7 +21,7 @@ func (e *entity) agedLocked() bool {
 	if e.tokenOn == nil {
 		return false
 	}
-	return e.due || time.Since(e.putAt) > freshToken || !e.expires.IsZero() && !time.Now().Before(e.expires)
+	return e.due || time.Since(e.putAt) > freshToken || passed(e.expires)
 }
 
 // attachTo makes one attempt to attach l.
